@@ -1,0 +1,298 @@
+"""`bottles_hash.json`: the record of what is held, byte for byte as the specification shapes it.
+
+One field is added: `integrity`, the SHA-256 over the document's bytes with its own value left out. Every
+changed byte is seen, one inside a digest too.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+
+from brew_assets.domain.bottle import Bottle, entry_key, is_digest, is_tag, parse_filename, parse_key
+from brew_assets.errors import ManifestInvalid
+
+MANIFEST_KEY = "bottles_hash.json"
+BACKUP_PREFIX = "backups/bottles_hash/"
+BACKUPS_KEPT = 10
+SYNC_VERSION = "1.0.0"
+
+_INTEGRITY_TAIL = re.compile(rb'"integrity"\s*:\s*"([0-9a-f]{64})"\s*\}\s*\Z')
+_TAIL_BYTES = 256
+_IMPORT_REMEDY = (
+    "If the file comes from another tool, check it and take it over with `brew-mirror manifest import`."
+)
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One held bottle, field for field as the specification names them."""
+
+    sha256: str
+    download_date: str
+    file_size: int
+    formula_name: str
+    formula_version: str
+    platform: str
+    url: str
+    s3_key: str
+
+
+class HeldEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The fields of an entry that planning needs."""
+
+    sha256: str
+    file_size: int
+    s3_key: str
+
+
+def entry_for(bottle: Bottle, *, date: str, size: int) -> Entry:
+    """The manifest entry of a bottle stored by the sync of `date`."""
+    return Entry(
+        sha256=bottle.digest,
+        download_date=date,
+        file_size=size,
+        formula_name=bottle.formula,
+        formula_version=bottle.pkg_version,
+        platform=bottle.tag,
+        url=bottle.url,
+        s3_key=bottle.key(date),
+    )
+
+
+class Tally(msgspec.Struct):
+    """Bottles and bytes of one platform or one date."""
+
+    count: int = 0
+    total_size_bytes: int = 0
+
+    def add(self, size: int) -> None:
+        """Counts one more bottle of `size` bytes."""
+        self.count += 1
+        self.total_size_bytes += size
+
+
+class Statistics(msgspec.Struct, kw_only=True):
+    """The specification's `statistics`, always computed from the entries."""
+
+    by_platform: dict[str, Tally] = {}
+    by_date: dict[str, Tally] = {}
+
+
+def _statistics(entries: Iterable[Entry]) -> Statistics:
+    found = Statistics(by_platform={}, by_date={})
+    for entry in entries:
+        found.by_platform.setdefault(entry.platform, Tally()).add(entry.file_size)
+        found.by_date.setdefault(entry.download_date, Tally()).add(entry.file_size)
+    return Statistics(
+        by_platform=dict(sorted(found.by_platform.items())),
+        by_date=dict(sorted(found.by_date.items(), reverse=True)),
+    )
+
+
+class Manifest:
+    """The whole manifest. Entries stay encoded, so that fields we do not know survive a round trip."""
+
+    def __init__(self, bottles: Mapping[str, msgspec.Raw] | None = None, **extra: msgspec.Raw) -> None:
+        self._bottles: dict[str, msgspec.Raw] = dict(bottles or {})
+        self._extra = extra
+
+    def __len__(self) -> int:
+        return len(self._bottles)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._bottles
+
+    def keys(self) -> Iterable[str]:
+        """The entry keys."""
+        return self._bottles.keys()
+
+    def entries(self) -> Iterator[tuple[str, Entry]]:
+        """Every entry, decoded one after the other."""
+        for key, raw in self._bottles.items():
+            yield key, _decode_entry(key, raw)
+
+    def put(self, key: str, entry: Entry) -> None:
+        """Records the entry; the one that stood under the key before is replaced."""
+        self._bottles[key] = msgspec.Raw(msgspec.json.encode(entry))
+
+    def statistics(self) -> Statistics:
+        """Counts and bytes by platform and by date."""
+        return _statistics(entry for _, entry in self.entries())
+
+    def encode(self, *, last_updated: str) -> bytes:
+        """The document, with statistics and integrity; entries in the order of their keys."""
+        statistics = self.statistics()
+        document = {
+            "last_updated": last_updated,
+            "sync_version": SYNC_VERSION,
+            "total_bottles": len(self._bottles),
+            "total_size_bytes": sum(tally.total_size_bytes for tally in statistics.by_platform.values()),
+            "platforms": list(statistics.by_platform),
+            "bottles": dict(sorted(self._bottles.items())),
+            "statistics": statistics,
+            **self._extra,
+        }
+        return seal(msgspec.json.encode(document))
+
+
+def seal(document: bytes) -> bytes:
+    """The JSON object `document` with `integrity` as its last field.
+
+    The digest covers every byte of the result but its own 64 digits.
+    """
+    head, tail = document.rstrip()[:-1] + b',"integrity":"', b'"}\n'
+    digest = hashlib.sha256(head)
+    digest.update(tail)
+    return head + digest.hexdigest().encode() + tail
+
+
+def check_integrity(data: bytes) -> None:
+    """Returns when the document is as it was sealed.
+
+    Raises:
+        ManifestInvalid: empty, truncated, changed, or never sealed.
+    """
+    if not data.strip():
+        raise ManifestInvalid("expected a JSON document, found an empty file")
+    tail = data[-_TAIL_BYTES:]
+    match = _INTEGRITY_TAIL.search(tail)
+    if match is None:
+        if b'"integrity"' in tail or not data.rstrip().endswith(b"}"):
+            raise ManifestInvalid("its end is damaged or missing (no readable `integrity` field closes it)")
+        raise ManifestInvalid("it has no `integrity` field", remedy=_IMPORT_REMEDY)
+    start = len(data) - len(tail) + match.start(1)
+    view = memoryview(data)
+    digest = hashlib.sha256(view[:start])
+    digest.update(view[start + 64 :])
+    if digest.hexdigest() != match[1].decode():
+        raise ManifestInvalid(
+            f"its bytes changed after it was written: `integrity` says {match[1].decode()}, "
+            f"the bytes give {digest.hexdigest()}"
+        )
+
+
+def decode_manifest(data: bytes, *, sealed: bool = True) -> Manifest:
+    """The manifest in `data`, every entry and all statistics checked.
+
+    `sealed=False` accepts a document without `integrity` (an import).
+
+    Raises:
+        ManifestInvalid: anything about it is not as the specification says.
+    """
+    if sealed:
+        check_integrity(data)
+    try:
+        fields = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+        known = msgspec.json.decode(data, type=_Known)
+        bottles = msgspec.json.decode(fields.pop("bottles"), type=dict[str, msgspec.Raw])
+    except (msgspec.MsgspecError, KeyError) as exc:
+        raise ManifestInvalid(f"expected the shape of the specification, found: {exc}") from exc
+    _check_version(known.sync_version)
+    for name in (*_Known.__struct_fields__, "integrity"):
+        fields.pop(name, None)
+    manifest = Manifest(bottles, **fields)
+    statistics = manifest.statistics()
+    total = sum(tally.total_size_bytes for tally in statistics.by_platform.values())
+    if known.total_bottles != len(bottles):
+        raise ManifestInvalid(f"total_bottles says {known.total_bottles}, found {len(bottles)} entries")
+    if sealed and (known.total_size_bytes != total or known.statistics != statistics):
+        raise ManifestInvalid("its statistics do not agree with its entries")
+    return manifest
+
+
+class _Known(msgspec.Struct, kw_only=True):
+    last_updated: str
+    sync_version: str
+    total_bottles: int
+    total_size_bytes: int
+    platforms: list[str]
+    statistics: Statistics
+
+
+def _check_version(found: str) -> None:
+    if found.split(".", maxsplit=1)[0] != SYNC_VERSION.split(".", maxsplit=1)[0]:
+        raise ManifestInvalid(f"expected sync_version {SYNC_VERSION}, found {found[:40]!r}")
+
+
+def _decode_entry(key: str, raw: msgspec.Raw) -> Entry:
+    try:
+        entry = msgspec.json.decode(raw, type=Entry)
+    except msgspec.MsgspecError as exc:
+        raise ManifestInvalid(f"the entry {key[:120]!r} is not of the specification's shape: {exc}") from exc
+    if why := _why_wrong(key, entry):
+        raise ManifestInvalid(f"the entry {key[:120]!r} contradicts itself: {why}")
+    return entry
+
+
+def _why_wrong(key: str, entry: Entry) -> str | None:
+    if not is_digest(entry.sha256):
+        return "sha256 is not 64 lower-case hex digits"
+    if entry.file_size <= 0:
+        return f"file_size is {entry.file_size}"
+    if not is_tag(entry.platform):
+        return "platform is not of a tag's form"
+    place = parse_key(entry.s3_key)
+    parts = parse_filename(place[1]) if place else None
+    if place is None or parts is None:
+        return f"s3_key {entry.s3_key[:120]!r} is not <date>/<bottle file name>"
+    if parts.stem != f"{entry.formula_name}-{entry.formula_version}" or parts.tag != entry.platform:
+        return "s3_key names another bottle"
+    if key != entry_key(entry.formula_name, entry.formula_version, entry.platform, parts.rebuild):
+        return "the key names another bottle"
+    return None
+
+
+class _Slim(msgspec.Struct):
+    sync_version: str
+    total_bottles: int
+    bottles: dict[str, HeldEntry]
+
+
+_slim_decoder = msgspec.json.Decoder(_Slim)
+
+
+def decode_held(data: bytes) -> dict[str, HeldEntry]:
+    """Entry key -> the fields that planning needs; a third less memory than the whole manifest.
+
+    Raises:
+        ManifestInvalid: the integrity, the version, the count or a needed field is wrong.
+    """
+    check_integrity(data)
+    try:
+        slim = _slim_decoder.decode(data)
+    except msgspec.MsgspecError as exc:
+        raise ManifestInvalid(f"expected the shape of the specification, found: {exc}") from exc
+    _check_version(slim.sync_version)
+    if slim.total_bottles != len(slim.bottles):
+        raise ManifestInvalid(f"total_bottles says {slim.total_bottles}, found {len(slim.bottles)} entries")
+    return slim.bottles
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """Proof that one bottle was stored: the entry that folding puts into the manifest."""
+
+    key: str
+    entry: Entry
+
+
+def encode_receipts(receipts: Iterable[Receipt]) -> bytes:
+    """One journal object of receipts."""
+    return msgspec.json.encode(list(receipts))
+
+
+def decode_receipts(data: bytes, *, key: str) -> list[Receipt]:
+    """The receipts of one journal object.
+
+    Raises:
+        ManifestInvalid: the object at `key` is not what a sync wrote.
+    """
+    remedy = f"Move {key} away and run `brew-mirror manifest rebuild`; the bottles themselves are untouched."
+    try:
+        receipts = msgspec.json.decode(data, type=list[Receipt])
+    except msgspec.MsgspecError as exc:
+        raise ManifestInvalid(f"the receipts in {key} cannot be read: {exc}", remedy=remedy) from exc
+    for receipt in receipts:
+        if why := _why_wrong(receipt.key, receipt.entry):
+            raise ManifestInvalid(f"a receipt in {key} contradicts itself: {why}", remedy=remedy)
+    return receipts

@@ -1,0 +1,332 @@
+"""Plans: what a sync has to copy, decided before a byte moves.
+
+A name is needed when no held object has it; a digest is fetched once, and its other names are made inside
+the store. In a plan over several platforms each digest has one owner.
+"""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from brew_assets.domain.bottle import Bottle, Digest
+from brew_assets.domain.catalogue import Catalogue, choose_bottles
+from brew_assets.domain.manifest import HeldEntry
+from brew_assets.domain.platforms import KNOWN_PLATFORMS, is_platform
+from brew_assets.errors import PlanInvalid
+
+PLAN_VERSION = 1
+
+
+class PlannedBottle(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One name to be stored.
+
+    `size` in bytes, None when upstream does not tell; `source` is the key of a held object with the same
+    digest; `owner` is the platform whose run copies it first.
+    """
+
+    bottle: Bottle
+    platforms: tuple[str, ...]
+    size: int | None = None
+    source: str | None = None
+    owner: str = ""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """One sync, before it is carried out. An immutable document in the store."""
+
+    plan_version: int = PLAN_VERSION
+    sync_id: str
+    sync_date: str
+    created_at: str
+    catalogue_sha256: str
+    platforms: tuple[str, ...]
+    formulae: tuple[str, ...] = ()
+    force: bool = False
+    held: int = 0
+    skipped: int = 0
+    objects: tuple[PlannedBottle, ...] = ()
+
+    def pending(self, platform: str) -> list[PlannedBottle]:
+        """The names that this platform needs."""
+        return [planned for planned in self.objects if platform in planned.platforms]
+
+    def digests(self) -> set[Digest]:
+        """The digests that have to be fetched from upstream."""
+        return {planned.bottle.digest for planned in self.objects if planned.source is None}
+
+    def bytes(self) -> int:
+        """Bytes to fetch, as far as sizes are known."""
+        return total_bytes(planned for planned in self.objects if planned.source is None)
+
+    def unknown_sizes(self) -> int:
+        """How many of the digests to fetch have no known size."""
+        return len(
+            {p.bottle.digest for p in self.objects if p.source is None and p.size is None}
+            - {p.bottle.digest for p in self.objects if p.size is not None}
+        )
+
+
+class PlatformTotals(msgspec.Struct, frozen=True, kw_only=True):
+    """What one platform needs; a bottle that serves two platforms counts for both."""
+
+    bottles: int
+    bytes: int
+    unknown_sizes: int
+
+
+class PlanSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What `plan --json` prints."""
+
+    sync_id: str
+    sync_date: str
+    platforms: dict[str, PlatformTotals]
+    objects: int
+    downloads: int
+    bytes: int
+    unknown_sizes: int
+    held: int
+    skipped: int
+
+
+def total_bytes(objects: Iterable[PlannedBottle]) -> int:
+    """Bytes of the distinct digests among the objects, as far as sizes are known."""
+    return sum({planned.bottle.digest: planned.size or 0 for planned in objects}.values())
+
+
+def summarize(plan: Plan) -> PlanSummary:
+    """The plan in numbers."""
+    totals = {}
+    for platform in plan.platforms:
+        pending = plan.pending(platform)
+        totals[platform] = PlatformTotals(
+            bottles=len(pending),
+            bytes=total_bytes(pending),
+            unknown_sizes=sum(1 for planned in pending if planned.size is None),
+        )
+    return PlanSummary(
+        sync_id=plan.sync_id,
+        sync_date=plan.sync_date,
+        platforms=totals,
+        objects=len(plan.objects),
+        downloads=len(plan.digests()),
+        bytes=plan.bytes(),
+        unknown_sizes=plan.unknown_sizes(),
+        held=plan.held,
+        skipped=plan.skipped,
+    )
+
+
+def check_platforms(platforms: Sequence[str]) -> tuple[str, ...]:
+    """The platforms, each once, in the given order.
+
+    Raises:
+        PlanInvalid: none given, or one that no client machine can be of.
+    """
+    if not platforms:
+        raise PlanInvalid("platforms: expected at least one, found none")
+    for platform in platforms:
+        if not is_platform(platform):
+            close = difflib.get_close_matches(platform, KNOWN_PLATFORMS, n=3)
+            hint = f"; did you mean {', '.join(close)}?" if close else ""
+            raise PlanInvalid(
+                f"platform {platform[:80]!r} is not known; expected one of "
+                f"{', '.join(KNOWN_PLATFORMS[:4])}, …, {', '.join(KNOWN_PLATFORMS[-2:])}{hint}"
+            )
+    return tuple(dict.fromkeys(platforms))
+
+
+def resolve_formulae(catalogue: Catalogue, asked: Iterable[str]) -> frozenset[str]:
+    """The names of the formulae that were asked for by name, alias or old name.
+
+    Raises:
+        PlanInvalid: one is not in the catalogue.
+    """
+    names = catalogue.names()
+    for name in asked:
+        if name not in names:
+            close = difflib.get_close_matches(name, names, n=3)
+            hint = f"; did you mean {', '.join(close)}?" if close else ""
+            raise PlanInvalid(f"formula {name[:80]!r} is not in the catalogue{hint}")
+    return frozenset(names[name] for name in asked)
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sync is asked to cover. No formulae means all of them."""
+
+    platforms: tuple[str, ...]
+    formulae: tuple[str, ...] = ()
+    force: bool = False
+    include_disabled: bool = False
+
+
+def plan_sync(
+    catalogue: Catalogue,
+    held: Mapping[str, HeldEntry],
+    request: Request,
+    *,
+    sync_id: str,
+    created_at: str,
+    skip: "frozenset[str] | set[str]" = frozenset(),
+) -> Plan:
+    """What has to be stored so that every bottle of the request is held.
+
+    Digests in `skip` (an external hash file's) are neither planned nor counted as held. `created_at` is
+    an ISO 8601 UTC time; its date is the sync's date.
+
+    Raises:
+        PlanInvalid: an unknown platform or formula.
+    """
+    platforms = check_platforms(request.platforms)
+    formulae = resolve_formulae(catalogue, request.formulae) if request.formulae else None
+    chosen = choose_bottles(
+        catalogue, platforms, formulae=formulae, include_disabled=request.include_disabled
+    )
+    objects: list[PlannedBottle] = []
+    kept = skipped = 0
+    for bottle, serves in chosen:
+        entry = held.get(bottle.entry_key)
+        if not request.force and entry is not None and entry.sha256 == bottle.digest:
+            kept += 1
+        elif not request.force and bottle.digest in skip:
+            skipped += 1
+        else:
+            objects.append(PlannedBottle(bottle=bottle, platforms=serves))
+    if not request.force:
+        objects = _with_sources(objects, held)
+    return Plan(
+        sync_id=sync_id,
+        sync_date=created_at[:10],
+        created_at=created_at,
+        catalogue_sha256=catalogue.sha256,
+        platforms=platforms,
+        formulae=tuple(sorted(formulae)) if formulae is not None else (),
+        force=request.force,
+        held=kept,
+        skipped=skipped,
+        objects=tuple(_with_owners(objects)),
+    )
+
+
+def _with_sources(objects: list[PlannedBottle], held: Mapping[str, HeldEntry]) -> list[PlannedBottle]:
+    """The objects, with the place and size of a held object where one has the digest."""
+    wanted = {planned.bottle.digest for planned in objects}
+    places = {entry.sha256: entry for entry in held.values() if entry.sha256 in wanted}
+    if not places:
+        return objects
+    return [
+        msgspec.structs.replace(planned, source=place.s3_key, size=place.file_size)
+        if (place := places.get(planned.bottle.digest))
+        else planned
+        for planned in objects
+    ]
+
+
+def with_sizes(plan: Plan, sizes: Mapping[str, int]) -> Plan:
+    """The plan with the sizes (digest -> bytes) filled in, and its owners balanced by them."""
+    objects = [
+        planned
+        if planned.size is not None
+        else msgspec.structs.replace(planned, size=sizes.get(planned.bottle.digest))
+        for planned in plan.objects
+    ]
+    return msgspec.structs.replace(plan, objects=tuple(_with_owners(objects)))
+
+
+def _with_owners(objects: Sequence[PlannedBottle]) -> Iterator[PlannedBottle]:
+    """The objects, each digest given to the one of its platforms that has least to do so far.
+
+    Unknown sizes count as the mean of the known ones.
+    """
+    known = [planned.size for planned in objects if planned.size]
+    mean = sum(known) // len(known) if known else 1
+    candidates: dict[str, list[str]] = {}
+    for planned in objects:
+        candidates.setdefault(planned.bottle.digest, []).extend(planned.platforms)
+    load: dict[str, int] = {}
+    owners: dict[str, str] = {}
+    for planned in objects:
+        digest = planned.bottle.digest
+        if digest not in owners:
+            owner = min(candidates[digest], key=lambda platform: (load.get(platform, 0), platform))
+            load[owner] = load.get(owner, 0) + (planned.size or mean)
+            owners[digest] = owner
+        yield msgspec.structs.replace(planned, owner=owners[digest])
+
+
+class Fetch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One digest and the names it has to be stored under; the unit of a transfer."""
+
+    digest: Digest
+    names: tuple[PlannedBottle, ...]
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the blob, None when unknown."""
+        return next((planned.size for planned in self.names if planned.size is not None), None)
+
+    @property
+    def source(self) -> str | None:
+        """The key of a held object with the digest, if the plan knew one."""
+        return next((planned.source for planned in self.names if planned.source), None)
+
+
+def group_fetches(objects: Iterable[PlannedBottle]) -> list[Fetch]:
+    """The objects grouped by digest, in the order in which the digests come first."""
+    groups: dict[Digest, list[PlannedBottle]] = {}
+    for planned in objects:
+        groups.setdefault(planned.bottle.digest, []).append(planned)
+    return [Fetch(digest=digest, names=tuple(names)) for digest, names in groups.items()]
+
+
+def fetches_of_run(plan: Plan, platform: str | None) -> tuple[list[Fetch], list[Fetch]]:
+    """What the run of a platform copies: what it owns with all its names, then the rest of its platform.
+
+    The rest comes in the reverse of its owner's order: two runs at the same time meet once instead of
+    fetching the same digests side by side. No platform: the whole plan in one run.
+    """
+    if platform is None:
+        return group_fetches(plan.objects), []
+    own = group_fetches(planned for planned in plan.objects if planned.owner == platform)
+    rest = group_fetches(planned for planned in plan.pending(platform) if planned.owner != platform)
+    return own, rest[::-1]
+
+
+def split_into_batches(
+    fetches: Iterable[Fetch], *, batch_bytes: int, batch_bottles: int, unknown_bytes: int = 0
+) -> list[list[Fetch]]:
+    """The fetches in order, cut so that a batch has at most so many bytes and names.
+
+    A fetch that is larger than `batch_bytes` stands alone. Unknown sizes count as `unknown_bytes`.
+    """
+    batches: list[list[Fetch]] = []
+    room_bytes = room_bottles = -1
+    for fetch in fetches:
+        size = unknown_bytes if fetch.size is None else fetch.size
+        if not batches or size > room_bytes or len(fetch.names) > room_bottles:
+            batches.append([])
+            room_bytes, room_bottles = batch_bytes, batch_bottles
+        batches[-1].append(fetch)
+        room_bytes -= size
+        room_bottles -= len(fetch.names)
+    return batches
+
+
+def encode_plan(plan: Plan) -> bytes:
+    """The plan as the document that stands in the store."""
+    return msgspec.json.encode(plan)
+
+
+def decode_plan(data: bytes) -> Plan:
+    """The plan in a document from the store.
+
+    Raises:
+        PlanInvalid: not a plan, or one of another version.
+    """
+    try:
+        plan = msgspec.json.decode(data, type=Plan)
+    except msgspec.MsgspecError as exc:
+        raise PlanInvalid(f"expected a plan, found: {exc}") from exc
+    if plan.plan_version != PLAN_VERSION:
+        raise PlanInvalid(f"expected plan_version {PLAN_VERSION}, found {plan.plan_version}")
+    return plan

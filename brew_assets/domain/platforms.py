@@ -1,0 +1,76 @@
+"""Platforms, tags, and which bottle serves which platform.
+
+The order of macOS versions: Homebrew/brew `macos_version.rb`; the choice: `bottle_specification` and
+`extend/os/mac/utils/bottles.rb` (find_older_compatible_tag).
+"""
+
+from collections.abc import Iterable
+
+# Newest first. golden_gate (27) is known to brew and has no bottles yet (2026-11-22).
+MACOS_VERSIONS: tuple[tuple[str, str], ...] = (
+    ("golden_gate", "27"),
+    ("tahoe", "26"),
+    ("sequoia", "15"),
+    ("sonoma", "14"),
+    ("ventura", "13"),
+    ("monterey", "12"),
+    ("big_sur", "11"),
+    ("catalina", "10.15"),
+    ("mojave", "10.14"),
+    ("high_sierra", "10.13"),
+    ("sierra", "10.12"),
+    ("el_capitan", "10.11"),
+)
+_OLDEST_ARM64 = "big_sur"
+_NAMES = tuple(name for name, _ in MACOS_VERSIONS)
+_ARM64_NAMES = _NAMES[: _NAMES.index(_OLDEST_ARM64) + 1]
+
+LINUX_PLATFORMS = ("x86_64_linux", "arm64_linux")
+ALL_TAG = "all"
+DEFAULT_PLATFORMS = ("arm64_tahoe", "arm64_sequoia", "arm64_sonoma")
+
+KNOWN_PLATFORMS = (*(f"arm64_{name}" for name in _ARM64_NAMES), *_NAMES, *LINUX_PLATFORMS)
+
+
+def is_platform(tag: str) -> bool:
+    """Whether a client machine can be of this platform."""
+    return tag in KNOWN_PLATFORMS
+
+
+def _macos(tag: str) -> tuple[str, int] | None:
+    """(prefix, rank from the newest) of a macOS tag, None for any other."""
+    prefix = "arm64_" if tag.startswith("arm64_") else ""
+    name = tag.removeprefix(prefix)
+    names = _ARM64_NAMES if prefix else _NAMES
+    return (prefix, names.index(name)) if name in names else None
+
+
+def serving_tags(platform: str) -> tuple[str, ...]:
+    """The tags whose bottles serve the platform, best first: itself, `all`, older ones of its kind."""
+    macos = _macos(platform)
+    if macos is None:
+        return (platform, ALL_TAG)
+    prefix, rank = macos
+    names = _ARM64_NAMES if prefix else _NAMES
+    return (platform, ALL_TAG, *(f"{prefix}{name}" for name in names[rank + 1 :]))
+
+
+def newer_macos(tags: Iterable[str], platforms: Iterable[str]) -> list[str]:
+    """The tags in a catalogue that are newer than every configured platform of their architecture.
+
+    A macOS tag that the table above does not know counts as newer: only a new release can bring one.
+    Platforms of an architecture that is not configured at all are not reported.
+    """
+    newest: dict[str, int] = {}
+    for platform in platforms:
+        if macos := _macos(platform):
+            newest[macos[0]] = min(newest.get(macos[0], len(_NAMES)), macos[1])
+    found = []
+    for tag in sorted(set(tags)):
+        if tag == ALL_TAG or tag in LINUX_PLATFORMS:
+            continue
+        macos = _macos(tag)
+        prefix = "arm64_" if tag.startswith("arm64_") else ""
+        if prefix in newest and (macos is None or macos[1] < newest[prefix]):
+            found.append(tag)
+    return found

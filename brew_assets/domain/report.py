@@ -1,0 +1,85 @@
+"""Reports: what a transfer did, per bottle, and how a sync ended."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+Outcome = Literal["success", "partial", "failed", "stopped"]
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """One bottle that is not in the store, and why. `reason` groups, `message` has the facts."""
+
+    name: str
+    digest: str
+    reason: str
+    message: str
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What one run did.
+
+    `downloaded` counts digests, `stored` names; `duplicated` names were made inside the store, `adopted`
+    ones stood there whole already; `kept` were held before the run began; `left` were not begun or not
+    finished when a stop signal came. Times are ISO 8601 UTC, durations seconds, sizes bytes.
+    """
+
+    sync_id: str
+    sync_date: str
+    platforms: tuple[str, ...]
+    route: str
+    started_at: str
+    ended_at: str
+    duration_s: float
+    planned: int
+    kept: int = 0
+    stored: int = 0
+    downloaded: int = 0
+    duplicated: int = 0
+    adopted: int = 0
+    left: int = 0
+    retries: int = 0
+    bytes_downloaded: int = 0
+    bytes_stored: int = 0
+    failed: tuple[Failure, ...] = ()
+    aborted: str = ""
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the run ended: `failed` when nothing at all was achieved."""
+        if self.aborted:
+            return "failed"
+        if self.failed:
+            return "partial" if self.stored + self.kept else "failed"
+        return "stopped" if self.left else "success"
+
+    @property
+    def bytes_per_second(self) -> float:
+        """Downloaded bytes over the whole duration."""
+        return self.bytes_downloaded / self.duration_s if self.duration_s > 0 else 0.0
+
+
+def failures_by_reason(failures: Iterable[Failure]) -> dict[str, int]:
+    """Reason -> how many, most frequent first."""
+    counts: dict[str, int] = {}
+    for failure in failures:
+        counts[failure.reason] = counts.get(failure.reason, 0) + 1
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def encode_report(report: Report) -> bytes:
+    """The report as the document that stands in the store, with its outcome."""
+    return msgspec.json.encode({**msgspec.to_builtins(report), "outcome": report.outcome})
+
+
+def decode_report(data: bytes) -> Report:
+    """The report in a document from the store.
+
+    Raises:
+        ValueError: it is no report.
+    """
+    try:
+        return msgspec.json.decode(data, type=Report)
+    except msgspec.MsgspecError as exc:
+        raise ValueError(f"expected a report, found: {exc}") from exc

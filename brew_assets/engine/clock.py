@@ -1,0 +1,54 @@
+"""The real clock and the real stop signal."""
+
+import threading
+import time
+from datetime import UTC, datetime
+
+from brew_assets.engine.ports import StopSignal
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """The time of day, in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        return time.monotonic()
+
+    def wait(self, seconds: float, stop: StopSignal) -> bool:
+        """Waits so long or until the stop signal; whether the signal is set."""
+        return stop.wait(seconds)
+
+
+class GracefulStop:
+    """A stop signal with a grace: set it, and bottles under way have `grace_s` seconds left.
+
+    ECS sends SIGKILL 30 s (or what the task definition says) after SIGTERM; the default leaves time to
+    write receipts and the report.
+    """
+
+    def __init__(self, grace_s: float = 20.0) -> None:
+        self._event = threading.Event()
+        self._grace_s = grace_s
+        self._deadline = float("inf")
+
+    def set(self) -> None:
+        """No new bottle starts from now on; the first call starts the grace."""
+        if not self._event.is_set():
+            self._deadline = time.monotonic() + self._grace_s
+            self._event.set()
+
+    def is_set(self) -> bool:
+        """Whether work should end."""
+        return self._event.is_set()
+
+    def expired(self) -> bool:
+        """Whether the grace is over."""
+        return self._event.is_set() and time.monotonic() > self._deadline
+
+    def wait(self, seconds: float) -> bool:
+        """Waits so long or until set; whether it is set."""
+        return self._event.wait(seconds)

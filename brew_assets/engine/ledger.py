@@ -1,0 +1,223 @@
+"""What is held: receipts (the journal), the manifest (the snapshot), and folding one into the other.
+
+Receipts are created, never changed. A fold writes the manifest with compare-and-swap and deletes the
+receipts afterwards, so at every instant a stored bottle is named by a receipt, the manifest, or both.
+"""
+
+import secrets
+from collections.abc import Iterable
+
+import msgspec
+
+from brew_assets.domain.manifest import (
+    BACKUP_PREFIX,
+    BACKUPS_KEPT,
+    MANIFEST_KEY,
+    Entry,
+    HeldEntry,
+    Manifest,
+    Receipt,
+    decode_held,
+    decode_manifest,
+    decode_receipts,
+    encode_receipts,
+)
+from brew_assets.engine.ports import Clock, Document, Store
+from brew_assets.errors import KeyTaken, ManifestInvalid, PreconditionFailed, StoreError
+
+RECEIPT_PREFIX = "state/receipts/"
+# Every lost race means that another fold won; so many in a row mean that something else is wrong.
+MAX_FOLD_RACES = 50
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What is held: entry key -> the fields that planning needs."""
+
+    entries: dict[str, HeldEntry]
+    manifest_missing: bool = False
+
+    def places(self, digests: "set[str] | frozenset[str]") -> dict[str, HeldEntry]:
+        """Digest -> one held object that has it, for the digests asked about."""
+        return {entry.sha256: entry for entry in self.entries.values() if entry.sha256 in digests}
+
+
+class FoldResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fold did. `races` counts the times that another writer was faster."""
+
+    entries: int
+    added: int
+    races: int
+    manifest: Manifest
+
+
+def read_held(store: Store) -> Held:
+    """Manifest entries and receipts not yet folded.
+
+    Receipts are read before the manifest, and all again when one vanished meanwhile: a fold in between
+    then hides nothing.
+
+    Raises:
+        ManifestInvalid: the manifest or a receipt cannot be trusted.
+        StoreError: the store cannot be read.
+    """
+    while True:
+        receipts = _read_receipts(store)
+        if receipts is None:
+            continue
+        document = store.read(MANIFEST_KEY)
+        entries = decode_held(document.data) if document else {}
+        missing = document is None
+        del document
+        for receipt in (receipt for batch in receipts.values() for receipt in batch):
+            entries[receipt.key] = _slim(receipt.entry)
+        return Held(entries, missing)
+
+
+def _slim(entry: Entry) -> HeldEntry:
+    return HeldEntry(sha256=entry.sha256, file_size=entry.file_size, s3_key=entry.s3_key)
+
+
+def _read_receipts(store: Store) -> dict[str, list[Receipt]] | None:
+    """Journal key -> its receipts; None when one vanished between listing and reading."""
+    receipts = {}
+    for key in sorted(listed.key for listed in store.listing(RECEIPT_PREFIX)):
+        document = store.read(key)
+        if document is None:
+            return None
+        receipts[key] = decode_receipts(document.data, key=key)
+    return receipts
+
+
+class Journal:
+    """Collects receipts of one run and writes them every `batch_size` bottles or `flush_s` seconds."""
+
+    def __init__(
+        self, store: Store, clock: Clock, *, sync_id: str, batch_size: int = 50, flush_s: float = 5.0
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._prefix = f"{RECEIPT_PREFIX}{sync_id}/"
+        self._batch_size = batch_size
+        self._flush_s = flush_s
+        self._pending: list[Receipt] = []
+        self._last = clock.monotonic()
+        self.written = 0
+
+    def add(self, receipts: Iterable[Receipt]) -> None:
+        """Takes receipts; they are written at the latest by the next `tick` after `flush_s`."""
+        self._pending.extend(receipts)
+        self.tick()
+
+    def tick(self) -> None:
+        """Writes what is due."""
+        if len(self._pending) >= self._batch_size or (
+            self._pending and self._clock.monotonic() - self._last >= self._flush_s
+        ):
+            self.flush()
+
+    def flush(self) -> None:
+        """All receipts taken so far stand in the store.
+
+        Raises:
+            StoreError: they could not be written; they are kept for the next try.
+        """
+        self._last = self._clock.monotonic()
+        if not self._pending:
+            return
+        stamp = self._clock.now().strftime("%H%M%S%f")
+        key = f"{self._prefix}{stamp}-{secrets.token_hex(4)}.json"
+        self._store.write(key, encode_receipts(self._pending), create_only=True)
+        self.written += len(self._pending)
+        self._pending = []
+
+
+def fold(store: Store, clock: Clock, *, extra: Iterable[Receipt] = ()) -> FoldResult:
+    """All receipts are in the manifest, the old manifest is among the backups, the receipts are gone.
+
+    `extra` are entries to record besides (a rebuild, an import). Without receipts and extras the manifest
+    is left as it is; a first one is written even when it is empty.
+
+    Raises:
+        ManifestInvalid: the manifest or a receipt cannot be trusted; nothing was changed.
+        StoreError: the store cannot be read or written.
+    """
+    additional = list(extra)
+    for races in range(MAX_FOLD_RACES):
+        receipts = _read_receipts(store)
+        if receipts is None:
+            continue
+        document = store.read(MANIFEST_KEY)
+        manifest = decode_manifest(document.data) if document else Manifest()
+        before = len(manifest)
+        for receipt in (*(receipt for batch in receipts.values() for receipt in batch), *additional):
+            manifest.put(receipt.key, receipt.entry)
+        if receipts or additional or document is None:
+            try:
+                _replace_manifest(store, clock, document, manifest)
+            except (PreconditionFailed, KeyTaken):
+                continue
+        for key in receipts:
+            store.delete(key)
+        return FoldResult(entries=len(manifest), added=len(manifest) - before, races=races, manifest=manifest)
+    raise StoreError(f"{MANIFEST_KEY}: lost {MAX_FOLD_RACES} races in a row against other writers")
+
+
+def _replace_manifest(store: Store, clock: Clock, document: Document | None, manifest: Manifest) -> None:
+    data = manifest.encode(last_updated=clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
+    if document is None:
+        store.write(MANIFEST_KEY, data, create_only=True)
+        return
+    back_up(store, clock, document.data)
+    store.write(MANIFEST_KEY, data, replaces=document.version)
+    prune_backups(store)
+
+
+def back_up(store: Store, clock: Clock, data: bytes, *, suffix: str = "") -> str:
+    """The key of the new backup that holds `data`."""
+    while True:
+        key = f"{BACKUP_PREFIX}{clock.now().strftime('%Y-%m-%dT%H%M%S.%fZ')}{suffix}.json"
+        try:
+            store.write(key, data, create_only=True)
+        except KeyTaken:
+            continue
+        return key
+
+
+def backups(store: Store) -> list[str]:
+    """The keys of the backups, newest first."""
+    return sorted((listed.key for listed in store.listing(BACKUP_PREFIX)), reverse=True)
+
+
+def prune_backups(store: Store) -> None:
+    """Only the newest BACKUPS_KEPT backups are left."""
+    for key in backups(store)[BACKUPS_KEPT:]:
+        store.delete(key)
+
+
+def replace_manifest(store: Store, clock: Clock, manifest: Manifest) -> str | None:
+    """The manifest stands in the place of whatever was there, valid or not; the key of its backup.
+
+    For deliberate repairs (rebuild, restore, import) only; a sync folds.
+    """
+    for _ in range(MAX_FOLD_RACES):
+        document = store.read(MANIFEST_KEY)
+        data = manifest.encode(last_updated=clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
+        try:
+            if document is None:
+                store.write(MANIFEST_KEY, data, create_only=True)
+                return None
+            backup = back_up(store, clock, document.data, suffix=_validity_suffix(document.data))
+            store.write(MANIFEST_KEY, data, replaces=document.version)
+        except (PreconditionFailed, KeyTaken):
+            continue
+        prune_backups(store)
+        return backup
+    raise StoreError(f"{MANIFEST_KEY}: lost {MAX_FOLD_RACES} races in a row against other writers")
+
+
+def _validity_suffix(data: bytes) -> str:
+    try:
+        decode_manifest(data)
+    except ManifestInvalid:
+        return ".invalid"
+    return ""

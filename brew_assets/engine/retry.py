@@ -1,0 +1,148 @@
+"""Which errors are tried again, when, and how often.
+
+Exponential back-off with full jitter; a budget per bottle and one per sync; a 429 holds all workers at once.
+"""
+
+import random
+import re
+import threading
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import msgspec
+
+from brew_assets.engine.ports import Clock, StopSignal
+from brew_assets.errors import (
+    MirrorError,
+    StoreUnavailable,
+    UpstreamBusy,
+    UpstreamFailed,
+    UpstreamInterrupted,
+)
+
+RETRYABLE = (UpstreamInterrupted, UpstreamFailed, UpstreamBusy, StoreUnavailable)
+
+MAX_BACKOFF_S = 300.0
+# GHCR names waits of microseconds (dependabot/cli#380); asking again at once would only earn the next 429.
+MIN_BUSY_WAIT_S = 1.0
+MAX_BUSY_WAIT_S = 900.0
+# A body that broke off after bytes arrived is no sign of an upstream in trouble.
+MAX_RESUME_WAIT_S = 1.0
+
+_GO_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|μs|ms|s|m|h)")
+_GO_UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_IN_BODY = re.compile(r"retry-after:\s*([^,\s]+)", re.IGNORECASE)
+
+
+def parse_retry_after(text: str | None, *, now: datetime, body: str = "") -> float | None:
+    """Seconds to wait: from integer seconds, an HTTP-date or a Go duration, in the header or the body.
+
+    None when nothing readable is named; at least MIN_BUSY_WAIT_S and at most MAX_BUSY_WAIT_S otherwise.
+    """
+    found = _seconds((text or "").strip(), now)
+    if found is None and (match := _IN_BODY.search(body)):
+        found = _seconds(match[1], now)
+    return None if found is None else min(max(found, MIN_BUSY_WAIT_S), MAX_BUSY_WAIT_S)
+
+
+def _seconds(text: str, now: datetime) -> float | None:
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        return float(text)
+    parts = _GO_DURATION.findall(text)
+    if parts and "".join(number + unit for number, unit in parts) == text:
+        return sum(float(number) * _GO_UNITS_S[unit] for number, unit in parts)
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return (date - now).total_seconds()
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """`attempts` tries after the first; `delay_s` is the longest first wait."""
+
+    attempts: int = 3
+    delay_s: float = 30.0
+
+    def backoff_s(self, failures: int) -> float:
+        """A random wait before try number `failures` + 1 (full jitter)."""
+        return random.uniform(0.0, min(MAX_BACKOFF_S, self.delay_s * 2.0 ** (failures - 1)))
+
+    def resume_s(self) -> float:
+        """A random wait before going on after a body that broke off with bytes gained."""
+        return random.uniform(0.0, min(MAX_RESUME_WAIT_S, self.delay_s))
+
+
+class SyncBudget:
+    """Retries that all bottles of one sync share, so that a dead upstream ends a sync soon."""
+
+    def __init__(self, retries: int) -> None:
+        self._left = retries
+        self._lock = threading.Lock()
+        self.spent = 0
+
+    @classmethod
+    def for_bottles(cls, count: int, attempts: int) -> "SyncBudget":
+        """A quarter of what every bottle could spend alone, and never less than for 25 bottles."""
+        return cls(attempts * max(25, count // 4))
+
+    def spend(self) -> bool:
+        """Takes one retry; False when none is left."""
+        with self._lock:
+            if self._left <= 0:
+                return False
+            self._left -= 1
+            self.spent += 1
+            return True
+
+
+class Gate:
+    """Holds all workers back until the time that a 429 named."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._open_at = 0.0
+
+    def close_for(self, seconds: float) -> None:
+        """Nobody passes for so many seconds from now; a longer hold already set stays."""
+        self._open_at = max(self._open_at, self._clock.monotonic() + seconds)
+
+    def pass_through(self, stop: StopSignal) -> bool:
+        """Returns once the gate is open; False when the stop signal came first."""
+        while (left := self._open_at - self._clock.monotonic()) > 0:
+            # Up to a tenth more, so that the workers do not all knock in the same instant.
+            if self._clock.wait(left * random.uniform(1.0, 1.1), stop):
+                return False
+        return True
+
+
+class Tries:
+    """The tries of one bottle: says after each failure whether and after which wait to try again."""
+
+    def __init__(self, policy: RetryPolicy, budget: SyncBudget, gate: Gate) -> None:
+        self._policy = policy
+        self._budget = budget
+        self._gate = gate
+        self._failures = 0
+
+    def next_wait_s(self, error: MirrorError, *, gained: bool) -> float | None:
+        """Seconds to wait before the next try, None when there is none.
+
+        `gained` says that the failed try brought bytes that the next one keeps; it starts the count anew.
+        """
+        if not isinstance(error, RETRYABLE):
+            return None
+        if gained:
+            self._failures = 0
+        self._failures += 1
+        if self._failures > self._policy.attempts or not self._budget.spend():
+            return None
+        if isinstance(error, UpstreamBusy):
+            if error.wait_s is None:
+                self._gate.close_for(max(MIN_BUSY_WAIT_S, self._policy.backoff_s(self._failures)))
+            else:
+                self._gate.close_for(error.wait_s)
+            return 0.0
+        return self._policy.resume_s() if gained else self._policy.backoff_s(self._failures)

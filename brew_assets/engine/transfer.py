@@ -1,0 +1,404 @@
+"""Copies bottles from upstream into the store: the same code in a laptop's process, a task and a Lambda.
+
+Threads, each with one reused buffer, one upstream connection and one store connection. Memory =
+workers x (BUFFER_BYTES + the store's part, which only a bottle over 5 GiB needs). No temporary file.
+"""
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from brew_assets.domain.manifest import Receipt, entry_for
+from brew_assets.domain.plan import Fetch, PlannedBottle
+from brew_assets.domain.report import Failure
+from brew_assets.engine.ledger import Journal
+from brew_assets.engine.ports import (
+    Blobs,
+    BottleSink,
+    Clock,
+    Progress,
+    ProgressListener,
+    StopSignal,
+    Store,
+)
+from brew_assets.engine.reception import BUFFER_BYTES, Reception
+from brew_assets.engine.retry import Gate, RetryPolicy, SyncBudget, Tries
+from brew_assets.errors import (
+    ChecksumRefused,
+    ContentMismatch,
+    KeyTaken,
+    MirrorError,
+    StoreError,
+    StoreRefused,
+    TransferStopped,
+)
+
+# The catalogue's digest is the truth: bytes that miss it twice will miss it again.
+MAX_MISMATCHES = 2
+_TICK_S = 0.5
+
+
+class TransferOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How to copy. `replace` overwrites what stands under a key (force, repair)."""
+
+    workers: int = 10
+    batch_size: int = 50
+    retry: RetryPolicy = RetryPolicy()
+    replace: bool = False
+
+
+class Transferred(msgspec.Struct, kw_only=True):
+    """What a transfer, or one fetch of it, did; see Report for the counts.
+
+    `aborted` is the error that ended the transfer early.
+    """
+
+    receipts: list[Receipt] = msgspec.field(default_factory=list)
+    failed: list[Failure] = msgspec.field(default_factory=list)
+    stored: int = 0
+    downloaded: int = 0
+    duplicated: int = 0
+    adopted: int = 0
+    left: int = 0
+    retries: int = 0
+    bytes_downloaded: int = 0
+    bytes_stored: int = 0
+    aborted: str = ""
+
+    def add(self, other: "Transferred") -> None:
+        """Adds the other's counts and failures; receipts are not kept."""
+        self.failed.extend(other.failed)
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.aborted = self.aborted or other.aborted
+
+
+_COUNTS = (
+    "stored",
+    "downloaded",
+    "duplicated",
+    "adopted",
+    "left",
+    "retries",
+    "bytes_downloaded",
+    "bytes_stored",
+)
+
+
+class TransferPorts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a transfer works with."""
+
+    blobs: Blobs
+    store: Store
+    clock: Clock
+    stop: StopSignal
+
+
+def transfer(
+    fetches: Iterable[Fetch],
+    *,
+    ports: TransferPorts,
+    journal: Journal,
+    date: str,
+    options: TransferOptions,
+    look_first: bool = False,
+    progress: ProgressListener | None = None,
+) -> Transferred:
+    """Every name of the fetches is in the folder of `date` with a receipt, or counted as failed or left.
+
+    `look_first` asks the store for each name before it is fetched, because another run may have stored it
+    meanwhile.
+
+    Raises:
+        StoreError: receipts could not be written; the stored bottles will be adopted by the next run.
+    """
+    work = deque(fetches)
+    run = _Run(ports, options, date=date, look_first=look_first, work=work)
+    totals = (sum(len(fetch.names) for fetch in work), sum(fetch.size or 0 for fetch in work))
+    threads = [
+        threading.Thread(target=run.work_through, name=f"transfer-{number}", daemon=True)
+        for number in range(min(options.workers, len(work)))
+    ]
+    tally = Transferred()
+    for thread in threads:
+        thread.start()
+    try:
+        _collect(run, len(threads), tally, journal, _Teller(progress, *totals))
+    finally:
+        run.ended.set()
+        for thread in threads:
+            thread.join()
+        while not run.results.empty():
+            if (done := run.results.get()) is not None:
+                tally.add(done)
+                journal.add(done.receipts)
+        journal.flush()
+    if run.crash is not None:
+        raise run.crash
+    tally.left += sum(len(fetch.names) for fetch in work)
+    tally.retries = run.budget.spent
+    tally.aborted = run.aborted
+    return tally
+
+
+class _Teller:
+    """Tells a listener how far the transfer is."""
+
+    def __init__(self, listener: ProgressListener | None, bottles: int, size: int) -> None:
+        self._listener = listener
+        self._bottles = bottles
+        self._bytes = size
+        self._current = ""
+
+    def tell(self, tally: Transferred, moved: int, current: str) -> None:
+        self._current = current or self._current
+        if self._listener is not None:
+            self._listener(
+                Progress(
+                    bottles_done=tally.stored + len(tally.failed),
+                    bottles_total=self._bottles,
+                    bytes_done=moved,
+                    bytes_total=self._bytes,
+                    failed=len(tally.failed),
+                    current=self._current,
+                )
+            )
+
+
+def _collect(run: "_Run", running: int, tally: Transferred, journal: Journal, teller: _Teller) -> None:
+    while running:
+        current = ""
+        try:
+            done = run.results.get(timeout=_TICK_S)
+        except queue.Empty:
+            journal.tick()
+        else:
+            if done is None:
+                running -= 1
+                continue
+            tally.add(done)
+            journal.add(done.receipts)
+            if done.receipts:
+                current = done.receipts[-1].key
+        teller.tell(tally, run.moved, current)
+
+
+class _Run:
+    """What the workers of one transfer share."""
+
+    def __init__(
+        self,
+        ports: TransferPorts,
+        options: TransferOptions,
+        *,
+        date: str,
+        look_first: bool,
+        work: "deque[Fetch]",
+    ) -> None:
+        self.ports = ports
+        self.options = options
+        self.date = date
+        self.look_first = look_first
+        self.work = work
+        self.gate = Gate(ports.clock)
+        self.budget = SyncBudget.for_bottles(len(work), options.retry.attempts)
+        self.results: queue.SimpleQueue[Transferred | None] = queue.SimpleQueue()
+        self.ended = threading.Event()
+        self.aborted = ""
+        self.crash: BaseException | None = None
+        # A display only: a lost update between threads does no harm.
+        self.moved = 0
+
+    def count_bytes(self, count: int) -> None:
+        self.moved += count
+
+    def abort(self, reason: str) -> None:
+        """No further bottle starts: the store refuses this one and would refuse the others."""
+        self.aborted = self.aborted or reason
+        self.ended.set()
+
+    def work_through(self) -> None:
+        """One thread's life."""
+        worker = _Worker(self)
+        try:
+            while not (self.ports.stop.is_set() or self.ended.is_set()):
+                try:
+                    fetch = self.work.popleft()
+                except IndexError:
+                    break
+                self.results.put(worker.carry_out(fetch))
+        except BaseException as crash:  # raised again by the thread that called transfer
+            self.crash = crash
+            self.ended.set()
+        finally:
+            self.ports.store.close()
+            self.results.put(None)
+
+
+class _Worker:
+    """What one thread does with one fetch after the other."""
+
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+        self._store = run.ports.store
+        self._buffer = memoryview(bytearray(BUFFER_BYTES))
+
+    def carry_out(self, fetch: Fetch) -> Transferred:
+        """What became of the fetch; no MirrorError leaves it."""
+        done = Transferred()
+        source, size = fetch.source, fetch.size or 0
+        names = list(fetch.names)
+        if self._run.look_first:
+            names, found = self._look(names, done)
+            source, size = found or (source, size)
+        for position, planned in enumerate(names):
+            if source is not None:
+                self._duplicate(planned, source, size, done)
+                continue
+            try:
+                size = self._download(planned, done)
+                source = planned.bottle.key(self._run.date)
+            except KeyTaken as error:
+                self._fail(planned, error, done)
+            except TransferStopped:
+                done.left += len(names) - position
+                break
+            except MirrorError as error:
+                for missing in names[position:]:
+                    self._fail(missing, error, done)
+                break
+        return done
+
+    def _look(
+        self, names: list[PlannedBottle], done: Transferred
+    ) -> "tuple[list[PlannedBottle], tuple[str, int] | None]":
+        """The names that the store lacks, and a place and size of the digest if one was found."""
+        missing: list[PlannedBottle] = []
+        found: tuple[str, int] | None = None
+        for planned in names:
+            try:
+                facts = self._store.facts(planned.bottle.key(self._run.date))
+            except StoreError:
+                facts = None  # the create-only write will tell
+            if facts is not None and facts.digest == planned.bottle.digest:
+                found = (facts.key, facts.size)
+                done.adopted += 1
+                self._record(planned, facts.size, done)
+            else:
+                missing.append(planned)
+        return missing, found
+
+    def _duplicate(self, planned: PlannedBottle, source: str, size: int, done: Transferred) -> None:
+        """The name stands in the store, made from the object at `source` or else downloaded."""
+        try:
+            try:
+                self._store.duplicate(
+                    source,
+                    planned.bottle,
+                    date=self._run.date,
+                    size=size,
+                    replace=self._run.options.replace,
+                )
+                done.duplicated += 1
+                self._record(planned, size, done)
+            except KeyTaken as error:
+                self._adopt(planned, error, done)
+            except StoreError:
+                # The place that should have had the bytes has not: upstream still does.
+                self._download(planned, done)
+        except TransferStopped:
+            done.left += 1
+        except MirrorError as error:
+            self._fail(planned, error, done)
+
+    def _fail(self, planned: PlannedBottle, error: MirrorError, done: Transferred) -> None:
+        if isinstance(error, StoreRefused):
+            self._run.abort(str(error))
+        done.failed.append(
+            Failure(
+                name=planned.bottle.filename,
+                digest=planned.bottle.digest,
+                reason=error.reason,
+                message=str(error),
+            )
+        )
+
+    def _record(self, planned: PlannedBottle, size: int, done: Transferred) -> None:
+        entry = entry_for(planned.bottle, date=self._run.date, size=size)
+        done.receipts.append(Receipt(key=planned.bottle.entry_key, entry=entry))
+        done.stored += 1
+        done.bytes_stored += size
+
+    def _adopt(self, planned: PlannedBottle, taken: KeyTaken, done: Transferred) -> int:
+        """The size of the object that stands under the bottle's key and is the bottle.
+
+        Raises:
+            KeyTaken: it is something else.
+        """
+        facts = self._store.facts(taken.key)
+        if facts is None or facts.digest != planned.bottle.digest:
+            found = f"sha256 {facts.digest}" if facts and facts.digest else "not proven to be this bottle"
+            raise KeyTaken(taken.key, found)
+        done.adopted += 1
+        self._record(planned, facts.size, done)
+        return facts.size
+
+    def _download(self, planned: PlannedBottle, done: Transferred) -> int:
+        """The bottle's size; it is in the store with a receipt.
+
+        Raises:
+            TransferStopped: the stop signal came first.
+            KeyTaken: another object stands under its key.
+            MirrorError: it cannot be had; the last try's error.
+        """
+        run = self._run
+        reception = Reception(
+            planned,
+            blobs=run.ports.blobs,
+            open_sink=self._sink_opener(planned),
+            buffer=self._buffer,
+            stop=run.ports.stop,
+            on_bytes=run.count_bytes,
+        )
+        try:
+            size = self._try_until_whole(planned, reception)
+            self._record(planned, size, done)
+            done.downloaded += 1
+        except KeyTaken as taken:
+            done.downloaded += 1
+            size = self._adopt(planned, taken, done)
+        finally:
+            reception.reset()
+            done.bytes_downloaded += reception.moved
+        return size
+
+    def _sink_opener(self, planned: PlannedBottle) -> Callable[[int], BottleSink]:
+        return lambda size: self._store.receive(
+            planned.bottle, date=self._run.date, size=size, replace=self._run.options.replace
+        )
+
+    def _try_until_whole(self, planned: PlannedBottle, reception: Reception) -> int:
+        run = self._run
+        tries = Tries(run.options.retry, run.budget, run.gate)
+        furthest = mismatches = 0
+        while True:
+            if not run.gate.pass_through(run.ports.stop):
+                raise TransferStopped(f"{planned.bottle.filename}: stopped while waiting for upstream")
+            try:
+                return reception.go_on()
+            except (ContentMismatch, ChecksumRefused):
+                mismatches += 1
+                if mismatches >= MAX_MISMATCHES or not run.budget.spend():
+                    raise
+                reception.reset()
+            except MirrorError as error:
+                wait_s = tries.next_wait_s(error, gained=reception.received > furthest)
+                if wait_s is None:
+                    raise
+                furthest = max(furthest, reception.received)
+                reception.pause()
+                if run.ports.clock.wait(wait_s, run.ports.stop):
+                    raise TransferStopped(f"{planned.bottle.filename}: stopped before a retry") from error

@@ -1,0 +1,214 @@
+"""The errors of the mirror.
+
+MirrorError                       has `reason`, a few words for reports, and a message with the facts
+├── SettingsInvalid               an environment variable or option is not what was expected
+├── PlanInvalid                   a plan cannot be made or read (unknown formula, platform, document)
+├── UpstreamError
+│   ├── CatalogueUnavailable      the formulae API did not answer
+│   ├── CatalogueInvalid          it answered with something that is no catalogue
+│   ├── HostRefused               an address leads to a host that is not configured
+│   ├── BlobNotFound              404, 410
+│   ├── UpstreamRefused           another answer that a retry will not change
+│   ├── UpstreamBusy              429; carries how long to wait
+│   ├── UpstreamFailed            5xx, 408
+│   ├── UpstreamUnauthorized      401 with a fresh token
+│   └── UpstreamInterrupted       the network: connect, time-out, a body that breaks off
+├── ContentMismatch
+│   ├── SizeMismatch
+│   └── DigestMismatch
+├── StoreError
+│   ├── StoreUnavailable          network, 5xx, throttling: a retry may help
+│   ├── StoreRefused              no permission, no bucket, no space: a retry will not help
+│   ├── ChecksumRefused           the store found other bytes than were announced
+│   ├── KeyTaken                  an object stands under the key already
+│   └── PreconditionFailed        compare-and-swap lost against another writer
+├── ManifestInvalid               bottles_hash.json cannot be trusted; carries the remedy
+├── HashFileInvalid               an external hash file cannot be read as one
+└── TransferStopped               a stop signal ended the work on this bottle
+"""
+
+
+class MirrorError(Exception):
+    """Base of all errors of this project.
+
+    `reason` is the short name that reports and metrics group by.
+    """
+
+    reason = "error"
+
+
+class SettingsInvalid(MirrorError):
+    """An environment variable or option has a value that is not accepted."""
+
+    reason = "invalid settings"
+
+    def __init__(self, *, name: str, expected: str, found: str) -> None:
+        super().__init__(f"{name}: expected {expected}, found {found}")
+        self.name = name
+
+
+class PlanInvalid(MirrorError):
+    """A plan cannot be made from what was asked, or a plan document cannot be read."""
+
+    reason = "invalid plan"
+
+
+class UpstreamError(MirrorError):
+    """Something between us and the upstream's bytes."""
+
+    reason = "upstream error"
+
+
+class CatalogueUnavailable(UpstreamError):
+    """The formulae API gave no catalogue."""
+
+    reason = "catalogue unavailable"
+
+
+class CatalogueInvalid(UpstreamError):
+    """The formulae API gave something that is no catalogue."""
+
+    reason = "invalid catalogue"
+
+
+class HostRefused(UpstreamError):
+    """An address leads to a host that the settings do not name."""
+
+    reason = "host refused"
+
+    def __init__(self, *, subject: str, address: str, allowed: str) -> None:
+        super().__init__(f"{subject}: refuses to contact {address}; allowed: {allowed}")
+
+
+class BlobNotFound(UpstreamError):
+    """The registry does not have the blob."""
+
+    reason = "not found"
+
+
+class UpstreamRefused(UpstreamError):
+    """An answer that a retry will not change."""
+
+    reason = "refused by upstream"
+
+
+class UpstreamBusy(UpstreamError):
+    """429: `wait_s` is what the answer asks for, None when it names nothing readable."""
+
+    reason = "rate limited"
+
+    def __init__(self, message: str, *, wait_s: float | None = None) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
+class UpstreamFailed(UpstreamError):
+    """A 5xx or 408 answer."""
+
+    reason = "upstream failed"
+
+
+class UpstreamUnauthorized(UpstreamError):
+    """401 although the token was fresh."""
+
+    reason = "unauthorized"
+
+
+class UpstreamInterrupted(UpstreamError):
+    """The connection failed, timed out or broke off."""
+
+    reason = "network"
+
+
+class ContentMismatch(MirrorError):
+    """The bytes are not the bottle that the catalogue names."""
+
+    reason = "content mismatch"
+
+
+class SizeMismatch(ContentMismatch):
+    """The number of bytes differs from what was announced."""
+
+    reason = "size mismatch"
+
+    def __init__(self, *, subject: str, expected: int, actual: int) -> None:
+        super().__init__(f"{subject}: expected {expected} bytes, found {actual}")
+
+
+class DigestMismatch(ContentMismatch):
+    """The SHA-256 differs from the catalogue's."""
+
+    reason = "digest mismatch"
+
+    def __init__(self, *, subject: str, expected: str, actual: str) -> None:
+        super().__init__(f"{subject}: expected sha256 {expected}, found {actual}")
+
+
+class StoreError(MirrorError):
+    """Something between us and the store."""
+
+    reason = "store error"
+
+
+class StoreUnavailable(StoreError):
+    """The store did not answer, failed or throttles; trying again may help."""
+
+    reason = "store unavailable"
+
+
+class StoreRefused(StoreError):
+    """The store will not do it: permission, missing bucket, no space."""
+
+    reason = "store refused"
+
+
+class ChecksumRefused(StoreError):
+    """The store found other bytes than the announced checksum and kept nothing."""
+
+    reason = "checksum refused by store"
+
+
+class KeyTaken(StoreError):
+    """A create-only write found an object under the key."""
+
+    reason = "key taken"
+
+    def __init__(self, key: str, found: str = "") -> None:
+        super().__init__(f"{key}: an object stands there already{f' ({found})' if found else ''}")
+        self.key = key
+
+
+class PreconditionFailed(StoreError):
+    """Another writer changed the object first."""
+
+    reason = "lost a race"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"{key}: changed by another writer meanwhile")
+        self.key = key
+
+
+class ManifestInvalid(MirrorError):
+    """The manifest cannot be trusted; the message names the finding and the remedy."""
+
+    reason = "invalid manifest"
+
+    def __init__(self, finding: str, *, remedy: str = "") -> None:
+        remedy = remedy or (
+            "Nothing was changed. Restore a backup with `brew-mirror manifest restore`, "
+            "or rebuild the manifest from the stored bottles with `brew-mirror manifest rebuild`."
+        )
+        super().__init__(f"bottles_hash.json is not valid: {finding}. {remedy}")
+        self.finding = finding
+
+
+class HashFileInvalid(MirrorError):
+    """An external hash file is not of a shape that can be read."""
+
+    reason = "invalid hash file"
+
+
+class TransferStopped(MirrorError):
+    """The stop signal ended this piece of work before it was whole."""
+
+    reason = "stopped"
