@@ -4,6 +4,7 @@ Receipts are created, never changed. A fold writes the manifest with compare-and
 receipts afterwards, so at every instant a stored bottle is named by a receipt, the manifest, or both.
 """
 
+import contextlib
 import secrets
 from collections.abc import Iterable
 
@@ -126,7 +127,9 @@ class Journal:
             return
         stamp = self._clock.now().strftime("%H%M%S%f")
         key = f"{self._prefix}{stamp}-{secrets.token_hex(4)}.json"
-        self._store.write(key, encode_receipts(self._pending), create_only=True)
+        # A key that is taken is our own: the answer to the first try was lost.
+        with contextlib.suppress(KeyTaken):
+            self._store.write(key, encode_receipts(self._pending), create_only=True)
         self.written += len(self._pending)
         self._pending = []
 

@@ -46,6 +46,8 @@ def parse_retry_after(text: str | None, *, now: datetime, body: str = "") -> flo
 
 
 def _seconds(text: str, now: datetime) -> float | None:
+    # A header is decoded as Latin-1; the micro sign of a Go duration is two octets of UTF-8.
+    text = text.replace("Âµ", "µ").replace("Î¼", "μ")
     if text.isascii() and text.isdigit() and len(text) < 10:
         return float(text)
     parts = _GO_DURATION.findall(text)

@@ -1,0 +1,346 @@
+"""The store in a directory.
+
+Incoming files live in `.incoming/`, each locked by its writer, are synced to disk and linked into place
+under their name: create-only, whole or not at all. A `flock` on `.lock` makes compare-and-swap atomic
+between processes of one machine.
+"""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from brew_assets.domain.bottle import Bottle
+from brew_assets.engine.ports import Document, ListedObject, ObjectFacts
+from brew_assets.errors import (
+    DigestMismatch,
+    KeyTaken,
+    PreconditionFailed,
+    StoreError,
+    StoreRefused,
+    StoreUnavailable,
+)
+
+_INCOMING = ".incoming"
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_HASH_BYTES = 1024 * 1024
+
+
+class DirectoryStore:
+    """A directory as the object store; `root` is created when the store is prepared."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+        self._incoming = self._root / _INCOMING
+        self.url = f"{self._root}/"
+
+    def _path(self, key: str) -> Path:
+        if key.startswith("/") or any(part in ("", ".", "..") for part in key.split("/")):
+            raise StoreError(f"expected a relative key, found {key[:200]!r}")
+        return self._root / key
+
+    def prepare(self) -> None:
+        """The directory can be written to; incoming files of killed runs are gone.
+
+        Raises:
+            StoreRefused: it cannot be made or written to.
+        """
+        with _our_errors(self.url):
+            self._incoming.mkdir(parents=True, exist_ok=True)
+            for leftover in self._incoming.iterdir():
+                _remove_unless_locked(leftover)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def read(self, key: str) -> Document | None:
+        """The object, None when there is none."""
+        with _our_errors(key):
+            try:
+                data = self._path(key).read_bytes()
+            except FileNotFoundError:
+                return None
+        return Document(data, hashlib.sha256(data).hexdigest())
+
+    def write(self, key: str, data: bytes, *, create_only: bool = False, replaces: str | None = None) -> str:
+        """The new version, once it is on disk.
+
+        Raises:
+            KeyTaken: create_only, and there is an object.
+            PreconditionFailed: another version stands there than `replaces`, or none.
+        """
+        with _Incoming(self._incoming, key) as incoming:
+            incoming.write(memoryview(data))
+            if create_only:
+                incoming.link_to(self._path(key))
+            else:
+                with self._lock():
+                    if replaces is not None:
+                        current = self.read(key)
+                        if current is None or current.version != replaces:
+                            raise PreconditionFailed(key)
+                    incoming.move_to(self._path(key))
+        return hashlib.sha256(data).hexdigest()
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        with (self._root / ".lock").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def delete(self, key: str) -> None:
+        """There is no object under the key."""
+        path = self._path(key)
+        with _our_errors(key):
+            path.unlink(missing_ok=True)
+            # An emptied folder of receipts goes with the last of them; others are left alone.
+            if key.startswith("state/receipts/"):
+                with contextlib.suppress(OSError):
+                    path.parent.rmdir()
+
+    def listing(self, prefix: str) -> Iterator[ListedObject]:
+        """Every object whose key begins so, whole or an error; files that vanish meanwhile are left out."""
+        folder, _, start = prefix.rpartition("/")
+        with _our_errors(prefix):
+            top = self._path(folder) if folder else self._root
+            yield from self._walk(top, f"{folder}/" if folder else "", start)
+
+    def _walk(self, folder: Path, key: str, start: str) -> Iterator[ListedObject]:
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except FileNotFoundError:
+            return
+        for entry in entries:
+            if not entry.name.startswith(start) or (not key and entry.name.startswith(".")):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._walk(Path(entry.path), f"{key}{entry.name}/", "")
+            else:
+                with contextlib.suppress(FileNotFoundError):
+                    yield ListedObject(f"{key}{entry.name}", entry.stat().st_size)
+
+    def date_folders(self) -> list[str]:
+        """The date folders (YYYY-MM-DD), newest first."""
+        with _our_errors(self.url):
+            try:
+                names = [entry.name for entry in os.scandir(self._root) if entry.is_dir()]
+            except FileNotFoundError:
+                return []
+        return sorted((name for name in names if _DATE.fullmatch(name)), reverse=True)
+
+    def facts(self, key: str) -> ObjectFacts | None:
+        """Size and digest of the file, read back. None if missing."""
+        return self.hash(key)
+
+    def hash(self, key: str) -> ObjectFacts | None:
+        """Size and digest of the file, read back. None if missing."""
+        digest, size = hashlib.sha256(), 0
+        with _our_errors(key):
+            try:
+                with self._path(key).open("rb", buffering=0) as file:
+                    buffer = memoryview(bytearray(_HASH_BYTES))
+                    while count := file.readinto(buffer):
+                        digest.update(buffer[:count])
+                        size += count
+            except FileNotFoundError:
+                return None
+        return ObjectFacts(key=key, size=size, digest=digest.hexdigest())
+
+    def peek(self, key: str, length: int) -> bytes:
+        """The first bytes of a file."""
+        with _our_errors(key), self._path(key).open("rb") as file:
+            return file.read(length)
+
+    def receive(self, bottle: Bottle, *, date: str, size: int, replace: bool = False) -> "DirectorySink":
+        """A sink for the bottle's bytes."""
+        key = bottle.key(date)
+        return DirectorySink(_Incoming(self._incoming, key), self._path(key), size=size, replace=replace)
+
+    def duplicate(self, source: str, bottle: Bottle, *, date: str, size: int, replace: bool = False) -> None:
+        """The bottle stands under its own key too: a hard link, or a copy where links fail.
+
+        Raises:
+            KeyTaken: another object stands there.
+            DigestMismatch: the object at `source` is not the bottle.
+            StoreError: it is missing.
+        """
+        key = bottle.key(date)
+        found = self.hash(source)
+        if found is None:
+            raise StoreError(f"{source}: expected the bytes of {bottle.filename}, found nothing")
+        if found.digest != bottle.digest or found.size != size:
+            # A StoreError, so that the name is fetched from upstream instead.
+            raise StoreError(
+                str(DigestMismatch(subject=source, expected=bottle.digest, actual=found.digest or ""))
+            )
+        path, target = self._path(source), self._path(key)
+        with _our_errors(key):
+            if not replace and _linked(path, target):
+                return
+        with _Incoming(self._incoming, key) as incoming:
+            with _our_errors(source), path.open("rb") as file:
+                shutil.copyfileobj(file, incoming.file, _HASH_BYTES)
+            incoming.move_to(target) if replace else incoming.link_to(target)
+
+
+def _linked(source: Path, target: Path) -> bool:
+    """Whether the target now is another name of the source; False where links do not work."""
+    _make_folder(target.parent)
+    try:
+        os.link(source, target)
+    except FileExistsError as exc:
+        raise KeyTaken(f"{target.parent.name}/{target.name}") from exc
+    except OSError as exc:
+        if exc.errno in (errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP):
+            return False
+        raise
+    _sync_folder(target.parent)
+    return True
+
+
+class _Incoming:
+    """A file in `.incoming/`, locked while its writer lives."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self._key = key
+        self._path = folder / secrets.token_hex(12)
+        with _our_errors(key):
+            try:
+                self.file = self._path.open("xb", buffering=0)
+            except FileNotFoundError:
+                folder.mkdir(parents=True, exist_ok=True)
+                self.file = self._path.open("xb", buffering=0)
+            fcntl.flock(self.file, fcntl.LOCK_EX)
+
+    def __enter__(self) -> "_Incoming":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.discard()
+
+    def write(self, view: memoryview) -> None:
+        with _our_errors(self._key):
+            while view:
+                view = view[self.file.write(view) :]
+
+    def link_to(self, target: Path) -> None:
+        """The file stands at the target, whole and on disk; create-only."""
+        with _our_errors(self._key):
+            os.fsync(self.file.fileno())
+            _make_folder(target.parent)
+            try:
+                os.link(self._path, target)
+            except FileExistsError as exc:
+                raise KeyTaken(self._key) from exc
+            except OSError as exc:
+                if exc.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP):
+                    raise
+                # A file system without links: an exclusive empty file takes the name, the rename fills it.
+                self._rename_exclusively(target)
+            _sync_folder(target.parent)
+        self.discard()
+
+    def _rename_exclusively(self, target: Path) -> None:
+        with (self._path.parent.parent / ".lock").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if target.exists():
+                raise KeyTaken(self._key)
+            os.replace(self._path, target)
+
+    def move_to(self, target: Path) -> None:
+        """The file stands at the target, whole and on disk, in the place of what was there."""
+        with _our_errors(self._key):
+            os.fsync(self.file.fileno())
+            _make_folder(target.parent)
+            os.replace(self._path, target)
+            _sync_folder(target.parent)
+        self.discard()
+
+    def discard(self) -> None:
+        """The file in `.incoming/` is gone; never raises."""
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.file.close()
+
+
+class DirectorySink:
+    """One bottle on its way into the directory."""
+
+    def __init__(self, incoming: _Incoming, target: Path, *, size: int, replace: bool) -> None:
+        self._incoming = incoming
+        self._target = target
+        self._left = size
+        self._replace = replace
+
+    def write(self, view: memoryview) -> None:
+        """Passes the bytes on to the incoming file."""
+        self._incoming.write(view)
+        self._left -= len(view)
+
+    def commit(self) -> None:
+        """The bottle stands under its key, on disk.
+
+        Raises:
+            KeyTaken: another object stands there.
+        """
+        if self._left:
+            raise StoreError(f"{self._target.name}: {self._left} bytes short of what was announced")
+        if self._replace:
+            self._incoming.move_to(self._target)
+        else:
+            self._incoming.link_to(self._target)
+
+    def abort(self) -> None:
+        """Nothing stands under the key."""
+        self._incoming.discard()
+
+
+def _remove_unless_locked(path: Path) -> None:
+    """Removes an incoming file whose writer is gone."""
+    with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
+
+
+def _make_folder(folder: Path) -> None:
+    """The folder exists, and its name is on disk."""
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+_REFUSALS = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+)
+
+
+@contextlib.contextmanager
+def _our_errors(subject: str) -> Iterator[None]:
+    """The operating system's errors as ours, naming what they happened to."""
+    try:
+        yield
+    except OSError as exc:
+        refused = exc.errno in _REFUSALS
+        raise (StoreRefused if refused else StoreUnavailable)(f"{subject}: {exc.strerror or exc}") from exc

@@ -1,0 +1,68 @@
+"""formulae.brew.sh: the catalogue, fetched conditionally."""
+
+import httpx
+
+from brew_assets.adapters.wire import split_url
+from brew_assets.engine.ports import FetchedCatalogue
+from brew_assets.errors import CatalogueUnavailable
+
+# The real document has 31 MB; far more can only be an attack or a mistake.
+MAX_CATALOGUE_BYTES = 512 * 1024 * 1024
+_ATTEMPTS = 3
+
+
+class FormulaeApi:
+    """The formulae API below `base_url` (FORMULAE_API_URL)."""
+
+    def __init__(self, base_url: str, *, timeout_s: float) -> None:
+        self.url = f"{base_url.rstrip('/')}/formula.json"
+        self._timeout_s = timeout_s
+
+    def fetch(self, *, etag: str = "") -> FetchedCatalogue | None:
+        """The catalogue, None when it still is the one with this ETag.
+
+        Raises:
+            CatalogueUnavailable: no answer, or one without a catalogue.
+        """
+        headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "brew-mirror"}
+        if etag:
+            headers["If-None-Match"] = etag
+        self._check_address()
+        last: Exception | None = None
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._fetch(headers)
+            except httpx.HTTPError as exc:
+                last = exc
+        raise CatalogueUnavailable(f"{self.url}: {type(last).__name__}: {last}") from last
+
+    def _check_address(self) -> None:
+        try:
+            origin, _ = split_url(self.url)
+        except ValueError as exc:
+            raise CatalogueUnavailable(f"FORMULAE_API_URL: {exc}") from exc
+        if origin.scheme == "http" and not origin.is_loopback:
+            raise CatalogueUnavailable(f"{self.url}: plain http is only for this machine, use https")
+
+    def _fetch(self, headers: dict[str, str]) -> FetchedCatalogue | None:
+        timeout = httpx.Timeout(self._timeout_s, connect=min(30.0, self._timeout_s))
+        with (
+            httpx.Client(timeout=timeout, follow_redirects=False, trust_env=False) as client,
+            client.stream("GET", self.url, headers=headers) as response,
+        ):
+            if response.status_code == 304 and "If-None-Match" in headers:
+                return None
+            if response.status_code >= 500 or response.status_code in (408, 429):
+                response.raise_for_status()
+            if response.status_code != 200:
+                raise CatalogueUnavailable(f"{self.url}: expected status 200, found {response.status_code}")
+            body = bytearray()
+            for piece in response.iter_bytes(1024 * 1024):
+                body += piece
+                if len(body) > MAX_CATALOGUE_BYTES:
+                    raise CatalogueUnavailable(f"{self.url}: more than {MAX_CATALOGUE_BYTES} bytes")
+            return FetchedCatalogue(
+                data=bytes(body),
+                etag=response.headers.get("etag", ""),
+                last_modified=response.headers.get("last-modified", ""),
+            )

@@ -1,0 +1,285 @@
+"""A registry of GHCR's shape: blobs for the bulk path, indexes and child manifests for sizes.
+
+What ghcr.io answers: 401 without Authorization, a 307 to a signed address for any bearer, which must be
+followed without the header. Only the registry and the configured hosts are ever contacted.
+"""
+
+import re
+import threading
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import NoReturn
+from urllib.parse import quote, urljoin
+
+import msgspec
+
+from brew_assets.adapters.wire import NETWORK_ERRORS, Origin, Wire, WireResponse, Wires, answered, split_url
+from brew_assets.domain.bottle import Bottle
+from brew_assets.domain.oci import CHILD_MEDIA_TYPE, INDEX_MEDIA_TYPE, MAX_INDEX_BYTES
+from brew_assets.engine.retry import parse_retry_after
+from brew_assets.errors import (
+    BlobNotFound,
+    ContentMismatch,
+    HostRefused,
+    UpstreamBusy,
+    UpstreamFailed,
+    UpstreamInterrupted,
+    UpstreamRefused,
+    UpstreamUnauthorized,
+)
+
+CATALOGUE_REGISTRY = "https://ghcr.io"
+# What brew itself sends; GHCR accepts any bearer for public blobs.
+ANONYMOUS_TOKEN = "QQ=="  # noqa: S105
+MAX_REDIRECTS = 3
+_ERROR_BODY_BYTES = 4096
+_TOKEN_BODY_BYTES = 65536
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
+_CHALLENGE = re.compile(r'(realm|service|scope)="([^"]*)"')
+
+
+class AllowedHosts:
+    """The hosts that may be contacted: the registry and those that the settings name."""
+
+    def __init__(self, registry: Origin, hosts: Iterable[str]) -> None:
+        self._netlocs = {registry.netloc.lower(), *(host.strip().lower() for host in hosts if host.strip())}
+
+    def check(self, url: str, *, subject: str) -> tuple[Origin, str]:
+        """Origin and target of an address that may be contacted.
+
+        Raises:
+            HostRefused: it leads elsewhere, or to plain http outside of this machine.
+        """
+        try:
+            origin, target = split_url(url)
+        except ValueError as exc:
+            raise HostRefused(subject=subject, address="an unreadable address", allowed=str(self)) from exc
+        plain = origin.scheme == "http" and not origin.is_loopback
+        if plain or origin.netloc.lower() not in self._netlocs:
+            address = f"{origin.scheme}://{origin.netloc}"
+            raise HostRefused(subject=subject, address=address, allowed=str(self))
+        return origin, target
+
+    def __str__(self) -> str:
+        return ", ".join(f"https://{netloc}" for netloc in sorted(self._netlocs))
+
+
+class GhcrBlob:
+    """The body of a blob on the calling thread's connection."""
+
+    def __init__(
+        self, wire: Wire, response: WireResponse, *, name: str, start: int, total: int | None
+    ) -> None:
+        self._wire = wire
+        self._response = response
+        self._name = name
+        self.start = start
+        self.total = total
+
+    def readinto(self, view: memoryview) -> int:
+        """How many bytes were put into the view; 0 at the end.
+
+        Raises:
+            UpstreamInterrupted: the body broke off or timed out.
+        """
+        try:
+            return self._response.readinto(view)
+        except NETWORK_ERRORS as exc:
+            raise UpstreamInterrupted(f"{self._name}: the body broke off: {_describe(exc)}") from exc
+
+    def close(self) -> None:
+        """Keeps the connection when the body was read to its end, else closes it."""
+        self._wire.finish()
+
+
+class _Token(msgspec.Struct):
+    token: str = ""
+    access_token: str = ""
+
+
+class Ghcr:
+    """Blobs, indexes and child manifests of one registry. Safe for use by several threads."""
+
+    def __init__(self, registry_url: str, *, cdn_hosts: Iterable[str], timeout_s: float) -> None:
+        self._base = registry_url.rstrip("/")
+        origin, _ = split_url(self._base)
+        self._hosts = AllowedHosts(origin, cdn_hosts)
+        self._hosts.check(self._base, subject="BOTTLE_REGISTRY_URL")
+        self._timeout_s = timeout_s
+        self._local = threading.local()
+        self._tokens: dict[str, str] = {}
+
+    def open(self, bottle: Bottle, *, offset: int = 0) -> GhcrBlob:
+        """The blob from `offset` on, or from 0 when upstream does not do ranges.
+
+        Raises:
+            UpstreamError: one of its classes, see errors.py.
+            ContentMismatch: a page instead of a blob.
+        """
+        name = bottle.filename
+        wire, response = self._get(self._address(bottle.url, name), subject=name, offset=offset)
+        try:
+            if response.status == 416 and offset:
+                wire.finish()
+                return self.open(bottle)
+            start, total = self._framing(response, offset, name)
+        except BaseException:
+            wire.finish()
+            raise
+        return GhcrBlob(wire, response, name=name, start=start, total=total)
+
+    def fetch_index(self, image: str, reference: str) -> bytes | None:
+        """The index, None when the registry has none.
+
+        Raises:
+            UpstreamError: one of its classes, see errors.py.
+        """
+        return self._document(f"/v2/homebrew/core/{image}/manifests/{reference}", INDEX_MEDIA_TYPE)
+
+    def fetch_child(self, image: str, digest: str) -> bytes | None:
+        """The child manifest with this digest (hex), None when the registry has none.
+
+        Raises:
+            UpstreamError: one of its classes, see errors.py.
+        """
+        return self._document(f"/v2/homebrew/core/{image}/manifests/sha256:{digest}", CHILD_MEDIA_TYPE)
+
+    def close(self) -> None:
+        """The calling thread's connections are closed."""
+        self._wires().close()
+
+    def _wires(self) -> Wires:
+        wires: Wires | None = getattr(self._local, "wires", None)
+        if wires is None:
+            wires = self._local.wires = Wires(timeout_s=self._timeout_s)
+        return wires
+
+    def _address(self, url: str, name: str) -> str:
+        """The catalogue's address with the configured registry in the place of Homebrew's."""
+        for base in (CATALOGUE_REGISTRY, self._base):
+            if url.startswith(f"{base}/v2/"):
+                return self._base + url[len(base) :]
+        origin = "/".join(url.split("/", 3)[:3])[:120]
+        raise HostRefused(subject=name, address=origin, allowed=f"{CATALOGUE_REGISTRY}, {self._base}")
+
+    def _document(self, path: str, media_type: str) -> bytes | None:
+        wire, response = self._get(self._base + path, subject=path, accept=media_type)
+        try:
+            if response.status != 200:
+                self._refuse(response, path)
+            data = response.read(MAX_INDEX_BYTES + 1)
+        except BlobNotFound:
+            return None
+        except NETWORK_ERRORS as exc:
+            raise UpstreamInterrupted(f"{path}: the body broke off: {_describe(exc)}") from exc
+        finally:
+            wire.finish()
+        if len(data) > MAX_INDEX_BYTES:
+            raise UpstreamRefused(f"{path}: expected at most {MAX_INDEX_BYTES} bytes, found more")
+        return data
+
+    def _get(
+        self, url: str, *, subject: str, offset: int = 0, accept: str = "*/*"
+    ) -> tuple[Wire, WireResponse]:
+        """Connection and response after redirects and, once, a fresh token."""
+        fresh_token = False
+        while True:
+            wire, response, hops = self._follow(url, subject=subject, offset=offset, accept=accept)
+            if response.status != 401 or hops:
+                if hops and response.status == 403:
+                    # The signed address ran out or was spoilt: the registry makes a new one.
+                    wire.finish()
+                    raise UpstreamFailed(f"{subject}: the registry's redirect leads to 403")
+                return wire, response
+            challenge = response.fields.get("www-authenticate", "")
+            wire.finish()
+            if fresh_token:
+                raise UpstreamUnauthorized(f"{subject}: 401 from {wire.origin.netloc} with a fresh token")
+            fresh_token = True
+            self._renew_token(url, challenge, subject)
+
+    def _follow(self, url: str, *, subject: str, offset: int, accept: str) -> tuple[Wire, WireResponse, int]:
+        headers = {"Accept": accept, "User-Agent": "brew-mirror"}
+        if offset:
+            headers["Range"] = f"bytes={offset}-"
+        authorization = {"Authorization": f"Bearer {self._tokens.get(_repository(url), ANONYMOUS_TOKEN)}"}
+        for hops in range(MAX_REDIRECTS + 1):
+            origin, target = self._hosts.check(url, subject=subject)
+            wire = self._wires().to(origin)
+            try:
+                # The header is the registry's: a signed address refuses a request that carries it.
+                response = wire.exchange("GET", target, headers if hops else headers | authorization)
+            except NETWORK_ERRORS as exc:
+                wire.close()
+                raise UpstreamInterrupted(f"{subject}: {origin.netloc}: {_describe(exc)}") from exc
+            if response.status not in (301, 302, 303, 307, 308):
+                return wire, response, hops
+            location = response.fields.get("location", "")
+            wire.finish()
+            url = urljoin(url, location)
+        raise UpstreamRefused(f"{subject}: more than {MAX_REDIRECTS} redirects")
+
+    def _framing(self, response: WireResponse, offset: int, name: str) -> tuple[int, int | None]:
+        """(offset of the first byte, size of the whole blob) of an answer that has the blob."""
+        if response.status == 206:
+            match = _CONTENT_RANGE.fullmatch(response.fields.get("content-range", ""))
+            if match is None:
+                raise UpstreamRefused(f"{name}: 206 without a readable Content-Range")
+            return int(match[1]), int(match[3])
+        if response.status != 200:
+            self._refuse(response, name)
+        if response.fields.get("content-type", "").lower().startswith("text/html"):
+            raise ContentMismatch(
+                f"{name}: expected a gzip archive, found a page of text/html with status 200"
+            )
+        return 0, response.content_length
+
+    def _refuse(self, response: WireResponse, subject: str) -> NoReturn:
+        status = response.status
+        try:
+            body = response.read(_ERROR_BODY_BYTES).decode("utf-8", "replace")
+        except NETWORK_ERRORS:
+            body = ""
+        if status in (404, 410):
+            raise BlobNotFound(f"{subject}: {status} from upstream")
+        retry_after = response.fields.get("retry-after")
+        if status == 429 or (status == 503 and retry_after):
+            wait_s = parse_retry_after(retry_after, now=datetime.now(UTC), body=body)
+            raise UpstreamBusy(f"{subject}: {status} from upstream", wait_s=wait_s)
+        if status == 408 or status >= 500:
+            raise UpstreamFailed(f"{subject}: {status} from upstream")
+        raise UpstreamRefused(f"{subject}: unexpected status {status} from upstream")
+
+    def _renew_token(self, url: str, challenge: str, subject: str) -> None:
+        """A token for the repository, from the realm that the registry names (one of the allowed hosts)."""
+        fields = dict(_CHALLENGE.findall(challenge)) if challenge.lower().startswith("bearer ") else {}
+        if "realm" not in fields:
+            raise UpstreamUnauthorized(f"{subject}: 401 without a bearer realm")
+        query = "&".join(
+            f"{name}={quote(fields[name], safe=':/')}" for name in ("service", "scope") if name in fields
+        )
+        origin, target = self._hosts.check(f"{fields['realm']}?{query}", subject=f"{subject} (token)")
+        wire = self._wires().to(origin)
+        try:
+            with answered(wire, "GET", target, {"Accept": "application/json"}) as response:
+                if response.status != 200:
+                    self._refuse(response, f"{subject} (token)")
+                answer = msgspec.json.decode(response.read(_TOKEN_BODY_BYTES), type=_Token)
+        except NETWORK_ERRORS as exc:
+            wire.close()
+            raise UpstreamInterrupted(f"{subject}: no token: {_describe(exc)}") from exc
+        except (msgspec.MsgspecError, BlobNotFound) as exc:
+            raise UpstreamUnauthorized(f"{subject}: the realm gave no token") from exc
+        token = answer.token or answer.access_token
+        if not re.fullmatch(r"[\x21-\x7e]{1,16384}", token):
+            raise UpstreamUnauthorized(f"{subject}: the realm gave no usable token")
+        self._tokens[_repository(url)] = token
+
+
+def _repository(url: str) -> str:
+    """The part of an address for which a token is good: all before blobs or manifests."""
+    return url.split("/blobs/", maxsplit=1)[0].split("/manifests/", maxsplit=1)[0]
+
+
+def _describe(exc: BaseException) -> str:
+    return f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__

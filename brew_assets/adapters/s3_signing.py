@@ -1,0 +1,68 @@
+"""Requests of the S3 bulk path, signed by botocore with the bottle's own digest as payload hash."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from botocore.auth import S3SigV4Auth
+from botocore.credentials import Credentials
+
+_CONTENT_HASH = "X-Amz-Content-SHA256"
+
+
+class _Request:
+    """What the signer asks of a request: the library's own class keeps headers as an e-mail."""
+
+    __slots__ = ("body", "context", "headers", "method", "params", "url")
+
+    def __init__(self, method: str, url: str, headers: dict[str, str], payload_sha256: str) -> None:
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.context: dict[str, Any] = {"payload_sha256": payload_sha256}
+        self.params: dict[str, str] = {}
+        self.body = None
+
+
+class _Auth(S3SigV4Auth):
+    """botocore's signer for headers in a plain dict, each once, with a payload hash known beforehand.
+
+    The canonical form is the one of the S3 API reference ("Signature Calculations for the Authorization
+    Header"); keys, string to sign and signature are the library's.
+    """
+
+    def payload(self, request: Any) -> str:
+        return str(request.context["payload_sha256"])
+
+    def headers_to_sign(self, request: Any) -> Any:
+        signed = {name.lower(): value for name, value in request.headers.items()}
+        signed["host"] = request.url.split("/", 3)[2]
+        return dict(sorted(signed.items()))
+
+    def canonical_headers(self, headers_to_sign: Any) -> str:
+        return "\n".join(f"{name}:{' '.join(value.split())}" for name, value in headers_to_sign.items())
+
+    def signed_headers(self, headers_to_sign: Any) -> str:
+        return ";".join(headers_to_sign)
+
+
+class BulkSigner:
+    """Signs requests to one bucket with the credentials that are current at that moment."""
+
+    def __init__(self, credentials: Credentials, *, region: str, bucket_url: str) -> None:
+        self._credentials = credentials
+        self._region = region
+        self._bucket_url = bucket_url.rstrip("/")
+
+    def target_url(self, key: str, *, query: str = "") -> str:
+        """The address of a key: every octet outside the unreserved ones is escaped, as S3 signs it."""
+        return f"{self._bucket_url}/{quote(key, safe='/-_.~')}{query}"
+
+    def signed_headers(
+        self, method: str, url: str, headers: Mapping[str, str], *, payload_sha256: str
+    ) -> dict[str, str]:
+        """The headers with date, payload hash and authorization; the url's host is part of the signature."""
+        request: Any = _Request(method, url, dict(headers), payload_sha256)
+        frozen = self._credentials.get_frozen_credentials()
+        _Auth(frozen, "s3", self._region).add_auth(request)
+        return dict(request.headers)

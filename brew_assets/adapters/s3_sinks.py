@@ -1,0 +1,211 @@
+"""Bottles on their way into a bucket: one signed PUT, or a multipart upload for the very large."""
+
+import base64
+import contextlib
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from brew_assets.adapters.wire import NETWORK_ERRORS, Wire, WireResponse
+from brew_assets.errors import (
+    ChecksumRefused,
+    KeyTaken,
+    StoreError,
+    StoreRefused,
+    StoreUnavailable,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+PART_BYTES = 64 * 1024 * 1024
+_ERROR_BYTES = 8192
+_CODE = re.compile(r"<Code>([A-Za-z0-9]+)</Code>")
+_MESSAGE = re.compile(r"<Message>([^<]{0,500})</Message>")
+_CHECKSUM_CODES = ("BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch")
+_RETRYABLE_CODES = (
+    "InternalError",
+    "RequestTimeout",
+    "RequestTimeTooSkewed",
+    "ServiceUnavailable",
+    "SlowDown",
+    "OperationAborted",
+    "ConditionalRequestConflict",
+    "ThrottlingException",
+)
+
+
+def status_error(subject: str, status: int, code: str, message: str) -> StoreError:
+    """Our error for a refusal of an S3 server."""
+    facts = f"{subject}: {status} {code}: {message}"
+    if status == 412 or code == "PreconditionFailed":
+        return KeyTaken(subject)
+    if code in _CHECKSUM_CODES:
+        return ChecksumRefused(facts)
+    if status >= 500 or status in (0, 408, 429) or code in _RETRYABLE_CODES:
+        return StoreUnavailable(facts)
+    return StoreRefused(facts)
+
+
+class PutSink:
+    """One bottle as one PUT. The connection is dropped before its last bytes unless they are right."""
+
+    def __init__(self, wire: Wire, *, target: str, headers: dict[str, str], key: str, size: int) -> None:
+        self._wire = wire
+        self._target = target
+        self._headers = headers
+        self._key = key
+        self._size = size
+        self._sent = 0
+
+    def write(self, view: memoryview) -> None:
+        """Passes the bytes on; the first piece takes the request's head with it.
+
+        Raises:
+            KeyTaken, ChecksumRefused, StoreError: what the server answered instead of reading on.
+        """
+        try:
+            if self._sent == 0:
+                self._wire.send("PUT", self._target, self._headers, view)
+            else:
+                self._wire.send_more(view)
+        except NETWORK_ERRORS as exc:
+            self._raise_early_answer(exc)
+        self._sent += len(view)
+
+    def commit(self) -> None:
+        """The server has the whole bottle and has checked it.
+
+        Raises:
+            KeyTaken: another object stands there.
+            ChecksumRefused: the server found other bytes than the digest promised.
+            StoreError: one of its classes, see errors.py.
+        """
+        if self._sent != self._size:
+            self._wire.close()
+            raise StoreError(f"{self._key}: {self._sent} of {self._size} bytes were passed on")
+        try:
+            response = self._wire.receive("PUT")
+            if response.status == 200:
+                response.read(_ERROR_BYTES)
+            else:
+                raise _refusal(self._key, response)
+        except NETWORK_ERRORS as exc:
+            self._wire.close()
+            raise StoreUnavailable(f"{self._key}: the store's answer broke off: {exc!r}") from exc
+        finally:
+            self._wire.finish()
+
+    def abort(self) -> None:
+        """The connection is closed in the middle of the body, so that the server keeps nothing."""
+        self._wire.close()
+
+    def _raise_early_answer(self, cause: BaseException) -> None:
+        """Servers may answer and close before they have read a body that they refuse."""
+        try:
+            response = self._wire.receive("PUT")
+            error = _refusal(self._key, response)
+        except NETWORK_ERRORS:
+            error = StoreUnavailable(f"{self._key}: the connection to the store broke: {cause!r}")
+        self._wire.close()
+        raise error from cause
+
+
+def _refusal(key: str, response: WireResponse) -> StoreError:
+    body = response.read(_ERROR_BYTES).decode("utf-8", "replace")
+    code, message = _CODE.search(body), _MESSAGE.search(body)
+    return status_error(
+        key, response.status, code[1] if code else "", message[1] if message else body[:200].strip()
+    )
+
+
+class MultipartSink:
+    """One bottle over 5 GiB as a multipart upload, completed only after the whole digest agreed.
+
+    Holds one part of PART_BYTES in memory.
+    """
+
+    def __init__(
+        self,
+        client: "S3Client",
+        *,
+        bucket: str,
+        key: str,
+        our_key: str,
+        arguments: dict[str, Any],
+        create_only: bool,
+    ) -> None:
+        self._client = client
+        self._place: dict[str, Any] = {"Bucket": bucket, "Key": key}
+        self._our_key = our_key
+        self._arguments = arguments
+        self._create_only = create_only
+        self._upload_id = ""
+        self._part = bytearray()
+        self._parts: list[Any] = []
+
+    def write(self, view: memoryview) -> None:
+        """Collects the bytes and passes every full part on."""
+        self._part += view
+        if len(self._part) >= PART_BYTES:
+            self._send_part()
+
+    def commit(self) -> None:
+        """The object is complete under its key.
+
+        Raises:
+            KeyTaken: another object stands there.
+            StoreError: one of its classes, see errors.py.
+        """
+        if self._part:
+            self._send_part()
+        condition: dict[str, Any] = {"IfNoneMatch": "*"} if self._create_only else {}
+        with _our_errors(self._our_key):
+            self._client.complete_multipart_upload(
+                **self._place,
+                UploadId=self._upload_id,
+                MultipartUpload={"Parts": self._parts},
+                **condition,
+            )
+        self._upload_id = ""
+
+    def abort(self) -> None:
+        """The upload and its parts are gone, as far as the server answers."""
+        if self._upload_id:
+            with contextlib.suppress(ClientError, BotoCoreError):
+                self._client.abort_multipart_upload(**self._place, UploadId=self._upload_id)
+            self._upload_id = ""
+
+    def _send_part(self) -> None:
+        with _our_errors(self._our_key):
+            if not self._upload_id:
+                upload = self._client.create_multipart_upload(
+                    **self._place, ChecksumAlgorithm="SHA256", **self._arguments
+                )
+                self._upload_id = upload["UploadId"]
+            number = len(self._parts) + 1
+            checksum = base64.b64encode(hashlib.sha256(self._part).digest()).decode()
+            answer = self._client.upload_part(
+                **self._place,
+                UploadId=self._upload_id,
+                PartNumber=number,
+                Body=bytes(self._part),
+                ChecksumSHA256=checksum,
+            )
+        self._parts.append({"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": checksum})
+        self._part = bytearray()
+
+
+@contextlib.contextmanager
+def _our_errors(key: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as exc:
+        error = exc.response.get("Error", {})
+        status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        raise status_error(key, status, str(error.get("Code", "")), str(exc)) from exc
+    except BotoCoreError as exc:
+        raise StoreUnavailable(f"{key}: {type(exc).__name__}: {exc}") from exc

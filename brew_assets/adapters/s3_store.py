@@ -1,0 +1,365 @@
+"""The store in an S3 bucket, or in any server that speaks S3.
+
+boto3 makes the small calls. A bottle is one PUT on the bulk path: signed with its own digest as payload
+hash and with `x-amz-checksum-sha256`, so that the server checks the bytes itself and a HEAD proves them
+later. Above MULTIPART_BYTES it is a multipart upload, whose checksum proves nothing by a HEAD.
+"""
+
+import base64
+import contextlib
+import hashlib
+import re
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import msgspec
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from brew_assets.adapters.s3_signing import BulkSigner
+from brew_assets.adapters.s3_sinks import MultipartSink, PutSink, status_error
+from brew_assets.adapters.wire import Wires, split_url
+from brew_assets.domain.bottle import Bottle
+from brew_assets.domain.manifest import SYNC_VERSION
+from brew_assets.engine.ports import BottleSink, Document, ListedObject, ObjectFacts
+from brew_assets.errors import (
+    KeyTaken,
+    PreconditionFailed,
+    StoreError,
+    StoreRefused,
+    StoreUnavailable,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# The largest object that one PUT or one CopyObject makes.
+MULTIPART_BYTES = 5 * 1024**3
+CONTENT_TYPE = "application/gzip"
+_DATE_PREFIX = re.compile(r"\d{4}-\d{2}-\d{2}/")
+_HASH_BYTES = 1024 * 1024
+_MISSING = ("404", "NoSuchKey", "NotFound")
+_PRECONDITION = ("412", "PreconditionFailed", "ConditionalRequestConflict", "409")
+
+
+class S3Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How to speak to the bucket. `sse` is AES256, aws:kms or bucket (the bucket's own default)."""
+
+    bucket: str
+    prefix: str = ""
+    region: str = "us-east-1"
+    endpoint_url: str | None = None
+    sse: str = "AES256"
+    kms_key_id: str = ""
+    accelerate: bool = False
+    timeout_s: float = 300.0
+    connections: int = 16
+    api_base_url: str = "https://formulae.brew.sh/api"
+    multipart_bytes: int = MULTIPART_BYTES
+
+
+class S3Store:
+    """A bucket, or a prefix of one, as the object store. Safe for use by several threads."""
+
+    def __init__(self, options: S3Options) -> None:
+        self._options = options
+        self._bucket = options.bucket
+        self._prefix = f"{options.prefix.strip('/')}/" if options.prefix.strip("/") else ""
+        self.url = f"s3://{self._bucket}/{self._prefix}"
+        session = boto3.Session(region_name=options.region)
+        self._client: S3Client = session.client(
+            "s3",
+            endpoint_url=options.endpoint_url,
+            config=Config(
+                max_pool_connections=options.connections,
+                connect_timeout=30,
+                read_timeout=60,
+                retries={"mode": "standard", "total_max_attempts": 5},
+                s3={
+                    "use_accelerate_endpoint": options.accelerate,
+                    "addressing_style": "path" if options.endpoint_url else "auto",
+                },
+            ),
+        )
+        self._session = session
+        self._signer: BulkSigner | None = None
+        self._signer_lock = threading.Lock()
+        self._local = threading.local()
+
+    # -- small objects ---------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """The bucket answers.
+
+        Raises:
+            StoreRefused: there is no such bucket, or no permission, or no credentials.
+        """
+        with self._our_errors(self.url):
+            self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+
+    def close(self) -> None:
+        """The calling thread's bulk connections are closed."""
+        self.wires().close()
+
+    def read(self, key: str) -> Document | None:
+        """The object, None when there is none."""
+        with self._our_errors(key):
+            try:
+                answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
+            except ClientError as exc:
+                if _code(exc) in _MISSING:
+                    return None
+                raise
+            return Document(answer["Body"].read(), answer["ETag"])
+
+    def write(self, key: str, data: bytes, *, create_only: bool = False, replaces: str | None = None) -> str:
+        """The new version (its ETag).
+
+        Raises:
+            KeyTaken: create_only, and there is an object.
+            PreconditionFailed: another version stands there than `replaces`, or none.
+        """
+        condition: dict[str, Any] = {"IfNoneMatch": "*"} if create_only else {}
+        if replaces is not None:
+            condition = {"IfMatch": replaces}
+        with self._our_errors(key):
+            try:
+                answer = self._client.put_object(
+                    Bucket=self._bucket,
+                    Key=self._prefix + key,
+                    Body=data,
+                    ContentType="application/json",
+                    ChecksumSHA256=base64.b64encode(hashlib.sha256(data).digest()).decode(),
+                    **self._sse_arguments(),
+                    **condition,
+                )
+            except ClientError as exc:
+                if _code(exc) in _PRECONDITION or (replaces is not None and _code(exc) in _MISSING):
+                    raise (KeyTaken if create_only else PreconditionFailed)(key) from exc
+                raise
+            return answer["ETag"]
+
+    def delete(self, key: str) -> None:
+        """There is no object under the key."""
+        with self._our_errors(key):
+            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
+
+    def listing(self, prefix: str) -> Iterator[ListedObject]:
+        """Every object whose key begins so, all pages or an error."""
+        with self._our_errors(prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._prefix + prefix
+            )
+            for page in pages:
+                for listed in page.get("Contents", ()):
+                    yield ListedObject(listed["Key"][len(self._prefix) :], listed["Size"])
+
+    def date_folders(self) -> list[str]:
+        """The date folders (YYYY-MM-DD), newest first."""
+        folders = []
+        with self._our_errors(self.url):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._prefix, Delimiter="/"
+            )
+            for page in pages:
+                for common in page.get("CommonPrefixes", ()):
+                    name = common["Prefix"][len(self._prefix) :]
+                    if _DATE_PREFIX.fullmatch(name):
+                        folders.append(name.rstrip("/"))
+        return sorted(folders, reverse=True)
+
+    # -- bottles ---------------------------------------------------------------------------------------
+
+    def facts(self, key: str) -> ObjectFacts | None:
+        """What one HEAD proves. The digest is the server's full-object checksum, None without one."""
+        with self._our_errors(key):
+            try:
+                head = self._client.head_object(
+                    Bucket=self._bucket, Key=self._prefix + key, ChecksumMode="ENABLED"
+                )
+            except ClientError as exc:
+                if _code(exc) in _MISSING:
+                    return None
+                raise
+        return ObjectFacts(
+            key=key,
+            size=head["ContentLength"],
+            digest=_digest_of_checksum(head.get("ChecksumSHA256", "")),
+            metadata=head.get("Metadata", {}),
+        )
+
+    def hash(self, key: str) -> ObjectFacts | None:
+        """The same with the digest of the bytes read back."""
+        digest = hashlib.sha256()
+        size = 0
+        with self._our_errors(key):
+            try:
+                answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
+                for piece in answer["Body"].iter_chunks(_HASH_BYTES):
+                    digest.update(piece)
+                    size += len(piece)
+            except ClientError as exc:
+                if _code(exc) in _MISSING:
+                    return None
+                raise
+        return ObjectFacts(key=key, size=size, digest=digest.hexdigest(), metadata=answer.get("Metadata", {}))
+
+    def peek(self, key: str, length: int) -> bytes:
+        """The first bytes of an object."""
+        with self._our_errors(key):
+            answer = self._client.get_object(
+                Bucket=self._bucket, Key=self._prefix + key, Range=f"bytes=0-{length - 1}"
+            )
+            return answer["Body"].read()
+
+    def receive(self, bottle: Bottle, *, date: str, size: int, replace: bool = False) -> BottleSink:
+        """A sink for the bottle's bytes: one PUT, or a multipart upload above the limit of one PUT."""
+        key = bottle.key(date)
+        if size > self._options.multipart_bytes:
+            return MultipartSink(
+                self._client,
+                bucket=self._bucket,
+                key=self._prefix + key,
+                our_key=key,
+                arguments=self._bottle_arguments(bottle, date),
+                create_only=not replace,
+            )
+        headers = self._bottle_headers(bottle, date)
+        headers["Content-Length"] = str(size)
+        if not replace:
+            headers["If-None-Match"] = "*"
+        signer = self._signing()
+        url = signer.target_url(self._prefix + key)
+        headers = signer.signed_headers("PUT", url, headers, payload_sha256=bottle.digest)
+        origin, target = split_url(url)
+        return PutSink(self.wires().to(origin), target=target, headers=headers, key=key, size=size)
+
+    def duplicate(self, source: str, bottle: Bottle, *, date: str, size: int, replace: bool = False) -> None:
+        """The bottle stands under its own key too, made inside the bucket.
+
+        Raises:
+            KeyTaken: another object stands there.
+            StoreError: the source is missing or is not the bottle.
+        """
+        key = bottle.key(date)
+        facts = self.facts(source)
+        if facts is not None and facts.digest is None:
+            facts = self.hash(source)
+        if facts is None or facts.digest != bottle.digest or facts.size != size:
+            found = "nothing" if facts is None else f"{facts.size} bytes with sha256 {facts.digest}"
+            raise StoreError(f"{source}: expected the bytes of {bottle.filename}, found {found}")
+        if size > self._options.multipart_bytes:
+            raise StoreError(f"{source}: over the limit of one copy; it is fetched again")
+        arguments = self._bottle_arguments(bottle, date)
+        if not replace:
+            arguments["IfNoneMatch"] = "*"
+        with self._our_errors(key):
+            try:
+                self._client.copy_object(
+                    Bucket=self._bucket,
+                    Key=self._prefix + key,
+                    CopySource={"Bucket": self._bucket, "Key": self._prefix + source},
+                    MetadataDirective="REPLACE",
+                    ChecksumAlgorithm="SHA256",
+                    **arguments,
+                )
+            except ClientError as exc:
+                if _code(exc) in _PRECONDITION:
+                    raise KeyTaken(key) from exc
+                raise
+
+    def wires(self) -> Wires:
+        """The calling thread's bulk connections."""
+        wires: Wires | None = getattr(self._local, "wires", None)
+        if wires is None:
+            wires = self._local.wires = Wires(timeout_s=self._options.timeout_s)
+        return wires
+
+    def _signing(self) -> BulkSigner:
+        with self._signer_lock:
+            if self._signer is None:
+                credentials = self._session.get_credentials()
+                if credentials is None:
+                    raise StoreRefused(f"{self.url}: no AWS credentials found")
+                self._signer = BulkSigner(
+                    credentials, region=self._options.region, bucket_url=self._bucket_url()
+                )
+            return self._signer
+
+    def _bucket_url(self) -> str:
+        """The address of the bucket, as botocore's endpoint rules give it."""
+        url = self._client.generate_presigned_url(
+            "put_object", Params={"Bucket": self._bucket, "Key": "k"}, ExpiresIn=60
+        )
+        return url.split("?", 1)[0].removesuffix("/k")
+
+    def _metadata(self, bottle: Bottle, date: str) -> dict[str, str]:
+        """The specification's object metadata."""
+        return {
+            "formula-name": bottle.formula,
+            "formula-version": bottle.pkg_version,
+            "platform": bottle.tag,
+            "download-date": date,
+            "sha256": bottle.digest,
+            "sync-version": SYNC_VERSION,
+            "homebrew-api-url": f"{self._options.api_base_url}/formula/{bottle.formula}.json",
+        }
+
+    def _sse_arguments(self) -> dict[str, Any]:
+        if self._options.sse == "bucket":
+            return {}
+        arguments = {"ServerSideEncryption": self._options.sse}
+        if self._options.sse == "aws:kms" and self._options.kms_key_id:
+            arguments["SSEKMSKeyId"] = self._options.kms_key_id
+        return arguments
+
+    def _bottle_arguments(self, bottle: Bottle, date: str) -> dict[str, Any]:
+        return {
+            "ContentType": CONTENT_TYPE,
+            "Metadata": self._metadata(bottle, date),
+            **self._sse_arguments(),
+        }
+
+    def _bottle_headers(self, bottle: Bottle, date: str) -> dict[str, str]:
+        headers = {
+            "Content-Type": CONTENT_TYPE,
+            "x-amz-checksum-sha256": base64.b64encode(bytes.fromhex(bottle.digest)).decode(),
+        }
+        headers.update((f"x-amz-meta-{name}", value) for name, value in self._metadata(bottle, date).items())
+        sse = self._sse_arguments()
+        if "ServerSideEncryption" in sse:
+            headers["x-amz-server-side-encryption"] = sse["ServerSideEncryption"]
+        if "SSEKMSKeyId" in sse:
+            headers["x-amz-server-side-encryption-aws-kms-key-id"] = sse["SSEKMSKeyId"]
+        return headers
+
+    @contextlib.contextmanager
+    def _our_errors(self, subject: str) -> Iterator[None]:
+        """botocore's errors as ours, naming what they happened to."""
+        try:
+            yield
+        except ClientError as exc:
+            status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            raise status_error(f"{self.url}{subject}", status, _code(exc), str(exc)) from exc
+        except BotoCoreError as exc:
+            name = type(exc).__name__
+            if name in ("NoCredentialsError", "PartialCredentialsError", "ParamValidationError"):
+                raise StoreRefused(f"{self.url}: {exc}") from exc
+            raise StoreUnavailable(f"{subject}: {name}: {exc}") from exc
+        except OSError as exc:
+            raise StoreUnavailable(f"{subject}: {exc}") from exc
+
+
+def _code(exc: ClientError) -> str:
+    return str(exc.response.get("Error", {}).get("Code", ""))
+
+
+def _digest_of_checksum(checksum: str) -> str | None:
+    """The hex digest of a full-object checksum; None for a composite one ("…-3") or none at all."""
+    try:
+        raw = base64.b64decode(checksum, validate=True)
+    except ValueError:
+        return None
+    return raw.hex() if len(raw) == 32 else None

@@ -1,0 +1,300 @@
+"""The bulk path's HTTP/1.1: one persistent connection, thin over http.client.
+
+The standard library's connection does TCP, TLS and body framing. Only the response head is parsed here,
+into a plain dict: the library's e-mail parser costs more than all else on a small bottle
+(docs/performance.md).
+"""
+
+import http.client
+import re
+import select
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+_MAX_HEADERS = 100
+_MAX_LINE = 65536
+_CONNECT_TIMEOUT_S = 30.0
+# A connection that idled longer is asked whether the other side has closed it.
+_IDLE_CHECK_S = 1.0
+_DRAIN_BYTES = 65536
+
+_TARGET = re.compile(r"[\x21-\x7e]+")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
+
+NETWORK_ERRORS = (OSError, http.client.HTTPException)
+
+
+class Origin(NamedTuple):
+    """Scheme, host and port of a server."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def netloc(self) -> str:
+        """host[:port], the port only when it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.scheme == "https" else 80) else f"{host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the host is this machine."""
+        return self.host in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", self.host) is not None
+
+
+def split_url(url: str) -> tuple[Origin, str]:
+    """Origin and request target of an absolute http(s) address.
+
+    Raises:
+        ValueError: it is none, or holds characters that do not belong into a request line.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not _TARGET.fullmatch(url):
+        raise ValueError(f"expected an absolute http(s) address, found {url[:200]!r}")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Origin(parts.scheme, parts.hostname, port), target
+
+
+class WireResponse(http.client.HTTPResponse):
+    """A response whose head is a dict of lower-case names; the last of equal names wins."""
+
+    fields: dict[str, str]
+
+    def begin(self) -> None:
+        """Reads status line and headers and settles how the body is framed."""
+        while True:
+            version, status, reason = self._read_status()  # type: ignore[attr-defined]
+            fields = self._read_fields()
+            if status != http.client.CONTINUE:
+                break
+        self.code = self.status = status
+        self.reason = reason.strip()
+        self.version = 10 if version in ("HTTP/1.0", "HTTP/0.9") else 11
+        self.fields = fields
+        self.chunked = fields.get("transfer-encoding", "").lower() == "chunked"
+        self.chunk_left = None
+        connection = fields.get("connection", "").lower()
+        self.will_close = "close" in connection or (self.version == 10 and "keep-alive" not in connection)
+        self.length = self._framed_length()
+        if self.length is None and not self.chunked:
+            self.will_close = True
+
+    def _read_fields(self) -> dict[str, str]:
+        fields: dict[str, str] = {}
+        for _ in range(_MAX_HEADERS):
+            line = self.fp.readline(_MAX_LINE + 1)
+            if len(line) > _MAX_LINE:
+                raise http.client.LineTooLong("header line")
+            if line in (b"\r\n", b"\n"):
+                return fields
+            name, colon, value = line.decode("latin-1").partition(":")
+            if not colon:
+                raise http.client.HTTPException(f"expected a header line, found {line[:80]!r}")
+            fields[name.lower()] = value.strip()
+        raise http.client.HTTPException(f"more than {_MAX_HEADERS} headers")
+
+    def _framed_length(self) -> int | None:
+        if self.status in (204, 304) or self.status < 200 or self._method == "HEAD":  # type: ignore[attr-defined]
+            return 0
+        text = self.fields.get("content-length", "")
+        if self.chunked or not text:
+            return None
+        if not (text.isascii() and text.isdigit()):
+            raise http.client.HTTPException(f"expected a Content-Length in digits, found {text[:40]!r}")
+        return int(text)
+
+    @property
+    def content_length(self) -> int | None:
+        """The announced size of the body, None when it is not announced."""
+        text = self.fields.get("content-length", "")
+        return int(text) if text.isascii() and text.isdigit() and not self.chunked else None
+
+
+class Wire:
+    """One persistent connection to one origin, used by one thread.
+
+    Memory: the head of a response and one small read-ahead; bodies go straight into the caller's buffer.
+    """
+
+    def __init__(self, origin: Origin, *, timeout_s: float, context: ssl.SSLContext | None = None) -> None:
+        self.origin = origin
+        self._timeout_s = timeout_s
+        self._context = context
+        self._connection: http.client.HTTPConnection | None = None
+        self._response: WireResponse | None = None
+        self._used_at = 0.0
+
+    def send(self, method: str, target: str, headers: dict[str, str], body: memoryview | None = None) -> None:
+        """The request head, and the body's first or only piece, are on their way.
+
+        A kept connection that the other side has closed is replaced once.
+
+        Raises:
+            OSError, http.client.HTTPException: the connection cannot be made or breaks.
+        """
+        head = _request_head(method, target, self.origin.netloc, headers)
+        reused = self._connection is not None and not self._is_stale()
+        try:
+            self._write_first(head, body)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close()
+            if not reused:
+                raise
+            self._write_first(head, body)
+
+    def _write_first(self, head: bytes, body: memoryview | None) -> None:
+        connection = self._connected()
+        if body is not None and len(body) <= _DRAIN_BYTES:
+            connection.send(b"".join((head, body)))
+            return
+        connection.send(head)
+        if body is not None:
+            connection.send(body)
+
+    def send_more(self, piece: memoryview) -> None:
+        """A further piece of the body is on its way.
+
+        Raises:
+            OSError: the connection breaks.
+        """
+        if self._connection is None:
+            raise ConnectionResetError("the connection is closed")
+        self._connection.send(piece)
+
+    def receive(self, method: str) -> WireResponse:
+        """The response's head; its body is still to be read.
+
+        Raises:
+            OSError, http.client.HTTPException: the connection breaks or does not speak HTTP.
+        """
+        if self._connection is None:
+            raise ConnectionResetError("the connection is closed")
+        response = WireResponse(self._connection.sock, method=method)
+        self._response = response
+        response.begin()
+        return response
+
+    def exchange(self, method: str, target: str, headers: dict[str, str]) -> WireResponse:
+        """The response's head to a request without a body.
+
+        A kept connection that turns out closed is replaced once: nothing has come back, so nothing can
+        have happened twice that matters to a GET or HEAD.
+
+        Raises:
+            OSError, http.client.HTTPException: the connection cannot be made or breaks.
+        """
+        reused = self._connection is not None
+        self.send(method, target, headers)
+        try:
+            return self.receive(method)
+        except (http.client.RemoteDisconnected, ConnectionResetError):
+            self.close()
+            if not reused:
+                raise
+            self.send(method, target, headers)
+            return self.receive(method)
+
+    def finish(self) -> None:
+        """Keeps the connection when the response was read to its end (a small rest is), else closes it."""
+        response, self._response = self._response, None
+        if response is None:
+            return
+        try:
+            if not response.isclosed() and (response.length or 0) <= _DRAIN_BYTES:
+                response.read(_DRAIN_BYTES)
+            keep = response.isclosed() and not response.will_close
+        except NETWORK_ERRORS:
+            keep = False
+        if keep:
+            self._used_at = time.monotonic()
+        else:
+            self.close()
+
+    def close(self) -> None:
+        """The connection is closed; the next request makes a new one."""
+        if self._response is not None:
+            self._response.close()
+            self._response = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connected(self) -> http.client.HTTPConnection:
+        if self._connection is None:
+            host, port = self.origin.host, self.origin.port
+            timeout_s = min(_CONNECT_TIMEOUT_S, self._timeout_s)
+            if self.origin.scheme == "https":
+                context = self._context or ssl.create_default_context()
+                connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                    host, port, timeout=timeout_s, context=context
+                )
+            else:
+                connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
+            connection.connect()
+            connection.sock.settimeout(self._timeout_s)
+            self._connection = connection
+        return self._connection
+
+    def _is_stale(self) -> bool:
+        """Closes a connection that idled and has something to read: it can only be the end."""
+        connection = self._connection
+        if connection is None or time.monotonic() - self._used_at < _IDLE_CHECK_S:
+            return False
+        readable, _, _ = select.select([connection.sock], [], [], 0)
+        if readable:
+            self.close()
+        return bool(readable)
+
+
+def _request_head(method: str, target: str, host: str, headers: dict[str, str]) -> bytes:
+    if not _TARGET.fullmatch(target):
+        raise http.client.InvalidURL(f"expected a request target, found {target[:200]!r}")
+    lines = [f"{method} {target} HTTP/1.1\r\nHost: {host}"]
+    for name, value in headers.items():
+        if not _HEADER_VALUE.fullmatch(value):
+            raise ValueError(f"header {name}: expected visible ASCII, found {value[:80]!r}")
+        lines.append(f"{name}: {value}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+
+
+class Wires:
+    """The calling thread's connections, one per origin."""
+
+    def __init__(self, *, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._context: ssl.SSLContext | None = None
+        self._wires: dict[Origin, Wire] = {}
+
+    def to(self, origin: Origin) -> Wire:
+        """The connection to this origin."""
+        wire = self._wires.get(origin)
+        if wire is None:
+            if origin.scheme == "https" and self._context is None:
+                self._context = ssl.create_default_context()
+            wire = self._wires[origin] = Wire(origin, timeout_s=self._timeout_s, context=self._context)
+        return wire
+
+    def close(self) -> None:
+        """All connections are closed."""
+        for wire in self._wires.values():
+            wire.close()
+        self._wires.clear()
+
+
+@contextmanager
+def answered(wire: Wire, method: str, target: str, headers: dict[str, str]) -> Iterator[WireResponse]:
+    """The response to a request without a body; afterwards the connection is kept or closed.
+
+    Raises:
+        OSError, http.client.HTTPException: the connection cannot be made or breaks.
+    """
+    try:
+        yield wire.exchange(method, target, headers)
+    finally:
+        wire.finish()

@@ -1,0 +1,135 @@
+"""Settings -> wired engine: the one place where adapters are chosen."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from brew_assets.adapters.directory_store import DirectoryStore
+from brew_assets.adapters.formulae_api import FormulaeApi
+from brew_assets.adapters.ghcr import Ghcr
+from brew_assets.domain.plan import check_platforms
+from brew_assets.engine.clock import GracefulStop, SystemClock
+from brew_assets.engine.ports import HashFileSource, StopSignal, Store
+from brew_assets.engine.retry import RetryPolicy
+from brew_assets.engine.sync import Mirror, MirrorOptions, MirrorPorts
+from brew_assets.errors import PlanInvalid, SettingsInvalid
+from brew_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from brew_assets.adapters.s3_store import S3Options
+
+_S3_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
+
+
+def build_store(settings: Settings) -> Store:
+    """The store that MIRROR_URL names. Nothing is contacted yet.
+
+    Raises:
+        SettingsInvalid: MIRROR_URL is neither a directory nor s3://bucket/prefix.
+    """
+    url = settings.mirror_url
+    if not url.startswith("s3:"):
+        if "://" in url:
+            raise SettingsInvalid(
+                name="MIRROR_URL", expected="a directory or s3://bucket/prefix", found=repr(url[:80])
+            )
+        return DirectoryStore(Path(url).expanduser())
+    # boto3 is a third of the start-up time of the command line: only a bucket needs it.
+    from brew_assets.adapters.s3_store import S3Store
+
+    match = _S3_URL.fullmatch(url)
+    if match is None:
+        raise SettingsInvalid(name="MIRROR_URL", expected="s3://bucket/prefix", found=repr(url[:80]))
+    prefix = (match[2] or "").strip("/")
+    if any(part in (".", "..") for part in prefix.split("/")):
+        raise SettingsInvalid(name="MIRROR_URL", expected="a prefix without dots", found=repr(url[:80]))
+    return S3Store(_s3_options(settings, bucket=match[1], prefix=prefix))
+
+
+def _s3_options(settings: Settings, *, bucket: str, prefix: str = "") -> "S3Options":
+    from brew_assets.adapters.s3_store import S3Options
+
+    return S3Options(
+        bucket=bucket,
+        prefix=prefix,
+        region=settings.aws_region,
+        endpoint_url=settings.aws_endpoint_url or None,
+        sse=settings.s3_sse,
+        kms_key_id=settings.s3_kms_key_id,
+        accelerate=settings.s3_accelerate,
+        timeout_s=settings.download_timeout_seconds,
+        connections=settings.max_concurrent_downloads + 4,
+        api_base_url=settings.formulae_api_url.rstrip("/"),
+    )
+
+
+def build_hash_files(settings: Settings) -> tuple[HashFileSource, ...]:
+    """The external hash files that the settings name. Nothing is contacted yet.
+
+    Raises:
+        SettingsInvalid: a key without a bucket that it could be in.
+    """
+    if not (
+        settings.external_hash_file_path
+        or settings.external_hash_file_url
+        or settings.external_hash_file_s3_key
+    ):
+        return ()
+    from brew_assets.adapters.hash_file_sources import HttpsHashFile, PathHashFile, S3HashFile
+
+    sources: list[HashFileSource] = []
+    if settings.external_hash_file_s3_key:
+        own = _S3_URL.fullmatch(settings.mirror_url)
+        bucket = settings.external_hash_file_s3_bucket or (own[1] if own else "")
+        if not bucket:
+            raise SettingsInvalid(
+                name="EXTERNAL_HASH_FILE_S3_BUCKET",
+                expected="a bucket, since the mirror is not in one",
+                found="nothing",
+            )
+        options = _s3_options(settings, bucket=bucket)
+        sources.append(S3HashFile(options, settings.external_hash_file_s3_key))
+    if settings.external_hash_file_url:
+        timeout_s = settings.download_timeout_seconds
+        sources.append(HttpsHashFile(settings.external_hash_file_url, timeout_s=timeout_s))
+    if settings.external_hash_file_path:
+        sources.append(PathHashFile(Path(settings.external_hash_file_path).expanduser()))
+    return tuple(sources)
+
+
+def build_mirror(settings: Settings, *, stop: StopSignal | None = None) -> Mirror:
+    """The engine, wired. Nothing is contacted yet.
+
+    Raises:
+        SettingsInvalid: a setting has a value that is not accepted.
+    """
+    try:
+        platforms = check_platforms(settings.target_platforms)
+    except PlanInvalid as exc:
+        raise SettingsInvalid(name="TARGET_PLATFORMS", expected="known tags", found=str(exc)) from exc
+    timeout_s = settings.download_timeout_seconds
+    try:
+        registry = Ghcr(
+            settings.bottle_registry_url, cdn_hosts=settings.bottle_cdn_hosts, timeout_s=timeout_s
+        )
+    except ValueError as exc:
+        raise SettingsInvalid(
+            name="BOTTLE_REGISTRY_URL", expected="an http(s) address", found=str(exc)
+        ) from exc
+    ports = MirrorPorts(
+        catalogue=FormulaeApi(settings.formulae_api_url, timeout_s=timeout_s),
+        blobs=registry,
+        indexes=registry,
+        store=build_store(settings),
+        hash_files=build_hash_files(settings),
+        clock=SystemClock(),
+        stop=stop or GracefulStop(),
+    )
+    options = MirrorOptions(
+        platforms=platforms,
+        workers=settings.max_concurrent_downloads,
+        batch_size=settings.batch_size,
+        retry=RetryPolicy(attempts=settings.retry_attempts, delay_s=settings.retry_delay_seconds),
+        include_disabled=settings.include_disabled,
+    )
+    return Mirror(ports, options)

@@ -1,0 +1,367 @@
+"""A sync: what upstream has, what is held, what is planned, and carrying the plan out."""
+
+import secrets
+from collections.abc import Callable
+
+import msgspec
+
+from brew_assets.domain.catalogue import Catalogue
+from brew_assets.domain.hash_file import HashList, decode_hash_file
+from brew_assets.domain.manifest import HeldEntry, Receipt
+from brew_assets.domain.plan import (
+    Fetch,
+    Plan,
+    PlannedBottle,
+    Request,
+    decode_plan,
+    encode_plan,
+    fetches_of_run,
+    plan_sync,
+    with_sizes,
+)
+from brew_assets.domain.report import Report, encode_report
+from brew_assets.engine.adoption import (
+    NEWEST_FOLDERS,
+    PLAN_PREFIX,
+    Stray,
+    adopt,
+    unrecorded,
+)
+from brew_assets.engine.ledger import FoldResult, Held, Journal, fold, read_held
+from brew_assets.engine.ports import (
+    Blobs,
+    CatalogueSource,
+    Clock,
+    HashFileSource,
+    Indexes,
+    ProgressListener,
+    StopSignal,
+    Store,
+)
+from brew_assets.engine.rebuild import rebuild_missing_manifest
+from brew_assets.engine.retry import RetryPolicy
+from brew_assets.engine.sizes import SizeLookUp, SizesFound
+from brew_assets.engine.transfer import TransferOptions, TransferPorts, Transferred, transfer
+from brew_assets.engine.upstream import CatalogueNow, refresh_catalogue
+from brew_assets.errors import HashFileInvalid, PlanInvalid
+
+REPORT_PREFIX = "state/reports/"
+
+
+class MirrorPorts(msgspec.Struct, frozen=True, kw_only=True):
+    """The outside, as compose.py chose it."""
+
+    catalogue: CatalogueSource
+    blobs: Blobs
+    indexes: Indexes
+    store: Store
+    hash_files: tuple[HashFileSource, ...]
+    clock: Clock
+    stop: StopSignal
+
+
+class MirrorOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How the mirror works, from the settings."""
+
+    platforms: tuple[str, ...]
+    workers: int = 10
+    batch_size: int = 50
+    retry: RetryPolicy = RetryPolicy()
+    include_disabled: bool = False
+    route: str = "local"
+
+
+class SkipList(msgspec.Struct, frozen=True, kw_only=True):
+    """The external hash files as they were found; `warnings` name those that could not be had."""
+
+    digests: frozenset[str] = frozenset()
+    sources: tuple[str, ...] = ()
+    rejected: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan and what was learnt while it was made."""
+
+    plan: Plan
+    skip: SkipList
+    sizes: SizesFound
+    adopted: int
+    strays: tuple[Stray, ...]
+
+
+class Inventory(msgspec.Struct, frozen=True, kw_only=True):
+    """What is held now, after unrecorded bottles of the newest folders were adopted."""
+
+    entries: dict[str, HeldEntry]
+    adopted: int
+    strays: tuple[Stray, ...]
+    rebuilt: bool
+
+
+class Mirror:
+    """The wired engine. Every method may raise StoreError and ManifestInvalid."""
+
+    def __init__(self, ports: MirrorPorts, options: MirrorOptions) -> None:
+        self.ports = ports
+        self.options = options
+        self.store = ports.store
+
+    def refresh_catalogue(self, *, keep: bool = True) -> CatalogueNow:
+        """The catalogue that upstream shows now.
+
+        Raises:
+            CatalogueUnavailable, CatalogueInvalid: upstream gave none; what was kept stays.
+        """
+        return refresh_catalogue(self.ports.catalogue, self.store, self.ports.clock, keep=keep)
+
+    def take_inventory(self, *, record: bool = True) -> Inventory:
+        """What is held. A manifest that is missing beside filled date folders is rebuilt first.
+
+        With `record` false nothing is written; what would be adopted still counts as held.
+        """
+        held = read_held(self.store)
+        folders = self.store.date_folders()
+        rebuilt = held.manifest_missing and bool(folders)
+        if rebuilt:
+            found = rebuild_missing_manifest(
+                self.store, self.ports.clock, workers=self.options.workers, record=record
+            )
+            entries = {r.key: _held(r) for r in found.receipts} | held.entries
+            return Inventory(
+                entries=entries, adopted=len(found.receipts), strays=tuple(found.strays), rebuilt=True
+            )
+        strays = list(unrecorded(self.store, held.entries, _folders_to_look_at(folders, held)))
+        adopted = adopt(self.store, strays, workers=self.options.workers)
+        # The place that the manifest names for a bottle stays, unless the plan wanted it anew there.
+        fresh = [receipt for receipt in adopted.receipts if _is_news(receipt, held)]
+        if fresh and record:
+            journal = self._journal("adopted")
+            journal.add(fresh)
+            journal.flush()
+        entries = held.entries | {receipt.key: _held(receipt) for receipt in fresh}
+        return Inventory(entries=entries, adopted=len(fresh), strays=tuple(adopted.strays), rebuilt=False)
+
+    def make_plan(
+        self,
+        request: Request,
+        *,
+        catalogue: Catalogue | None = None,
+        sizes: bool = True,
+        record: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Planned:
+        """A new plan; it stands in the store under its sync id when `record` is true.
+
+        Raises:
+            PlanInvalid: an unknown platform or formula.
+            CatalogueUnavailable, CatalogueInvalid: there is no catalogue to plan from.
+        """
+        if record:
+            self.store.prepare()
+        inventory = self.take_inventory(record=record)
+        if catalogue is None:
+            catalogue = self.refresh_catalogue(keep=record).catalogue
+        skip = self.load_skip_list()
+        now = self.ports.clock.now()
+        plan = plan_sync(
+            catalogue,
+            inventory.entries,
+            request,
+            sync_id=f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}",
+            created_at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            skip=skip.digests,
+        )
+        found = SizesFound(sizes={}, problems=[])
+        if sizes:
+            found = self.look_up_sizes(plan, keep=record, progress=progress)
+            plan = with_sizes(plan, found.sizes)
+        if record:
+            self.store.write(f"{PLAN_PREFIX}{plan.sync_id}.json", encode_plan(plan), create_only=True)
+        return Planned(plan=plan, skip=skip, sizes=found, adopted=inventory.adopted, strays=inventory.strays)
+
+    def load_plan(self, sync_id: str) -> Plan:
+        """The plan of a sync.
+
+        Raises:
+            PlanInvalid: there is none, or it cannot be read.
+        """
+        document = self.store.read(f"{PLAN_PREFIX}{sync_id}.json") if _is_sync_id(sync_id) else None
+        if document is None:
+            raise PlanInvalid(f"sync {sync_id[:80]!r}: expected a plan under {PLAN_PREFIX}, found none")
+        return decode_plan(document.data)
+
+    def load_skip_list(self) -> SkipList:
+        """The digests of all external hash files; one that cannot be had is a warning."""
+        digests: set[str] = set()
+        sources: list[str] = []
+        warnings: list[str] = []
+        rejected = 0
+        for source in self.ports.hash_files:
+            try:
+                listed: HashList = decode_hash_file(source.load().data)
+            except HashFileInvalid as error:
+                warnings.append(f"{source.name}: {error}; the sync goes on without it")
+                continue
+            sources.append(source.name)
+            digests |= listed.digests
+            rejected += listed.rejected
+            warnings.extend(f"{source.name}: {example}" for example in listed.examples)
+        return SkipList(
+            digests=frozenset(digests), sources=tuple(sources), rejected=rejected, warnings=tuple(warnings)
+        )
+
+    def look_up_sizes(
+        self, plan: Plan, *, keep: bool = True, progress: Callable[[int, int], None] | None = None
+    ) -> SizesFound:
+        """Sizes of the plan's digests whose size is not known yet."""
+        look_up = SizeLookUp(
+            indexes=self.ports.indexes,
+            store=self.store,
+            clock=self.ports.clock,
+            stop=self.ports.stop,
+            workers=self.options.workers,
+            retry=self.options.retry,
+            keep=keep,
+        )
+        bottles = [planned.bottle for planned in plan.objects if planned.size is None]
+        return look_up.look_up(bottles, progress=progress)
+
+    def carry_out(
+        self, plan: Plan, platform: str | None = None, *, progress: ProgressListener | None = None
+    ) -> tuple[Report, FoldResult]:
+        """What the run did, and the manifest after its fold. No platform: the whole plan in this run.
+
+        Idempotent: it looks again at what is held, adopts what an earlier try left, and copies only what
+        is missing. The report stands in the store.
+
+        Raises:
+            PlanInvalid: the plan does not cover the platform.
+            StoreError, ManifestInvalid: the store or the manifest ended the run; what was stored before
+                is adopted by the next one.
+        """
+        if platform is not None and platform not in plan.platforms:
+            raise PlanInvalid(f"sync {plan.sync_id} covers {', '.join(plan.platforms)}, not {platform}")
+        clock = self.ports.clock
+        started, begin = clock.now(), clock.monotonic()
+        self.store.prepare()
+        inventory = self.take_inventory()
+        own, rest = fetches_of_run(plan, platform)
+        tally = Transferred()
+        kept = self._copy(plan, own, inventory.entries, tally, progress, look_first=False)
+        planned = sum(len(fetch.names) for fetch in (*own, *rest))
+        if rest and not tally.aborted:
+            held = read_held(self.store)
+            kept += self._copy(plan, rest, held.entries, tally, progress, look_first=not plan.force)
+        folded = fold(self.store, clock)
+        report = Report(
+            sync_id=plan.sync_id,
+            sync_date=plan.sync_date,
+            platforms=(platform,) if platform else plan.platforms,
+            route=self.options.route,
+            started_at=started.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            ended_at=clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+            duration_s=round(clock.monotonic() - begin, 3),
+            planned=planned,
+            kept=kept,
+            stored=tally.stored,
+            downloaded=tally.downloaded,
+            duplicated=tally.duplicated,
+            adopted=tally.adopted + inventory.adopted,
+            left=tally.left,
+            retries=tally.retries,
+            bytes_downloaded=tally.bytes_downloaded,
+            bytes_stored=tally.bytes_stored,
+            failed=tuple(tally.failed),
+            aborted=tally.aborted,
+        )
+        name = f"{platform or 'all'}-{clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        self.store.write(f"{REPORT_PREFIX}{plan.sync_id}/{name}.json", encode_report(report))
+        return report, folded
+
+    def fold(self) -> FoldResult:
+        """All receipts are in the manifest."""
+        self.store.prepare()
+        return fold(self.store, self.ports.clock)
+
+    def _copy(
+        self,
+        plan: Plan,
+        fetches: list[Fetch],
+        held: dict[str, HeldEntry],
+        tally: Transferred,
+        progress: ProgressListener | None,
+        *,
+        look_first: bool,
+    ) -> int:
+        """How many names were held already; the others were copied as the tally says."""
+        missing, kept = _still_missing(fetches, held, force=plan.force)
+        done = transfer(
+            missing,
+            ports=TransferPorts(
+                blobs=self.ports.blobs, store=self.store, clock=self.ports.clock, stop=self.ports.stop
+            ),
+            journal=self._journal(plan.sync_id),
+            date=plan.sync_date,
+            options=TransferOptions(
+                workers=self.options.workers,
+                batch_size=self.options.batch_size,
+                retry=self.options.retry,
+                replace=plan.force,
+            ),
+            look_first=look_first,
+            progress=progress,
+        )
+        tally.add(done)
+        return kept
+
+    def _journal(self, sync_id: str) -> Journal:
+        return Journal(self.store, self.ports.clock, sync_id=sync_id, batch_size=self.options.batch_size)
+
+
+def _folders_to_look_at(folders: list[str], held: Held) -> list[str]:
+    """The newest folders, and every one that is as new as the newest record or newer (a restore)."""
+    newest = max((entry.s3_key[:10] for entry in held.entries.values()), default="")
+    return [folder for number, folder in enumerate(folders) if number < NEWEST_FOLDERS or folder >= newest]
+
+
+def _is_sync_id(text: str) -> bool:
+    return 0 < len(text) < 80 and all(c.isascii() and (c.isalnum() or c == "-") for c in text)
+
+
+def _held(receipt: Receipt) -> HeldEntry:
+    entry = receipt.entry
+    return HeldEntry(sha256=entry.sha256, file_size=entry.file_size, s3_key=entry.s3_key)
+
+
+def _is_news(receipt: Receipt, held: Held) -> bool:
+    """Whether an unrecorded bottle is one that the record lacks; a second place of a held one is not."""
+    known = held.entries.get(receipt.key)
+    if known is None:
+        return True
+    return known.sha256 != receipt.entry.sha256 and known.s3_key <= receipt.entry.s3_key
+
+
+def _still_missing(
+    fetches: list[Fetch], held: dict[str, HeldEntry], *, force: bool
+) -> tuple[list[Fetch], int]:
+    """The fetches without the names that are held by now, with a source where the digest is held."""
+    if force:
+        return fetches, 0
+    kept = 0
+    missing: list[Fetch] = []
+    places = Held(held).places({fetch.digest for fetch in fetches})
+    for fetch in fetches:
+        names: list[PlannedBottle] = []
+        place = places.get(fetch.digest)
+        for planned in fetch.names:
+            known = held.get(planned.bottle.entry_key)
+            if known is not None and known.sha256 == planned.bottle.digest:
+                kept += 1
+            elif place is not None:
+                names.append(msgspec.structs.replace(planned, source=place.s3_key, size=place.file_size))
+            else:
+                names.append(msgspec.structs.replace(planned, source=None))
+        if names:
+            missing.append(Fetch(digest=fetch.digest, names=tuple(names)))
+    return missing, kept

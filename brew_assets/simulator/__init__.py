@@ -1,0 +1,40 @@
+"""An upstream on loopback for the demo and the tests: what Homebrew serves, and how it fails."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from brew_assets.simulator.faults import Fault
+    from brew_assets.simulator.ledger import SeenRequest
+    from brew_assets.simulator.server import Simulator
+    from brew_assets.simulator.sizes import SizeDistribution
+    from brew_assets.simulator.world import DEFAULT_TAGS, SimulatedBottle, SimulatedFormula, World
+
+_HOMES = {
+    "DEFAULT_TAGS": "world",
+    "Fault": "faults",
+    "SeenRequest": "ledger",
+    "SimulatedBottle": "world",
+    "SimulatedFormula": "world",
+    "Simulator": "server",
+    "SizeDistribution": "sizes",
+    "World": "world",
+}
+__all__ = [
+    "DEFAULT_TAGS",
+    "Fault",
+    "SeenRequest",
+    "SimulatedBottle",
+    "SimulatedFormula",
+    "Simulator",
+    "SizeDistribution",
+    "World",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Imported on first use: the command line loads this package to list its commands."""
+    if name not in _HOMES:
+        raise AttributeError(name)
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,132 @@
+"""The registry: bearer tokens, OCI documents, and blobs that are always somewhere else."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from itertools import count
+from urllib.parse import parse_qs
+
+from brew_assets.simulator import oci
+from brew_assets.simulator.faults import INDEX_KINDS, Fault, FaultScript, Kind
+from brew_assets.simulator.ledger import Ledger
+from brew_assets.simulator.wire import Reply, Request
+from brew_assets.simulator.world import SimulatedBottle, World
+
+ANONYMOUS = "QQ=="  # what brew sends (LH/brew.sh:626-641)
+_BLOB = re.compile(r"/v2/homebrew/core/(.+)/blobs/sha256:([0-9a-f]{64})")
+_MANIFEST = re.compile(r"/v2/homebrew/core/(.+)/manifests/([^/]+)")
+_JSON = {"Content-Type": "application/json"}
+
+
+class Registry:
+    """Answers `/v2/homebrew/core/<image>/…` and `/token` as ghcr.io does."""
+
+    def __init__(
+        self,
+        world: World,
+        script: FaultScript,
+        ledger: Ledger,
+        *,
+        token_required: bool,
+        locate: Callable[[str], str],
+    ) -> None:
+        self._world, self._script, self._ledger = world, script, ledger
+        self._token_required = token_required
+        self._locate = locate
+        self._tokens: set[str] = set()
+        self._numbers = count()
+        self.url = ""
+
+    def answer(self, request: Request) -> Reply:
+        """A redirect, a document, a token, or why not."""
+        self._ledger.see("registry", request)
+        if request.method not in ("GET", "HEAD"):
+            return Reply(405)
+        if request.path == "/token":
+            return self._token(request)
+        blob = _BLOB.fullmatch(request.path)
+        manifest = None if blob else _MANIFEST.fullmatch(request.path)
+        found = blob or manifest
+        if found is None:
+            return _missing("NAME_UNKNOWN")
+        if not self._admits(request):
+            return self._refuse(found[1])
+        return self._blob(request, *blob.groups()) if blob else self._manifest(request, found[1], found[2])
+
+    def _blob(self, request: Request, image: str, digest: str) -> Reply:
+        bottles = [bottle for bottle in self._world.named(digest) if bottle.image == image]
+        fault = self._script.take((bottle.filename for bottle in bottles), "registry", without=INDEX_KINDS)
+        if fault is not None:
+            return self._faulty(request, fault, image)
+        if not bottles:
+            return _missing("BLOB_UNKNOWN")
+        return Reply(
+            307, {"Location": self._locate(digest), "Docker-Distribution-Api-Version": "registry/2.0"}
+        )
+
+    def _manifest(self, request: Request, image: str, reference: str) -> Reply:
+        fault = self._script.take((f"{image}:{reference}",), "registry", without=INDEX_KINDS)
+        if fault is not None:
+            return self._faulty(request, fault, image)
+        if reference.startswith("sha256:"):
+            document = self._world.manifest_json(image, reference.removeprefix("sha256:"))
+            media_type = oci.MANIFEST_TYPE
+        else:
+            document, media_type = self._index(image, reference), oci.INDEX_TYPE
+        if document is None:
+            return _missing("MANIFEST_UNKNOWN")
+        digest = f"sha256:{hashlib.sha256(document).hexdigest()}"
+        return Reply(
+            200,
+            {"Content-Type": media_type, "Docker-Content-Digest": digest, "ETag": f'"{digest}"'},
+            document,
+        )
+
+    def _index(self, image: str, reference: str) -> bytes | None:
+        bottles = self._world.indexed(image, reference)
+        return self._world.index_json(
+            image,
+            reference,
+            lacking=self._struck(bottles, "no_digest"),
+            unsized=self._struck(bottles, "no_size"),
+        )
+
+    def _struck(self, bottles: tuple[SimulatedBottle, ...], kind: Kind) -> set[str]:
+        """Filenames for which a fault of this kind plays on this request."""
+        return {bottle.filename for bottle in bottles if self._script.strikes(bottle.filename, kind)}
+
+    def _faulty(self, request: Request, fault: Fault, image: str) -> Reply:
+        if fault.kind == "unauthorized":
+            self._tokens.discard(_bearer(request))
+            return self._refuse(image)
+        return Reply(fault.status, dict(fault.headers), fault.body)
+
+    def _admits(self, request: Request) -> bool:
+        bearer = _bearer(request)
+        return bearer in self._tokens if self._token_required else bool(bearer)
+
+    def _refuse(self, image: str) -> Reply:
+        challenge = (
+            f'Bearer realm="{self.url}/token",service="ghcr.io",scope="repository:homebrew/core/{image}:pull"'
+        )
+        body = b'{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}\n'
+        return Reply(401, {"WWW-Authenticate": challenge, **_JSON}, body)
+
+    def _token(self, request: Request) -> Reply:
+        asked = parse_qs(request.query)
+        if "service" not in asked or "scope" not in asked:
+            return Reply(400, dict(_JSON), b'{"errors":[{"code":"INVALID","message":"service and scope"}]}\n')
+        secret = f"token/{self._world.seed}/{next(self._numbers)}"
+        token = hashlib.sha256(secret.encode()).hexdigest()
+        self._tokens.add(token)
+        return Reply(200, dict(_JSON), json.dumps({"token": token}).encode())
+
+
+def _bearer(request: Request) -> str:
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    return value.strip() if scheme.lower() == "bearer" else ""
+
+
+def _missing(code: str) -> Reply:
+    return Reply(404, dict(_JSON), json.dumps({"errors": [{"code": code, "message": "not known"}]}).encode())

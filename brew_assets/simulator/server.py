@@ -1,0 +1,159 @@
+"""An upstream on loopback: the formulae API, the registry and its CDN, each at a port of its own."""
+
+import threading
+from collections import Counter
+from types import TracebackType
+from typing import Self
+
+from brew_assets.simulator.api import FormulaeApi
+from brew_assets.simulator.cdn import Cdn
+from brew_assets.simulator.faults import Fault, FaultScript
+from brew_assets.simulator.ledger import Ledger, SeenRequest
+from brew_assets.simulator.registry import Registry
+from brew_assets.simulator.wire import LoopbackServer
+from brew_assets.simulator.world import World
+
+
+class Simulator:
+    """Serves a World over real HTTP between start() and stop(), with the faults it was told to have.
+
+    With token_required the anonymous bearer is refused and only tokens from /token are accepted.
+    """
+
+    def __init__(self, world: World, *, gzip: bool = True, token_required: bool = False) -> None:
+        self.world = world
+        self._ledger = Ledger()
+        self._script = FaultScript()
+        self._stopped = threading.Event()
+        self._api = FormulaeApi(world, self._ledger, compress=gzip)
+        self._cdn = Cdn(world, self._script, self._ledger, self._stopped)
+        self._registry = Registry(
+            world, self._script, self._ledger, token_required=token_required, locate=self._signed_url
+        )
+        self._servers: list[LoopbackServer] = []
+
+    def start(self) -> None:
+        """Three free ports of 127.0.0.1 answer; a stopped simulator starts again at other ports."""
+        if self._servers:
+            return
+        self._stopped.clear()
+        self._servers = [LoopbackServer(host.answer) for host in (self._api, self._registry, self._cdn)]
+        self._registry.url = self.registry_url
+
+    def stop(self) -> None:
+        """The ports are closed and every connection is cut; counts and faults remain."""
+        self._stopped.set()
+        servers, self._servers = self._servers, []
+        for server in servers:
+            server.stop()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def api_url(self) -> str:
+        return f"http://{self._address(0)}/api"
+
+    @property
+    def registry_url(self) -> str:
+        return f"http://{self._address(1)}"
+
+    @property
+    def cdn_host(self) -> str:
+        """Host and port to which the registry redirects."""
+        return self._address(2)
+
+    def environment(self) -> dict[str, str]:
+        """The settings that turn a client to this upstream."""
+        return {
+            "FORMULAE_API_URL": self.api_url,
+            "BOTTLE_REGISTRY_URL": self.registry_url,
+            "BOTTLE_CDN_HOSTS": self.cdn_host,
+        }
+
+    def fault(self, filename: str, *faults: Fault) -> None:
+        """These play for the bottle of that name, after what was scripted for it before.
+
+        `<image>:<reference>` instead of a filename scripts answers for that index.
+
+        Raises:
+            ValueError: no bottle or index of that name was ever published, so nothing could play.
+        """
+        image, _, reference = filename.partition(":")
+        if not self.world.knows(filename) and not self.world.indexed(image, reference):
+            raise ValueError(f"no bottle or index is called {filename!r}")
+        self._script.add(filename, faults)
+
+    def clear_faults(self) -> None:
+        """Nothing is scripted any more; the API is up and tells the world's catalogue."""
+        self._script.clear()
+        self.api_down = False
+        self.api_body_override = None
+
+    @property
+    def api_down(self) -> bool:
+        """Whether the API answers 503 to everything."""
+        return self._api.down
+
+    @api_down.setter
+    def api_down(self, down: bool) -> None:
+        self._api.down = down
+
+    @property
+    def api_body_override(self) -> bytes | None:
+        """What the API serves instead of the world's catalogue."""
+        return self._api.body_override
+
+    @api_body_override.setter
+    def api_body_override(self, body: bytes | None) -> None:
+        self._api.body_override = body
+
+    @property
+    def weak_etag(self) -> bool:
+        """Whether the API's ETag is weak, as the real one's is."""
+        return self._api.weak_etag
+
+    @weak_etag.setter
+    def weak_etag(self, weak: bool) -> None:
+        self._api.weak_etag = weak
+
+    @property
+    def downloads(self) -> Counter[str]:
+        """Digest -> how often the CDN began to send the blob or a part of it."""
+        return self._ledger.downloads
+
+    @property
+    def completed(self) -> Counter[str]:
+        """Digest -> how often the CDN sent the right bytes up to the blob's end."""
+        return self._ledger.completed
+
+    @property
+    def bytes_sent(self) -> int:
+        """Blob bytes that left the CDN."""
+        return self._ledger.bytes_sent
+
+    @property
+    def violations(self) -> list[str]:
+        """What clients did that a real upstream would refuse."""
+        with self._ledger.lock:
+            return list(self._ledger.violations)
+
+    @property
+    def requests(self) -> list[SeenRequest]:
+        """Every request so far, in order of arrival."""
+        with self._ledger.lock:
+            return list(self._ledger.requests)
+
+    def _signed_url(self, digest: str) -> str:
+        return f"http://{self.cdn_host}{self._cdn.sign(digest)}"
+
+    def _address(self, number: int) -> str:
+        if not self._servers:
+            raise RuntimeError("the simulator is not started")
+        return f"127.0.0.1:{self._servers[number].port}"

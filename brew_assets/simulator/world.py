@@ -1,0 +1,297 @@
+"""What upstream has: formulae, their bottles and the bytes behind every digest, all from one seed.
+
+Digests are equal wherever the seed and zlib are; nothing reads a clock. A bottle is made once to learn its
+digest and then forgotten; its bytes are made again when somebody asks, and small ones stay in a 64 MiB cache.
+"""
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from brew_assets.simulator import archive, catalogue, oci, population
+from brew_assets.simulator.sizes import SMALL, SizeDistribution
+
+DEFAULT_TAGS = ("arm64_tahoe", "arm64_sequoia", "arm64_sonoma", "sonoma", "x86_64_linux", "arm64_linux")
+CACHE_BYTES = 64 * 2**20
+CACHED_BLOB_BYTES = 8 * 2**20  # larger ones are streamed from their seed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedBottle:
+    """One archive upstream: one formula, one version, one tag."""
+
+    formula: str
+    pkg_version: str
+    tag: str
+    rebuild: int
+    digest: str
+    size: int
+    image: str
+
+    @property
+    def _suffix(self) -> str:
+        return f".{self.rebuild}" if self.rebuild else ""
+
+    @property
+    def filename(self) -> str:
+        return f"{self.formula}-{self.pkg_version}.{self.tag}.bottle{self._suffix}.tar.gz"
+
+    @property
+    def url(self) -> str:
+        return f"{catalogue.ROOT_URL}/{self.image}/blobs/sha256:{self.digest}"
+
+    @property
+    def reference(self) -> str:
+        """The tag of its index: `pkg_version` or `pkg_version-rebuild`."""
+        return f"{self.pkg_version}-{self.rebuild}" if self.rebuild else self.pkg_version
+
+    @property
+    def ref_name(self) -> str:
+        """Its `org.opencontainers.image.ref.name` within the index."""
+        return f"{self.pkg_version}.{self.tag}{self._suffix}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedFormula:
+    """One entry of the catalogue."""
+
+    name: str
+    version: str
+    revision: int
+    rebuild: int
+    bottles: tuple[SimulatedBottle, ...]
+    dependencies: tuple[str, ...] = ()
+    deprecated: bool = False
+    disabled: bool = False
+
+
+class World:
+    """An upstream that can be published to. Safe to change while a Simulator serves it."""
+
+    def __init__(self, *, seed: int = 0, sizes: SizeDistribution = SMALL) -> None:
+        self.seed = seed
+        self.sizes = sizes
+        self.revision = 0  # counts changes; the API's Last-Modified follows it
+        self._lock = threading.RLock()
+        self._formulae: dict[str, SimulatedFormula] = {}
+        self._baked: dict[str, archive.Baked] = {}
+        self._named: dict[str, dict[str, SimulatedBottle]] = {}  # digest -> filename -> bottle, old ones too
+        self._indexes: dict[str, dict[str, tuple[SimulatedBottle, ...]]] = {}  # image -> reference
+        self._filenames: set[str] = set()
+        self._cache: OrderedDict[str, bytes] = OrderedDict()
+        self._cached_bytes = 0
+        self._catalogue: bytes | None = None
+
+    @classmethod
+    def generate(
+        cls,
+        *,
+        seed: int,
+        formulae: int,
+        tags: Sequence[str] = DEFAULT_TAGS,
+        sizes: SizeDistribution = SMALL,
+        all_share: float = 0.13,
+        shared_digest_share: float = 0.08,
+    ) -> "World":
+        """A world with the shapes of the real catalogue; the first thirteen formulae show each shape once.
+
+        shared_digest_share is the share of formulae with several tags in which two tags have one digest.
+        """
+        world = cls(seed=seed, sizes=sizes)
+        shares = population.Shares(all_tag=all_share, shared_digest=shared_digest_share)
+        for planned in population.invent(seed, formulae, tuple(tags), shares):
+            world._publish(planned)
+        return world
+
+    @property
+    def formulae(self) -> list[SimulatedFormula]:
+        """What the catalogue lists now, in the order of publication."""
+        with self._lock:
+            return list(self._formulae.values())
+
+    @property
+    def bottles(self) -> list[SimulatedBottle]:
+        """Every bottle that the catalogue lists now."""
+        return [bottle for formula in self.formulae for bottle in formula.bottles]
+
+    def publish(
+        self,
+        name: str,
+        version: str,
+        *,
+        revision: int = 0,
+        rebuild: int = 0,
+        tags: Sequence[str] = ("arm64_sonoma",),
+        size_bytes: int | None = None,
+        content_seed: str | None = None,
+        disabled: bool = False,
+        deprecated: bool = False,
+        shared_digest: bool = False,
+        keg_version: str | None = None,
+    ) -> list[SimulatedBottle]:
+        """The formula's new bottles; its earlier ones leave the catalogue, their blobs stay fetchable.
+
+        Another content_seed gives other bytes under the same names. With shared_digest all tags carry the
+        same bytes. keg_version is the pkg_version inside the tar where that differs: the bytes are then those
+        that were published for it. No tags means a formula without bottle.
+        """
+        planned = population.Planned(
+            name=name,
+            version=version,
+            revision=revision,
+            rebuild=rebuild,
+            tags=tuple(tags),
+            shared=tuple(tags) if shared_digest else (),
+            disabled=disabled,
+            deprecated=deprecated,
+        )
+        formula = self._publish(planned, size_bytes=size_bytes, content_seed=content_seed, keg=keg_version)
+        return list(formula.bottles)
+
+    def remove(self, name: str) -> None:
+        """The formula is no longer in the catalogue; its blobs and indexes stay fetchable.
+
+        Raises:
+            KeyError: there is no such formula.
+        """
+        with self._lock:
+            del self._formulae[name]
+            self._changed()
+
+    def catalogue_json(self) -> bytes:
+        """The body of `api/formula.json`."""
+        with self._lock:
+            if self._catalogue is None:
+                self._catalogue = catalogue.catalogue_json(self._formulae.values())
+            return self._catalogue
+
+    def index_json(
+        self, image: str, reference: str, *, lacking: Collection[str] = (), unsized: Collection[str] = ()
+    ) -> bytes | None:
+        """The OCI index under a version's reference, or None; the two collections hold bottle filenames."""
+        bottles = self.indexed(image, reference)
+        return oci.index_json(bottles, lacking=lacking, unsized=unsized) if bottles else None
+
+    def manifest_json(self, image: str, digest: str) -> bytes | None:
+        """The child manifest with that digest (64 hex digits), or None."""
+        with self._lock:
+            candidates = [bottle for held in self._indexes.get(image, {}).values() for bottle in held]
+        for bottle in candidates:
+            document = oci.manifest_json(bottle)
+            if hashlib.sha256(document).hexdigest() == digest:
+                return document
+        return None
+
+    def indexed(self, image: str, reference: str) -> tuple[SimulatedBottle, ...]:
+        """The bottles that one index names; empty when there is no such index."""
+        with self._lock:
+            return self._indexes.get(image, {}).get(reference, ())
+
+    def named(self, digest: str) -> tuple[SimulatedBottle, ...]:
+        """Every bottle, listed now or earlier, that has this digest."""
+        with self._lock:
+            return tuple(self._named.get(digest, {}).values())
+
+    def knows(self, filename: str) -> bool:
+        """Whether a bottle of that name was ever published."""
+        return filename in self._filenames
+
+    def open_blob(self, digest: str) -> archive.Blob:
+        """The archive behind a digest, readable at any offset without being held in memory.
+
+        Raises:
+            KeyError: nothing was ever published with this digest.
+        """
+        return archive.open_blob(self._baked[digest])
+
+    def blob(self, digest: str) -> bytes:
+        """The archive's bytes, all of them in memory: for small bottles.
+
+        Raises:
+            KeyError: nothing was ever published with this digest.
+        """
+        with self._lock:
+            cached = self._cache.get(digest)
+            if cached is not None:
+                self._cache.move_to_end(digest)
+                return cached
+        content = self.open_blob(digest).read()
+        if len(content) <= CACHED_BLOB_BYTES:
+            self._keep(digest, content)
+        return content
+
+    def _keep(self, digest: str, content: bytes) -> None:
+        with self._lock:
+            if digest not in self._cache:
+                self._cached_bytes += len(content)
+            self._cache[digest] = content
+            while self._cached_bytes > CACHE_BYTES:
+                _, dropped = self._cache.popitem(last=False)
+                self._cached_bytes -= len(dropped)
+
+    def _publish(
+        self,
+        planned: population.Planned,
+        *,
+        size_bytes: int | None = None,
+        content_seed: str | None = None,
+        keg: str | None = None,
+    ) -> SimulatedFormula:
+        keg = keg or planned.pkg_version
+        bottles = tuple(
+            self._bottle(planned, tag, self._bake(planned, tag, keg, content_seed, size_bytes))
+            for tag in planned.tags
+        )
+        formula = SimulatedFormula(
+            name=planned.name,
+            version=planned.version,
+            revision=planned.revision,
+            rebuild=planned.rebuild,
+            bottles=bottles,
+            dependencies=planned.dependencies,
+            deprecated=planned.deprecated,
+            disabled=planned.disabled,
+        )
+        with self._lock:
+            self._formulae[planned.name] = formula
+            for bottle in bottles:
+                self._named.setdefault(bottle.digest, {})[bottle.filename] = bottle
+                self._filenames.add(bottle.filename)
+            if bottles:
+                self._indexes.setdefault(bottles[0].image, {})[bottles[0].reference] = bottles
+            self._changed()
+        return formula
+
+    def _bake(
+        self,
+        planned: population.Planned,
+        tag: str,
+        keg: str,
+        content_seed: str | None,
+        size_bytes: int | None,
+    ) -> archive.Baked:
+        owner = planned.shared[0] if tag in planned.shared else tag
+        seed = f"{self.seed}/{planned.name}/{keg}/{planned.rebuild}/{owner}/{content_seed or ''}"
+        wished = self.sizes.sample(seed) if size_bytes is None else size_bytes
+        filler_bytes = archive.filler_for(wished, planned.name)
+        baked = archive.bake(archive.Recipe(planned.name, keg, seed, filler_bytes))
+        with self._lock:
+            return self._baked.setdefault(baked.digest, baked)
+
+    @staticmethod
+    def _bottle(planned: population.Planned, tag: str, baked: archive.Baked) -> SimulatedBottle:
+        return SimulatedBottle(
+            formula=planned.name,
+            pkg_version=planned.pkg_version,
+            tag=tag,
+            rebuild=planned.rebuild,
+            digest=baked.digest,
+            size=baked.size,
+            image=oci.image_name(planned.name),
+        )
+
+    def _changed(self) -> None:
+        self.revision += 1
+        self._catalogue = None
