@@ -1,0 +1,97 @@
+"""Repair: what the manifest names and the store lacks or holds wrongly is fetched again, to its own place."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, parse_filename, parse_key
+from brew_assets.domain.manifest import Entry
+from brew_assets.domain.plan import PlannedBottle, group_fetches
+from brew_assets.engine.certify import Certificate
+from brew_assets.engine.ledger import Journal, fold
+from brew_assets.engine.ports import ProgressListener
+from brew_assets.engine.sync import Mirror
+from brew_assets.engine.transfer import TransferOptions, TransferPorts, Transferred, transfer
+
+
+def repair(
+    mirror: Mirror, certificates: Iterable[Certificate], *, progress: ProgressListener | None = None
+) -> Transferred:
+    """What was done about the certificates that are not CURRENT; each goes back under its old key.
+
+    Bytes that another CURRENT entry has are copied inside the store. The manifest keeps its entries.
+
+    Raises:
+        StoreError: the store did not answer.
+    """
+    everything = list(certificates)
+    places = {c.entry.sha256: c.entry.s3_key for c in everything if c.verdict == "CURRENT"}
+    by_date: dict[str, list[PlannedBottle]] = {}
+    for certificate in everything:
+        if certificate.verdict != "CURRENT":
+            planned = _planned(certificate.entry, places.get(certificate.entry.sha256))
+            by_date.setdefault(certificate.entry.download_date, []).append(planned)
+    tally = Transferred()
+    for date, objects in sorted(by_date.items()):
+        if tally.aborted:
+            tally.left += len(objects)
+            continue
+        tally.add(_copy(mirror, objects, date, progress))
+    fold(mirror.store, mirror.ports.clock)
+    return tally
+
+
+def _copy(
+    mirror: Mirror, objects: list[PlannedBottle], date: str, progress: ProgressListener | None
+) -> Transferred:
+    ports, options = mirror.ports, mirror.options
+    return transfer(
+        group_fetches(objects),
+        ports=TransferPorts(blobs=ports.blobs, store=ports.store, clock=ports.clock, stop=ports.stop),
+        journal=Journal(ports.store, ports.clock, sync_id="repair", batch_size=options.batch_size),
+        date=date,
+        options=TransferOptions(
+            workers=options.workers, batch_size=options.batch_size, retry=options.retry, replace=True
+        ),
+        progress=progress,
+    )
+
+
+def _planned(entry: Entry, source: str | None) -> PlannedBottle:
+    place = parse_key(entry.s3_key)
+    parts = parse_filename(place[1]) if place else None
+    bottle = Bottle(
+        formula=entry.formula_name,
+        pkg_version=PkgVersion(entry.formula_version),
+        tag=entry.platform,
+        rebuild=parts.rebuild if parts else 0,
+        digest=Digest(entry.sha256),
+        url=entry.url,
+    )
+    return PlannedBottle(bottle=bottle, platforms=(), size=entry.file_size, source=source)
+
+
+class RepairCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """Exact counts of a verification and, if asked for, its repair."""
+
+    checked: int
+    current: int
+    missing: int
+    mismatch: int
+    repaired: int = 0
+    failed: int = 0
+    left: int = 0
+
+
+def count(certificates: Iterable[Certificate], done: Transferred | None = None) -> RepairCounts:
+    """The verdicts counted, and what the repair did."""
+    verdicts = [certificate.verdict for certificate in certificates]
+    return RepairCounts(
+        checked=len(verdicts),
+        current=verdicts.count("CURRENT"),
+        missing=verdicts.count("MISSING"),
+        mismatch=verdicts.count("MISMATCH"),
+        repaired=done.stored if done else 0,
+        failed=len(done.failed) if done else 0,
+        left=done.left if done else 0,
+    )

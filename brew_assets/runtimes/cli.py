@@ -1,0 +1,467 @@
+"""brew-mirror: the mirror without Dagster.
+
+Exit codes: 0 all done, 1 some bottles failed or were left, 2 cannot run.
+"""
+
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+import msgspec
+
+from brew_assets.errors import MirrorError
+from brew_assets.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from brew_assets.domain.plan import Request
+    from brew_assets.engine.sync import Mirror, Planned
+
+EXIT_FAILED = 1
+EXIT_CANNOT_RUN = 2
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as exc:
+        exc.show()
+        sys.exit(EXIT_CANNOT_RUN)
+    except click.Abort:
+        click.echo("Stopped.", err=True)
+        sys.exit(EXIT_FAILED)
+    except MirrorError as exc:
+        click.echo(f"Error: {exc}", err=True)
+        sys.exit(EXIT_CANNOT_RUN)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+
+def _finish(code: int) -> NoReturn:
+    sys.exit(code)
+
+
+class _Context(msgspec.Struct):
+    settings: Settings
+    quiet: bool
+
+    def mirror(self) -> "Mirror":
+        """The engine; SIGTERM and Ctrl-C end its work in good order."""
+        from brew_assets.compose import build_mirror
+        from brew_assets.engine.clock import GracefulStop
+
+        stop = GracefulStop()
+
+        def ask_to_stop(number: int, _: FrameType | None) -> None:
+            if stop.is_set():
+                raise KeyboardInterrupt
+            click.echo("Stopping: bottles under way are finished, receipts written …", err=True)
+            stop.set()
+
+        signal.signal(signal.SIGTERM, ask_to_stop)
+        signal.signal(signal.SIGINT, ask_to_stop)
+        return build_mirror(self.settings, stop=stop)
+
+    @property
+    def bars(self) -> bool:
+        """Whether somebody looks at standard error."""
+        return not self.quiet and sys.stderr.isatty()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--mirror", "mirror_url", help="Where the bottles are kept, instead of MIRROR_URL.")
+@click.option("--quiet", is_flag=True, help="No progress bars.")
+@click.version_option(package_name="brew-assets", prog_name="brew-mirror")
+@click.pass_context
+def cli(context: click.Context, mirror_url: str | None, quiet: bool) -> None:
+    """Mirror Homebrew's bottles into a directory or an S3 bucket, verified byte for byte.
+
+    Settings come from environment variables (see the README).
+
+    \b
+    Examples:
+      brew-mirror plan --platform arm64_sonoma
+      brew-mirror sync --formula jq --formula ripgrep --platform arm64_sonoma
+      brew-mirror --mirror s3://my-bottles/ sync
+      brew-mirror verify --deep --repair
+    """
+    settings = read_settings()
+    if mirror_url:
+        settings = msgspec.structs.replace(settings, mirror_url=mirror_url)
+    _log_to_stderr(settings)
+    context.obj = _Context(settings, quiet)
+
+
+def _log_to_stderr(settings: Settings) -> None:
+    import logging
+
+    logging.basicConfig(
+        level=settings.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    for library in ("botocore", "boto3", "urllib3", "httpx", "httpcore"):
+        logging.getLogger(library).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
+
+
+def _selection(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say what to cover."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output."),
+        click.option("--force", is_flag=True, help="Download again what is held already."),
+        click.option(
+            "--formula", "formulae", multiple=True, metavar="NAME", help="Only this formula (repeatable)."
+        ),
+        click.option(
+            "--platform",
+            "platforms",
+            multiple=True,
+            metavar="TAG",
+            help="Only this platform (repeatable; default: TARGET_PLATFORMS).",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _request(
+    mirror: "Mirror", platforms: tuple[str, ...], formulae: tuple[str, ...], *, force: bool
+) -> "Request":
+    from brew_assets.domain.plan import Request
+
+    return Request(
+        platforms=platforms or mirror.options.platforms,
+        formulae=formulae,
+        force=force,
+        include_disabled=mirror.options.include_disabled,
+    )
+
+
+def _make_plan(
+    context: _Context, mirror: "Mirror", request: "Request", *, sizes: bool, record: bool
+) -> "Planned":
+    from brew_assets.runtimes.terminal import counting_bar
+
+    with counting_bar("Sizes", show=context.bars and sizes) as progress:
+        return mirror.make_plan(request, sizes=sizes, record=record, progress=progress)
+
+
+def _warnings(planned: "Planned") -> list[str]:
+    warnings = list(planned.skip.warnings)
+    warnings += [f"{stray.key}: not recorded: {stray.why}" for stray in planned.strays[:20]]
+    if planned.sizes.problems:
+        warnings.append(
+            f"{len(planned.sizes.problems)} sizes are unknown, the first: {planned.sizes.problems[0]}"
+        )
+    return warnings
+
+
+@cli.command()
+@_selection
+@click.option("--no-sizes", is_flag=True, help="Ask the registry for nothing; sizes stay unknown.")
+@click.option("--dry-run", is_flag=True, help="Write nothing into the store, not even the plan.")
+@click.pass_obj
+def plan(
+    context: _Context,
+    platforms: tuple[str, ...],
+    formulae: tuple[str, ...],
+    force: bool,
+    as_json: bool,
+    no_sizes: bool,
+    dry_run: bool,
+) -> None:
+    """Work out what has to be copied, before a byte moves.
+
+    The plan is kept in the store and can be carried out with `brew-mirror sync --plan SYNC_ID`.
+
+    \b
+    Examples:
+      brew-mirror plan
+      brew-mirror plan --no-sizes --json | jq .platforms
+      brew-mirror plan --formula curl --platform arm64_sonoma --dry-run
+    """
+    from brew_assets.domain.plan import summarize
+    from brew_assets.runtimes.terminal import show_plan
+
+    mirror = context.mirror()
+    request = _request(mirror, platforms, formulae, force=force)
+    planned = _make_plan(context, mirror, request, sizes=not no_sizes, record=not dry_run)
+    summary = summarize(planned.plan)
+    if as_json:
+        for warning in _warnings(planned):
+            click.echo(f"Warning: {warning}", err=True)
+        _print_json(summary)
+    else:
+        show_plan(summary, warnings=_warnings(planned), recorded=not dry_run)
+
+
+@cli.command()
+@_selection
+@click.option("--plan", "sync_id", metavar="SYNC_ID", help="Carry out a plan made before.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and stop; nothing is written.")
+@click.pass_obj
+def sync(
+    context: _Context,
+    platforms: tuple[str, ...],
+    formulae: tuple[str, ...],
+    force: bool,
+    as_json: bool,
+    sync_id: str | None,
+    dry_run: bool,
+) -> None:
+    """Copy every bottle that is not held yet, verify it, and record it in bottles_hash.json.
+
+    Ends with exit code 0 when all is held, 1 when bottles failed or were left, 2 when it cannot run.
+
+    \b
+    Examples:
+      brew-mirror sync
+      brew-mirror sync --formula jq --formula ripgrep --platform arm64_sonoma
+      brew-mirror sync --plan 20261122T030000Z-1a2b3c4d --json
+    """
+    from brew_assets.domain.plan import summarize
+    from brew_assets.runtimes.terminal import show_plan, show_report, transfer_bar
+
+    if sync_id and (platforms or formulae or force):
+        raise click.UsageError("--plan names everything; it goes with no --platform, --formula or --force")
+    mirror = context.mirror()
+    if sync_id:
+        chosen, warnings = mirror.load_plan(sync_id), []
+    else:
+        request = _request(mirror, platforms, formulae, force=force)
+        planned = _make_plan(context, mirror, request, sizes=True, record=not dry_run)
+        chosen, warnings = planned.plan, _warnings(planned)
+    if dry_run:
+        _print_json(summarize(chosen)) if as_json else show_plan(
+            summarize(chosen), warnings=warnings, recorded=False
+        )
+        return
+    for warning in warnings:
+        click.echo(f"Warning: {warning}", err=True)
+    with transfer_bar(show=context.bars) as progress:
+        report, folded = mirror.carry_out(chosen, progress=progress)
+    if as_json:
+        _print_json({**msgspec.to_builtins(report), "outcome": report.outcome, "held": folded.entries})
+    else:
+        show_report(report, held=folded.entries, store_url=mirror.store.url)
+    if report.aborted:
+        _finish(EXIT_CANNOT_RUN)
+    if report.failed or report.left:
+        _finish(EXIT_FAILED)
+
+
+@cli.command()
+@click.option("--deep", is_flag=True, help="Read every byte back, not only what the store vouches for.")
+@click.option("--repair", "do_repair", is_flag=True, help="Fetch again what is missing or wrong.")
+@click.option("--platform", "platforms", multiple=True, metavar="TAG", help="Only bottles of this tag.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@click.pass_obj
+def verify(context: _Context, deep: bool, do_repair: bool, platforms: tuple[str, ...], as_json: bool) -> None:
+    """Check that every bottle of the manifest stands in the store with its size and digest.
+
+    One HEAD each on S3, a hash of each file in a directory. Ends with exit code 1 when anything is missing
+    or wrong and was not repaired.
+
+    \b
+    Examples:
+      brew-mirror verify
+      brew-mirror verify --deep --repair --json
+    """
+    from brew_assets.engine.certify import certify
+    from brew_assets.engine.repair import count, repair
+    from brew_assets.runtimes.terminal import counting_bar, transfer_bar
+
+    mirror = context.mirror()
+    folded = mirror.fold()
+    entries = [
+        (key, entry)
+        for key, entry in folded.manifest.entries()
+        if not platforms or entry.platform in platforms
+    ]
+    with counting_bar("Verified", show=context.bars) as tell:
+        certificates = certify(
+            mirror.store,
+            entries,
+            deep=deep,
+            workers=mirror.options.workers,
+            progress=lambda done: tell(done, len(entries)),
+        )
+    done = None
+    if do_repair and any(c.verdict != "CURRENT" for c in certificates):
+        with transfer_bar(show=context.bars) as progress:
+            done = repair(mirror, certificates, progress=progress)
+    counts = count(certificates, done)
+    wrong = [c for c in certificates if c.verdict != "CURRENT"]
+    failed = done.failed if done else []
+    if as_json:
+        found = [{"key": c.entry.s3_key, "verdict": c.verdict, "finding": c.finding} for c in wrong]
+        _print_json({**msgspec.to_builtins(counts), "found": found, "failures": failed})
+    else:
+        for certificate in wrong:
+            click.echo(f"{certificate.verdict} {certificate.entry.s3_key} {certificate.finding}".rstrip())
+        for failure in failed:
+            click.echo(f"NOT REPAIRED {failure.name}: {failure.message}")
+        click.echo(
+            f"Checked {counts.checked:,}: {counts.current:,} current, {counts.missing:,} missing, "
+            f"{counts.mismatch:,} wrong; repaired {counts.repaired:,}."
+        )
+    if counts.repaired < len(wrong):
+        _finish(EXIT_FAILED)
+
+
+@cli.group()
+def manifest() -> None:
+    """Make bottles_hash.json anew: from the bottles, from a backup, or from another tool's file."""
+
+
+@manifest.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@click.pass_obj
+def rebuild(context: _Context, as_json: bool) -> None:
+    """Make the manifest from the stored bottles alone; what stood in its place is backed up.
+
+    Every object is proven by its digest. Objects that cannot be proven or named are listed.
+
+    \b
+    Example:
+      brew-mirror manifest rebuild
+    """
+    from brew_assets.engine.rebuild import rebuild_manifest
+    from brew_assets.runtimes.terminal import counting_bar
+
+    mirror = context.mirror()
+    mirror.store.prepare()
+    with counting_bar("Bottles", show=context.bars) as progress:
+        made, strays, backup = rebuild_manifest(
+            mirror.store, mirror.ports.clock, workers=mirror.options.workers, progress=progress
+        )
+    if as_json:
+        _print_json({"entries": len(made), "backup": backup, "left_out": strays})
+        return
+    for stray in strays:
+        click.echo(f"Left out {stray.key}: {stray.why}")
+    click.echo(f"bottles_hash.json has {len(made):,} entries. Backup: {backup or 'none was needed'}.")
+
+
+@manifest.command()
+@click.option("--backup", metavar="KEY", help="This backup; default: the newest valid one.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@click.pass_obj
+def restore(context: _Context, backup: str | None, as_json: bool) -> None:
+    """Put a backup in the place of the manifest.
+
+    Bottles stored after the backup are found again by the next sync.
+
+    \b
+    Examples:
+      brew-mirror manifest restore
+      brew-mirror manifest restore --backup backups/bottles_hash/2026-11-15T031502.123456Z.json
+    """
+    from brew_assets.engine.rebuild import restore_manifest
+
+    mirror = context.mirror()
+    mirror.store.prepare()
+    key, folded = restore_manifest(mirror.store, mirror.ports.clock, backup=backup)
+    if as_json:
+        _print_json({"backup": key, "entries": folded.entries})
+    else:
+        click.echo(f"Restored {key}: bottles_hash.json has {folded.entries:,} entries.")
+
+
+@manifest.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@click.pass_obj
+def import_(context: _Context, file: Path, as_json: bool) -> None:
+    """Take over the entries of FILE whose bottles stand in this store, size and digest proven.
+
+    For a manifest without `integrity`, for example another tool's. Entries that the store does not prove
+    are listed and left out; the command then ends with exit code 1.
+
+    \b
+    Example:
+      aws s3 cp s3://old-mirror/bottles_hash.json old.json && brew-mirror manifest import old.json
+    """
+    from brew_assets.engine.rebuild import import_manifest
+    from brew_assets.runtimes.terminal import counting_bar
+
+    mirror = context.mirror()
+    mirror.store.prepare()
+    with counting_bar("Entries", show=context.bars) as tell:
+        folded, left_out = import_manifest(
+            mirror.store,
+            mirror.ports.clock,
+            file.read_bytes(),
+            workers=mirror.options.workers,
+            progress=lambda done: tell(done, done),
+        )
+    if as_json:
+        _print_json({"entries": folded.entries, "added": folded.added, "left_out": left_out})
+    else:
+        for line in left_out:
+            click.echo(f"Left out {line}")
+        click.echo(f"bottles_hash.json has {folded.entries:,} entries, {folded.added:,} of them new.")
+    if left_out:
+        _finish(EXIT_FAILED)
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@click.pass_obj
+def status(context: _Context, as_json: bool) -> None:
+    """Show what is held, and since when.
+
+    \b
+    Examples:
+      brew-mirror status
+      brew-mirror status --json | jq .total_bottles
+    """
+    from brew_assets.runtimes.status import read_status, show_status
+
+    found = read_status(context.mirror().store)
+    if as_json:
+        _print_json(found)
+    else:
+        show_status(found)
+
+
+@cli.command()
+@click.option("--formulae", default=40, show_default=True, type=click.IntRange(1, 20_000))
+@click.option("--seed", default=1, show_default=True, help="The same seed gives the same bytes.")
+@click.option("--median-kb", default=64, show_default=True, type=click.IntRange(1, 1_000_000))
+@click.option("--json", "as_json", is_flag=True, help="Print the environment as one JSON object.")
+def simulate(formulae: int, seed: int, median_kb: int, as_json: bool) -> None:
+    """Serve a simulated upstream on this machine until Ctrl-C.
+
+    It speaks the formulae API and the registry's protocol and serves real, pourable bottles. The printed
+    variables point a mirror at it.
+
+    \b
+    Example:
+      brew-mirror simulate --formulae 100
+      # in another terminal, with the printed variables exported:
+      brew-mirror --mirror /tmp/mirror sync
+    """
+    import threading
+
+    from brew_assets.simulator import Simulator, SizeDistribution, World
+
+    median = median_kb * 1000
+    sizes = SizeDistribution.lognormal(median_bytes=median, p90_bytes=10 * median, max_bytes=400 * median)
+    world = World.generate(seed=seed, formulae=formulae, sizes=sizes)
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    with Simulator(world) as upstream:
+        environment = upstream.environment()
+        if as_json:
+            _print_json(environment)
+        else:
+            click.echo("\n".join(f"export {name}={value}" for name, value in environment.items()))
+        click.echo(f"Serving {len(world.bottles):,} bottles; Ctrl-C ends it.", err=True)
+        sys.stdout.flush()
+        stopped.wait()

@@ -1,0 +1,88 @@
+"""What `brew-mirror status` tells: the state of the store, read and not changed."""
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from brew_assets.domain.manifest import MANIFEST_KEY, Statistics, decode_manifest
+from brew_assets.engine.ledger import backups, read_held
+from brew_assets.engine.ports import Store
+from brew_assets.engine.rebuild import receipts_waiting
+from brew_assets.engine.upstream import KeptCatalogue, kept_catalogue
+from brew_assets.runtimes.terminal import human_bytes
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of a store. `held` counts manifest entries and receipts together."""
+
+    store: str
+    held: int
+    total_bottles: int
+    total_size_bytes: int
+    last_updated: str
+    statistics: Statistics
+    journal_objects: int
+    backups: list[str]
+    date_folders: list[str]
+    catalogue: KeptCatalogue | None
+
+
+class _Head(msgspec.Struct):
+    last_updated: str = ""
+
+
+def read_status(store: Store) -> Status:
+    """The state of the store.
+
+    Raises:
+        ManifestInvalid: the manifest or a receipt cannot be trusted.
+        StoreError: the store cannot be read.
+    """
+    held = read_held(store)
+    document = store.read(MANIFEST_KEY)
+    statistics, last_updated = Statistics(by_platform={}, by_date={}), ""
+    if document is not None:
+        statistics = decode_manifest(document.data).statistics()
+        last_updated = msgspec.json.decode(document.data, type=_Head).last_updated
+    return Status(
+        store=store.url,
+        held=len(held.entries),
+        total_bottles=sum(tally.count for tally in statistics.by_platform.values()),
+        total_size_bytes=sum(tally.total_size_bytes for tally in statistics.by_platform.values()),
+        last_updated=last_updated,
+        statistics=statistics,
+        journal_objects=receipts_waiting(store),
+        backups=backups(store),
+        date_folders=store.date_folders(),
+        catalogue=kept_catalogue(store),
+    )
+
+
+def show_status(status: Status) -> None:
+    """The state as tables on standard output."""
+    out = Console(highlight=False)
+    out.print(f"Store: {status.store}", markup=False)
+    updated = status.last_updated or "never"
+    size = human_bytes(status.total_size_bytes)
+    out.print(f"Held: {status.held:,} bottles, {size} in the manifest (written: {updated})")
+    if status.journal_objects:
+        out.print(f"Receipts waiting to be folded: {status.journal_objects:,} objects")
+    if status.catalogue is not None:
+        kept = status.catalogue
+        out.print(
+            f"Catalogue: {kept.formulae:,} formulae, {kept.bottles:,} bottles, fetched {kept.fetched_at}"
+        )
+    for title, tallies in (
+        ("By platform", status.statistics.by_platform),
+        ("By date", status.statistics.by_date),
+    ):
+        if not tallies:
+            continue
+        table = Table(title=title)
+        table.add_column("")
+        table.add_column("Bottles", justify="right")
+        table.add_column("Size", justify="right")
+        for name, tally in tallies.items():
+            table.add_row(name, f"{tally.count:,}", human_bytes(tally.total_size_bytes))
+        out.print(table)
+    out.print(f"Backups of the manifest: {len(status.backups)}")

@@ -1,0 +1,128 @@
+"""What the command line shows a person: progress bars and tables. Everything goes to standard error."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+
+from brew_assets.domain.plan import PlanSummary
+from brew_assets.domain.report import Report
+from brew_assets.engine.ports import Progress as TransferProgress
+from brew_assets.engine.ports import ProgressListener
+
+_FAILURES_SHOWN = 20
+
+
+def console() -> Console:
+    """Standard error; standard output belongs to results."""
+    return Console(stderr=True, highlight=False)
+
+
+def human_bytes(size: float) -> str:
+    """The size with a unit of 1,000s, as the messages of the mirror write it: "15.3 GB"."""
+    for unit in ("B", "KB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+@contextmanager
+def counting_bar(title: str, *, show: bool) -> Iterator[Callable[[int, int], None]]:
+    """A listener for (done, in all) behind a bar; silent unless `show`."""
+    if not show:
+        yield lambda done, total: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console(), transient=True) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def transfer_bar(*, show: bool) -> Iterator[ProgressListener | None]:
+    """A listener for a transfer behind two bars, bottles and bytes; None unless `show`."""
+    if not show:
+        yield None
+        return
+    bottles_columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *bottles_columns,
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[current]}"),
+        console=console(),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("Bytes", total=None, current="")
+
+        def listen(progress: TransferProgress) -> None:
+            bar.update(
+                task,
+                description=f"Bottles {progress.bottles_done:,}/{progress.bottles_total:,}",
+                completed=progress.bytes_done,
+                total=progress.bytes_total or None,
+                current=progress.current[:40],
+            )
+
+        yield listen
+
+
+def show_plan(summary: PlanSummary, *, warnings: list[str], recorded: bool) -> None:
+    """The plan as a table."""
+    table = Table(title=f"Plan of sync {summary.sync_id}")
+    for column, justify in (
+        ("Platform", "left"),
+        ("Bottles", "right"),
+        ("Bytes", "right"),
+        ("Unknown sizes", "right"),
+    ):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    for platform, totals in summary.platforms.items():
+        table.add_row(platform, f"{totals.bottles:,}", human_bytes(totals.bytes), f"{totals.unknown_sizes:,}")
+    out = console()
+    out.print(table)
+    out.print(
+        f"To store: {summary.objects:,} names. To download: {summary.downloads:,} blobs, "
+        f"{human_bytes(summary.bytes)}. Held: {summary.held:,}. Skipped: {summary.skipped:,}."
+    )
+    for warning in warnings:
+        out.print(f"[yellow]Warning:[/yellow] {warning}", markup=True)
+    if recorded and summary.objects:
+        out.print(f"Carry it out with: brew-mirror sync --plan {summary.sync_id}")
+
+
+def show_report(report: Report, *, held: int, store_url: str) -> None:
+    """The report, failures first."""
+    out = console()
+    if report.failed:
+        table = Table(title=f"{len(report.failed)} bottles failed")
+        for column in ("Bottle", "Reason", "Details"):
+            table.add_column(column, overflow="fold")
+        for failure in report.failed[:_FAILURES_SHOWN]:
+            table.add_row(failure.name, failure.reason, failure.message)
+        out.print(table)
+        if len(report.failed) > _FAILURES_SHOWN:
+            out.print(f"… and {len(report.failed) - _FAILURES_SHOWN} others (see --json)")
+    if report.aborted:
+        out.print(f"Ended early: {report.aborted}", style="red", markup=False)
+    out.print(
+        f"Sync {report.sync_id}: {report.outcome}. Stored {report.stored:,} bottles "
+        f"({report.downloaded:,} downloaded, {human_bytes(report.bytes_downloaded)}; "
+        f"{report.duplicated:,} copied inside the store; {report.adopted:,} adopted), "
+        f"kept {report.kept:,}, failed {len(report.failed):,}, left {report.left:,}, "
+        f"in {report.duration_s:,.1f} s.",
+        markup=False,
+    )
+    out.print(f"Held now: {held:,} bottles in {store_url}", markup=False)
