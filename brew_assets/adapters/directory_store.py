@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from brew_assets.domain.bottle import Bottle
@@ -30,6 +30,7 @@ from brew_assets.errors import (
 _INCOMING = ".incoming"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _HASH_BYTES = 1024 * 1024
+_TAIL_BYTES = 256
 
 
 class DirectoryStore:
@@ -63,10 +64,10 @@ class DirectoryStore:
         """The object, None when there is none."""
         with _our_errors(key):
             try:
-                data = self._path(key).read_bytes()
+                with self._path(key).open("rb", buffering=0) as file:
+                    return Document(file.read(), _version(file.fileno()))
             except FileNotFoundError:
                 return None
-        return Document(data, hashlib.sha256(data).hexdigest())
 
     def write(self, key: str, data: bytes, *, create_only: bool = False, replaces: str | None = None) -> str:
         """The new version, once it is on disk.
@@ -77,16 +78,23 @@ class DirectoryStore:
         """
         with _Incoming(self._incoming, key) as incoming:
             incoming.write(memoryview(data))
+            version = _version(incoming.file.fileno())
             if create_only:
                 incoming.link_to(self._path(key))
             else:
                 with self._lock():
-                    if replaces is not None:
-                        current = self.read(key)
-                        if current is None or current.version != replaces:
-                            raise PreconditionFailed(key)
+                    if replaces is not None and self._version_of(key) != replaces:
+                        raise PreconditionFailed(key)
                     incoming.move_to(self._path(key))
-        return hashlib.sha256(data).hexdigest()
+        return version
+
+    def _version_of(self, key: str) -> str | None:
+        with _our_errors(key):
+            try:
+                with self._path(key).open("rb", buffering=0) as file:
+                    return _version(file.fileno())
+            except FileNotFoundError:
+                return None
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
@@ -94,15 +102,16 @@ class DirectoryStore:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def delete(self, key: str) -> None:
-        """There is no object under the key."""
-        path = self._path(key)
-        with _our_errors(key):
-            path.unlink(missing_ok=True)
-            # An emptied folder of receipts goes with the last of them; others are left alone.
-            if key.startswith("state/receipts/"):
-                with contextlib.suppress(OSError):
-                    path.parent.rmdir()
+    def delete(self, keys: Iterable[str]) -> None:
+        """There is no object under any of the keys."""
+        for key in keys:
+            path = self._path(key)
+            with _our_errors(key):
+                path.unlink(missing_ok=True)
+                # An emptied folder of receipts goes with the last of them; others are left alone.
+                if key.startswith("state/receipts/"):
+                    with contextlib.suppress(OSError):
+                        path.parent.rmdir()
 
     def listing(self, prefix: str) -> Iterator[ListedObject]:
         """Every object whose key begins so, whole or an error; files that vanish meanwhile are left out."""
@@ -204,6 +213,16 @@ def _linked(source: Path, target: Path) -> bool:
     return True
 
 
+def _version(descriptor: int) -> str:
+    """What changes with every write: each makes a new file, an edit in place changes its time.
+
+    An inode may be used again at once, so the end of the content counts too: a manifest ends in its digest.
+    """
+    stat = os.fstat(descriptor)
+    tail = os.pread(descriptor, _TAIL_BYTES, max(0, stat.st_size - _TAIL_BYTES))
+    return f"{stat.st_ino}-{stat.st_mtime_ns}-{stat.st_size}-{hashlib.sha256(tail).hexdigest()}"
+
+
 class _Incoming:
     """A file in `.incoming/`, locked while its writer lives."""
 
@@ -212,10 +231,10 @@ class _Incoming:
         self._path = folder / secrets.token_hex(12)
         with _our_errors(key):
             try:
-                self.file = self._path.open("xb", buffering=0)
+                self.file = self._path.open("x+b", buffering=0)
             except FileNotFoundError:
                 folder.mkdir(parents=True, exist_ok=True)
-                self.file = self._path.open("xb", buffering=0)
+                self.file = self._path.open("x+b", buffering=0)
             fcntl.flock(self.file, fcntl.LOCK_EX)
 
     def __enter__(self) -> "_Incoming":

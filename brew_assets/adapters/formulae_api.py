@@ -1,10 +1,14 @@
 """formulae.brew.sh: the catalogue, fetched conditionally."""
 
-import httpx
+import io
+from typing import TYPE_CHECKING
 
 from brew_assets.adapters.wire import split_url
 from brew_assets.engine.ports import FetchedCatalogue
 from brew_assets.errors import CatalogueUnavailable
+
+if TYPE_CHECKING:
+    import httpx
 
 # The real document has 31 MB; far more can only be an attack or a mistake.
 MAX_CATALOGUE_BYTES = 512 * 1024 * 1024
@@ -24,14 +28,19 @@ class FormulaeApi:
         Raises:
             CatalogueUnavailable: no answer, or one without a catalogue.
         """
+        # A tenth of a second that runs without a catalogue do not pay.
+        import httpx
+
         headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "brew-mirror"}
         if etag:
             headers["If-None-Match"] = etag
         self._check_address()
+        timeout = httpx.Timeout(self._timeout_s, connect=min(30.0, self._timeout_s))
         last: Exception | None = None
         for _ in range(_ATTEMPTS):
             try:
-                return self._fetch(headers)
+                with httpx.Client(timeout=timeout, follow_redirects=False, trust_env=False) as client:
+                    return self._fetch(client, headers)
             except httpx.HTTPError as exc:
                 last = exc
         raise CatalogueUnavailable(f"{self.url}: {type(last).__name__}: {last}") from last
@@ -44,25 +53,21 @@ class FormulaeApi:
         if origin.scheme == "http" and not origin.is_loopback:
             raise CatalogueUnavailable(f"{self.url}: plain http is only for this machine, use https")
 
-    def _fetch(self, headers: dict[str, str]) -> FetchedCatalogue | None:
-        timeout = httpx.Timeout(self._timeout_s, connect=min(30.0, self._timeout_s))
-        with (
-            httpx.Client(timeout=timeout, follow_redirects=False, trust_env=False) as client,
-            client.stream("GET", self.url, headers=headers) as response,
-        ):
+    def _fetch(self, client: "httpx.Client", headers: dict[str, str]) -> FetchedCatalogue | None:
+        with client.stream("GET", self.url, headers=headers) as response:
             if response.status_code == 304 and "If-None-Match" in headers:
                 return None
             if response.status_code >= 500 or response.status_code in (408, 429):
                 response.raise_for_status()
             if response.status_code != 200:
                 raise CatalogueUnavailable(f"{self.url}: expected status 200, found {response.status_code}")
-            body = bytearray()
+            # BytesIO hands its bytes out without a copy.
+            body = io.BytesIO()
             for piece in response.iter_bytes(1024 * 1024):
-                body += piece
-                if len(body) > MAX_CATALOGUE_BYTES:
+                if body.write(piece) and body.tell() > MAX_CATALOGUE_BYTES:
                     raise CatalogueUnavailable(f"{self.url}: more than {MAX_CATALOGUE_BYTES} bytes")
             return FetchedCatalogue(
-                data=bytes(body),
+                data=body.getvalue(),
                 etag=response.headers.get("etag", ""),
                 last_modified=response.headers.get("last-modified", ""),
             )

@@ -35,6 +35,8 @@ MAX_REDIRECTS = 3
 _ERROR_BODY_BYTES = 4096
 _TOKEN_BODY_BYTES = 65536
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
+# An address without user, fragment or anything else that a full parser would have to judge.
+_ORIGIN = re.compile(r"(https?://[A-Za-z0-9.:-]+)(/[\x21\x24-\x7e]*)\Z")
 _CHALLENGE = re.compile(r'(realm|service|scope)="([^"]*)"')
 
 
@@ -43,6 +45,8 @@ class AllowedHosts:
 
     def __init__(self, registry: Origin, hosts: Iterable[str]) -> None:
         self._netlocs = {registry.netloc.lower(), *(host.strip().lower() for host in hosts if host.strip())}
+        # "scheme://host:port" of addresses that were allowed before: parsing costs more than asking.
+        self._allowed: dict[str, Origin] = {}
 
     def check(self, url: str, *, subject: str) -> tuple[Origin, str]:
         """Origin and target of an address that may be contacted.
@@ -50,6 +54,9 @@ class AllowedHosts:
         Raises:
             HostRefused: it leads elsewhere, or to plain http outside of this machine.
         """
+        known = _ORIGIN.match(url)
+        if known is not None and (origin := self._allowed.get(known[1])) is not None:
+            return origin, known[2]
         try:
             origin, target = split_url(url)
         except ValueError as exc:
@@ -58,6 +65,8 @@ class AllowedHosts:
         if plain or origin.netloc.lower() not in self._netlocs:
             address = f"{origin.scheme}://{origin.netloc}"
             raise HostRefused(subject=subject, address=address, allowed=str(self))
+        if known is not None:
+            self._allowed[known[1]] = origin
         return origin, target
 
     def __str__(self) -> str:

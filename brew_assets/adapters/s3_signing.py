@@ -1,11 +1,14 @@
 """Requests of the S3 bulk path, signed by botocore with the bottle's own digest as payload hash."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
 from botocore.auth import S3SigV4Auth
 from botocore.credentials import Credentials
+
+from brew_assets.adapters.wire import split_url
 
 _CONTENT_HASH = "X-Amz-Content-SHA256"
 
@@ -31,8 +34,30 @@ class _Auth(S3SigV4Auth):
     Header"); keys, string to sign and signature are the library's.
     """
 
+    def __init__(self, credentials: Any, region: str) -> None:
+        super().__init__(credentials, "s3", region)
+        # Keys of a day, region and service change once a day.
+        self._derived = lru_cache(maxsize=16)(super()._sign)  # type: ignore[misc]
+
+    def _sign(self, key: bytes, msg: str, hex: bool = False) -> Any:
+        return super()._sign(key, msg, hex=True) if hex else self._derived(key, msg)  # type: ignore[misc]
+
     def payload(self, request: Any) -> str:
         return str(request.context["payload_sha256"])
+
+    def canonical_request(self, request: Any) -> str:
+        headers = self.headers_to_sign(request)
+        path, _, query = request.url.split("/", 3)[3].partition("?")
+        return "\n".join(
+            (
+                request.method,
+                f"/{path}",
+                query,
+                f"{self.canonical_headers(headers)}\n",
+                self.signed_headers(headers),
+                request.headers[_CONTENT_HASH],
+            )
+        )
 
     def headers_to_sign(self, request: Any) -> Any:
         signed = {name.lower(): value for name, value in request.headers.items()}
@@ -52,17 +77,23 @@ class BulkSigner:
     def __init__(self, credentials: Credentials, *, region: str, bucket_url: str) -> None:
         self._credentials = credentials
         self._region = region
-        self._bucket_url = bucket_url.rstrip("/")
+        self._auth: _Auth | None = None
+        self.origin, path = split_url(bucket_url)
+        self._path = path.rstrip("/")
 
-    def target_url(self, key: str, *, query: str = "") -> str:
-        """The address of a key: every octet outside the unreserved ones is escaped, as S3 signs it."""
-        return f"{self._bucket_url}/{quote(key, safe='/-_.~')}{query}"
+    def target(self, key: str) -> str:
+        """The request target of a key: every octet outside the unreserved ones is escaped, as S3 signs it."""
+        return f"{self._path}/{quote(key, safe='/-_.~')}"
 
     def signed_headers(
-        self, method: str, url: str, headers: Mapping[str, str], *, payload_sha256: str
+        self, method: str, target: str, headers: Mapping[str, str], *, payload_sha256: str
     ) -> dict[str, str]:
-        """The headers with date, payload hash and authorization; the url's host is part of the signature."""
+        """The headers with date, payload hash and authorization; the host is part of the signature."""
+        url = f"{self.origin.scheme}://{self.origin.netloc}{target}"
         request: Any = _Request(method, url, dict(headers), payload_sha256)
         frozen = self._credentials.get_frozen_credentials()
-        _Auth(frozen, "s3", self._region).add_auth(request)
+        auth = self._auth
+        if auth is None or auth.credentials != frozen:
+            auth = self._auth = _Auth(frozen, self._region)
+        auth.add_auth(request)
         return dict(request.headers)

@@ -6,14 +6,20 @@ into a plain dict: the library's e-mail parser costs more than all else on a sma
 """
 
 import http.client
+import io
 import re
 import select
+import socket
 import ssl
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _MAX_HEADERS = 100
 _MAX_LINE = 65536
@@ -21,9 +27,10 @@ _CONNECT_TIMEOUT_S = 30.0
 # A connection that idled longer is asked whether the other side has closed it.
 _IDLE_CHECK_S = 1.0
 _DRAIN_BYTES = 65536
+# A small bottle comes with its head in one call.
+_READ_AHEAD_BYTES = 65536
 
 _TARGET = re.compile(r"[\x21-\x7e]+")
-_HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 
 NETWORK_ERRORS = (OSError, http.client.HTTPException)
 
@@ -66,6 +73,9 @@ class WireResponse(http.client.HTTPResponse):
 
     fields: dict[str, str]
 
+    def __init__(self, reader: "_Reader", *, method: str) -> None:
+        super().__init__(reader, method=method)  # type: ignore[arg-type]
+
     def begin(self) -> None:
         """Reads status line and headers and settles how the body is framed."""
         while True:
@@ -87,12 +97,13 @@ class WireResponse(http.client.HTTPResponse):
 
     def _read_fields(self) -> dict[str, str]:
         fields: dict[str, str] = {}
+        readline = self.fp.readline
         for _ in range(_MAX_HEADERS):
-            line = self.fp.readline(_MAX_LINE + 1)
-            if len(line) > _MAX_LINE:
-                raise http.client.LineTooLong("header line")
+            line = readline(_MAX_LINE + 1)
             if line in (b"\r\n", b"\n"):
                 return fields
+            if len(line) > _MAX_LINE:
+                raise http.client.LineTooLong("header line")
             name, colon, value = line.decode("latin-1").partition(":")
             if not colon:
                 raise http.client.HTTPException(f"expected a header line, found {line[:80]!r}")
@@ -116,6 +127,36 @@ class WireResponse(http.client.HTTPResponse):
         return int(text) if text.isascii() and text.isdigit() and not self.chunked else None
 
 
+class _Reader(io.BufferedReader):
+    """The read-ahead of one connection, shared by its responses: a response cannot close it.
+
+    Making one anew for every response costs more than reading a small one.
+    """
+
+    def makefile(self, mode: str) -> "_Reader":
+        """What http.client asks of a socket."""
+        return self
+
+    def close(self) -> None:
+        """A response is at its end; the connection is not."""
+
+
+class _Silence(io.RawIOBase):
+    """A socket whose time-out shows as TimeoutError, kept by the kernel (see _limit_silence)."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        try:
+            return self._sock.recv_into(buffer)
+        except BlockingIOError as exc:
+            raise TimeoutError("timed out") from exc
+
+
 class Wire:
     """One persistent connection to one origin, used by one thread.
 
@@ -127,6 +168,7 @@ class Wire:
         self._timeout_s = timeout_s
         self._context = context
         self._connection: http.client.HTTPConnection | None = None
+        self._reader: _Reader | None = None
         self._response: WireResponse | None = None
         self._used_at = 0.0
 
@@ -149,13 +191,13 @@ class Wire:
             self._write_first(head, body)
 
     def _write_first(self, head: bytes, body: memoryview | None) -> None:
-        connection = self._connected()
+        sock = self._connected().sock
         if body is not None and len(body) <= _DRAIN_BYTES:
-            connection.send(b"".join((head, body)))
+            _send(sock, b"".join((head, body)))
             return
-        connection.send(head)
+        _send(sock, head)
         if body is not None:
-            connection.send(body)
+            _send(sock, body)
 
     def send_more(self, piece: memoryview) -> None:
         """A further piece of the body is on its way.
@@ -165,7 +207,7 @@ class Wire:
         """
         if self._connection is None:
             raise ConnectionResetError("the connection is closed")
-        self._connection.send(piece)
+        _send(self._connection.sock, piece)
 
     def receive(self, method: str) -> WireResponse:
         """The response's head; its body is still to be read.
@@ -173,9 +215,9 @@ class Wire:
         Raises:
             OSError, http.client.HTTPException: the connection breaks or does not speak HTTP.
         """
-        if self._connection is None:
+        if self._reader is None:
             raise ConnectionResetError("the connection is closed")
-        response = WireResponse(self._connection.sock, method=method)
+        response = WireResponse(self._reader, method=method)
         self._response = response
         response.begin()
         return response
@@ -218,9 +260,7 @@ class Wire:
 
     def close(self) -> None:
         """The connection is closed; the next request makes a new one."""
-        if self._response is not None:
-            self._response.close()
-            self._response = None
+        self._response = self._reader = None
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -237,7 +277,8 @@ class Wire:
             else:
                 connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
             connection.connect()
-            connection.sock.settimeout(self._timeout_s)
+            _limit_silence(connection.sock, self._timeout_s)
+            self._reader = _Reader(_Silence(connection.sock), _READ_AHEAD_BYTES)
             self._connection = connection
         return self._connection
 
@@ -252,15 +293,34 @@ class Wire:
         return bool(readable)
 
 
+def _send(sock: socket.socket, data: "bytes | memoryview") -> None:
+    try:
+        sock.sendall(data)
+    except BlockingIOError as exc:
+        raise TimeoutError("timed out") from exc
+
+
+def _limit_silence(sock: socket.socket, timeout_s: float) -> None:
+    """No send or receive waits longer.
+
+    Without TLS the kernel keeps the time: Python's own way polls before every call, which doubles the
+    times that a worker hands the interpreter over. A time-out then shows as BlockingIOError.
+    """
+    if isinstance(sock, ssl.SSLSocket):
+        sock.settimeout(timeout_s)
+        return
+    sock.settimeout(None)
+    interval = struct.pack("@ll", int(timeout_s), int(timeout_s % 1 * 1_000_000))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, interval)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, interval)
+
+
 def _request_head(method: str, target: str, host: str, headers: dict[str, str]) -> bytes:
-    if not _TARGET.fullmatch(target):
-        raise http.client.InvalidURL(f"expected a request target, found {target[:200]!r}")
-    lines = [f"{method} {target} HTTP/1.1\r\nHost: {host}"]
-    for name, value in headers.items():
-        if not _HEADER_VALUE.fullmatch(value):
-            raise ValueError(f"header {name}: expected visible ASCII, found {value[:80]!r}")
-        lines.append(f"{name}: {value}")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+    lines = "\r\n".join([f"{name}: {value}" for name, value in headers.items()])
+    head = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n\r\n"
+    if not _TARGET.fullmatch(target) or head.count("\n") != len(headers) + 3 or not head.isascii():
+        raise http.client.InvalidURL(f"expected visible ASCII in the request for {target[:200]!r}")
+    return head.encode("ascii")
 
 
 class Wires:

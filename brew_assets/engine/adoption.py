@@ -50,8 +50,9 @@ class Adopted(msgspec.Struct, kw_only=True):
 
 def unrecorded(store: Store, held: Mapping[str, HeldEntry], folders: Iterable[str]) -> Iterator[ListedObject]:
     """The objects of the date folders that no held entry names."""
-    known = {entry.s3_key for entry in held.values()}
-    for folder in folders:
+    wanted = set(folders)
+    known = {entry.s3_key for entry in held.values() if entry.s3_key[:10] in wanted}
+    for folder in sorted(wanted):
         for listed in store.listing(f"{folder}/"):
             if listed.key not in known:
                 yield listed

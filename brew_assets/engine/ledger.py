@@ -159,8 +159,7 @@ def fold(store: Store, clock: Clock, *, extra: Iterable[Receipt] = ()) -> FoldRe
                 _replace_manifest(store, clock, document, manifest)
             except (PreconditionFailed, KeyTaken):
                 continue
-        for key in receipts:
-            store.delete(key)
+        store.delete(receipts)
         return FoldResult(entries=len(manifest), added=len(manifest) - before, races=races, manifest=manifest)
     raise StoreError(f"{MANIFEST_KEY}: lost {MAX_FOLD_RACES} races in a row against other writers")
 
@@ -193,8 +192,7 @@ def backups(store: Store) -> list[str]:
 
 def prune_backups(store: Store) -> None:
     """Only the newest BACKUPS_KEPT backups are left."""
-    for key in backups(store)[BACKUPS_KEPT:]:
-        store.delete(key)
+    store.delete(backups(store)[BACKUPS_KEPT:])
 
 
 def replace_manifest(store: Store, clock: Clock, manifest: Manifest) -> str | None:

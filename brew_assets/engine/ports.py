@@ -1,6 +1,6 @@
 """What the engine asks of the outside; the adapters answer."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -168,8 +168,8 @@ class Store(Protocol):
             PreconditionFailed: another version stands there than `replaces`, or none.
         """
 
-    def delete(self, key: str) -> None:
-        """There is no object under the key."""
+    def delete(self, keys: Iterable[str]) -> None:
+        """There is no object under any of the keys."""
 
     def listing(self, prefix: str) -> Iterator[ListedObject]:
         """Every object whose key begins so, whole or an error; never a part."""

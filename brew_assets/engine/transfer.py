@@ -4,7 +4,6 @@ Threads, each with one reused buffer, one upstream connection and one store conn
 workers x (BUFFER_BYTES + the store's part, which only a bottle over 5 GiB needs). No temporary file.
 """
 
-import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -38,7 +37,7 @@ from brew_assets.errors import (
 
 # The catalogue's digest is the truth: bytes that miss it twice will miss it again.
 MAX_MISMATCHES = 2
-_TICK_S = 0.5
+_TICK_S = 0.1
 
 
 class TransferOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,19 +121,17 @@ def transfer(
         threading.Thread(target=run.work_through, name=f"transfer-{number}", daemon=True)
         for number in range(min(options.workers, len(work)))
     ]
-    tally = Transferred()
+    tally, teller = Transferred(), _Teller(progress, *totals)
+    run.expect(len(threads))
     for thread in threads:
         thread.start()
     try:
-        _collect(run, len(threads), tally, journal, _Teller(progress, *totals))
+        _collect(run, tally, journal, teller)
     finally:
         run.ended.set()
         for thread in threads:
             thread.join()
-        while not run.results.empty():
-            if (done := run.results.get()) is not None:
-                tally.add(done)
-                journal.add(done.receipts)
+        _collect(run, tally, journal, teller)
         journal.flush()
     if run.crash is not None:
         raise run.crash
@@ -168,22 +165,24 @@ class _Teller:
             )
 
 
-def _collect(run: "_Run", running: int, tally: Transferred, journal: Journal, teller: _Teller) -> None:
-    while running:
+def _collect(run: "_Run", tally: Transferred, journal: Journal, teller: _Teller) -> None:
+    """Adds up what the workers did, in gulps, until all of them ended.
+
+    Waking this thread for every bottle would cost a small bottle more than its copying does.
+    """
+    while True:
+        all_ended = run.all_ended.wait(_TICK_S)
         current = ""
-        try:
-            done = run.results.get(timeout=_TICK_S)
-        except queue.Empty:
-            journal.tick()
-        else:
-            if done is None:
-                running -= 1
-                continue
+        while run.results:
+            done = run.results.popleft()
             tally.add(done)
             journal.add(done.receipts)
             if done.receipts:
                 current = done.receipts[-1].key
+        journal.tick()
         teller.tell(tally, run.moved, current)
+        if all_ended and not run.results:
+            return
 
 
 class _Run:
@@ -205,12 +204,21 @@ class _Run:
         self.work = work
         self.gate = Gate(ports.clock)
         self.budget = SyncBudget.for_bottles(len(work), options.retry.attempts)
-        self.results: queue.SimpleQueue[Transferred | None] = queue.SimpleQueue()
+        self.results: deque[Transferred] = deque()
         self.ended = threading.Event()
+        self.all_ended = threading.Event()
+        self._running = 0
+        self._running_lock = threading.Lock()
         self.aborted = ""
         self.crash: BaseException | None = None
         # A display only: a lost update between threads does no harm.
         self.moved = 0
+
+    def expect(self, workers: int) -> None:
+        """So many workers will start."""
+        self._running = workers
+        if workers == 0:
+            self.all_ended.set()
 
     def count_bytes(self, count: int) -> None:
         self.moved += count
@@ -229,13 +237,16 @@ class _Run:
                     fetch = self.work.popleft()
                 except IndexError:
                     break
-                self.results.put(worker.carry_out(fetch))
+                self.results.append(worker.carry_out(fetch))
         except BaseException as crash:  # raised again by the thread that called transfer
             self.crash = crash
             self.ended.set()
         finally:
             self.ports.store.close()
-            self.results.put(None)
+            with self._running_lock:
+                self._running -= 1
+                if self._running == 0:
+                    self.all_ended.set()
 
 
 class _Worker:

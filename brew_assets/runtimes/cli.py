@@ -144,7 +144,7 @@ def _request(
 def _make_plan(
     context: _Context, mirror: "Mirror", request: "Request", *, sizes: bool, record: bool
 ) -> "Planned":
-    from brew_assets.runtimes.terminal import counting_bar
+    from brew_assets.runtimes.progress import counting_bar
 
     with counting_bar("Sizes", show=context.bars and sizes) as progress:
         return mirror.make_plan(request, sizes=sizes, record=record, progress=progress)
@@ -185,7 +185,6 @@ def plan(
       brew-mirror plan --formula curl --platform arm64_sonoma --dry-run
     """
     from brew_assets.domain.plan import summarize
-    from brew_assets.runtimes.terminal import show_plan
 
     mirror = context.mirror()
     request = _request(mirror, platforms, formulae, force=force)
@@ -196,6 +195,8 @@ def plan(
             click.echo(f"Warning: {warning}", err=True)
         _print_json(summary)
     else:
+        from brew_assets.runtimes.terminal import show_plan
+
         show_plan(summary, warnings=_warnings(planned), recorded=not dry_run)
 
 
@@ -224,7 +225,7 @@ def sync(
       brew-mirror sync --plan 20261122T030000Z-1a2b3c4d --json
     """
     from brew_assets.domain.plan import summarize
-    from brew_assets.runtimes.terminal import show_plan, show_report, transfer_bar
+    from brew_assets.runtimes.progress import transfer_bar
 
     if sync_id and (platforms or formulae or force):
         raise click.UsageError("--plan names everything; it goes with no --platform, --formula or --force")
@@ -235,10 +236,13 @@ def sync(
         request = _request(mirror, platforms, formulae, force=force)
         planned = _make_plan(context, mirror, request, sizes=True, record=not dry_run)
         chosen, warnings = planned.plan, _warnings(planned)
+    if dry_run and as_json:
+        _print_json(summarize(chosen))
+        return
     if dry_run:
-        _print_json(summarize(chosen)) if as_json else show_plan(
-            summarize(chosen), warnings=warnings, recorded=False
-        )
+        from brew_assets.runtimes.terminal import show_plan
+
+        show_plan(summarize(chosen), warnings=warnings, recorded=False)
         return
     for warning in warnings:
         click.echo(f"Warning: {warning}", err=True)
@@ -247,6 +251,8 @@ def sync(
     if as_json:
         _print_json({**msgspec.to_builtins(report), "outcome": report.outcome, "held": folded.entries})
     else:
+        from brew_assets.runtimes.terminal import show_report
+
         show_report(report, held=folded.entries, store_url=mirror.store.url)
     if report.aborted:
         _finish(EXIT_CANNOT_RUN)
@@ -273,7 +279,7 @@ def verify(context: _Context, deep: bool, do_repair: bool, platforms: tuple[str,
     """
     from brew_assets.engine.certify import certify
     from brew_assets.engine.repair import count, repair
-    from brew_assets.runtimes.terminal import counting_bar, transfer_bar
+    from brew_assets.runtimes.progress import counting_bar, transfer_bar
 
     mirror = context.mirror()
     folded = mirror.fold()
@@ -331,7 +337,7 @@ def rebuild(context: _Context, as_json: bool) -> None:
       brew-mirror manifest rebuild
     """
     from brew_assets.engine.rebuild import rebuild_manifest
-    from brew_assets.runtimes.terminal import counting_bar
+    from brew_assets.runtimes.progress import counting_bar
 
     mirror = context.mirror()
     mirror.store.prepare()
@@ -387,7 +393,7 @@ def import_(context: _Context, file: Path, as_json: bool) -> None:
       aws s3 cp s3://old-mirror/bottles_hash.json old.json && brew-mirror manifest import old.json
     """
     from brew_assets.engine.rebuild import import_manifest
-    from brew_assets.runtimes.terminal import counting_bar
+    from brew_assets.runtimes.progress import counting_bar
 
     mirror = context.mirror()
     mirror.store.prepare()

@@ -1,24 +1,10 @@
-"""What the command line shows a person: progress bars and tables. Everything goes to standard error."""
-
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+"""What the command line shows a person: tables of plans and reports, on standard error."""
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 from rich.table import Table
 
 from brew_assets.domain.plan import PlanSummary
 from brew_assets.domain.report import Report
-from brew_assets.engine.ports import Progress as TransferProgress
-from brew_assets.engine.ports import ProgressListener
 
 _FAILURES_SHOWN = 20
 
@@ -35,48 +21,6 @@ def human_bytes(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
-
-
-@contextmanager
-def counting_bar(title: str, *, show: bool) -> Iterator[Callable[[int, int], None]]:
-    """A listener for (done, in all) behind a bar; silent unless `show`."""
-    if not show:
-        yield lambda done, total: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(), transient=True) as progress:
-        task = progress.add_task(title, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
-@contextmanager
-def transfer_bar(*, show: bool) -> Iterator[ProgressListener | None]:
-    """A listener for a transfer behind two bars, bottles and bytes; None unless `show`."""
-    if not show:
-        yield None
-        return
-    bottles_columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *bottles_columns,
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[current]}"),
-        console=console(),
-        transient=True,
-    ) as bar:
-        task = bar.add_task("Bytes", total=None, current="")
-
-        def listen(progress: TransferProgress) -> None:
-            bar.update(
-                task,
-                description=f"Bottles {progress.bottles_done:,}/{progress.bottles_total:,}",
-                completed=progress.bytes_done,
-                total=progress.bytes_total or None,
-                current=progress.current[:40],
-            )
-
-        yield listen
 
 
 def show_plan(summary: PlanSummary, *, warnings: list[str], recorded: bool) -> None:
