@@ -97,16 +97,25 @@ def build_hash_files(settings: Settings) -> tuple[HashFileSource, ...]:
     return tuple(sources)
 
 
+def configured_platforms(settings: Settings) -> tuple[str, ...]:
+    """The platforms of TARGET_PLATFORMS, each once.
+
+    Raises:
+        SettingsInvalid: one that no client machine can be of.
+    """
+    try:
+        return check_platforms(settings.target_platforms)
+    except PlanInvalid as exc:
+        raise SettingsInvalid(name="TARGET_PLATFORMS", expected="known tags", found=str(exc)) from exc
+
+
 def build_mirror(settings: Settings, *, stop: StopSignal | None = None) -> Mirror:
     """The engine, wired. Nothing is contacted yet.
 
     Raises:
         SettingsInvalid: a setting has a value that is not accepted.
     """
-    try:
-        platforms = check_platforms(settings.target_platforms)
-    except PlanInvalid as exc:
-        raise SettingsInvalid(name="TARGET_PLATFORMS", expected="known tags", found=str(exc)) from exc
+    platforms = configured_platforms(settings)
     timeout_s = settings.download_timeout_seconds
     try:
         registry = Ghcr(

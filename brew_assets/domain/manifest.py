@@ -141,7 +141,7 @@ def seal(document: bytes) -> bytes:
 
     The digest covers every byte of the result but its own 64 digits.
     """
-    head, tail = document.rstrip()[:-1] + b',"integrity":"', b'"}\n'
+    head, tail = document[:-1] + b',"integrity":"', b'"}\n'
     digest = hashlib.sha256(head)
     digest.update(tail)
     return head + digest.hexdigest().encode() + tail
@@ -153,12 +153,13 @@ def check_integrity(data: bytes) -> None:
     Raises:
         ManifestInvalid: empty, truncated, changed, or never sealed.
     """
-    if not data.strip():
-        raise ManifestInvalid("expected a JSON document, found an empty file")
+    # No operation here may copy the document: it can have more than 100 MB.
     tail = data[-_TAIL_BYTES:]
+    if not tail.strip():
+        raise ManifestInvalid("expected a JSON document, found an empty file")
     match = _INTEGRITY_TAIL.search(tail)
     if match is None:
-        if b'"integrity"' in tail or not data.rstrip().endswith(b"}"):
+        if b'"integrity"' in tail or not tail.rstrip().endswith(b"}"):
             raise ManifestInvalid("its end is damaged or missing (no readable `integrity` field closes it)")
         raise ManifestInvalid("it has no `integrity` field", remedy=_IMPORT_REMEDY)
     start = len(data) - len(tail) + match.start(1)

@@ -1,13 +1,14 @@
 """A sync: what upstream has, what is held, what is planned, and carrying the plan out."""
 
+import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 
 from brew_assets.domain.catalogue import Catalogue
 from brew_assets.domain.hash_file import HashList, decode_hash_file
-from brew_assets.domain.manifest import HeldEntry, Receipt
+from brew_assets.domain.manifest import MANIFEST_KEY, HeldEntry, Receipt
 from brew_assets.domain.plan import (
     Fetch,
     Plan,
@@ -40,6 +41,7 @@ from brew_assets.engine.ports import (
 )
 from brew_assets.engine.rebuild import rebuild_missing_manifest
 from brew_assets.engine.retry import RetryPolicy
+from brew_assets.engine.runs import Companions
 from brew_assets.engine.sizes import SizeLookUp, SizesFound
 from brew_assets.engine.transfer import TransferOptions, TransferPorts, Transferred, transfer
 from brew_assets.engine.upstream import CatalogueNow, refresh_catalogue
@@ -247,13 +249,16 @@ class Mirror:
         self.store.prepare()
         inventory = self.take_inventory()
         own, rest = fetches_of_run(plan, platform)
-        tally = Transferred()
-        kept = self._copy(plan, own, inventory.entries, tally, progress, look_first=False)
         planned = sum(len(fetch.names) for fetch in (*own, *rest))
-        if rest and not tally.aborted:
-            held = read_held(self.store)
-            kept += self._copy(plan, rest, held.entries, tally, progress, look_first=not plan.force)
-        folded = fold(self.store, clock)
+        tally = Transferred()
+        with self._companions(plan, platform) as companions:
+            kept = self._copy(plan, own, inventory.entries, tally, progress, look_first=False)
+            if rest and not tally.aborted:
+                if companions is not None:
+                    companions.wait_while_they_get_on(rest)
+                held = read_held(self.store).entries
+                kept += self._copy(plan, rest, held, tally, progress, look_first=not plan.force)
+            folded = fold(self.store, clock)
         report = Report(
             sync_id=plan.sync_id,
             sync_date=plan.sync_date,
@@ -280,9 +285,22 @@ class Mirror:
         return report, folded
 
     def fold(self) -> FoldResult:
-        """All receipts are in the manifest."""
+        """All receipts are in the manifest; one that is missing beside filled folders is rebuilt first."""
         self.store.prepare()
+        if self.store.read(MANIFEST_KEY) is None:
+            self.take_inventory()
         return fold(self.store, self.ports.clock)
+
+    @contextlib.contextmanager
+    def _companions(self, plan: Plan, platform: str | None) -> Iterator[Companions | None]:
+        """The other runs of the plan, which know of this one meanwhile; None for a run of the whole."""
+        if platform is None:
+            yield None
+            return
+        ports = self.ports
+        companions = Companions(self.store, ports.clock, ports.stop, plan=plan, platform=platform)
+        with companions.announced():
+            yield companions
 
     def _copy(
         self,

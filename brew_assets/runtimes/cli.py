@@ -203,6 +203,11 @@ def plan(
 @cli.command()
 @_selection
 @click.option("--plan", "sync_id", metavar="SYNC_ID", help="Carry out a plan made before.")
+@click.option(
+    "--run-of",
+    metavar="TAG",
+    help="With --plan: only this platform's part, so that several machines share one plan.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop; nothing is written.")
 @click.pass_obj
 def sync(
@@ -212,6 +217,7 @@ def sync(
     force: bool,
     as_json: bool,
     sync_id: str | None,
+    run_of: str | None,
     dry_run: bool,
 ) -> None:
     """Copy every bottle that is not held yet, verify it, and record it in bottles_hash.json.
@@ -222,13 +228,15 @@ def sync(
     Examples:
       brew-mirror sync
       brew-mirror sync --formula jq --formula ripgrep --platform arm64_sonoma
-      brew-mirror sync --plan 20261122T030000Z-1a2b3c4d --json
+      brew-mirror sync --plan 20261122T030000Z-1a2b3c4d --run-of arm64_sonoma --json
     """
     from brew_assets.domain.plan import summarize
     from brew_assets.runtimes.progress import transfer_bar
 
     if sync_id and (platforms or formulae or force):
         raise click.UsageError("--plan names everything; it goes with no --platform, --formula or --force")
+    if run_of and not sync_id:
+        raise click.UsageError("--run-of goes with --plan")
     mirror = context.mirror()
     if sync_id:
         chosen, warnings = mirror.load_plan(sync_id), []
@@ -247,7 +255,7 @@ def sync(
     for warning in warnings:
         click.echo(f"Warning: {warning}", err=True)
     with transfer_bar(show=context.bars) as progress:
-        report, folded = mirror.carry_out(chosen, progress=progress)
+        report, folded = mirror.carry_out(chosen, run_of, progress=progress)
     if as_json:
         _print_json({**msgspec.to_builtins(report), "outcome": report.outcome, "held": folded.entries})
     else:

@@ -1,0 +1,23 @@
+"""What Dagster loads."""
+
+import dagster as dg
+
+from brew_assets.defs.assets import ASSETS
+from brew_assets.defs.checks import CHECKS
+from brew_assets.defs.jobs import JOBS
+from brew_assets.defs.resources import MirrorResource
+from brew_assets.defs.schedules import weekly_schedule
+from brew_assets.defs.sensors import pending_sensor
+from brew_assets.settings import read_settings
+
+settings = read_settings()
+
+defs = dg.Definitions(
+    assets=ASSETS,
+    asset_checks=CHECKS,
+    jobs=JOBS,
+    schedules=[weekly_schedule(settings)],
+    sensors=[pending_sensor(settings)],
+    resources={"mirror": MirrorResource()},
+    executor=dg.in_process_executor,
+)

@@ -1,0 +1,223 @@
+"""What exists: the catalogue, the plan, the bottles of each platform, and the record of what is held.
+
+No value passes between assets in memory: the store carries the data, and runs share nothing else.
+"""
+
+import hashlib
+from datetime import timedelta
+
+import dagster as dg
+from pydantic import Field
+
+from brew_assets.defs.metadata import (
+    catalogue_metadata,
+    manifest_metadata,
+    plan_metadata,
+    report_metadata,
+)
+from brew_assets.defs.partitions import platforms
+from brew_assets.defs.progress import log_sizes, observe_progress
+from brew_assets.defs.resources import WORTH_A_RETRY, MirrorResource, end_step
+from brew_assets.domain.manifest import MANIFEST_KEY, Manifest
+from brew_assets.domain.plan import Plan, Request
+from brew_assets.domain.report import Report, failures_by_reason
+from brew_assets.engine.ports import Store
+from brew_assets.engine.sync import Mirror
+from brew_assets.errors import PlanInvalid, SettingsInvalid
+
+SYNC_ID_TAG = "mirror/sync_id"
+MANIFEST_POOL = "manifest_writer"
+OWNERS = ["team:mirror"]
+
+# What one more try of the whole step may bring; the engine's other reasons are final.
+_PASSING_REASONS = {error.reason for error in WORTH_A_RETRY}
+
+
+class SyncRequest(dg.Config):
+    """What a plan is asked to cover; the defaults cover everything that is configured."""
+
+    formula_names: list[str] = Field(
+        default=[], description="Formulae by name, alias or old name; none means all."
+    )
+    platforms: list[str] = Field(default=[], description="Platforms; none means TARGET_PLATFORMS.")
+    force_download: bool = Field(default=False, description="Download also what is held already.")
+    look_up_sizes: bool = Field(default=True, description="Ask upstream how large the bottles are.")
+
+
+class PlanToCarryOut(dg.Config):
+    """Which plan a run carries out."""
+
+    sync_id: str = Field(
+        default="",
+        description="A plan's sync id; none means the run's tag mirror/sync_id, or else a plan of its own.",
+    )
+
+
+@dg.asset(
+    group_name="upstream",
+    kinds={"json"},
+    owners=OWNERS,
+    tags={"homebrew": "catalogue"},
+    description="Homebrew's formulae as upstream shows them now, kept byte for byte and checked.",
+)
+def formula_catalog(context: dg.AssetExecutionContext, mirror: MirrorResource) -> dg.MaterializeResult[None]:
+    with mirror.engine(context) as engine:
+        engine.store.prepare()
+        now = engine.refresh_catalogue()
+    return dg.MaterializeResult(
+        metadata=catalogue_metadata(now), data_version=dg.DataVersion(now.kept.sha256)
+    )
+
+
+@dg.asset(
+    deps=[formula_catalog],
+    group_name="mirror",
+    kinds={"json"},
+    owners=OWNERS,
+    tags={"homebrew": "plan"},
+    freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8)),
+    description="What has to be copied: one plan per materialization, an immutable object in the store.",
+)
+def pending_bottles(
+    context: dg.AssetExecutionContext, config: SyncRequest, mirror: MirrorResource
+) -> dg.MaterializeResult[None]:
+    with mirror.engine(context) as engine:
+        engine.store.prepare()
+        now = engine.refresh_catalogue()
+        request = Request(
+            platforms=tuple(config.platforms) or engine.options.platforms,
+            formulae=tuple(config.formula_names),
+            force=config.force_download,
+            include_disabled=engine.options.include_disabled,
+        )
+        planned = engine.make_plan(
+            request,
+            catalogue=now.catalogue,
+            sizes=config.look_up_sizes,
+            progress=log_sizes(context, engine.ports.clock),
+        )
+    for warning in planned.skip.warnings:
+        context.log.warning(warning)
+    return dg.MaterializeResult(metadata=plan_metadata(planned, now.kept))
+
+
+@dg.asset(
+    deps=[pending_bottles],
+    partitions_def=platforms,
+    group_name="mirror",
+    kinds={"gzip"},
+    owners=OWNERS,
+    tags={"homebrew": "bottles"},
+    description="The bottles that serve one platform, verified in the store.",
+)
+def bottles(
+    context: dg.AssetExecutionContext, config: PlanToCarryOut, mirror: MirrorResource
+) -> dg.MaterializeResult[None]:
+    platform = context.partition_key
+    with mirror.engine(context) as engine:
+        sync_id = config.sync_id or context.run.tags.get(SYNC_ID_TAG, "")
+        plan = plan_for(engine, platform, sync_id=sync_id)
+        context.log.info(f"{platform}: carries out sync {plan.sync_id}")
+        listener = observe_progress(context, engine.ports.clock)
+        report, folded = engine.carry_out(plan, platform, progress=listener)
+        if report.outcome != "success":
+            record_shortfall(context, report, folded.manifest, engine.store)
+    if report.outcome != "success":
+        end_step(context, failure_of(report, forced=plan.force))
+    return dg.MaterializeResult(metadata=report_metadata(report))
+
+
+@dg.asset(
+    deps=[dg.AssetDep(bottles, partition_mapping=dg.AllPartitionMapping())],
+    group_name="mirror",
+    kinds={"json"},
+    owners=OWNERS,
+    tags={"homebrew": "manifest"},
+    pool=MANIFEST_POOL,
+    description="bottles_hash.json: the one record of what is held.",
+)
+def hash_manifest(context: dg.AssetExecutionContext, mirror: MirrorResource) -> dg.MaterializeResult[None]:
+    with mirror.engine(context) as engine:
+        # A first manifest that is written beside filled date folders has to name what stands there.
+        missing = engine.store.facts(MANIFEST_KEY) is None
+        inventory = engine.take_inventory() if missing else None
+        metadata = manifest_metadata(engine.fold().manifest, inventory)
+        version = manifest_version(engine.store)
+    return dg.MaterializeResult(metadata=metadata, data_version=version)
+
+
+def manifest_version(store: Store) -> dg.DataVersion:
+    """The SHA-256 of the manifest as it stands."""
+    document = store.read(MANIFEST_KEY)
+    return dg.DataVersion(hashlib.sha256(document.data if document else b"").hexdigest())
+
+
+def plan_for(engine: Mirror, platform: str, *, sync_id: str) -> Plan:
+    """The plan with that sync id, or a new one for the platform alone when none is named.
+
+    Raises:
+        SettingsInvalid: this process mirrors for other platforms than the one that launched it.
+        PlanInvalid: there is no such plan, or it does not cover the platform.
+    """
+    known = engine.options.platforms
+    if platform not in known:
+        expected = f"the code server's list, which has {platform}"
+        raise SettingsInvalid(name="TARGET_PLATFORMS", expected=expected, found=", ".join(known))
+    if sync_id:
+        plan = engine.load_plan(sync_id)
+        if platform not in plan.platforms:
+            raise PlanInvalid(f"sync {sync_id} covers {', '.join(plan.platforms)}, not {platform}")
+        return plan
+    request = Request(platforms=(platform,), include_disabled=engine.options.include_disabled)
+    return engine.make_plan(request).plan
+
+
+def record_shortfall(
+    context: dg.AssetExecutionContext, report: Report, manifest: Manifest, store: Store
+) -> None:
+    """The figures of a run that fails stand on the assets' pages, and its bottles in hash_manifest's.
+
+    A failed step materializes nothing, and hash_manifest's does not begin; yet the run has folded.
+    """
+    context.log_event(
+        dg.AssetObservation(
+            context.asset_key, partition=report.platforms[0], metadata=report_metadata(report)
+        )
+    )
+    context.log_event(
+        dg.AssetMaterialization(
+            hash_manifest.key,
+            metadata=manifest_metadata(manifest),
+            tags={"dagster/data_version": manifest_version(store).value},
+        )
+    )
+
+
+def failure_of(report: Report, *, forced: bool) -> dg.Failure:
+    """What a run that did not store all ends with; tried again when some reasons may have passed by then.
+
+    Not after a forced plan: that would download again what this try has stored.
+    """
+    passing = any(failure.reason in _PASSING_REASONS for failure in report.failed)
+    return dg.Failure(
+        describe_shortfall(report),
+        metadata=report_metadata(report),
+        allow_retries=passing and not forced and not report.aborted,
+    )
+
+
+def describe_shortfall(report: Report) -> str:
+    """One sentence on what is not in the store though it was planned."""
+    parts = [f"{count} {reason}" for reason, count in failures_by_reason(report.failed).items()]
+    if report.left:
+        parts.append(f"{report.left} not begun or not finished")
+    if report.aborted:
+        parts.append(f"given up: {report.aborted}")
+    first = f" First: {report.failed[0].message}" if report.failed else ""
+    return (
+        f"{', '.join(report.platforms)}: {report.stored + report.kept} of {report.planned} bottles are in "
+        f"the store, {len(report.failed) + report.left} are not ({'; '.join(parts)}).{first}"
+    )
+
+
+ASSETS = [formula_catalog, pending_bottles, bottles, hash_manifest]

@@ -1,0 +1,179 @@
+"""Facts about what is stored: the catalogue, the manifest, and the objects that it names."""
+
+import random
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import msgspec
+
+from brew_assets.defs.assets import formula_catalog, hash_manifest, pending_bottles
+from brew_assets.defs.metadata import CATALOGUE_BOTTLES, CATALOGUE_FORMULAE, table
+from brew_assets.defs.resources import MirrorResource
+from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
+from brew_assets.domain.platforms import newer_macos
+from brew_assets.engine.certify import certify
+from brew_assets.engine.upstream import KeptCatalogue, kept_catalogue, load_catalogue
+from brew_assets.errors import ManifestInvalid
+
+SAMPLE_SIZE = 20
+MAX_SHRINK = 0.10
+# A week, and a day for a sync that takes long.
+MAX_AGE = timedelta(days=8)
+_NO_MANIFEST = f"There is no {MANIFEST_KEY} yet: no sync has ended in this store."
+_NO_CATALOGUE = "No catalogue is kept in this store yet: materialize formula_catalog."
+
+
+def _result(passed: bool, description: str, *, warn: bool = False, **metadata: Any) -> dg.AssetCheckResult:
+    severity = dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR
+    return dg.AssetCheckResult(passed=passed, severity=severity, description=description, metadata=metadata)
+
+
+@dg.asset_check(
+    asset=formula_catalog,
+    blocking=True,
+    description=f"Formulae and bottles fell by at most {MAX_SHRINK:.0%} since the last plan.",
+)
+def catalogue_not_shrunk(
+    context: dg.AssetCheckExecutionContext, mirror: MirrorResource
+) -> dg.AssetCheckResult:
+    with mirror.engine() as engine:
+        kept = kept_catalogue(engine.store)
+    if kept is None:
+        return _result(False, _NO_CATALOGUE)
+    record = context.instance.get_latest_materialization_event(pending_bottles.key)
+    plan = record.asset_materialization if record else None
+    formulae, bottles = catalogue_before(kept, plan.metadata if plan else {})
+    problems = [
+        f"{name} fell from {before} to {now}" if before else f"there are no {name}"
+        for name, now, before in (("formulae", kept.formulae, formulae), ("bottles", kept.bottles, bottles))
+        if not now or now < before * (1 - MAX_SHRINK)
+    ]
+    description = "; ".join(problems) or f"{kept.formulae} formulae, {kept.bottles} bottles"
+    if problems:
+        description += (
+            ". No plan was made. If upstream really shrank, materialize pending_bottles by itself once."
+        )
+    return _result(
+        not problems,
+        description,
+        formulae=kept.formulae,
+        bottles=kept.bottles,
+        formulae_before=formulae,
+        bottles_before=bottles,
+    )
+
+
+def catalogue_before(kept: KeptCatalogue, plan: Mapping[str, dg.MetadataValue[Any]]) -> tuple[int, int]:
+    """Formulae and bottles of the catalogue that the last plan was made from.
+
+    Upstream publishes every half hour: the catalogue kept before this one may be as short as this one.
+    Without a plan in Dagster's history it is all there is to compare with.
+    """
+    counts = [plan[name].value if name in plan else None for name in (CATALOGUE_FORMULAE, CATALOGUE_BOTTLES)]
+    match counts:
+        case [int(formulae), int(bottles)]:
+            return formulae, bottles
+    return kept.previous_formulae, kept.previous_bottles
+
+
+@dg.asset_check(
+    asset=formula_catalog,
+    description="No macOS in the catalogue is newer than every mirrored platform of its architecture.",
+)
+def newest_macos_covered(mirror: MirrorResource) -> dg.AssetCheckResult:
+    with mirror.engine() as engine:
+        kept = kept_catalogue(engine.store)
+        catalogue = load_catalogue(engine.store, kept) if kept else None
+        platforms = engine.options.platforms
+    if catalogue is None:
+        return _result(False, _NO_CATALOGUE, warn=True)
+    newer = newer_macos(catalogue.tags(), platforms)
+    description = (
+        f"The catalogue has bottles for {', '.join(newer)}: add what your machines run to TARGET_PLATFORMS."
+        if newer
+        else "The configured platforms are up to date."
+    )
+    return _result(not newer, description, warn=True, newer=newer, platforms=list(platforms))
+
+
+@dg.asset_check(
+    asset=hash_manifest,
+    description="The manifest is as it was sealed, its entries are well-formed, its statistics agree.",
+)
+def manifest_consistent(mirror: MirrorResource) -> dg.AssetCheckResult:
+    with mirror.engine() as engine:
+        document = engine.store.read(MANIFEST_KEY)
+    if document is None:
+        return _result(False, _NO_MANIFEST)
+    try:
+        manifest = decode_manifest(document.data)
+    except ManifestInvalid as error:
+        return _result(False, str(error))
+    return _result(True, f"{len(manifest)} entries", entries=len(manifest))
+
+
+@dg.asset_check(
+    asset=hash_manifest,
+    description=f"{SAMPLE_SIZE} bottles of the manifest, drawn at random, are stored with their digest.",
+)
+def sampled_objects_present(
+    context: dg.AssetCheckExecutionContext, mirror: MirrorResource
+) -> dg.AssetCheckResult:
+    with mirror.engine() as engine:
+        document = engine.store.read(MANIFEST_KEY)
+        if document is None:
+            return _result(False, _NO_MANIFEST)
+        try:
+            manifest = decode_manifest(document.data)
+        except ManifestInvalid as error:
+            return _result(False, str(error))
+        keys = sorted(manifest.keys())
+        # Seeded: a run that is looked at again names the same bottles.
+        drawn = set(random.Random(context.run.run_id).sample(keys, min(SAMPLE_SIZE, len(keys))))
+        sample = [(key, entry) for key, entry in manifest.entries() if key in drawn]
+        certificates = certify(engine.store, sample, workers=engine.options.workers)
+    bad = [c for c in certificates if c.verdict != "CURRENT"]
+    rows = [(c.entry.s3_key, c.verdict, c.finding) for c in bad]
+    return _result(
+        not bad,
+        f"{len(sample) - len(bad)} of {len(sample)} sampled bottles are as the manifest says",
+        sampled=len(sample),
+        bad=len(bad),
+        findings=table(("object", "verdict", "finding"), rows),
+    )
+
+
+class _Stamp(msgspec.Struct):
+    last_updated: datetime
+
+
+@dg.asset_check(
+    asset=hash_manifest,
+    description=f"The manifest was written within the last {MAX_AGE.days} days.",
+)
+def manifest_fresh(mirror: MirrorResource) -> dg.AssetCheckResult:
+    with mirror.engine() as engine:
+        document = engine.store.read(MANIFEST_KEY)
+        now = engine.ports.clock.now()
+    if document is None:
+        return _result(False, _NO_MANIFEST, warn=True)
+    try:
+        written = msgspec.json.decode(document.data, type=_Stamp).last_updated
+    except msgspec.MsgspecError as error:
+        return _result(False, f"{MANIFEST_KEY} does not tell when it was written: {error}", warn=True)
+    age = now - (written if written.tzinfo else written.replace(tzinfo=UTC))
+    days = round(age / timedelta(days=1), 2)
+    return _result(
+        age <= MAX_AGE, f"Written {written:%Y-%m-%d %H:%M} UTC, {days} days ago", warn=True, age_days=days
+    )
+
+
+CHECKS = [
+    catalogue_not_shrunk,
+    newest_macos_covered,
+    manifest_consistent,
+    sampled_objects_present,
+    manifest_fresh,
+]

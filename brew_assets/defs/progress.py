@@ -1,0 +1,46 @@
+"""How far a run is: observations of the asset, and lines in the log, while it goes on."""
+
+from collections.abc import Callable
+
+import dagster as dg
+
+from brew_assets.defs.metadata import progress_metadata
+from brew_assets.engine.ports import Clock, Progress, ProgressListener
+
+# Every observation is a row of Dagster's database.
+OBSERVE_EVERY_S = 30.0
+
+
+def observe_progress(context: dg.AssetExecutionContext, clock: Clock) -> ProgressListener:
+    """A listener that records an observation of the run's partition every OBSERVE_EVERY_S at most."""
+    last_at, last_bytes = clock.monotonic(), 0
+
+    def listen(progress: Progress) -> None:
+        nonlocal last_at, last_bytes
+        elapsed_s = clock.monotonic() - last_at
+        if elapsed_s < OBSERVE_EVERY_S:
+            return
+        rate = max(0, progress.bytes_done - last_bytes) / elapsed_s
+        last_at, last_bytes = clock.monotonic(), progress.bytes_done
+        context.log_event(
+            dg.AssetObservation(
+                asset_key=context.asset_key,
+                partition=context.partition_key,
+                metadata=progress_metadata(progress, bytes_per_second=rate),
+            )
+        )
+
+    return listen
+
+
+def log_sizes(context: dg.AssetExecutionContext, clock: Clock) -> Callable[[int, int], None]:
+    """A listener that logs how many formulae's sizes are known every OBSERVE_EVERY_S at most."""
+    last_at = clock.monotonic()
+
+    def listen(done: int, total: int) -> None:
+        nonlocal last_at
+        if clock.monotonic() - last_at >= OBSERVE_EVERY_S:
+            last_at = clock.monotonic()
+            context.log.info(f"Sizes: {done:,} of {total:,} formulae")
+
+    return listen

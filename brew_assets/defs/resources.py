@@ -1,0 +1,140 @@
+"""The mirror as a Dagster resource: config fields that build the engine when asked, nothing before."""
+
+import random
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NoReturn
+
+import dagster as dg
+import msgspec
+from pydantic import Field
+
+from brew_assets.compose import build_mirror
+from brew_assets.engine.clock import GracefulStop
+from brew_assets.engine.retry import RETRYABLE
+from brew_assets.engine.sync import Mirror
+from brew_assets.errors import CatalogueUnavailable, MirrorError
+from brew_assets.settings import Settings, read_settings
+
+# Another try of the whole step may help after these; the engine has used up its own tries by then.
+WORTH_A_RETRY = (*RETRYABLE, CatalogueUnavailable)
+STEP_RETRIES = 2
+# The executor sleeps through it: a termination waits as long.
+STEP_RETRY_DELAY_S = 30.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class MirrorResource(dg.ConfigurableResource[Any]):
+    """The wired engine. A field that is not set leaves the choice to its environment variable."""
+
+    mirror_url: str | None = Field(default=None, description="Replaces MIRROR_URL.")
+    formulae_api_url: str | None = Field(default=None, description="Replaces FORMULAE_API_URL.")
+    bottle_registry_url: str | None = Field(default=None, description="Replaces BOTTLE_REGISTRY_URL.")
+    bottle_cdn_hosts: list[str] | None = Field(default=None, description="Replaces BOTTLE_CDN_HOSTS.")
+    max_concurrent_downloads: int | None = Field(
+        default=None, ge=1, le=256, description="Replaces MAX_CONCURRENT_DOWNLOADS."
+    )
+    retry_attempts: int | None = Field(default=None, ge=0, le=100, description="Replaces RETRY_ATTEMPTS.")
+    retry_delay_seconds: float | None = Field(
+        default=None, ge=0, le=3600, description="Replaces RETRY_DELAY_SECONDS."
+    )
+
+    def settings(self) -> Settings:
+        """The settings of this process, with the fields that are set in their place.
+
+        Raises:
+            SettingsInvalid: an environment variable has a value that is not accepted.
+        """
+        given = {name: getattr(self, name) for name in type(self).model_fields}
+        changes = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in given.items()
+            if value is not None and name in Settings.__struct_fields__
+        }
+        return msgspec.structs.replace(read_settings(), **changes)
+
+    @contextmanager
+    def engine(self, context: dg.AssetExecutionContext | None = None) -> Iterator[Mirror]:
+        """The engine for one step; what goes wrong in it ends the step with a message that says so.
+
+        An interrupt (SIGTERM, a termination in the UI) lets bottles under way finish within the grace and
+        records what was stored; only then the step ends as interrupted.
+
+        Raises:
+            dagster.Failure: in the place of a MirrorError.
+            dagster.RetryRequested: the same where the step is given and another try of it may help.
+            dagster.DagsterExecutionInterruptedError: the process was asked to end meanwhile.
+        """
+        stop = GracefulStop()
+        try:
+            with stops_on_interrupt(stop):
+                yield build_mirror(self.settings(), stop=stop)
+        except MirrorError as error:
+            end_step(context, failure_from(error))
+
+
+def failure_from(error: MirrorError) -> dg.Failure:
+    """The error as Dagster shows it: our message, and no retry that cannot help."""
+    return dg.Failure(
+        description=str(error),
+        metadata={"reason": error.reason},
+        allow_retries=isinstance(error, WORTH_A_RETRY),
+    )
+
+
+def end_step(context: dg.AssetExecutionContext | None, failure: dg.Failure) -> NoReturn:
+    """Raises the failure, or asks for another try of the step where the failure allows one.
+
+    No RetryPolicy: where an op has one, Dagster tries again after an interrupt too, so that neither a
+    termination in the UI nor a task's SIGTERM would end the run (dagster/_core/execution/plan/utils.py,
+    "respect retry policy when interrupts occur").
+    """
+    tries = context.retry_number if context is not None else STEP_RETRIES
+    if failure.allow_retries and tries < STEP_RETRIES:
+        wait_s = random.uniform(0.0, STEP_RETRY_DELAY_S * 2.0**tries)
+        raise dg.RetryRequested(max_retries=STEP_RETRIES, seconds_to_wait=wait_s) from failure
+    raise failure from None
+
+
+@contextmanager
+def stops_on_interrupt(stop: GracefulStop) -> Iterator[None]:
+    """SIGINT and SIGTERM set `stop` instead of ending the block in its midst; a second one does end it.
+
+    Dagster's own handler raises wherever the main thread happens to be: receipts of bottles under way would
+    have to wait without a grace, and neither fold nor report would follow. Signals reach the main thread
+    alone, so in any other one nothing changes.
+
+    Raises:
+        dagster.DagsterExecutionInterruptedError: after the block, when a signal came.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # A signal that whoever started the process has it ignore stays ignored.
+    before: dict[int, Any] = {
+        number: handler
+        for number in _SIGNALS
+        if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)
+    }
+
+    def ask_to_stop(number: int, frame: FrameType | None) -> None:
+        if stop.is_set() and callable(before[number]):
+            before[number](number, frame)
+        stop.set()
+
+    for number in before:
+        signal.signal(number, ask_to_stop)
+    try:
+        yield
+    except Exception as error:
+        if stop.is_set():
+            raise dg.DagsterExecutionInterruptedError(str(error)) from error
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if stop.is_set():
+        raise dg.DagsterExecutionInterruptedError

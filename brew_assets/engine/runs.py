@@ -1,0 +1,59 @@
+"""Runs of one plan that go on at the same time, on one machine or several.
+
+Each announces itself under `state/runs/<sync id>/`. Before a run copies what another one owns, it lets that
+one finish as long as it gets on; a run that was killed is waited for PATIENCE_S and no longer.
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+from brew_assets.domain.plan import Fetch, Plan
+from brew_assets.engine.ports import Clock, StopSignal, Store
+
+RUN_PREFIX = "state/runs/"
+# Longer than a large bottle takes on a fair line, in which nothing new appears.
+PATIENCE_S = 30.0
+_LOOK_EVERY_S = 0.5
+
+
+class Companions:
+    """The other runs of a plan, as one of its platforms sees them."""
+
+    def __init__(self, store: Store, clock: Clock, stop: StopSignal, *, plan: Plan, platform: str) -> None:
+        self._store = store
+        self._clock = clock
+        self._stop = stop
+        self._prefix = f"{RUN_PREFIX}{plan.sync_id}/"
+        self._own = f"{self._prefix}{platform}"
+        self._date = plan.sync_date
+
+    @contextlib.contextmanager
+    def announced(self) -> Iterator[None]:
+        """The others know of this run while the block lasts."""
+        self._store.write(self._own, b"running\n")
+        try:
+            yield
+        finally:
+            self._store.delete([self._own])
+
+    def are_running(self) -> bool:
+        """Whether another run of the plan has announced itself."""
+        return any(listed.key != self._own for listed in self._store.listing(self._prefix))
+
+    def wait_while_they_get_on(self, fetches: list[Fetch]) -> None:
+        """Returns when no other run is left, nothing of the fetches is missing, or nothing new appears."""
+        left, since = -1, self._clock.monotonic()
+        while self.are_running():
+            missing = self._missing(fetches)
+            if missing != left:
+                left, since = missing, self._clock.monotonic()
+            if missing == 0 or self._clock.monotonic() - since >= PATIENCE_S:
+                return
+            if self._clock.wait(_LOOK_EVERY_S, self._stop):
+                return
+
+    def _missing(self, fetches: list[Fetch]) -> int:
+        """How many of the names do not stand in the sync's folder yet."""
+        there = {listed.key for listed in self._store.listing(f"{self._date}/")}
+        keys = (planned.bottle.key(self._date) for fetch in fetches for planned in fetch.names)
+        return sum(1 for key in keys if key not in there)

@@ -1,0 +1,146 @@
+"""What the asset checks say."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from brew_assets.defs.checks import CHECKS
+from brew_assets.defs.resources import MirrorResource
+from brew_assets.domain.manifest import MANIFEST_KEY, Manifest
+from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, checks_of
+
+SEVERITY = dg.AssetCheckSeverity
+
+
+def evaluate(instance: dg.DagsterInstance) -> dict[str, dg.AssetCheckEvaluation]:
+    """All checks by themselves."""
+    return checks_of(
+        dg.Definitions(asset_checks=CHECKS, resources={"mirror": MirrorResource()})
+        .resolve_implicit_global_asset_job_def()
+        .execute_in_process(instance=instance, raise_on_error=False)
+    )
+
+
+def test_an_empty_store_fails_every_check_with_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance
+) -> None:
+    monkeypatch.setenv("MIRROR_URL", str(tmp_path / "mirror"))
+    found = evaluate(instance)
+    assert sorted(found) == [
+        "catalogue_not_shrunk",
+        "manifest_consistent",
+        "manifest_fresh",
+        "newest_macos_covered",
+        "sampled_objects_present",
+    ]
+    assert not any(evaluation.passed for evaluation in found.values())
+    assert all("yet" in (evaluation.description or "") for evaluation in found.values())
+    assert not (tmp_path / "mirror").exists()
+
+
+def test_a_finished_sync_passes_every_check(deployment: Deployment) -> None:
+    deployment.sync()
+    found = evaluate(deployment.instance)
+    assert [name for name, evaluation in found.items() if not evaluation.passed] == []
+    assert found["sampled_objects_present"].metadata["sampled"].value == 20
+
+
+def test_a_shrunk_catalogue_blocks_the_plan_until_an_operator_plans_by_hand(deployment: Deployment) -> None:
+    deployment.sync()
+    for formula in deployment.world.formulae[:5]:
+        deployment.world.remove(formula.name)
+    blocked = deployment.run("weekly_sync")
+    assert not blocked.success
+    check = checks_of(blocked)["catalogue_not_shrunk"]
+    assert check.blocking
+    assert not check.passed
+    assert "formulae fell from 20 to 15" in (check.description or "")
+    assert not deployment.tick().run_requests
+
+    # Upstream publishes again, as short as before: what counts is the last catalogue that was planned from.
+    deployment.world.publish("wget", "1.25.0")
+    assert not deployment.run("weekly_sync").success
+    assert not deployment.tick().run_requests
+
+    assert deployment.run("weekly_sync", selection=["pending_bottles"]).success
+    assert deployment.run("weekly_sync").success
+
+
+def test_without_history_the_catalogue_is_compared_with_the_one_kept_before(deployment: Deployment) -> None:
+    deployment.mirror().refresh_catalogue()
+    for formula in deployment.world.formulae[:5]:
+        deployment.world.remove(formula.name)
+    assert not deployment.run("weekly_sync").success
+
+
+def test_a_catalogue_that_loses_a_tenth_passes(deployment: Deployment) -> None:
+    deployment.sync()
+    fewest = sorted(deployment.world.formulae, key=lambda formula: len(formula.bottles))
+    for formula in fewest[: len(fewest) // 10]:
+        deployment.world.remove(formula.name)
+    result = deployment.run("weekly_sync")
+    assert result.success
+    assert checks_of(result)["catalogue_not_shrunk"].metadata["formulae_before"].value == len(fewest)
+
+
+def test_a_catalogue_without_bottles_blocks_the_first_plan(deployment: Deployment) -> None:
+    for formula in deployment.world.formulae:
+        deployment.world.remove(formula.name)
+    deployment.world.publish("headless", "1.0", tags=())
+    blocked = deployment.run("weekly_sync")
+    assert not blocked.success
+    assert "there are no bottles" in (checks_of(blocked)["catalogue_not_shrunk"].description or "")
+
+
+def test_a_newer_macos_is_a_warning(deployment: Deployment) -> None:
+    deployment.world.publish("wget", "1.25.0", tags=("arm64_golden_gate", "arm64_tahoe"))
+    result = deployment.run("weekly_sync")
+    check = checks_of(result)["newest_macos_covered"]
+    assert not check.passed
+    assert check.severity == SEVERITY.WARN
+    assert "arm64_golden_gate" in (check.description or "")
+    assert result.success
+
+
+def test_a_lost_and_a_changed_object_are_found(deployment: Deployment) -> None:
+    deployment.plan(formula_names=[deployment.world.formulae[0].name], platforms=list(PLATFORMS))
+    deployment.carry_out(deployment.tick().run_requests)
+    lost, changed, *_ = [entry.s3_key for entry in deployment.entries().values()]
+    (deployment.root / lost).unlink()
+    path = deployment.root / changed
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    check = evaluate(deployment.instance)["sampled_objects_present"]
+    assert not check.passed
+    assert check.metadata["bad"].value == 2
+    assert "MISSING" in str(check.metadata["findings"].value)
+    assert "MISMATCH" in str(check.metadata["findings"].value)
+
+
+def test_a_damaged_manifest_is_told_with_its_remedy(deployment: Deployment) -> None:
+    deployment.run("mirror_platform", platform="arm64_sonoma")
+    path = deployment.root / MANIFEST_KEY
+    document = json.loads(path.read_bytes())
+    document["total_bottles"] += 1
+    path.write_text(json.dumps(document))
+    found = evaluate(deployment.instance)
+    for name in ("manifest_consistent", "sampled_objects_present"):
+        assert not found[name].passed
+        assert "brew-mirror manifest restore" in (found[name].description or "")
+
+
+@pytest.mark.parametrize(("days", "fresh"), [(7.9, True), (8.1, False)])
+def test_a_manifest_older_than_eight_days_is_a_warning(
+    deployment: Deployment, days: float, fresh: bool
+) -> None:
+    written = datetime.now(UTC) - timedelta(days=days)
+    deployment.root.mkdir()
+    data = Manifest().encode(last_updated=written.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    (deployment.root / MANIFEST_KEY).write_bytes(data)
+    check = evaluate(deployment.instance)["manifest_fresh"]
+    assert check.passed is fresh
+    assert check.severity == SEVERITY.WARN

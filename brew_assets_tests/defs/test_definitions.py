@@ -1,0 +1,134 @@
+"""That the definitions load, wherever they are loaded from."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from brew_assets.definitions import defs
+from brew_assets.defs.partitions import platform_partitions
+from brew_assets.defs.schedules import weekly_schedule
+from brew_assets.defs.sensors import pending_sensor
+from brew_assets.errors import SettingsInvalid
+from brew_assets.settings import read_settings
+
+ROOT = Path(__file__).parents[2]
+
+OFFLINE = """
+import socket
+
+def refuse(*arguments, **named):
+    raise AssertionError(f"contacted {arguments}")
+
+socket.socket.connect = socket.socket.connect_ex = refuse
+socket.create_connection = socket.getaddrinfo = refuse
+from brew_assets.definitions import defs
+import dagster as dg
+
+dg.Definitions.validate_loadable(defs)
+print(sorted(key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()))
+print(defs.resolve_schedule_def("weekly_sync").cron_schedule)
+"""
+
+
+def load(**environment: str) -> subprocess.CompletedProcess[str]:
+    """The definitions loaded in a process with this environment and no network."""
+    return subprocess.run(
+        [sys.executable, "-c", OFFLINE], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_the_definitions_load_with_an_empty_environment_and_no_network() -> None:
+    loaded = load()
+    assert loaded.returncode == 0, loaded.stderr
+    assert loaded.stdout.splitlines() == [
+        "['bottles', 'formula_catalog', 'hash_manifest', 'pending_bottles']",
+        "0 3 * * 0",
+    ]
+    assert "Warning" not in loaded.stderr
+
+
+def test_an_invalid_setting_is_named_when_the_definitions_load() -> None:
+    loaded = load(SCHEDULE_EXPRESSION="rate(7 days)")
+    assert loaded.returncode != 0
+    assert "SCHEDULE_EXPRESSION: expected five cron fields" in loaded.stderr
+
+
+def test_unknown_platforms_are_named() -> None:
+    with pytest.raises(SettingsInvalid, match=r"TARGET_PLATFORMS: .*arm64_sanoma.*did you mean"):
+        platform_partitions(read_settings({"TARGET_PLATFORMS": "arm64_sanoma"}))
+
+
+def test_the_partitions_are_the_platforms_of_the_settings() -> None:
+    found = platform_partitions(
+        read_settings({"TARGET_PLATFORMS": "arm64_sonoma, x86_64_linux,arm64_sonoma"})
+    )
+    assert found.get_partition_keys() == ["arm64_sonoma", "x86_64_linux"]
+
+
+@pytest.mark.parametrize(("value", "running"), [("", True), ("true", True), ("false", False), ("off", False)])
+def test_schedule_and_sensor_run_from_the_start_unless_told_otherwise(value: str, running: bool) -> None:
+    settings = read_settings({"SCHEDULE_ENABLED": value})
+    assert (weekly_schedule(settings).default_status == dg.DefaultScheduleStatus.RUNNING) is running
+    assert (pending_sensor(settings).default_status == dg.DefaultSensorStatus.RUNNING) is running
+
+
+def test_the_schedule_asks_for_one_weekly_sync_in_utc() -> None:
+    schedule = weekly_schedule(read_settings({"SCHEDULE_EXPRESSION": "cron(30 4 ? * 2 *)"}))
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 4 * * 1", "UTC")
+    assert defs.resolve_schedule_def("weekly_sync").job_name == "weekly_sync"
+
+
+def test_assets_and_jobs_say_what_they_are() -> None:
+    graph = defs.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.description
+        assert node.group_name != "default"
+        assert node.owners == ["team:mirror"]
+        assert node.kinds
+        assert node.backfill_policy is None
+    assert graph.get(dg.AssetKey("hash_manifest")).pools == {"manifest_writer"}
+    for job in ("weekly_sync", "selective_sync", "mirror_platform"):
+        assert defs.resolve_job_def(job).description
+        assert defs.resolve_job_def(job).executor_def.name == "in_process"
+
+
+def test_dagster_cloud_yaml_names_these_definitions() -> None:
+    document = yaml.safe_load((ROOT / "dagster_cloud.yaml").read_text())
+    (location,) = document["locations"]
+    assert set(location) >= {"location_name", "code_source"}
+    _assert_definitions(location["code_source"]["module_name"])
+
+
+def test_workspace_yaml_names_these_definitions() -> None:
+    document = yaml.safe_load((ROOT / "workspace.yaml").read_text())
+    (target,) = document["load_from"]
+    assert target["python_module"]["working_directory"] == "."
+    _assert_definitions(target["python_module"]["module_name"])
+
+
+def _assert_definitions(module: str) -> None:
+    from importlib import import_module
+
+    found = [value for value in vars(import_module(module)).values() if isinstance(value, dg.Definitions)]
+    assert found == [defs]
+
+
+@pytest.mark.timeout(120)
+def test_dg_check_defs_passes(tmp_path: Path) -> None:
+    environment = {**os.environ, "HOME": str(tmp_path), "DAGSTER_DISABLE_TELEMETRY": "yes"}
+    checked = subprocess.run(
+        [str(Path(sys.executable).with_name("dg")), "check", "defs"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "All definitions loaded successfully" in checked.stdout + checked.stderr

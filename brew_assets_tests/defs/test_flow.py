@@ -1,0 +1,193 @@
+"""From the weekly tick to the manifest, with the real definitions."""
+
+import dagster as dg
+import pytest
+
+from brew_assets.defs.assets import SYNC_ID_TAG
+from brew_assets.defs.resources import MirrorResource
+from brew_assets.domain.catalogue import choose_bottles
+from brew_assets.simulator import Fault
+from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, checks_of, metadata_of
+
+
+def test_a_weekly_sync_mirrors_every_platform_and_the_next_one_downloads_nothing(
+    deployment: Deployment,
+) -> None:
+    planned = deployment.run("weekly_sync")
+    assert planned.success
+    catalogue, plan = metadata_of(planned, "formula_catalog"), metadata_of(planned, "pending_bottles")
+    assert catalogue["formulae"] == len(deployment.world.formulae)
+    assert catalogue["modified"] is True
+    assert plan["held"] == 0
+
+    tick = deployment.tick()
+    assert [request.partition_key for request in tick.run_requests] == list(PLATFORMS)
+    assert {request.tags[SYNC_ID_TAG] for request in tick.run_requests} == {plan["sync_id"]}
+    assert [request.run_key for request in tick.run_requests] == [f"{plan['sync_id']}:{p}" for p in PLATFORMS]
+
+    results = deployment.carry_out(tick.run_requests)
+    assert all(result.success for result in results)
+    wanted = choose_bottles(deployment.mirror().refresh_catalogue().catalogue, PLATFORMS)
+    assert {key: entry.sha256 for key, entry in deployment.entries().items()} == {
+        bottle.entry_key: bottle.digest for bottle, _ in wanted
+    }
+    assert set(deployment.simulator.downloads.values()) == {1}
+    assert deployment.simulator.violations == []
+    last = metadata_of(results[-1], "hash_manifest")
+    assert last["total_bottles"] == len(wanted)
+    assert "arm64_sonoma" in last["by_platform"]
+
+    sent = deployment.simulator.bytes_sent
+    again = deployment.run("weekly_sync")
+    assert metadata_of(again, "formula_catalog")["modified"] is False
+    assert metadata_of(again, "pending_bottles")["pending"] == dict.fromkeys(PLATFORMS, 0)
+    assert metadata_of(again, "pending_bottles")["held"] == len(wanted)
+    tick = deployment.tick()
+    assert not tick.run_requests
+    assert "Nothing is pending" in tick.skip_message
+    assert deployment.simulator.bytes_sent == sent
+
+
+def test_a_platform_without_a_plan_plans_for_itself_first(deployment: Deployment) -> None:
+    result = deployment.run("mirror_platform", platform="arm64_sonoma")
+    assert result.success
+    report = metadata_of(result, "bottles")
+    assert report["stored"] == report["planned"] == len(deployment.entries())
+    assert report["bytes_downloaded"] > 0
+    assert report["failures"] == "none"
+    partitions = {
+        str(event.asset_key): event.partition for event in result.get_asset_materialization_events()
+    }
+    assert partitions[str(dg.AssetKey("bottles"))] == "arm64_sonoma"
+    assert deployment.run("mirror_platform", platform="arm64_sonoma").success
+    assert set(deployment.simulator.downloads.values()) == {1}
+
+
+def test_a_new_version_is_all_that_the_next_sync_copies(deployment: Deployment) -> None:
+    deployment.sync()
+    before = deployment.entries()
+    (bottle,) = deployment.world.publish("wget", "1.25.0", tags=("arm64_sonoma",))
+    results = deployment.sync()
+    # An older macOS's bottle serves the newer platforms too.
+    assert len(results) == len(PLATFORMS)
+    assert deployment.entries().keys() - before.keys() == {"wget-1.25.0-arm64_sonoma"}
+    assert deployment.simulator.downloads[bottle.digest] == 1
+
+
+def test_a_selective_sync_plans_what_its_config_names(deployment: Deployment) -> None:
+    (bottle,) = deployment.world.publish("wget", "1.25.0", tags=("arm64_sonoma",))
+    planned = deployment.plan(formula_names=["wget"], platforms=["arm64_sonoma"])
+    assert metadata_of(planned, "pending_bottles")["pending"] == {"arm64_sonoma": 1}
+    assert metadata_of(planned, "pending_bottles")["formula_names"] == ["wget"]
+    assert all(result.success for result in deployment.carry_out(deployment.tick().run_requests))
+    assert list(deployment.entries()) == ["wget-1.25.0-arm64_sonoma"]
+
+    assert metadata_of(deployment.plan(formula_names=["wget"]), "pending_bottles")["objects"] == 0
+    deployment.tick()
+    deployment.plan(formula_names=["wget"], platforms=["arm64_sonoma"], force_download=True)
+    assert all(result.success for result in deployment.carry_out(deployment.tick().run_requests))
+    assert deployment.simulator.downloads[bottle.digest] == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"formula_names": ["no-such-formula"]}, "formula 'no-such-formula' is not in the catalogue"),
+        ({"platforms": ["arm64_sanoma"]}, "platform 'arm64_sanoma' is not known"),
+    ],
+)
+def test_what_is_unknown_fails_at_once_with_our_message(
+    deployment: Deployment, asked: dict[str, object], message: str
+) -> None:
+    planned = deployment.plan(**asked)
+    assert not planned.success
+    assert message in (deployment.failure(planned, "pending_bottles").description or "")
+    assert planned.retry_attempts_for_node("pending_bottles") == 0
+
+
+def test_one_failing_bottle_fails_the_run_and_the_others_are_stored(deployment: Deployment) -> None:
+    (bottle,) = deployment.world.publish("wget", "1.25.0", tags=("arm64_sonoma",))
+    deployment.simulator.fault(bottle.filename, Fault.not_found())
+    result = deployment.run("mirror_platform", platform="arm64_sonoma")
+    assert not result.success
+    assert result.retry_attempts_for_node("bottles") == 0
+
+    failure = deployment.failure(result, "bottles")
+    assert "1 are not (1 not found)" in (failure.description or "")
+    assert "wget-1.25.0" in str(failure.metadata["failures"].value)
+    (observation,) = deployment.observations()
+    assert observation.metadata["failed"].value == 1
+    assert observation.partition == "arm64_sonoma"
+    assert deployment.instance.get_latest_materialization_event(dg.AssetKey("bottles")) is None
+
+    held = deployment.entries()
+    assert "wget-1.25.0-arm64_sonoma" not in held
+    assert observation.metadata["stored"].value == len(held)
+    assert len(held) == len(deployment.simulator.completed)
+    recorded = deployment.instance.get_latest_materialization_event(dg.AssetKey("hash_manifest"))
+    assert recorded is not None
+    assert recorded.asset_materialization is not None
+    assert recorded.asset_materialization.metadata["total_bottles"].value == len(held)
+
+    deployment.simulator.clear_faults()
+    assert deployment.run("mirror_platform", platform="arm64_sonoma").success
+    assert "wget-1.25.0-arm64_sonoma" in deployment.entries()
+
+
+def test_a_run_whose_settings_lack_its_platform_says_so(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TARGET_PLATFORMS", "arm64_sequoia")
+    result = deployment.run("mirror_platform", platform="arm64_sonoma")
+    description = deployment.failure(result, "bottles").description or ""
+    assert description.startswith("TARGET_PLATFORMS: expected the code server's list, which has arm64_sonoma")
+
+
+def test_a_plan_that_does_not_exist_or_cover_the_platform_is_named(deployment: Deployment) -> None:
+    tags = {SYNC_ID_TAG: "20200101T000000Z-00000000"}
+    result = deployment.run("mirror_platform", platform="arm64_sonoma", tags=tags)
+    assert "20200101T000000Z-00000000" in (deployment.failure(result, "bottles").description or "")
+
+    plan = metadata_of(deployment.plan(platforms=["arm64_tahoe"]), "pending_bottles")
+    config = {"ops": {"bottles": {"config": {"sync_id": plan["sync_id"]}}}}
+    result = deployment.run("mirror_platform", platform="arm64_sonoma", config=config)
+    assert "covers arm64_tahoe, not arm64_sonoma" in (deployment.failure(result, "bottles").description or "")
+    assert deployment.run("mirror_platform", platform="arm64_tahoe", config=config).success
+
+
+def test_a_manifest_that_cannot_be_trusted_ends_the_run_with_the_remedy(deployment: Deployment) -> None:
+    deployment.root.mkdir()
+    (deployment.root / "bottles_hash.json").write_bytes(b'{"bottles": {')
+    result = deployment.run("mirror_platform", platform="arm64_sonoma")
+    assert "brew-mirror manifest restore" in (deployment.failure(result, "bottles").description or "")
+    assert result.retry_attempts_for_node("bottles") == 0
+    assert (deployment.root / "bottles_hash.json").read_bytes() == b'{"bottles": {'
+
+
+def test_the_manifest_asset_alone_records_what_stands_in_the_store(deployment: Deployment) -> None:
+    deployment.run("mirror_platform", platform="arm64_sonoma")
+    before = deployment.entries()
+    (deployment.root / "bottles_hash.json").unlink()
+    result = deployment.run("mirror_platform", platform="arm64_sonoma", selection=["hash_manifest"])
+    assert result.success
+    assert metadata_of(result, "hash_manifest")["rebuilt"] is True
+    assert deployment.entries().keys() == before.keys()
+    assert all(evaluation.passed for evaluation in checks_of(result).values())
+
+
+def test_fields_of_the_resource_replace_the_environment(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in deployment.environment():
+        monkeypatch.delenv(name)
+    resource = MirrorResource(
+        mirror_url=str(deployment.root),
+        formulae_api_url=deployment.simulator.api_url,
+        bottle_registry_url=deployment.simulator.registry_url,
+        bottle_cdn_hosts=[deployment.simulator.cdn_host],
+        retry_delay_seconds=0,
+    )
+    with resource.engine() as engine:
+        assert engine.store.url == f"{deployment.root}/"
+        assert len(engine.refresh_catalogue().catalogue.formulae) == len(deployment.world.formulae)
+        assert engine.options.retry.delay_s == 0

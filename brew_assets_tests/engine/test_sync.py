@@ -1,0 +1,438 @@
+"""A sync from catalogue to manifest, over fakes."""
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brew_assets.adapters.directory_store import DirectoryStore
+from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
+from brew_assets.domain.plan import Plan, Request
+from brew_assets.domain.report import decode_report
+from brew_assets.engine.ledger import RECEIPT_PREFIX, Journal, fold, read_held
+from brew_assets.engine.ports import HashFile, Store
+from brew_assets.engine.retry import RetryPolicy
+from brew_assets.engine.sync import REPORT_PREFIX, Mirror, MirrorOptions, MirrorPorts
+from brew_assets.errors import (
+    BlobNotFound,
+    CatalogueInvalid,
+    HashFileInvalid,
+    ManifestInvalid,
+    PlanInvalid,
+    StoreRefused,
+)
+from brew_assets_tests.fakes import (
+    Act,
+    FakeCatalogueSource,
+    FakeClock,
+    FakeIndexes,
+    FakeStop,
+    MemoryStore,
+    ScriptedBlobs,
+)
+from brew_assets_tests.worlds import bottle, digest_of, formula, receipt
+
+ARM = ("arm64_tahoe", "arm64_sequoia", "arm64_sonoma")
+
+
+class FakeHashFile:
+    """An external hash file with these bytes, or one that cannot be had."""
+
+    name = "hashes.json"
+
+    def __init__(self, data: bytes | None) -> None:
+        self._data = data
+
+    def load(self) -> HashFile:
+        if self._data is None:
+            raise HashFileInvalid("cannot be had")
+        return HashFile(source=self.name, data=self._data)
+
+
+class Upstream:
+    """A mirror over fakes, and an upstream that can publish."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.clock = FakeClock()
+        self.stop = FakeStop()
+        self.blobs = ScriptedBlobs()
+        self.source = FakeCatalogueSource(b"[]")
+        self._formulae: dict[str, dict[str, Any]] = {}
+
+    def publish(self, name: str, version: str = "1.0", **options: Any) -> None:
+        """The formula replaces its earlier version; its bottles can be fetched."""
+        entry = formula(name, version, **options)
+        tags = options.get("tags", ("arm64_sonoma",))
+        rebuild = options.get("rebuild", 0)
+        contents = (
+            tags.values() if isinstance(tags, dict) else [f"{name}/{version}/{t}/{rebuild}" for t in tags]
+        )
+        self.blobs.publish(*(content.encode() for content in contents))
+        self._formulae[name] = entry
+        self.source.body = json.dumps(list(self._formulae.values())).encode()
+
+    def mirror(
+        self, *, platforms: tuple[str, ...] = ARM, hash_file: FakeHashFile | None = None, workers: int = 2
+    ) -> Mirror:
+        ports = MirrorPorts(
+            catalogue=self.source,
+            blobs=self.blobs,
+            indexes=FakeIndexes(),
+            store=self.store,
+            hash_files=(hash_file,) if hash_file else (),
+            clock=self.clock,
+            stop=self.stop,
+        )
+        return Mirror(
+            ports, MirrorOptions(platforms=platforms, workers=workers, retry=RetryPolicy(attempts=1))
+        )
+
+    def plan(self, *platforms: str, **request: Any) -> Plan:
+        asked = Request(platforms=platforms or ARM, **request)
+        return self.mirror().make_plan(asked).plan
+
+    def next_week(self) -> None:
+        self.clock.advance(7 * 86400)
+
+
+@pytest.fixture(params=["memory", "directory"])
+def upstream(request: pytest.FixtureRequest, tmp_path: Path) -> Upstream:
+    made = Upstream(MemoryStore() if request.param == "memory" else DirectoryStore(tmp_path / "mirror"))
+    made.publish("wget", tags=ARM)
+    made.publish("ca-certificates", "2026-08-13", tags=("all",))
+    made.publish("openssl@3", "3.5.2", tags=dict.fromkeys(ARM, "one digest for three tags"), revision=1)
+    made.publish("gtk+3", "3.24", tags=("arm64_sonoma", "x86_64_linux"), rebuild=2)
+    made.publish("old", tags=("arm64_sonoma",), disabled=True)
+    return made
+
+
+def manifest(store: Store) -> set[str]:
+    document = store.read(MANIFEST_KEY)
+    return set(decode_manifest(document.data).keys()) if document else set()
+
+
+def test_after_a_sync_the_next_plan_is_empty(upstream: Upstream) -> None:
+    plan = upstream.plan()
+    assert (len(plan.objects), len(plan.digests())) == (8, 6)
+    report, _ = upstream.mirror().carry_out(plan)
+    assert (report.outcome, report.stored, report.downloaded) == ("success", 8, 6)
+    assert manifest(upstream.store) == {planned.bottle.entry_key for planned in plan.objects}
+    again = upstream.plan()
+    assert (again.objects, again.held) == ((), 8)
+
+
+def test_a_second_carrying_out_copies_nothing(upstream: Upstream) -> None:
+    plan = upstream.plan()
+    upstream.mirror().carry_out(plan)
+    report, folded = upstream.mirror().carry_out(plan)
+    assert (report.outcome, report.kept, report.stored, folded.added) == ("success", 8, 0, 0)
+    assert len(upstream.blobs.opened) == 6
+
+
+def test_runs_of_all_platforms_cover_the_plan_and_download_each_digest_once(upstream: Upstream) -> None:
+    plan = upstream.plan()
+    reports = [upstream.mirror().carry_out(plan, platform)[0] for platform in ARM]
+    assert {report.outcome for report in reports} == {"success"}
+    assert manifest(upstream.store) == {planned.bottle.entry_key for planned in plan.objects}
+    assert len(upstream.blobs.opened) == 6
+
+
+def test_runs_of_all_platforms_at_the_same_time_lose_nothing(upstream: Upstream) -> None:
+    for number in range(30):
+        upstream.publish(f"f{number:02}", tags=dict.fromkeys(ARM, f"{number}") if number % 3 else ARM)
+    plan = upstream.plan()
+    outcomes: list[object] = []
+
+    def run(platform: str) -> None:
+        try:
+            outcomes.append(upstream.mirror().carry_out(plan, platform)[0].outcome)
+        except BaseException as error:
+            outcomes.append(error)
+
+    threads = [threading.Thread(target=run, args=(platform,)) for platform in ARM]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert outcomes == ["success"] * 3
+    assert set(read_held(upstream.store).entries) == {planned.bottle.entry_key for planned in plan.objects}
+    assert upstream.plan().objects == ()
+
+
+def test_a_new_week_copies_only_what_is_new(upstream: Upstream) -> None:
+    upstream.mirror().carry_out(upstream.plan())
+    upstream.next_week()
+    upstream.publish("wget", "2.0", tags=ARM)
+    upstream.publish("gtk+3", "3.24", tags=("arm64_sonoma",), rebuild=3)
+    plan = upstream.plan()
+    assert {planned.bottle.formula for planned in plan.objects} == {"wget", "gtk+3"}
+    report, _ = upstream.mirror().carry_out(plan)
+    assert (report.sync_date, report.stored) == ("2026-08-29", 4)
+    assert len(manifest(upstream.store)) == 12
+
+
+def test_a_digest_that_is_held_under_an_earlier_name_is_not_downloaded_again(upstream: Upstream) -> None:
+    upstream.mirror().carry_out(upstream.plan())
+    upstream.next_week()
+    upstream.publish("openssl@3", "3.6.0", tags=dict.fromkeys(ARM, "one digest for three tags"))
+    before = len(upstream.blobs.opened)
+    report, _ = upstream.mirror().carry_out(upstream.plan())
+    assert (report.stored, report.duplicated, report.downloaded) == (3, 3, 0)
+    assert len(upstream.blobs.opened) == before
+
+
+def test_force_downloads_again_in_the_same_folder(upstream: Upstream) -> None:
+    upstream.mirror().carry_out(upstream.plan())
+    plan = upstream.plan(formulae=("wget",), force=True)
+    report, _ = upstream.mirror().carry_out(plan)
+    assert (report.outcome, report.stored, report.downloaded) == ("success", 3, 3)
+
+
+def test_a_kill_before_the_receipts_costs_no_second_download(upstream: Upstream) -> None:
+    plan = upstream.plan()
+    upstream.mirror().carry_out(plan)
+    upstream.store.write(MANIFEST_KEY, _without(upstream.store, "wget"))
+    before = len(upstream.blobs.opened)
+    report, _ = upstream.mirror().carry_out(plan)
+    assert (report.adopted, report.kept, report.stored) == (3, 8, 0)
+    assert len(upstream.blobs.opened) == before
+    assert len(manifest(upstream.store)) == 8
+
+
+def _without(store: Store, name: str) -> bytes:
+    """The manifest without a formula's bottles."""
+    document = store.read(MANIFEST_KEY)
+    assert document is not None
+    kept = decode_manifest(document.data)
+    from brew_assets.domain.manifest import Manifest
+
+    made = Manifest()
+    for key, entry in kept.entries():
+        if entry.formula_name != name:
+            made.put(key, entry)
+    return made.encode(last_updated="2026-08-22T03:00:00Z")
+
+
+def test_an_unrecorded_bottle_with_a_flipped_byte_is_not_adopted(upstream: Upstream) -> None:
+    plan = upstream.plan()
+    upstream.mirror().carry_out(plan)
+    upstream.store.write(MANIFEST_KEY, _without(upstream.store, "wget"))
+    victim = next(p.bottle for p in plan.objects if p.bottle.formula == "wget")
+    upstream.store.write(victim.key(plan.sync_date), b"flipped")
+    planned = upstream.mirror().make_plan(Request(platforms=ARM))
+    assert [stray.key for stray in planned.strays] == [victim.key(plan.sync_date)]
+    assert [p.bottle.filename for p in planned.plan.objects] == [victim.filename]
+
+
+def test_a_manifest_that_was_deleted_is_rebuilt_before_anything_is_planned(upstream: Upstream) -> None:
+    for week in range(6):
+        upstream.publish("wget", f"1.{week}", tags=ARM)
+        upstream.mirror().carry_out(upstream.plan())
+        upstream.next_week()
+    before = manifest(upstream.store)
+    upstream.store.delete([MANIFEST_KEY])
+    plan = upstream.plan()
+    assert plan.objects == ()
+    assert manifest(upstream.store) == before
+
+
+def test_a_manifest_that_is_deleted_during_a_run_is_not_forgotten(upstream: Upstream) -> None:
+    for week in range(6):
+        upstream.publish("wget", f"1.{week}", tags=ARM)
+        upstream.mirror().carry_out(upstream.plan())
+        upstream.next_week()
+    before = manifest(upstream.store)
+    # A run is under way: its receipts come after the deletion and before the next inventory.
+    upstream.store.delete([MANIFEST_KEY])
+    late = bottle("late", content=b"late")
+    journal = Journal(upstream.store, upstream.clock, sync_id="late")
+    journal.add([receipt(late, date="2026-10-03", size=4)])
+    journal.flush()
+    fold(upstream.store, upstream.clock)
+    upstream.plan()
+    assert set(read_held(upstream.store).entries) >= before
+
+
+def test_a_look_without_recording_writes_nothing() -> None:
+    store = MemoryStore()
+    upstream = Upstream(store)
+    upstream.publish("wget", tags=ARM)
+    planned = upstream.mirror().make_plan(Request(platforms=ARM), record=False)
+    assert len(planned.plan.objects) == 3
+    assert store.keys() == []
+
+
+def test_an_invalid_manifest_stops_planning_and_copying(upstream: Upstream) -> None:
+    plan = upstream.plan()
+    upstream.store.write(MANIFEST_KEY, b'{"bottles":{}}')
+    acts: list[Callable[[], object]] = [
+        upstream.plan,
+        lambda: upstream.mirror().carry_out(plan),
+        lambda: upstream.mirror().fold(),
+    ]
+    for act in acts:
+        with pytest.raises(ManifestInvalid):
+            act()
+    document = upstream.store.read(MANIFEST_KEY)
+    assert document is not None
+    assert document.data == b'{"bottles":{}}'
+    assert upstream.blobs.opened == []
+
+
+def test_a_bad_bottle_fails_by_name_and_the_next_plan_wants_it_again(upstream: Upstream) -> None:
+    plan = upstream.plan()
+    bad = next(p.bottle for p in plan.objects if p.bottle.formula == "gtk+3")
+    upstream.blobs.always(bad, Act(error=BlobNotFound("404 from upstream")))
+    report, _ = upstream.mirror().carry_out(plan)
+    assert report.outcome == "partial"
+    assert [failure.name for failure in report.failed] == [bad.filename]
+    assert [p.bottle.filename for p in upstream.plan().objects] == [bad.filename]
+
+
+def test_every_planned_name_is_accounted_for_in_the_report() -> None:
+    store = MemoryStore()
+    upstream = Upstream(store)
+    for number in range(12):
+        upstream.publish(f"f{number:02}", tags=("arm64_tahoe", "arm64_sonoma"))
+        upstream.publish(f"s{number:02}", tags=dict.fromkeys(("arm64_tahoe", "arm64_sonoma"), f"{number}"))
+    plan = upstream.plan("arm64_tahoe", "arm64_sonoma")
+    store.fail("commit", StoreRefused("no space left on device"))
+    report, _ = upstream.mirror(workers=1).carry_out(plan, "arm64_tahoe")
+    assert report.aborted
+    assert report.outcome == "failed"
+    assert report.kept + report.stored + len(report.failed) + report.left == report.planned
+
+
+def test_a_stopped_sync_says_what_is_left_and_the_next_run_goes_on(upstream: Upstream) -> None:
+    plan = upstream.plan()
+    upstream.blobs.script(plan.objects[0].bottle, Act(on_open=upstream.stop.set))
+    report, _ = upstream.mirror(workers=1).carry_out(plan)
+    assert report.outcome == "stopped"
+    assert report.left == 7
+    upstream.stop = FakeStop()
+    report, _ = upstream.mirror().carry_out(plan)
+    assert (report.outcome, report.kept, report.stored) == ("success", 1, 7)
+
+
+def test_the_report_stands_in_the_store(upstream: Upstream) -> None:
+    plan = upstream.plan()
+    report, _ = upstream.mirror().carry_out(plan)
+    (listed,) = upstream.store.listing(f"{REPORT_PREFIX}{plan.sync_id}/")
+    document = upstream.store.read(listed.key)
+    assert document is not None
+    assert decode_report(document.data) == report
+    assert list(upstream.store.listing(RECEIPT_PREFIX)) == []
+
+
+def test_a_plan_can_be_loaded_by_its_sync(upstream: Upstream) -> None:
+    plan = upstream.plan()
+    assert upstream.mirror().load_plan(plan.sync_id) == plan
+    for name in ("", "../plans/x", "no-such-sync", "x" * 100):
+        with pytest.raises(PlanInvalid):
+            upstream.mirror().load_plan(name)
+
+
+def test_a_run_for_a_platform_that_the_plan_lacks_is_refused(upstream: Upstream) -> None:
+    with pytest.raises(PlanInvalid, match="sonoma"):
+        upstream.mirror().carry_out(upstream.plan("arm64_tahoe"), "sonoma")
+
+
+def test_digests_of_an_external_hash_file_are_skipped_and_not_held(upstream: Upstream) -> None:
+    digest = digest_of("one digest for three tags")
+    mirror = upstream.mirror(hash_file=FakeHashFile(json.dumps([digest, "nonsense"]).encode()))
+    planned = mirror.make_plan(Request(platforms=ARM))
+    assert (planned.plan.skipped, planned.plan.held, len(planned.plan.objects)) == (3, 0, 5)
+    assert planned.skip.rejected == 1
+    assert len(upstream.plan().objects) == 8
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        b"",
+        b"\xff",
+        b"5",
+        b'["\xff"]',
+        b"[" * 100_000,
+        b'{"bottles":' + b"[" * 100_000,
+        b'{"bottles":{"\xff":1}}',
+    ],
+)
+def test_a_hash_file_that_cannot_be_read_is_a_warning(upstream: Upstream, data: bytes | None) -> None:
+    planned = upstream.mirror(hash_file=FakeHashFile(data)).make_plan(Request(platforms=ARM))
+    assert len(planned.plan.objects) == 8
+    assert "hashes.json" in planned.skip.warnings[0]
+
+
+def test_the_catalogue_is_kept_and_asked_for_conditionally(upstream: Upstream) -> None:
+    mirror = upstream.mirror()
+    upstream.store.prepare()
+    first = mirror.refresh_catalogue()
+    second = mirror.refresh_catalogue()
+    assert (first.modified, second.modified) == (True, False)
+    assert upstream.source.asked == ["", first.kept.etag]
+    assert first.kept == second.kept
+    upstream.publish("new")
+    third = mirror.refresh_catalogue()
+    assert third.modified
+    assert third.kept.previous_sha256 == first.kept.sha256
+    assert third.kept.previous_formulae == 5
+
+
+def test_a_kept_catalogue_that_was_damaged_is_fetched_again(upstream: Upstream) -> None:
+    mirror = upstream.mirror()
+    upstream.store.prepare()
+    first = mirror.refresh_catalogue()
+    upstream.store.write(first.kept.key, b"damaged")
+    second = mirror.refresh_catalogue()
+    assert upstream.source.asked == ["", ""]
+    assert second.catalogue.formulae == first.catalogue.formulae
+    document = upstream.store.read(first.kept.key)
+    assert document is not None
+    assert digest_of(document.data) == first.kept.sha256
+
+
+@pytest.mark.parametrize("note", [b"", b"\xff", b"{}", b'{"url":"\xff"}', b"[" * 100_000])
+def test_a_damaged_note_of_the_kept_catalogue_is_fetched_again(upstream: Upstream, note: bytes) -> None:
+    mirror = upstream.mirror()
+    upstream.store.prepare()
+    mirror.refresh_catalogue()
+    upstream.store.write("state/upstream/formula/latest.json", note)
+    assert len(mirror.refresh_catalogue().catalogue.formulae) == 5
+
+
+def test_a_catalogue_that_is_none_leaves_the_kept_one(upstream: Upstream) -> None:
+    mirror = upstream.mirror()
+    upstream.store.prepare()
+    first = mirror.refresh_catalogue()
+    upstream.source.body = b"<html>maintenance</html>"
+    with pytest.raises(CatalogueInvalid, match=r"formulae\.example"):
+        mirror.refresh_catalogue()
+    document = upstream.store.read("state/upstream/formula/latest.json")
+    assert document is not None
+    assert first.kept.sha256.encode() in document.data
+
+
+def test_a_bottle_whose_name_is_too_long_for_the_disk_fails_alone(tmp_path: Path) -> None:
+    upstream = Upstream(DirectoryStore(tmp_path / "mirror"))
+    upstream.publish("a" * 120, "1" * 120)
+    upstream.publish("wget")
+    upstream.publish("curl")
+    report, _ = upstream.mirror(workers=1).carry_out(upstream.plan())
+    assert report.outcome == "partial"
+    assert (report.stored, len(report.failed), report.left) == (2, 1, 0)
+
+
+def test_two_formulae_that_meet_in_one_file_name_are_settled_before_anything_is_copied(
+    upstream: Upstream,
+) -> None:
+    upstream.publish("a", "b-1")
+    upstream.publish("a-b", "1")
+    plan = upstream.plan()
+    keys = [planned.bottle.key(plan.sync_date) for planned in plan.objects]
+    assert len(keys) == len(set(keys))

