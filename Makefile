@@ -1,0 +1,86 @@
+# Everything works from a clean clone with git, make and Python 3.11 or later. `make help` lists the targets.
+# Portable to BSD make's and macOS's GNU make 3.81: no features of newer makes.
+
+VENV = .venv
+BIN = $(VENV)/bin
+MIRROR = mirror
+LONG = -m long
+PYTEST = $(BIN)/python -m pytest
+SOURCES = brew_assets brew_assets_tests benchmarks
+DEMO_MARK = $(MIRROR)/.simulated
+
+.PHONY: help install dev-install demo demo-clean dev sync test test-all check format lock benchmark \
+	benchmark-planning campaigns screenshots clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' Makefile
+
+install: $(VENV)/.runtime ## Prepare .venv with the locked dependencies and the command brew-mirror
+
+dev-install: $(VENV)/.dev ## The same with what tests and checks need
+
+$(VENV)/.python:
+	@tools/make-venv $(VENV)
+	@touch $@
+
+$(VENV)/.runtime: requirements.lock pyproject.toml $(VENV)/.python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.dagster_home/dagster.yaml: infra/dagster/laptop/dagster.yaml
+	@mkdir -p .dagster_home
+	@cp infra/dagster/laptop/dagster.yaml $@
+
+demo: install .dagster_home/dagster.yaml ## Run the whole job in Dagster against a simulated upstream into ./mirror
+	@$(BIN)/python -m brew_assets.defs.demo --mirror $(MIRROR)
+
+demo-clean: ## Remove ./mirror if it holds the demo's simulated bottles
+	@if [ -f $(DEMO_MARK) ]; then rm -rf $(MIRROR); echo "Removed $(MIRROR)/."; \
+	else echo "$(MIRROR)/ does not hold the demo's bottles; nothing was removed."; fi
+
+dev: install .dagster_home/dagster.yaml ## Open Dagster's UI (http://127.0.0.1:3000) on this project
+	DAGSTER_HOME="$$(pwd)/.dagster_home" $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1
+
+sync: install ## Mirror real bottles: make sync FORMULAE="jq ripgrep" PLATFORMS=arm64_sonoma
+	@if [ -f $(DEMO_MARK) ]; then \
+	echo "$(MIRROR)/ holds the demo's simulated bottles: run 'make demo-clean' first, or name another place: make sync MIRROR=my-mirror"; \
+	exit 2; fi
+	$(BIN)/brew-mirror --mirror $(MIRROR) sync \
+	$$(for name in $(FORMULAE); do echo "--formula $$name"; done) \
+	$$(for tag in $(PLATFORMS); do echo "--platform $$tag"; done)
+
+test: dev-install ## Run all tests
+	$(PYTEST) -n 2 --dist loadgroup -m "not long" $(ARGS)
+
+campaigns: dev-install ## Run the long campaigns: 200 kills, 50,000 bottles, a bottle of 4 GiB
+	$(PYTEST) $(LONG) $(ARGS)
+
+check: dev-install ## Format, lint, types, import rules
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: dev-install ## Format and mend what can be mended
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+lock: dev-install ## Renew both lock files from pyproject.toml
+	tools/lock $(BIN)/uv
+
+benchmark: dev-install ## Compare with rclone and aria2 then s5cmd; renews docs/performance.md
+	$(BIN)/python -m benchmarks.throughput --output docs/performance.md $(ARGS)
+
+benchmark-planning: dev-install ## Planning with 250,000 held bottles (needs the real catalogues)
+	$(BIN)/python -m benchmarks.planning --output docs/performance.md $(ARGS)
+
+screenshots: dev-install ## Renew the pictures of the README (needs Chromium)
+	$(BIN)/python -m tools.screenshots
+
+clean: ## Remove .venv and what tools left; no bottles
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info

@@ -1,0 +1,109 @@
+"""`make demo`: the whole job in Dagster against a simulated upstream, into a directory.
+
+Needs no network and no AWS. The runs are kept in `.dagster_home`, where `make dev` shows them.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+import dagster as dg
+
+from brew_assets.domain.manifest import MANIFEST_KEY
+from brew_assets.errors import MirrorError
+from brew_assets.simulator import Simulator, SizeDistribution, World
+
+MARK = ".simulated"
+# The UI has every event; the terminal shows what went wrong.
+_QUIET = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
+_FORMULAE = 40
+_SEED = 20
+_SIZES = SizeDistribution.lognormal(median_bytes=40_000, p90_bytes=400_000, max_bytes=8_000_000)
+
+
+@click.command()
+@click.option("--mirror", default="mirror", show_default=True, help="The directory to mirror into.")
+@click.option("--home", default=".dagster_home", show_default=True, help="Where Dagster keeps the runs.")
+def main(mirror: str, home: str) -> None:
+    """Run the weekly sync against a simulated upstream, twice, and prove every stored byte."""
+    root = Path(mirror).absolute()
+    if (root / MANIFEST_KEY).exists() and not (root / MARK).exists():
+        click.echo(f"{mirror}/ holds real bottles; the demo goes elsewhere: make demo MIRROR=demo", err=True)
+        sys.exit(2)
+    root.mkdir(parents=True, exist_ok=True)
+    (root / MARK).write_text("Simulated bottles of `make demo`; `make demo-clean` removes them.\n")
+    os.environ["DAGSTER_HOME"] = str(Path(home).absolute())
+    Path(home).mkdir(parents=True, exist_ok=True)
+    world = World.generate(seed=_SEED, formulae=_FORMULAE, sizes=_SIZES)
+    with Simulator(world) as upstream:
+        os.environ.update(upstream.environment(), MIRROR_URL=str(root), LOG_LEVEL="WARNING")
+        click.echo(f"Upstream: {len(world.bottles)} simulated bottles at {upstream.api_url}")
+        try:
+            with dg.DagsterInstance.get() as instance:
+                _sync(instance, "First sync")
+                first = upstream.downloads.total()
+                _sync(instance, "Second sync")
+        except MirrorError as error:
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(2)
+        again = upstream.downloads.total() - first
+    _show(root, mirror, downloads=first, again=again)
+
+
+def _sync(instance: dg.DagsterInstance, title: str) -> None:
+    """One weekly sync as the daemon would do it: the planning job, the sensor, a run per platform."""
+    from brew_assets.definitions import defs
+    from brew_assets.defs.sensors import route_pending_bottles
+
+    before = instance.fetch_materializations(dg.AssetKey("pending_bottles"), limit=1).records
+    weekly = defs.resolve_job_def("weekly_sync").execute_in_process(
+        instance=instance, run_config=_QUIET, raise_on_error=False
+    )
+    _stop_unless(weekly.success, "weekly_sync")
+    cursor = str(before[0].storage_id) if before else None
+    with dg.build_sensor_context(instance=instance, cursor=cursor, definitions=defs) as context:
+        requests = route_pending_bottles(context).run_requests or []
+    click.echo(f"{title}: {len(requests)} runs for platforms with pending bottles")
+    for request in requests:
+        run = defs.resolve_job_def("mirror_platform").execute_in_process(
+            instance=instance,
+            partition_key=request.partition_key,
+            tags=dict(request.tags),
+            run_config=_QUIET,
+            raise_on_error=False,
+        )
+        _stop_unless(run.success, f"mirror_platform of {request.partition_key}")
+
+
+def _stop_unless(success: bool, what: str) -> None:
+    if not success:
+        click.echo(f"{what} failed; its run is in the UI: make dev", err=True)
+        sys.exit(1)
+
+
+def _show(root: Path, mirror: str, *, downloads: int, again: int) -> None:
+    """Proves every byte, and prints the report and where to look."""
+    from brew_assets.compose import build_store
+    from brew_assets.domain.manifest import decode_manifest
+    from brew_assets.engine.certify import certify
+    from brew_assets.runtimes.status import read_status, show_status
+    from brew_assets.settings import read_settings
+
+    store = build_store(read_settings())
+    document = store.read(MANIFEST_KEY)
+    entries = list(decode_manifest(document.data).entries()) if document else []
+    certificates = certify(store, entries, deep=True)
+    current = sum(certificate.verdict == "CURRENT" for certificate in certificates)
+    show_status(read_status(store))
+    click.echo(f"Downloaded by the first sync: {downloads}. By the second: {again}.")
+    click.echo(f"Re-hashed from disk: {current} of {len(entries)} bottles equal their digest.")
+    click.echo(f"The manifest: {mirror}/{MANIFEST_KEY}. The bottles: {mirror}/<date>/.")
+    click.echo("The runs, the asset graph and the plots: make dev, then http://127.0.0.1:3000")
+    click.echo('Real bottles: make demo-clean, then make sync FORMULAE="jq ripgrep" PLATFORMS=arm64_sonoma')
+    if again or current != len(entries) or not entries:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
