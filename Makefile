@@ -1,6 +1,8 @@
 # Everything works from a clean clone with git, make and Python 3.11 or later. `make help` lists the targets.
 # Portable to BSD make's and macOS's GNU make 3.81: no features of newer makes.
 
+export DAGSTER_DISABLE_TELEMETRY = yes
+
 VENV = .venv
 BIN = $(VENV)/bin
 MIRROR = mirror

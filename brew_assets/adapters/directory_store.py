@@ -69,7 +69,7 @@ class DirectoryStore:
             except FileNotFoundError:
                 return None
 
-    def write(self, key: str, data: bytes, *, create_only: bool = False, replaces: str | None = None) -> str:
+    def write(self, key: str, data: bytes | bytearray, *, create_only: bool = False, replaces: str | None = None) -> str:
         """The new version, once it is on disk.
 
         Raises:

@@ -117,7 +117,7 @@ class S3Store:
                 raise
             return Document(answer["Body"].read(), answer["ETag"])
 
-    def write(self, key: str, data: bytes, *, create_only: bool = False, replaces: str | None = None) -> str:
+    def write(self, key: str, data: bytes | bytearray, *, create_only: bool = False, replaces: str | None = None) -> str:
         """The new version (its ETag).
 
         Raises:

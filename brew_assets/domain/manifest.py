@@ -120,7 +120,7 @@ class Manifest:
         """Counts and bytes by platform and by date."""
         return _statistics(entry for _, entry in self.entries())
 
-    def encode(self, *, last_updated: str) -> bytes:
+    def encode(self, *, last_updated: str) -> bytearray:
         """The document, with statistics and integrity; entries in the order of their keys."""
         statistics = self.statistics()
         document = {
@@ -133,18 +133,23 @@ class Manifest:
             "statistics": statistics,
             **self._extra,
         }
-        return seal(msgspec.json.encode(document))
+        buffer = bytearray()
+        msgspec.json.Encoder().encode_into(document, buffer)
+        return seal(buffer)
 
 
-def seal(document: bytes) -> bytes:
-    """The JSON object `document` with `integrity` as its last field.
+def seal(document: bytearray) -> bytearray:
+    """The same JSON object, with `integrity` as its last field.
 
-    The digest covers every byte of the result but its own 64 digits.
+    The digest covers every byte of the result but its own 64 digits. Done in place: the document of a large
+    mirror has 100 MB.
     """
-    head, tail = document[:-1] + b',"integrity":"', b'"}\n'
-    digest = hashlib.sha256(head)
+    tail = b'"}\n'
+    document[-1:] = b',"integrity":"'
+    digest = hashlib.sha256(document)
     digest.update(tail)
-    return head + digest.hexdigest().encode() + tail
+    document += digest.hexdigest().encode() + tail
+    return document
 
 
 def check_integrity(data: bytes) -> None:

@@ -6,7 +6,7 @@ receipts afterwards, so at every instant a stored bottle is named by a receipt, 
 
 import contextlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -62,31 +62,38 @@ def read_held(store: Store) -> Held:
         StoreError: the store cannot be read.
     """
     while True:
-        receipts = _read_receipts(store)
-        if receipts is None:
+        journal: dict[str, HeldEntry] = {}
+        vanished = False
+        for batch in _journal(store, _journal_keys(store)):
+            vanished = batch is None
+            journal.update((receipt.key, _slim(receipt.entry)) for receipt in batch or ())
+        if vanished:
             continue
         document = store.read(MANIFEST_KEY)
         entries = decode_held(document.data) if document else {}
-        missing = document is None
-        del document
-        for receipt in (receipt for batch in receipts.values() for receipt in batch):
-            entries[receipt.key] = _slim(receipt.entry)
-        return Held(entries, missing)
+        entries.update(journal)
+        return Held(entries, document is None)
 
 
 def _slim(entry: Entry) -> HeldEntry:
     return HeldEntry(sha256=entry.sha256, file_size=entry.file_size, s3_key=entry.s3_key)
 
 
-def _read_receipts(store: Store) -> dict[str, list[Receipt]] | None:
-    """Journal key -> its receipts; None when one vanished between listing and reading."""
-    receipts = {}
-    for key in sorted(listed.key for listed in store.listing(RECEIPT_PREFIX)):
+def _journal_keys(store: Store) -> list[str]:
+    return sorted(listed.key for listed in store.listing(RECEIPT_PREFIX))
+
+
+def _journal(store: Store, keys: Iterable[str]) -> Iterator[list[Receipt] | None]:
+    """The receipts of each journal object; a last None when one vanished: another fold took it.
+
+    One object at a time: a journal of 50,000 receipts never is in memory as a whole.
+    """
+    for key in keys:
         document = store.read(key)
         if document is None:
-            return None
-        receipts[key] = decode_receipts(document.data, key=key)
-    return receipts
+            yield None
+            return
+        yield decode_receipts(document.data, key=key)
 
 
 class Journal:
@@ -146,20 +153,26 @@ def fold(store: Store, clock: Clock, *, extra: Iterable[Receipt] = ()) -> FoldRe
     """
     additional = list(extra)
     for races in range(MAX_FOLD_RACES):
-        receipts = _read_receipts(store)
-        if receipts is None:
-            continue
+        # Listed before the manifest is read: what another fold takes meanwhile is seen to vanish.
+        keys = _journal_keys(store)
         document = store.read(MANIFEST_KEY)
         manifest = decode_manifest(document.data) if document else Manifest()
         before = len(manifest)
-        for receipt in (*(receipt for batch in receipts.values() for receipt in batch), *additional):
+        vanished = False
+        for batch in _journal(store, keys):
+            vanished = batch is None
+            for receipt in batch or ():
+                manifest.put(receipt.key, receipt.entry)
+        if vanished:
+            continue
+        for receipt in additional:
             manifest.put(receipt.key, receipt.entry)
-        if receipts or additional or document is None:
+        if keys or additional or document is None:
             try:
                 _replace_manifest(store, clock, document, manifest)
             except (PreconditionFailed, KeyTaken):
                 continue
-        store.delete(receipts)
+        store.delete(keys)
         return FoldResult(entries=len(manifest), added=len(manifest) - before, races=races, manifest=manifest)
     raise StoreError(f"{MANIFEST_KEY}: lost {MAX_FOLD_RACES} races in a row against other writers")
 

@@ -1,6 +1,7 @@
 """A sync: what upstream has, what is held, what is planned, and carrying the plan out."""
 
 import contextlib
+import operator
 import secrets
 from collections.abc import Callable, Iterator
 
@@ -378,8 +379,11 @@ def _still_missing(
                 kept += 1
             elif place is not None:
                 names.append(msgspec.structs.replace(planned, source=place.s3_key, size=place.file_size))
-            else:
+            elif planned.source is not None:
                 names.append(msgspec.structs.replace(planned, source=None))
+            else:
+                names.append(planned)
         if names:
-            missing.append(Fetch(digest=fetch.digest, names=tuple(names)))
+            whole = len(names) == len(fetch.names) and all(map(operator.is_, names, fetch.names))
+            missing.append(fetch if whole else Fetch(digest=fetch.digest, names=tuple(names)))
     return missing, kept

@@ -129,16 +129,21 @@ def test_receipts_can_be_written_while_others_are_folded_away(store: DirectorySt
 
 
 def test_a_run_that_prepares_disturbs_no_run_that_writes(store: DirectoryStore) -> None:
+    writing = threading.Event()
+
     def write() -> None:
-        for number in range(300):
-            store.write(f"state/plans/{number:03}.json", b"x", create_only=True)
+        try:
+            for number in range(800):
+                store.write(f"state/plans/{number:03}.json", b"x", create_only=True)
+        finally:
+            writing.set()
 
     def prepare() -> None:
-        for _ in range(600):
+        while not writing.is_set():
             store.prepare()
 
     assert together(write, prepare, prepare) == []
-    assert len(keys_of(store, "state/plans/")) == 300
+    assert len(keys_of(store, "state/plans/")) == 800
 
 
 def test_a_listing_that_cannot_be_read_is_an_error_and_never_empty(store: DirectoryStore, root: Path) -> None:

@@ -1,13 +1,12 @@
 """A transfer with everything it needs, for the stories about it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from brew_assets.domain.manifest import Receipt, decode_receipts
 from brew_assets.domain.plan import Fetch
 from brew_assets.engine.ledger import RECEIPT_PREFIX, Journal
-from brew_assets.engine.ports import Progress
+from brew_assets.engine.ports import ProgressListener
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.transfer import TransferOptions, TransferPorts, Transferred, transfer
 from brew_assets_tests.fakes import FakeClock, FakeStop, MemoryStore, ScriptedBlobs
@@ -22,7 +21,7 @@ class Carrying:
     store: MemoryStore = field(default_factory=MemoryStore)
     clock: FakeClock = field(default_factory=FakeClock)
     stop: FakeStop = field(default_factory=FakeStop)
-    progress: Callable[[Progress], None] | None = None
+    progress: ProgressListener | None = None
 
     def carry(
         self,

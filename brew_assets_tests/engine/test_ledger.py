@@ -246,7 +246,7 @@ def test_an_invalid_manifest_stops_everything_and_stays(store: Store, clock: Fak
     note(store, clock, CURL)
     acts: list[Callable[[], object]] = [lambda: read_held(store), lambda: fold(store, clock)]
     for act in acts:
-        with pytest.raises(ManifestInvalid, match="manifest restore.*manifest rebuild"):
+        with pytest.raises(ManifestInvalid, match=r"manifest restore.*manifest rebuild"):
             act()
     document = store.read(MANIFEST_KEY)
     assert document is not None

@@ -12,7 +12,7 @@ from brew_assets.adapters.directory_store import DirectoryStore
 from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
 from brew_assets.domain.plan import Plan, Request
 from brew_assets.domain.report import decode_report
-from brew_assets.engine.ledger import RECEIPT_PREFIX, Journal, fold, read_held
+from brew_assets.engine.ledger import RECEIPT_PREFIX, read_held
 from brew_assets.engine.ports import HashFile, Store
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.sync import REPORT_PREFIX, Mirror, MirrorOptions, MirrorPorts
@@ -33,7 +33,7 @@ from brew_assets_tests.fakes import (
     MemoryStore,
     ScriptedBlobs,
 )
-from brew_assets_tests.worlds import bottle, digest_of, formula, receipt
+from brew_assets_tests.worlds import digest_of, formula
 
 ARM = ("arm64_tahoe", "arm64_sequoia", "arm64_sonoma")
 
@@ -246,13 +246,11 @@ def test_a_manifest_that_is_deleted_during_a_run_is_not_forgotten(upstream: Upst
         upstream.mirror().carry_out(upstream.plan())
         upstream.next_week()
     before = manifest(upstream.store)
-    # A run is under way: its receipts come after the deletion and before the next inventory.
-    upstream.store.delete([MANIFEST_KEY])
-    late = bottle("late", content=b"late")
-    journal = Journal(upstream.store, upstream.clock, sync_id="late")
-    journal.add([receipt(late, date="2026-10-03", size=4)])
-    journal.flush()
-    fold(upstream.store, upstream.clock)
+    upstream.publish("wget", "2.0", tags=ARM)
+    plan = upstream.plan()
+    upstream.blobs.script(plan.objects[0].bottle, Act(on_open=lambda: upstream.store.delete([MANIFEST_KEY])))
+    report, _ = upstream.mirror().carry_out(plan)
+    assert report.stored == 3
     upstream.plan()
     assert set(read_held(upstream.store).entries) >= before
 

@@ -29,8 +29,10 @@ LARGE = random.Random(1).randbytes(3 * BUFFER_BYTES + 12_345)
 NETWORK = UpstreamInterrupted("connection reset")
 
 
-def published(world: Carrying, content: bytes = SMALL, formula: str = "wget", **other: str) -> Bottle:
-    item = bottle(formula, content=content, **other)
+def published(
+    world: Carrying, content: bytes = SMALL, formula: str = "wget", *, tag: str = "arm64_sonoma"
+) -> Bottle:
+    item = bottle(formula, tag=tag, content=content)
     world.blobs.publish(content)
     return item
 
@@ -443,7 +445,7 @@ def test_a_listener_hears_of_every_bottle_and_of_failures(world: Carrying) -> No
     good, bad = published(world), published(world, b"bad", "curl")
     world.blobs.always(bad, Act(error=BlobNotFound("404")))
     heard: list[Progress] = []
-    world.progress = heard.append
+    world.progress = lambda progress: heard.append(progress)
     world.carry(fetch(good, size=len(SMALL)), fetch(bad, size=3))
     assert (heard[-1].bottles_done, heard[-1].bottles_total, heard[-1].failed) == (2, 2, 1)
     assert heard[-1].bytes_total == len(SMALL) + 3
@@ -452,7 +454,7 @@ def test_a_listener_hears_of_every_bottle_and_of_failures(world: Carrying) -> No
 def test_a_listener_that_fails_does_not_cost_the_receipts(world: Carrying) -> None:
     items = [published(world, f"{n}".encode(), f"f{n}") for n in range(3)]
 
-    def broken(_: Progress) -> None:
+    def broken(progress: Progress) -> None:
         raise BrokenPipeError("the terminal is gone")
 
     world.progress = broken

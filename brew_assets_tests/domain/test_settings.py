@@ -1,0 +1,94 @@
+"""Settings: every value that is not accepted names its variable, what was expected and what was found."""
+
+import re
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from brew_assets.errors import SettingsInvalid
+from brew_assets.settings import Settings, read_settings, settings_table
+
+NAMES = [field.encode_name for field in msgspec.structs.fields(Settings)]
+
+
+def test_an_empty_environment_is_a_complete_configuration() -> None:
+    assert read_settings({}) == Settings()
+    assert read_settings(dict.fromkeys(NAMES, "")) == Settings()
+    assert read_settings(dict.fromkeys(NAMES, "  ")) == Settings()
+
+
+def test_values_are_read_with_their_types() -> None:
+    settings = read_settings(
+        {
+            "MIRROR_URL": "s3://bucket/prefix",
+            "TARGET_PLATFORMS": " sonoma, arm64_sonoma ,,",
+            "MAX_CONCURRENT_DOWNLOADS": "20",
+            "RETRY_ATTEMPTS": "0",
+            "RETRY_DELAY_SECONDS": "1.5",
+            "INCLUDE_DISABLED": "YES",
+            "S3_SSE": "aws:kms",
+            "LOG_LEVEL": "DEBUG",
+            "PATH": "/bin",
+        }
+    )
+    assert settings.mirror_url == "s3://bucket/prefix"
+    assert settings.target_platforms == ("sonoma", "arm64_sonoma")
+    assert (settings.max_concurrent_downloads, settings.retry_attempts) == (20, 0)
+    assert settings.retry_delay_seconds == 1.5
+    assert settings.include_disabled
+    assert (settings.s3_sse, settings.log_level) == ("aws:kms", "DEBUG")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("MAX_CONCURRENT_DOWNLOADS", "0", ">= 1"),
+        ("MAX_CONCURRENT_DOWNLOADS", "257", "<= 256"),
+        ("MAX_CONCURRENT_DOWNLOADS", "many", "int"),
+        ("MAX_CONCURRENT_DOWNLOADS", "1.5", "int"),
+        ("MAX_CONCURRENT_DOWNLOADS", "9" * 5_000, "256"),
+        ("RETRY_ATTEMPTS", "-1", ">= 0"),
+        ("RETRY_ATTEMPTS", "101", "<= 100"),
+        ("RETRY_DELAY_SECONDS", "-0.1", ">= 0"),
+        ("RETRY_DELAY_SECONDS", "30s", "float"),
+        ("RETRY_DELAY_SECONDS", "nan", "float"),
+        ("RETRY_DELAY_SECONDS", "inf", "3600"),
+        ("RETRY_DELAY_SECONDS", "1e999", "3600|float"),
+        ("DOWNLOAD_TIMEOUT_SECONDS", "0", "> 0"),
+        ("DOWNLOAD_TIMEOUT_SECONDS", "nan", "float"),
+        ("BATCH_SIZE", "0", ">= 1"),
+        ("BATCH_SIZE", "10001", "<= 10000"),
+        ("INCLUDE_DISABLED", "maybe", "true or false"),
+        ("S3_ACCELERATE", "2", "true or false"),
+        ("SCHEDULE_ENABLED", "nope", "true or false"),
+        ("S3_SSE", "none", "AES256.*aws:kms.*bucket"),
+        ("LOG_LEVEL", "LOUD", "DEBUG.*INFO.*WARNING.*ERROR"),
+    ],
+)
+def test_a_bad_value_names_variable_expectation_and_finding(name: str, value: str, expected: str) -> None:
+    with pytest.raises(SettingsInvalid) as caught:
+        read_settings({name: value})
+    message = str(caught.value)
+    assert caught.value.name == name
+    assert message.startswith(f"{name}: expected ")
+    said, _, found = message.partition(", found ")
+    assert value[:40] in found
+
+    assert re.search(expected, said), said
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), st.text(max_size=20), max_size=4))
+def test_whatever_stands_in_the_environment_only_our_error_comes_out(environment: dict[str, str]) -> None:
+    name = ""
+    try:
+        assert isinstance(read_settings(environment), Settings)
+    except SettingsInvalid as error:
+        name = error.name
+    assert name in ("", *environment)
+
+
+def test_the_table_names_every_variable() -> None:
+    table = settings_table()
+    assert all(f"`{name}`" in table for name in NAMES)
