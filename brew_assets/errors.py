@@ -27,6 +27,11 @@ MirrorError                       has `reason`, a few words for reports, and a m
 └── TransferStopped               a stop signal ended the work on this bottle
 """
 
+import msgspec
+
+# What decoding hostile bytes raises: msgspec lets bad UTF-8 and deep nesting out as they are.
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 
 class MirrorError(Exception):
     """Base of all errors of this project.

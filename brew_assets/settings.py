@@ -6,7 +6,7 @@ The only reader of the environment. AWS credentials alone are left to boto3's ow
 import os
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -153,11 +153,24 @@ def _boolean(name: str, text: str) -> bool:
 
 def _named(exc: msgspec.ValidationError, given: Mapping[str, Any]) -> SettingsInvalid:
     """Our error for one of msgspec, whose text ends in the path "`$.NAME`"."""
-    message = str(exc)
-    match = re.search(r"`\$\.([A-Z0-9_]+)", message)
+    match = re.search(r"`\$\.([A-Z0-9_]+)", str(exc))
     name = match[1] if match else "environment"
-    expected = message.split(" - at", maxsplit=1)[0].removeprefix("Expected ")
-    return SettingsInvalid(name=name, expected=expected, found=repr(str(given.get(name, ""))[:80]))
+    types = {field.encode_name: field.type for field in msgspec.structs.fields(Settings)}
+    found = repr(str(given.get(name, ""))[:80])
+    return SettingsInvalid(name=name, expected=_expected(types.get(name, str)), found=found)
+
+
+def _expected(annotated: Any) -> str:
+    """What a variable may be, in words: "an integer from 1 to 256", "one of AES256, aws:kms, bucket"."""
+    kind, *metas = get_args(annotated)
+    if choices := get_args(kind) if get_origin(kind) is Literal else ():
+        return f"one of {', '.join(choices)}"
+    words = {int: "an integer", float: "a number"}.get(kind, "text")
+    for meta in metas:
+        low = meta.ge if meta.ge is not None else meta.gt
+        if low is not None and meta.le is not None:
+            words += f" {'from' if meta.ge is not None else 'above'} {low} to {meta.le}"
+    return words
 
 
 def settings_table() -> str:

@@ -106,6 +106,9 @@ class MemoryStore:
         self.closed_by: set[int] = set()
         self.sinks: list[MemorySink] = []  # every sink that was opened
 
+    def interrupt(self) -> None:
+        """Nothing waits for anybody here."""
+
     def fail(self, operation: str, *errors: MirrorError) -> None:
         """The next calls of the operation raise these, one after the other."""
         self._failures.setdefault(operation, []).extend(errors)
@@ -328,6 +331,12 @@ class ScriptedBlobs:
     def script(self, bottle: Bottle, *acts: Act) -> None:
         """These play for the bottle's next requests."""
         self._script.setdefault(bottle.filename, []).extend(acts)
+
+    def interrupt(self) -> None:
+        """Nothing waits for anybody here."""
+
+    def close(self) -> None:
+        """Nothing to close."""
 
     def always(self, bottle: Bottle, act: Act) -> None:
         """This plays whenever the script has ended."""

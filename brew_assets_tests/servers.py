@@ -19,7 +19,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-ACCESS_KEY, SECRET_KEY = "test-access-key", "test-secret-key"  # noqa: S105
+ACCESS_KEY, SECRET_KEY = "test-access-key", "test-secret-key"
 REGION = "us-east-1"
 _START_TIMEOUT_S = 60
 

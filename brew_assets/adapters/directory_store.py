@@ -42,7 +42,7 @@ class DirectoryStore:
         self.url = f"{self._root}/"
 
     def _path(self, key: str) -> Path:
-        if key.startswith("/") or any(part in ("", ".", "..") for part in key.split("/")):
+        if "\0" in key or any(part in ("", ".", "..") for part in key.split("/")):
             raise StoreError(f"expected a relative key, found {key[:200]!r}")
         return self._root / key
 
@@ -53,9 +53,16 @@ class DirectoryStore:
             StoreRefused: it cannot be made or written to.
         """
         with _our_errors(self.url):
-            self._incoming.mkdir(parents=True, exist_ok=True)
+            try:
+                self._incoming.mkdir(parents=True, exist_ok=True)
+            except (NotADirectoryError, FileExistsError) as exc:
+                raise StoreRefused(f"{self.url}: expected a directory, found a file on the way") from exc
+        with self._lock(), _our_errors(self.url):
             for leftover in self._incoming.iterdir():
                 _remove_unless_locked(leftover)
+
+    def interrupt(self) -> None:
+        """Nothing waits for anybody here."""
 
     def close(self) -> None:
         """Nothing to close."""
@@ -66,10 +73,12 @@ class DirectoryStore:
             try:
                 with self._path(key).open("rb", buffering=0) as file:
                     return Document(file.read(), _version(file.fileno()))
-            except FileNotFoundError:
+            except _NO_OBJECT:
                 return None
 
-    def write(self, key: str, data: bytes | bytearray, *, create_only: bool = False, replaces: str | None = None) -> str:
+    def write(
+        self, key: str, data: bytes | bytearray, *, create_only: bool = False, replaces: str | None = None
+    ) -> str:
         """The new version, once it is on disk.
 
         Raises:
@@ -93,13 +102,15 @@ class DirectoryStore:
             try:
                 with self._path(key).open("rb", buffering=0) as file:
                     return _version(file.fileno())
-            except FileNotFoundError:
+            except _NO_OBJECT:
                 return None
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
-        with (self._root / ".lock").open("ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with contextlib.ExitStack() as stack:
+            with _our_errors(".lock"):
+                lock = stack.enter_context((self._root / ".lock").open("ab"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     def delete(self, keys: Iterable[str]) -> None:
@@ -108,10 +119,6 @@ class DirectoryStore:
             path = self._path(key)
             with _our_errors(key):
                 path.unlink(missing_ok=True)
-                # An emptied folder of receipts goes with the last of them; others are left alone.
-                if key.startswith("state/receipts/"):
-                    with contextlib.suppress(OSError):
-                        path.parent.rmdir()
 
     def listing(self, prefix: str) -> Iterator[ListedObject]:
         """Every object whose key begins so, whole or an error; files that vanish meanwhile are left out."""
@@ -123,7 +130,7 @@ class DirectoryStore:
     def _walk(self, folder: Path, key: str, start: str) -> Iterator[ListedObject]:
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
         for entry in entries:
             if not entry.name.startswith(start) or (not key and entry.name.startswith(".")):
@@ -157,7 +164,7 @@ class DirectoryStore:
                     while count := file.readinto(buffer):
                         digest.update(buffer[:count])
                         size += count
-            except FileNotFoundError:
+            except _NO_OBJECT:
                 return None
         return ObjectFacts(key=key, size=size, digest=digest.hexdigest())
 
@@ -230,12 +237,12 @@ class _Incoming:
         self._key = key
         self._path = folder / secrets.token_hex(12)
         with _our_errors(key):
-            try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # Whoever removes leftovers holds this lock: a new file is never seen without its own.
+            with (folder.parent / ".lock").open("ab") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH)
                 self.file = self._path.open("x+b", buffering=0)
-            except FileNotFoundError:
-                folder.mkdir(parents=True, exist_ok=True)
-                self.file = self._path.open("x+b", buffering=0)
-            fcntl.flock(self.file, fcntl.LOCK_EX)
+                fcntl.flock(self.file, fcntl.LOCK_EX)
 
     def __enter__(self) -> "_Incoming":
         return self
@@ -343,16 +350,17 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+# A folder, or a path below a file: nothing stands under such a key.
+_NO_OBJECT = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 _REFUSALS = (
     errno.EACCES,
     errno.EPERM,
     errno.EROFS,
     errno.ENOSPC,
     errno.EDQUOT,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.ENAMETOOLONG,
 )
+# What speaks of one name and not of the store.
+_NAME_ERRORS = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR)
 
 
 @contextlib.contextmanager
@@ -361,5 +369,7 @@ def _our_errors(subject: str) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        refused = exc.errno in _REFUSALS
-        raise (StoreRefused if refused else StoreUnavailable)(f"{subject}: {exc.strerror or exc}") from exc
+        kind: type[StoreError] = StoreRefused if exc.errno in _REFUSALS else StoreUnavailable
+        if exc.errno in _NAME_ERRORS:
+            kind = StoreError
+        raise kind(f"{subject}: {exc.strerror or exc}") from exc

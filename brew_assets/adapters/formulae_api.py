@@ -1,6 +1,8 @@
 """formulae.brew.sh: the catalogue, fetched conditionally."""
 
 import io
+import random
+import time
 from typing import TYPE_CHECKING
 
 from brew_assets.adapters.wire import split_url
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 # The real document has 31 MB; far more can only be an attack or a mistake.
 MAX_CATALOGUE_BYTES = 512 * 1024 * 1024
 _ATTEMPTS = 3
+_RETRY_DELAY_S = 0.5
 
 
 class FormulaeApi:
@@ -32,12 +35,15 @@ class FormulaeApi:
         import httpx
 
         headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "brew-mirror"}
-        if etag:
+        # Anything else would not be the header that upstream sent, but an error of our own.
+        if etag and etag.isascii() and etag.isprintable():
             headers["If-None-Match"] = etag
         self._check_address()
         timeout = httpx.Timeout(self._timeout_s, connect=min(30.0, self._timeout_s))
         last: Exception | None = None
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                time.sleep(random.uniform(0.0, _RETRY_DELAY_S * 2.0**attempt))
             try:
                 with httpx.Client(timeout=timeout, follow_redirects=False, trust_env=False) as client:
                     return self._fetch(client, headers)

@@ -5,7 +5,6 @@ followed without the header. Only the registry and the configured hosts are ever
 """
 
 import re
-import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NoReturn
@@ -13,11 +12,20 @@ from urllib.parse import quote, urljoin
 
 import msgspec
 
-from brew_assets.adapters.wire import NETWORK_ERRORS, Origin, Wire, WireResponse, Wires, answered, split_url
+from brew_assets.adapters.wire import (
+    NETWORK_ERRORS,
+    Origin,
+    ThreadWires,
+    Wire,
+    WireResponse,
+    answered,
+    split_url,
+)
 from brew_assets.domain.bottle import Bottle
 from brew_assets.domain.oci import CHILD_MEDIA_TYPE, INDEX_MEDIA_TYPE, MAX_INDEX_BYTES
 from brew_assets.engine.retry import parse_retry_after
 from brew_assets.errors import (
+    UNREADABLE,
     BlobNotFound,
     ContentMismatch,
     HostRefused,
@@ -44,7 +52,8 @@ class AllowedHosts:
     """The hosts that may be contacted: the registry and those that the settings name."""
 
     def __init__(self, registry: Origin, hosts: Iterable[str]) -> None:
-        self._netlocs = {registry.netloc.lower(), *(host.strip().lower() for host in hosts if host.strip())}
+        named = {host.strip().lower().removesuffix(":443") for host in hosts if host.strip()}
+        self._netlocs = {registry.netloc.lower(), *named}
         # "scheme://host:port" of addresses that were allowed before: parsing costs more than asking.
         self._allowed: dict[str, Origin] = {}
 
@@ -114,8 +123,7 @@ class Ghcr:
         origin, _ = split_url(self._base)
         self._hosts = AllowedHosts(origin, cdn_hosts)
         self._hosts.check(self._base, subject="BOTTLE_REGISTRY_URL")
-        self._timeout_s = timeout_s
-        self._local = threading.local()
+        self._wires = ThreadWires(timeout_s=timeout_s)
         self._tokens: dict[str, str] = {}
 
     def open(self, bottle: Bottle, *, offset: int = 0) -> GhcrBlob:
@@ -153,15 +161,13 @@ class Ghcr:
         """
         return self._document(f"/v2/homebrew/core/{image}/manifests/sha256:{digest}", CHILD_MEDIA_TYPE)
 
+    def interrupt(self) -> None:
+        """Bodies that any thread is waiting for break off at once."""
+        self._wires.interrupt()
+
     def close(self) -> None:
         """The calling thread's connections are closed."""
-        self._wires().close()
-
-    def _wires(self) -> Wires:
-        wires: Wires | None = getattr(self._local, "wires", None)
-        if wires is None:
-            wires = self._local.wires = Wires(timeout_s=self._timeout_s)
-        return wires
+        self._wires.mine().close()
 
     def _address(self, url: str, name: str) -> str:
         """The catalogue's address with the configured registry in the place of Homebrew's."""
@@ -214,7 +220,7 @@ class Ghcr:
         authorization = {"Authorization": f"Bearer {self._tokens.get(_repository(url), ANONYMOUS_TOKEN)}"}
         for hops in range(MAX_REDIRECTS + 1):
             origin, target = self._hosts.check(url, subject=subject)
-            wire = self._wires().to(origin)
+            wire = self._wires.mine().to(origin)
             try:
                 # The header is the registry's: a signed address refuses a request that carries it.
                 response = wire.exchange("GET", target, headers if hops else headers | authorization)
@@ -225,7 +231,10 @@ class Ghcr:
                 return wire, response, hops
             location = response.fields.get("location", "")
             wire.finish()
-            url = urljoin(url, location)
+            try:
+                url = urljoin(url, location)
+            except ValueError as exc:
+                raise UpstreamRefused(f"{subject}: a redirect to what is no address") from exc
         raise UpstreamRefused(f"{subject}: more than {MAX_REDIRECTS} redirects")
 
     def _framing(self, response: WireResponse, offset: int, name: str) -> tuple[int, int | None]:
@@ -268,7 +277,7 @@ class Ghcr:
             f"{name}={quote(fields[name], safe=':/')}" for name in ("service", "scope") if name in fields
         )
         origin, target = self._hosts.check(f"{fields['realm']}?{query}", subject=f"{subject} (token)")
-        wire = self._wires().to(origin)
+        wire = self._wires.mine().to(origin)
         try:
             with answered(wire, "GET", target, {"Accept": "application/json"}) as response:
                 if response.status != 200:
@@ -277,7 +286,7 @@ class Ghcr:
         except NETWORK_ERRORS as exc:
             wire.close()
             raise UpstreamInterrupted(f"{subject}: no token: {_describe(exc)}") from exc
-        except (msgspec.MsgspecError, BlobNotFound) as exc:
+        except (*UNREADABLE, BlobNotFound) as exc:
             raise UpstreamUnauthorized(f"{subject}: the realm gave no token") from exc
         token = answer.token or answer.access_token
         if not re.fullmatch(r"[\x21-\x7e]{1,16384}", token):

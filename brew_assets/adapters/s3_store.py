@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from brew_assets.adapters.s3_signing import BulkSigner
 from brew_assets.adapters.s3_sinks import MultipartSink, PutSink, status_error
-from brew_assets.adapters.wire import Wires
+from brew_assets.adapters.wire import ThreadWires
 from brew_assets.domain.bottle import Bottle
 from brew_assets.domain.manifest import SYNC_VERSION
 from brew_assets.engine.ports import BottleSink, Document, ListedObject, ObjectFacts
@@ -89,7 +89,7 @@ class S3Store:
         self._session = session
         self._signer: BulkSigner | None = None
         self._signer_lock = threading.Lock()
-        self._local = threading.local()
+        self._wires = ThreadWires(timeout_s=options.timeout_s)
 
     # -- small objects ---------------------------------------------------------------------------------
 
@@ -102,9 +102,13 @@ class S3Store:
         with self._our_errors(self.url):
             self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
 
+    def interrupt(self) -> None:
+        """Bottles on their way from any thread break off at once."""
+        self._wires.interrupt()
+
     def close(self) -> None:
         """The calling thread's bulk connections are closed."""
-        self.wires().close()
+        self._wires.mine().close()
 
     def read(self, key: str) -> Document | None:
         """The object, None when there is none."""
@@ -117,7 +121,9 @@ class S3Store:
                 raise
             return Document(answer["Body"].read(), answer["ETag"])
 
-    def write(self, key: str, data: bytes | bytearray, *, create_only: bool = False, replaces: str | None = None) -> str:
+    def write(
+        self, key: str, data: bytes | bytearray, *, create_only: bool = False, replaces: str | None = None
+    ) -> str:
         """The new version (its ETag).
 
         Raises:
@@ -132,7 +138,7 @@ class S3Store:
                 answer = self._client.put_object(
                     Bucket=self._bucket,
                     Key=self._prefix + key,
-                    Body=data,
+                    Body=data,  # type: ignore[arg-type]
                     ContentType="application/json",
                     ChecksumSHA256=base64.b64encode(hashlib.sha256(data).digest()).decode(),
                     **self._sse_arguments(),
@@ -242,7 +248,9 @@ class S3Store:
         signer = self._signing()
         target = signer.target(self._prefix + key)
         headers = signer.signed_headers("PUT", target, headers, payload_sha256=bottle.digest)
-        return PutSink(self.wires().to(signer.origin), target=target, headers=headers, key=key, size=size)
+        return PutSink(
+            self._wires.mine().to(signer.origin), target=target, headers=headers, key=key, size=size
+        )
 
     def duplicate(self, source: str, bottle: Bottle, *, date: str, size: int, replace: bool = False) -> None:
         """The bottle stands under its own key too, made inside the bucket.
@@ -277,13 +285,6 @@ class S3Store:
                 if _code(exc) in _PRECONDITION:
                     raise KeyTaken(key) from exc
                 raise
-
-    def wires(self) -> Wires:
-        """The calling thread's bulk connections."""
-        wires: Wires | None = getattr(self._local, "wires", None)
-        if wires is None:
-            wires = self._local.wires = Wires(timeout_s=self._options.timeout_s)
-        return wires
 
     def _signing(self) -> BulkSigner:
         with self._signer_lock:

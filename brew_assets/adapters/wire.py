@@ -5,6 +5,7 @@ into a plain dict: the library's e-mail parser costs more than all else on a sma
 (docs/performance.md).
 """
 
+import contextlib
 import http.client
 import io
 import re
@@ -12,9 +13,10 @@ import select
 import socket
 import ssl
 import struct
+import threading
 import time
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
@@ -32,7 +34,8 @@ _READ_AHEAD_BYTES = 65536
 
 _TARGET = re.compile(r"[\x21-\x7e]+")
 
-NETWORK_ERRORS = (OSError, http.client.HTTPException)
+# http.client lets a malformed chunk size out as ValueError.
+NETWORK_ERRORS = (OSError, http.client.HTTPException, ValueError)
 
 
 class Origin(NamedTuple):
@@ -116,7 +119,7 @@ class WireResponse(http.client.HTTPResponse):
         text = self.fields.get("content-length", "")
         if self.chunked or not text:
             return None
-        if not (text.isascii() and text.isdigit()):
+        if not (text.isascii() and text.isdigit() and len(text) < 19):
             raise http.client.HTTPException(f"expected a Content-Length in digits, found {text[:40]!r}")
         return int(text)
 
@@ -124,7 +127,8 @@ class WireResponse(http.client.HTTPResponse):
     def content_length(self) -> int | None:
         """The announced size of the body, None when it is not announced."""
         text = self.fields.get("content-length", "")
-        return int(text) if text.isascii() and text.isdigit() and not self.chunked else None
+        # begin has refused what are no digits.
+        return int(text) if text and not self.chunked else None
 
 
 class _Reader(io.BufferedReader):
@@ -132,6 +136,8 @@ class _Reader(io.BufferedReader):
 
     Making one anew for every response costs more than reading a small one.
     """
+
+    raw: "_Silence"
 
     def makefile(self, mode: str) -> "_Reader":
         """What http.client asks of a socket."""
@@ -144,6 +150,8 @@ class _Reader(io.BufferedReader):
 class _Silence(io.RawIOBase):
     """A socket whose time-out shows as TimeoutError, kept by the kernel (see _limit_silence)."""
 
+    is_broken = False
+
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
 
@@ -153,8 +161,12 @@ class _Silence(io.RawIOBase):
     def readinto(self, buffer: "WriteableBuffer") -> int:
         try:
             return self._sock.recv_into(buffer)
-        except BlockingIOError as exc:
-            raise TimeoutError("timed out") from exc
+        except OSError as exc:
+            # Nothing may be read from here again: it would only be waited for once more.
+            self.is_broken = True
+            if isinstance(exc, BlockingIOError):
+                raise TimeoutError("timed out") from exc
+            raise
 
 
 class Wire:
@@ -171,6 +183,7 @@ class Wire:
         self._reader: _Reader | None = None
         self._response: WireResponse | None = None
         self._used_at = 0.0
+        self._interrupted = False
 
     def send(self, method: str, target: str, headers: dict[str, str], body: memoryview | None = None) -> None:
         """The request head, and the body's first or only piece, are on their way.
@@ -248,9 +261,17 @@ class Wire:
         if response is None:
             return
         try:
-            if not response.isclosed() and (response.length or 0) <= _DRAIN_BYTES:
+            if (
+                not response.isclosed()
+                and 0 <= (response.length or 0) <= _DRAIN_BYTES
+                and not (self._reader is None or self._reader.raw.is_broken)
+            ):
                 response.read(_DRAIN_BYTES)
-            keep = response.isclosed() and not response.will_close
+            keep = (
+                response.isclosed()
+                and not response.will_close
+                and not (self._reader is None or self._reader.raw.is_broken)
+            )
         except NETWORK_ERRORS:
             keep = False
         if keep:
@@ -265,7 +286,17 @@ class Wire:
             self._connection.close()
             self._connection = None
 
+    def interrupt(self) -> None:
+        """Whatever a thread sends or awaits here fails at once, and no new connection is made."""
+        self._interrupted = True
+        connection = self._connection
+        if connection is not None and connection.sock is not None:
+            with contextlib.suppress(OSError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
+
     def _connected(self) -> http.client.HTTPConnection:
+        if self._interrupted:
+            raise ConnectionAbortedError("the grace is over")
         if self._connection is None:
             host, port = self.origin.host, self.origin.port
             timeout_s = min(_CONNECT_TIMEOUT_S, self._timeout_s)
@@ -340,6 +371,11 @@ class Wires:
             wire = self._wires[origin] = Wire(origin, timeout_s=self._timeout_s, context=self._context)
         return wire
 
+    def interrupt(self) -> None:
+        """Whatever the thread sends or awaits fails at once. Called from another thread."""
+        for wire in list(self._wires.values()):
+            wire.interrupt()
+
     def close(self) -> None:
         """All connections are closed."""
         for wire in self._wires.values():
@@ -347,7 +383,33 @@ class Wires:
         self._wires.clear()
 
 
-@contextmanager
+class ThreadWires:
+    """Every thread's own connections, and a way to break off all of them."""
+
+    def __init__(self, *, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._local = threading.local()
+        self._all: weakref.WeakSet[Wires] = weakref.WeakSet()
+        self._lock = threading.Lock()
+
+    def mine(self) -> Wires:
+        """The calling thread's connections."""
+        wires: Wires | None = getattr(self._local, "wires", None)
+        if wires is None:
+            wires = self._local.wires = Wires(timeout_s=self._timeout_s)
+            with self._lock:
+                self._all.add(wires)
+        return wires
+
+    def interrupt(self) -> None:
+        """Whatever any thread sends or awaits fails at once."""
+        with self._lock:
+            everyone = list(self._all)
+        for wires in everyone:
+            wires.interrupt()
+
+
+@contextlib.contextmanager
 def answered(wire: Wire, method: str, target: str, headers: dict[str, str]) -> Iterator[WireResponse]:
     """The response to a request without a body; afterwards the connection is kept or closed.
 

@@ -15,7 +15,7 @@ from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
 from brew_assets.domain.platforms import newer_macos
 from brew_assets.engine.certify import certify
 from brew_assets.engine.upstream import KeptCatalogue, kept_catalogue, load_catalogue
-from brew_assets.errors import ManifestInvalid
+from brew_assets.errors import UNREADABLE, ManifestInvalid
 
 SAMPLE_SIZE = 20
 MAX_SHRINK = 0.10
@@ -161,7 +161,7 @@ def manifest_fresh(mirror: MirrorResource) -> dg.AssetCheckResult:
         return _result(False, _NO_MANIFEST, warn=True)
     try:
         written = msgspec.json.decode(document.data, type=_Stamp).last_updated
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         return _result(False, f"{MANIFEST_KEY} does not tell when it was written: {error}", warn=True)
     age = now - (written if written.tzinfo else written.replace(tzinfo=UTC))
     days = round(age / timedelta(days=1), 2)

@@ -15,7 +15,10 @@ from brew_assets.domain.bottle import (
     is_tag,
 )
 from brew_assets.domain.platforms import serving_tags
-from brew_assets.errors import CatalogueInvalid
+from brew_assets.errors import UNREADABLE, CatalogueInvalid
+
+# File systems take names of 255 bytes; ".bottle.<rebuild>.tar.gz" and what a store puts around it fit beside.
+MAX_NAME_BYTES = 220
 
 
 class _File(msgspec.Struct, gc=False):
@@ -102,17 +105,22 @@ def decode_catalogue(data: bytes, *, sha256: str) -> Catalogue:
     """
     try:
         listed = _decoder.decode(data)
-    except msgspec.MsgspecError as exc:
+    except UNREADABLE as exc:
         raise CatalogueInvalid(f"formula.json: expected Homebrew's list of formulae, found: {exc}") from exc
     formulae: list[Formula] = []
     rejected: list[Rejected] = []
-    seen: set[str] = set()
+    names: set[str] = set()
+    stems: dict[str, str] = {}
     for formula in listed:
-        why = _why_rejected(formula, seen)
+        stem = f"{formula.name}-{formula.pkg_version}"
+        why = _why_rejected(formula, names)
+        if not why and stem in stems:
+            why = f"its file names are those of {stems[stem]}"
         if why:
             rejected.append(Rejected(formula.name[:80], why))
             continue
-        seen.add(formula.name)
+        names.add(formula.name)
+        stems[stem] = formula.name
         formulae.append(formula)
     if not formulae:
         raise CatalogueInvalid(
@@ -133,13 +141,20 @@ def _why_rejected(formula: Formula, seen: set[str]) -> str | None:
         return f"the version {formula.pkg_version[:40]!r} is not one safe path segment"
     if not 0 <= formula.revision < 100_000 or not 0 <= stable.rebuild < 100_000:
         return "revision or rebuild is out of range"
-    for tag, file in stable.files.items():
-        if not is_tag(tag):
-            return f"the tag {tag[:40]!r} is not of a tag's form"
-        if not is_digest(file.sha256):
-            return f"the digest of {tag} is not a SHA-256"
-        if not file.url.endswith(f"/{image_name(formula.name)}/blobs/sha256:{file.sha256}"):
-            return f"the address of {tag} does not name the blob of its digest"
+    return next(
+        (why for tag, file in stable.files.items() if (why := _why_no_file(formula, tag, file))), None
+    )
+
+
+def _why_no_file(formula: Formula, tag: str, file: _File) -> str | None:
+    if not is_tag(tag):
+        return f"the tag {tag[:40]!r} is not of a tag's form"
+    if len(formula.name) + len(formula.pkg_version) + len(tag) > MAX_NAME_BYTES:
+        return f"the file name of {tag} is longer than file systems take"
+    if not is_digest(file.sha256):
+        return f"the digest of {tag} is not a SHA-256"
+    if not file.url.endswith(f"/{image_name(formula.name)}/blobs/sha256:{file.sha256}"):
+        return f"the address of {tag} does not name the blob of its digest"
     return None
 
 

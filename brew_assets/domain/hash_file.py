@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from brew_assets.domain.bottle import is_digest
-from brew_assets.errors import HashFileInvalid
+from brew_assets.errors import UNREADABLE, HashFileInvalid
 
 MAX_HASH_FILE_BYTES = 256 * 1024 * 1024
 _NAMED_AT_MOST = 20
@@ -37,7 +37,7 @@ def decode_hash_file(data: bytes) -> HashList:
         raise HashFileInvalid(f"expected at most {MAX_HASH_FILE_BYTES} bytes, found {len(data)}")
     try:
         document = msgspec.json.decode(data, type=list[Any] | _ManifestShape)
-    except msgspec.MsgspecError as exc:
+    except UNREADABLE as exc:
         raise HashFileInvalid(f"expected a manifest or a JSON list of digests, found: {exc}") from exc
     if isinstance(document, _ManifestShape):
         named = [(key, _digest_of_entry(entry)) for key, entry in document.bottles.items()]

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from brew_assets.domain.bottle import Bottle, entry_key, is_digest, is_tag, parse_filename, parse_key
-from brew_assets.errors import ManifestInvalid
+from brew_assets.errors import UNREADABLE, ManifestInvalid
 
 MANIFEST_KEY = "bottles_hash.json"
 BACKUP_PREFIX = "backups/bottles_hash/"
@@ -93,9 +93,13 @@ def _statistics(entries: Iterable[Entry]) -> Statistics:
 class Manifest:
     """The whole manifest. Entries stay encoded, so that fields we do not know survive a round trip."""
 
-    def __init__(self, bottles: Mapping[str, msgspec.Raw] | None = None, **extra: msgspec.Raw) -> None:
+    def __init__(
+        self,
+        bottles: Mapping[str, msgspec.Raw] | None = None,
+        extra: Mapping[str, msgspec.Raw] | None = None,
+    ) -> None:
         self._bottles: dict[str, msgspec.Raw] = dict(bottles or {})
-        self._extra = extra
+        self._extra = dict(extra or {})
 
     def __len__(self) -> int:
         return len(self._bottles)
@@ -138,12 +142,14 @@ class Manifest:
         return seal(buffer)
 
 
-def seal(document: bytearray) -> bytearray:
-    """The same JSON object, with `integrity` as its last field.
+def seal(document: bytearray | bytes) -> bytearray:
+    """The JSON object, with `integrity` as its last field.
 
-    The digest covers every byte of the result but its own 64 digits. Done in place: the document of a large
-    mirror has 100 MB.
+    The digest covers every byte of the result but its own 64 digits. A bytearray is changed in place: the
+    document of a large mirror has 100 MB.
     """
+    if isinstance(document, bytes):
+        document = bytearray(document)
     tail = b'"}\n'
     document[-1:] = b',"integrity":"'
     digest = hashlib.sha256(document)
@@ -164,7 +170,7 @@ def check_integrity(data: bytes) -> None:
         raise ManifestInvalid("expected a JSON document, found an empty file")
     match = _INTEGRITY_TAIL.search(tail)
     if match is None:
-        if b'"integrity"' in tail or not tail.rstrip().endswith(b"}"):
+        if b'"integrity"' in tail or not _is_json_object(data):
             raise ManifestInvalid("its end is damaged or missing (no readable `integrity` field closes it)")
         raise ManifestInvalid("it has no `integrity` field", remedy=_IMPORT_REMEDY)
     start = len(data) - len(tail) + match.start(1)
@@ -176,6 +182,14 @@ def check_integrity(data: bytes) -> None:
             f"its bytes changed after it was written: `integrity` says {match[1].decode()}, "
             f"the bytes give {digest.hexdigest()}"
         )
+
+
+def _is_json_object(data: bytes) -> bool:
+    try:
+        msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+    except UNREADABLE:
+        return False
+    return True
 
 
 def decode_manifest(data: bytes, *, sealed: bool = True) -> Manifest:
@@ -192,12 +206,12 @@ def decode_manifest(data: bytes, *, sealed: bool = True) -> Manifest:
         fields = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
         known = msgspec.json.decode(data, type=_Known)
         bottles = msgspec.json.decode(fields.pop("bottles"), type=dict[str, msgspec.Raw])
-    except (msgspec.MsgspecError, KeyError) as exc:
+    except (*UNREADABLE, KeyError) as exc:
         raise ManifestInvalid(f"expected the shape of the specification, found: {exc}") from exc
     _check_version(known.sync_version)
     for name in (*_Known.__struct_fields__, "integrity"):
         fields.pop(name, None)
-    manifest = Manifest(bottles, **fields)
+    manifest = Manifest(bottles, fields)
     statistics = manifest.statistics()
     total = sum(tally.total_size_bytes for tally in statistics.by_platform.values())
     if known.total_bottles != len(bottles):
@@ -224,7 +238,7 @@ def _check_version(found: str) -> None:
 def _decode_entry(key: str, raw: msgspec.Raw) -> Entry:
     try:
         entry = msgspec.json.decode(raw, type=Entry)
-    except msgspec.MsgspecError as exc:
+    except UNREADABLE as exc:
         raise ManifestInvalid(f"the entry {key[:120]!r} is not of the specification's shape: {exc}") from exc
     if why := _why_wrong(key, entry):
         raise ManifestInvalid(f"the entry {key[:120]!r} contradicts itself: {why}")
@@ -242,6 +256,8 @@ def _why_wrong(key: str, entry: Entry) -> str | None:
     parts = parse_filename(place[1]) if place else None
     if place is None or parts is None:
         return f"s3_key {entry.s3_key[:120]!r} is not <date>/<bottle file name>"
+    if entry.download_date != place[0]:
+        return "download_date is not the date of s3_key"
     if parts.stem != f"{entry.formula_name}-{entry.formula_version}" or parts.tag != entry.platform:
         return "s3_key names another bottle"
     if key != entry_key(entry.formula_name, entry.formula_version, entry.platform, parts.rebuild):
@@ -267,7 +283,7 @@ def decode_held(data: bytes) -> dict[str, HeldEntry]:
     check_integrity(data)
     try:
         slim = _slim_decoder.decode(data)
-    except msgspec.MsgspecError as exc:
+    except UNREADABLE as exc:
         raise ManifestInvalid(f"expected the shape of the specification, found: {exc}") from exc
     _check_version(slim.sync_version)
     if slim.total_bottles != len(slim.bottles):
@@ -296,7 +312,7 @@ def decode_receipts(data: bytes, *, key: str) -> list[Receipt]:
     remedy = f"Move {key} away and run `brew-mirror manifest rebuild`; the bottles themselves are untouched."
     try:
         receipts = msgspec.json.decode(data, type=list[Receipt])
-    except msgspec.MsgspecError as exc:
+    except UNREADABLE as exc:
         raise ManifestInvalid(f"the receipts in {key} cannot be read: {exc}", remedy=remedy) from exc
     for receipt in receipts:
         if why := _why_wrong(receipt.key, receipt.entry):

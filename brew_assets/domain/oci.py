@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from brew_assets.domain.bottle import is_digest
+from brew_assets.errors import UNREADABLE
 
 INDEX_MEDIA_TYPE = "application/vnd.oci.image.index.v1+json"
 CHILD_MEDIA_TYPE = "application/vnd.oci.image.manifest.v1+json"
@@ -49,7 +50,7 @@ def decode_index(data: bytes) -> dict[str, IndexedBottle]:
     """
     try:
         index = msgspec.json.decode(data, type=_Index)
-    except msgspec.MsgspecError as exc:
+    except UNREADABLE as exc:
         raise ValueError(f"expected an OCI index, found: {exc}") from exc
     bottles = {}
     for entry in index.manifests:
@@ -80,7 +81,7 @@ def decode_child_size(data: bytes, *, digest: str) -> int | None:
     """
     try:
         child = msgspec.json.decode(data, type=_Child)
-    except msgspec.MsgspecError as exc:
+    except UNREADABLE as exc:
         raise ValueError(f"expected an OCI image manifest, found: {exc}") from exc
     sizes = (layer.size for layer in child.layers if layer.digest == f"sha256:{digest}")
     return next((size for size in sizes if 0 < size <= MAX_BOTTLE_BYTES), None)

@@ -13,7 +13,7 @@ from brew_assets.domain.bottle import Bottle, Digest
 from brew_assets.domain.catalogue import Catalogue, choose_bottles
 from brew_assets.domain.manifest import HeldEntry
 from brew_assets.domain.platforms import KNOWN_PLATFORMS, is_platform
-from brew_assets.errors import PlanInvalid
+from brew_assets.errors import UNREADABLE, PlanInvalid
 
 PLAN_VERSION = 1
 
@@ -91,7 +91,11 @@ class PlanSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 def total_bytes(objects: Iterable[PlannedBottle]) -> int:
     """Bytes of the distinct digests among the objects, as far as sizes are known."""
-    return sum({planned.bottle.digest: planned.size or 0 for planned in objects}.values())
+    sizes: dict[str, int] = {}
+    for planned in objects:
+        if planned.size is not None or planned.bottle.digest not in sizes:
+            sizes[planned.bottle.digest] = planned.size or 0
+    return sum(sizes.values())
 
 
 def summarize(plan: Plan) -> PlanSummary:
@@ -325,7 +329,7 @@ def decode_plan(data: bytes) -> Plan:
     """
     try:
         plan = msgspec.json.decode(data, type=Plan)
-    except msgspec.MsgspecError as exc:
+    except UNREADABLE as exc:
         raise PlanInvalid(f"expected a plan, found: {exc}") from exc
     if plan.plan_version != PLAN_VERSION:
         raise PlanInvalid(f"expected plan_version {PLAN_VERSION}, found {plan.plan_version}")

@@ -5,6 +5,8 @@ from typing import Literal
 
 import msgspec
 
+from brew_assets.errors import UNREADABLE
+
 Outcome = Literal["success", "partial", "failed", "stopped"]
 
 
@@ -81,5 +83,5 @@ def decode_report(data: bytes) -> Report:
     """
     try:
         return msgspec.json.decode(data, type=Report)
-    except msgspec.MsgspecError as exc:
+    except UNREADABLE as exc:
         raise ValueError(f"expected a report, found: {exc}") from exc

@@ -80,7 +80,13 @@ def _slim(entry: Entry) -> HeldEntry:
 
 
 def _journal_keys(store: Store) -> list[str]:
-    return sorted(listed.key for listed in store.listing(RECEIPT_PREFIX))
+    """The journal's keys in the order of time, so that of two receipts of one bottle the later counts.
+
+    Sync ids begin with their time; the other names (an adoption's, a repair's) only tell of what was there
+    before.
+    """
+    keys = [listed.key for listed in store.listing(RECEIPT_PREFIX)]
+    return sorted(keys, key=lambda key: (key[len(RECEIPT_PREFIX) :][:1].isdigit(), key))
 
 
 def _journal(store: Store, keys: Iterable[str]) -> Iterator[list[Receipt] | None]:

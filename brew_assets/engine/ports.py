@@ -89,6 +89,12 @@ class Blobs(Protocol):
             UpstreamError: one of its classes, see errors.py.
         """
 
+    def interrupt(self) -> None:
+        """Bodies that any thread is waiting for break off at once: the grace is over."""
+
+    def close(self) -> None:
+        """Connections of the calling thread are closed."""
+
 
 class Indexes(Protocol):
     """OCI indexes and child manifests, byte for byte."""
@@ -205,6 +211,9 @@ class Store(Protocol):
         Raises:
             StoreError: it cannot be reached or written to.
         """
+
+    def interrupt(self) -> None:
+        """Bottles on their way from any thread break off at once: the grace is over."""
 
     def close(self) -> None:
         """Connections of the calling thread are closed."""

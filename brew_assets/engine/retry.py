@@ -139,12 +139,14 @@ class Tries:
         if gained:
             self._failures = 0
         self._failures += 1
+        if isinstance(error, UpstreamBusy):
+            # Whether or not this bottle has a try left, the others must wait too.
+            wait_s = error.wait_s
+            if wait_s is None:
+                wait_s = max(MIN_BUSY_WAIT_S, self._policy.backoff_s(self._failures))
+            self._gate.close_for(wait_s)
         if self._failures > self._policy.attempts or not self._budget.spend():
             return None
         if isinstance(error, UpstreamBusy):
-            if error.wait_s is None:
-                self._gate.close_for(max(MIN_BUSY_WAIT_S, self._policy.backoff_s(self._failures)))
-            else:
-                self._gate.close_for(error.wait_s)
             return 0.0
         return self._policy.resume_s() if gained else self._policy.backoff_s(self._failures)

@@ -259,7 +259,9 @@ class Mirror:
                     companions.wait_while_they_get_on(rest)
                 held = read_held(self.store).entries
                 kept += self._copy(plan, rest, held, tally, progress, look_first=not plan.force)
-            folded = fold(self.store, clock)
+            elif rest:
+                tally.left += sum(len(fetch.names) for fetch in rest)
+            folded = self.fold()
         report = Report(
             sync_id=plan.sync_id,
             sync_date=plan.sync_date,

@@ -4,6 +4,7 @@ Threads, each with one reused buffer, one upstream connection and one store conn
 workers x (BUFFER_BYTES + the store's part, which only a bottle over 5 GiB needs). No temporary file.
 """
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -131,7 +132,8 @@ def transfer(
         run.ended.set()
         for thread in threads:
             thread.join()
-        _collect(run, tally, journal, teller)
+        # A listener may be what ended the block: it is not asked again, the receipts must be written.
+        _collect(run, tally, journal, None)
         journal.flush()
     if run.crash is not None:
         raise run.crash
@@ -165,7 +167,7 @@ class _Teller:
             )
 
 
-def _collect(run: "_Run", tally: Transferred, journal: Journal, teller: _Teller) -> None:
+def _collect(run: "_Run", tally: Transferred, journal: Journal, teller: _Teller | None) -> None:
     """Adds up what the workers did, in gulps, until all of them ended.
 
     Waking this thread for every bottle would cost a small bottle more than its copying does.
@@ -180,7 +182,10 @@ def _collect(run: "_Run", tally: Transferred, journal: Journal, teller: _Teller)
             if done.receipts:
                 current = done.receipts[-1].key
         journal.tick()
-        teller.tell(tally, run.moved, current)
+        if run.ports.stop.expired():
+            run.interrupt()
+        if teller is not None:
+            teller.tell(tally, run.moved, current)
         if all_ended and not run.results:
             return
 
@@ -223,6 +228,11 @@ class _Run:
     def count_bytes(self, count: int) -> None:
         self.moved += count
 
+    def interrupt(self) -> None:
+        """Workers that wait for upstream or store wait no longer."""
+        self.ports.blobs.interrupt()
+        self.ports.store.interrupt()
+
     def abort(self, reason: str) -> None:
         """No further bottle starts: the store refuses this one and would refuse the others."""
         self.aborted = self.aborted or reason
@@ -242,7 +252,9 @@ class _Run:
             self.crash = crash
             self.ended.set()
         finally:
-            self.ports.store.close()
+            for port in (self.ports.blobs, self.ports.store):
+                with contextlib.suppress(Exception):  # what cannot be closed is closed with the process
+                    port.close()
             with self._running_lock:
                 self._running -= 1
                 if self._running == 0:
@@ -267,7 +279,7 @@ class _Worker:
             source, size = found or (source, size)
         for position, planned in enumerate(names):
             if source is not None:
-                self._duplicate(planned, source, size, done)
+                source, size = self._duplicate(planned, source, size, done)
                 continue
             try:
                 size = self._download(planned, done)
@@ -302,8 +314,10 @@ class _Worker:
                 missing.append(planned)
         return missing, found
 
-    def _duplicate(self, planned: PlannedBottle, source: str, size: int, done: Transferred) -> None:
-        """The name stands in the store, made from the object at `source` or else downloaded."""
+    def _duplicate(
+        self, planned: PlannedBottle, source: str, size: int, done: Transferred
+    ) -> tuple[str, int]:
+        """A place and size of the digest; the name stands there, made from `source` or else downloaded."""
         try:
             try:
                 self._store.duplicate(
@@ -319,11 +333,13 @@ class _Worker:
                 self._adopt(planned, error, done)
             except StoreError:
                 # The place that should have had the bytes has not: upstream still does.
-                self._download(planned, done)
+                size = self._download(planned, done)
+                source = planned.bottle.key(self._run.date)
         except TransferStopped:
             done.left += 1
         except MirrorError as error:
             self._fail(planned, error, done)
+        return source, size
 
     def _fail(self, planned: PlannedBottle, error: MirrorError, done: Transferred) -> None:
         if isinstance(error, StoreRefused):
@@ -350,6 +366,8 @@ class _Worker:
             KeyTaken: it is something else.
         """
         facts = self._store.facts(taken.key)
+        if facts is not None and facts.digest is None:
+            facts = self._store.hash(taken.key)
         if facts is None or facts.digest != planned.bottle.digest:
             found = f"sha256 {facts.digest}" if facts and facts.digest else "not proven to be this bottle"
             raise KeyTaken(taken.key, found)

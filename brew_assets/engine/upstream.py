@@ -6,7 +6,7 @@ import msgspec
 
 from brew_assets.domain.catalogue import Catalogue, decode_catalogue
 from brew_assets.engine.ports import CatalogueSource, Clock, Store
-from brew_assets.errors import CatalogueInvalid, CatalogueUnavailable
+from brew_assets.errors import UNREADABLE, CatalogueInvalid, CatalogueUnavailable
 
 CATALOGUE_PREFIX = "state/upstream/formula/"
 LATEST_KEY = f"{CATALOGUE_PREFIX}latest.json"
@@ -47,7 +47,7 @@ def kept_catalogue(store: Store) -> KeptCatalogue | None:
         return None
     try:
         return msgspec.json.decode(document.data, type=KeptCatalogue)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return None  # it is fetched again, whole
 
 

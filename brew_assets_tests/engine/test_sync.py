@@ -416,14 +416,16 @@ def test_a_catalogue_that_is_none_leaves_the_kept_one(upstream: Upstream) -> Non
     assert first.kept.sha256.encode() in document.data
 
 
-def test_a_bottle_whose_name_is_too_long_for_the_disk_fails_alone(tmp_path: Path) -> None:
+def test_a_bottle_whose_name_is_too_long_for_a_disk_is_left_out_by_name_and_alone(tmp_path: Path) -> None:
     upstream = Upstream(DirectoryStore(tmp_path / "mirror"))
     upstream.publish("a" * 120, "1" * 120)
     upstream.publish("wget")
     upstream.publish("curl")
-    report, _ = upstream.mirror(workers=1).carry_out(upstream.plan())
-    assert report.outcome == "partial"
-    assert (report.stored, len(report.failed), report.left) == (2, 1, 0)
+    mirror = upstream.mirror(workers=1)
+    (rejected,) = mirror.refresh_catalogue().catalogue.rejected
+    assert (rejected.name, "longer than file systems take" in rejected.why) == ("a" * 80, True)
+    report, _ = mirror.carry_out(upstream.plan())
+    assert (report.outcome, report.stored, report.failed) == ("success", 2, ())
 
 
 def test_two_formulae_that_meet_in_one_file_name_are_settled_before_anything_is_copied(
