@@ -39,7 +39,7 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	@cp infra/dagster/laptop/dagster.yaml $@
 
 demo: install .dagster_home/dagster.yaml ## Run the whole job in Dagster against a simulated upstream into ./mirror
-	@$(BIN)/python -m brew_assets.defs.demo --mirror $(MIRROR)
+	@$(BIN)/python -m brew_assets.demo --mirror $(MIRROR)
 
 demo-clean: ## Remove ./mirror if it holds the demo's simulated bottles
 	@if [ -f $(DEMO_MARK) ]; then rm -rf $(MIRROR); echo "Removed $(MIRROR)/."; \

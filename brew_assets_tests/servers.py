@@ -31,22 +31,25 @@ class S3Server:
         self.url = url
         self.client: Any = s3_client(url)
 
-    def environment(self, bucket: str, prefix: str = "") -> dict[str, str]:
-        """The settings of a mirror in one of its buckets."""
+    bucket = "bottles"
+
+    def new_prefix(self) -> str:
+        """A prefix of the bucket that nobody else uses.
+
+        Not a bucket each: SeaweedFS reserves volumes for every one of them.
+        """
+        return f"team/{os.urandom(6).hex()}"
+
+    def environment(self, prefix: str) -> dict[str, str]:
+        """The settings of a mirror in the bucket."""
         return {
-            "MIRROR_URL": f"s3://{bucket}/{prefix}",
+            "MIRROR_URL": f"s3://{self.bucket}/{prefix}",
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
             "AWS_REGION": REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
-
-    def new_bucket(self) -> str:
-        """The name of an empty bucket."""
-        name = f"bottles-{os.urandom(6).hex()}"
-        self.client.create_bucket(Bucket=name)
-        return name
 
 
 def s3_client(url: str, *, secret: str = SECRET_KEY) -> Any:
@@ -158,8 +161,8 @@ def _wait_until_ready(server: S3Server, process: "subprocess.Popen[bytes]", log:
     deadline = time.monotonic() + _START_TIMEOUT_S
     while True:
         try:
-            bucket = server.new_bucket()
-            server.client.put_object(Bucket=bucket, Key="ready", Body=b"yes")
+            server.client.create_bucket(Bucket=server.bucket)
+            server.client.put_object(Bucket=server.bucket, Key="ready", Body=b"yes")
             return
         except (ClientError, BotoCoreError) as exc:
             if process.poll() is not None or time.monotonic() > deadline:

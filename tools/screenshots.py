@@ -74,7 +74,9 @@ def find_chromium() -> str | None:
 
 @click.command()
 @click.option("--chromium", help="The browser's executable; default: the one that is installed.")
-@click.option("--output", default=IMAGES, type=click.Path(file_okay=False, path_type=Path), show_default=False)
+@click.option(
+    "--output", default=IMAGES, type=click.Path(file_okay=False, path_type=Path), show_default=False
+)
 def main(chromium: str | None, output: Path) -> None:
     """Run the demo and photograph it into docs/images/."""
     browser = chromium or find_chromium()
@@ -99,7 +101,7 @@ def run_demo(folder: Path) -> dict[str, str]:
         "DAGSTER_DISABLE_TELEMETRY": "yes",
         "MIRROR_URL": str(mirror),
     }
-    demo = [sys.executable, "-m", "brew_assets.defs.demo", "--mirror", str(mirror), "--home", str(home)]
+    demo = [sys.executable, "-m", "brew_assets.demo", "--mirror", str(mirror), "--home", str(home)]
     done = subprocess.run(demo, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         cannot_run(f"The demo failed with exit code {done.returncode}:\n{done.stderr[-2000:]}")

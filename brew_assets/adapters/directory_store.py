@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from brew_assets.domain.bottle import Bottle
+from brew_assets.domain.bottle import Bottle, is_object_key
 from brew_assets.engine.ports import Document, ListedObject, ObjectFacts
 from brew_assets.errors import (
     DigestMismatch,
@@ -42,7 +42,7 @@ class DirectoryStore:
         self.url = f"{self._root}/"
 
     def _path(self, key: str) -> Path:
-        if "\0" in key or any(part in ("", ".", "..") for part in key.split("/")):
+        if not is_object_key(key):
             raise StoreError(f"expected a relative key, found {key[:200]!r}")
         return self._root / key
 
@@ -76,9 +76,7 @@ class DirectoryStore:
             except _NO_OBJECT:
                 return None
 
-    def write(
-        self, key: str, data: bytes | bytearray, *, create_only: bool = False, replaces: str | None = None
-    ) -> str:
+    def write(self, key: str, data: bytes, *, create_only: bool = False, replaces: str | None = None) -> str:
         """The new version, once it is on disk.
 
         Raises:

@@ -60,6 +60,7 @@ class PutSink:
         self._key = key
         self._size = size
         self._sent = 0
+        self._begun = False
 
     def write(self, view: memoryview) -> None:
         """Passes the bytes on; the first piece takes the request's head with it.
@@ -68,10 +69,11 @@ class PutSink:
             KeyTaken, ChecksumRefused, StoreError: what the server answered instead of reading on.
         """
         try:
-            if self._sent == 0:
-                self._wire.send("PUT", self._target, self._headers, view)
-            else:
+            if self._begun:
                 self._wire.send_more(view)
+            else:
+                self._begun = True
+                self._wire.send("PUT", self._target, self._headers, view)
         except NETWORK_ERRORS as exc:
             self._raise_early_answer(exc)
         self._sent += len(view)

@@ -22,7 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from brew_assets.adapters.s3_signing import BulkSigner
 from brew_assets.adapters.s3_sinks import MultipartSink, PutSink, status_error
 from brew_assets.adapters.wire import ThreadWires
-from brew_assets.domain.bottle import Bottle
+from brew_assets.domain.bottle import Bottle, is_object_key
 from brew_assets.domain.manifest import SYNC_VERSION
 from brew_assets.engine.ports import BottleSink, Document, ListedObject, ObjectFacts
 from brew_assets.errors import (
@@ -114,16 +114,14 @@ class S3Store:
         """The object, None when there is none."""
         with self._our_errors(key):
             try:
-                answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
+                answer = self._client.get_object(Bucket=self._bucket, Key=self._full(key))
             except ClientError as exc:
                 if _code(exc) in _MISSING:
                     return None
                 raise
             return Document(answer["Body"].read(), answer["ETag"])
 
-    def write(
-        self, key: str, data: bytes | bytearray, *, create_only: bool = False, replaces: str | None = None
-    ) -> str:
+    def write(self, key: str, data: bytes, *, create_only: bool = False, replaces: str | None = None) -> str:
         """The new version (its ETag).
 
         Raises:
@@ -137,8 +135,8 @@ class S3Store:
             try:
                 answer = self._client.put_object(
                     Bucket=self._bucket,
-                    Key=self._prefix + key,
-                    Body=data,  # type: ignore[arg-type]
+                    Key=self._full(key),
+                    Body=data,
                     ContentType="application/json",
                     ChecksumSHA256=base64.b64encode(hashlib.sha256(data).digest()).decode(),
                     **self._sse_arguments(),
@@ -156,7 +154,7 @@ class S3Store:
             with self._our_errors(batch[0]):
                 answer = self._client.delete_objects(
                     Bucket=self._bucket,
-                    Delete={"Objects": [{"Key": self._prefix + key} for key in batch], "Quiet": True},
+                    Delete={"Objects": [{"Key": self._full(key)} for key in batch], "Quiet": True},
                 )
             for error in answer.get("Errors", ()):
                 raise StoreRefused(f"{error.get('Key')}: {error.get('Code')}: {error.get('Message')}")
@@ -185,6 +183,11 @@ class S3Store:
                         folders.append(name.rstrip("/"))
         return sorted(folders, reverse=True)
 
+    def _full(self, key: str) -> str:
+        if not is_object_key(key):
+            raise StoreError(f"expected a relative key, found {key[:200]!r}")
+        return self._prefix + key
+
     # -- bottles ---------------------------------------------------------------------------------------
 
     def facts(self, key: str) -> ObjectFacts | None:
@@ -192,7 +195,7 @@ class S3Store:
         with self._our_errors(key):
             try:
                 head = self._client.head_object(
-                    Bucket=self._bucket, Key=self._prefix + key, ChecksumMode="ENABLED"
+                    Bucket=self._bucket, Key=self._full(key), ChecksumMode="ENABLED"
                 )
             except ClientError as exc:
                 if _code(exc) in _MISSING:
@@ -211,7 +214,7 @@ class S3Store:
         size = 0
         with self._our_errors(key):
             try:
-                answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
+                answer = self._client.get_object(Bucket=self._bucket, Key=self._full(key))
                 for piece in answer["Body"].iter_chunks(_HASH_BYTES):
                     digest.update(piece)
                     size += len(piece)
@@ -225,7 +228,7 @@ class S3Store:
         """The first bytes of an object."""
         with self._our_errors(key):
             answer = self._client.get_object(
-                Bucket=self._bucket, Key=self._prefix + key, Range=f"bytes=0-{length - 1}"
+                Bucket=self._bucket, Key=self._full(key), Range=f"bytes=0-{length - 1}"
             )
             return answer["Body"].read()
 
@@ -236,7 +239,7 @@ class S3Store:
             return MultipartSink(
                 self._client,
                 bucket=self._bucket,
-                key=self._prefix + key,
+                key=self._full(key),
                 our_key=key,
                 arguments=self._bottle_arguments(bottle, date),
                 create_only=not replace,
@@ -246,7 +249,7 @@ class S3Store:
         if not replace:
             headers["If-None-Match"] = "*"
         signer = self._signing()
-        target = signer.target(self._prefix + key)
+        target = signer.target(self._full(key))
         headers = signer.signed_headers("PUT", target, headers, payload_sha256=bottle.digest)
         return PutSink(
             self._wires.mine().to(signer.origin), target=target, headers=headers, key=key, size=size
@@ -275,8 +278,8 @@ class S3Store:
             try:
                 self._client.copy_object(
                     Bucket=self._bucket,
-                    Key=self._prefix + key,
-                    CopySource={"Bucket": self._bucket, "Key": self._prefix + source},
+                    Key=self._full(key),
+                    CopySource={"Bucket": self._bucket, "Key": self._full(source)},
                     MetadataDirective="REPLACE",
                     ChecksumAlgorithm="SHA256",
                     **arguments,
@@ -298,11 +301,13 @@ class S3Store:
             return self._signer
 
     def _bucket_url(self) -> str:
-        """The address of the bucket, as botocore's endpoint rules give it."""
-        url = self._client.generate_presigned_url(
-            "put_object", Params={"Bucket": self._bucket, "Key": "k"}, ExpiresIn=60
-        )
-        return url.split("?", 1)[0].removesuffix("/k")
+        """The address of the bucket: below a given endpoint, else as a host of its own where TLS allows."""
+        if self._options.accelerate and not self._options.endpoint_url:
+            return f"https://{self._bucket}.s3-accelerate.amazonaws.com"
+        scheme, _, host = self._client.meta.endpoint_url.rstrip("/").partition("://")
+        if self._options.endpoint_url or "." in self._bucket:
+            return f"{scheme}://{host}/{self._bucket}"
+        return f"{scheme}://{self._bucket}.{host}"
 
     def _metadata(self, bottle: Bottle, date: str) -> dict[str, str]:
         """The specification's object metadata."""

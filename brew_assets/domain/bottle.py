@@ -129,6 +129,11 @@ def split_stem(stem: str, formulae: "frozenset[str] | set[str]") -> list[tuple[s
     return found[::-1]
 
 
+def is_object_key(text: str) -> bool:
+    """Whether text is a key that leads nowhere else: relative, without empty or dotted parts."""
+    return "\0" not in text and not any(part in ("", ".", "..") for part in text.split("/"))
+
+
 def parse_key(key: str) -> tuple[str, str] | None:
     """(date, file name) of a bottle's key in the store, or None for any other key."""
     match = _DATE_KEY.fullmatch(key)

@@ -166,9 +166,7 @@ class Store(Protocol):
     def read(self, key: str) -> Document | None:
         """The object, None when there is none."""
 
-    def write(
-        self, key: str, data: bytes | bytearray, *, create_only: bool = False, replaces: str | None = None
-    ) -> str:
+    def write(self, key: str, data: bytes, *, create_only: bool = False, replaces: str | None = None) -> str:
         """The new version. `replaces` names the version that must still stand there.
 
         Raises:

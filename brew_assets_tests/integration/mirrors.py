@@ -119,11 +119,11 @@ class DirectoryMirror(MirrorUnderTest):
 class BucketMirror(MirrorUnderTest):
     """A mirror below a prefix of a bucket."""
 
-    def __init__(self, server: S3Server, prefix: str = "team/bottles") -> None:
+    def __init__(self, server: S3Server) -> None:
         self.server = server
-        self.bucket = server.new_bucket()
-        self.prefix = f"{prefix}/"
-        self.settings = server.environment(self.bucket, prefix)
+        self.bucket = server.bucket
+        self.prefix = f"{server.new_prefix()}/"
+        self.settings = server.environment(self.prefix)
 
     def keys(self) -> list[str]:
         pages = self.server.client.get_paginator("list_objects_v2").paginate(

@@ -1,0 +1,1 @@
+"""README, docs and CI say what is true of the code."""

@@ -1,0 +1,38 @@
+"""Renews the settings table of the README: `python -m brew_assets_tests.docs.settings_table`."""
+
+import sys
+from pathlib import Path
+
+from brew_assets.settings import settings_table
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+_BEGIN, _END = "<!-- settings: begin -->\n", "<!-- settings: end -->\n"
+
+
+def shown_table(text: str) -> str:
+    """The table between the markers of the README's text.
+
+    Raises:
+        ValueError: a marker is missing.
+    """
+    before, begin, rest = text.partition(_BEGIN)
+    table, end, _ = rest.partition(_END)
+    if not (before and begin and end):
+        raise ValueError(f"expected {_BEGIN.strip()} and {_END.strip()} in {README.name}")
+    return table
+
+
+def renewed(text: str) -> str:
+    """The README's text with the table that settings.py gives."""
+    return text.replace(f"{_BEGIN}{shown_table(text)}{_END}", f"{_BEGIN}{settings_table()}{_END}")
+
+
+def main() -> None:
+    """Writes the README if its table is out of date."""
+    text = README.read_text(encoding="utf-8")
+    README.write_text(renewed(text), encoding="utf-8")
+    sys.stdout.write("renewed\n" if renewed(text) != text else "up to date\n")
+
+
+if __name__ == "__main__":
+    main()

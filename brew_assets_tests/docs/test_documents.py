@@ -1,0 +1,222 @@
+"""What README, docs and CI name exists, and the examples work."""
+
+import importlib.util
+import itertools
+import re
+from pathlib import Path
+
+import click
+import dagster as dg
+import msgspec
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from brew_assets import errors
+from brew_assets.adapters.directory_store import DirectoryStore
+from brew_assets.domain.hash_file import MAX_HASH_FILE_BYTES, decode_hash_file
+from brew_assets.domain.manifest import BACKUP_PREFIX, BACKUPS_KEPT, MANIFEST_KEY, decode_manifest
+from brew_assets.engine.adoption import PLAN_PREFIX
+from brew_assets.engine.ledger import RECEIPT_PREFIX
+from brew_assets.engine.runs import RUN_PREFIX
+from brew_assets.engine.sizes import INDEX_PREFIX
+from brew_assets.engine.sync import REPORT_PREFIX
+from brew_assets.engine.upstream import CATALOGUE_PREFIX
+from brew_assets.runtimes import cli
+from brew_assets.settings import Settings
+from brew_assets_tests.docs.reading import (
+    CONTRIBUTING,
+    HASH_FILES,
+    README,
+    ROOT,
+    blocks,
+    code_of,
+    commands,
+    documents,
+    links,
+    name_of,
+    project_files,
+    spans,
+    table,
+)
+from brew_assets_tests.docs.settings_table import renewed
+from tools import screenshots
+
+SETTINGS = {field.encode_name for field in msgspec.structs.fields(Settings)}
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+_VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
+DOCUMENTS = pytest.mark.parametrize("path", documents(), ids=name_of)
+
+
+def test_the_settings_table_of_the_readme_is_the_one_of_the_code() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert renewed(text) == text, "renew it: python -m brew_assets_tests.docs.settings_table"
+
+
+@DOCUMENTS
+def test_every_make_target_that_is_named_exists(path: Path) -> None:
+    targets = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
+    named = {words[1] for words in commands(path) if len(words) > 1 and words[0] == "make"}
+    assert named <= targets
+
+
+def test_the_readme_begins_with_the_commands_that_need_nothing_before_them() -> None:
+    assert [words[:2] for words in commands(README) if words][:2] == [["make", "demo"], ["make", "test"]]
+
+
+@DOCUMENTS
+def test_every_brew_mirror_command_line_can_be_read(path: Path) -> None:
+    for words in commands(path):
+        places = [number for number, word in enumerate(words) if word.endswith("brew-mirror")]
+        for place in places:
+            _parse(cli.cli, words[place + 1 :])
+
+
+def _parse(command: click.Command, words: list[str]) -> None:
+    """Returns when command, subcommands and options exist; values are not looked at."""
+    context = click.Context(command, info_name=command.name)
+    _, rest, _ = command.make_parser(context).parse_args(list(words))
+    if isinstance(command, click.Group) and rest:
+        below = command.get_command(context, rest[0])
+        assert below is not None, f"{command.name} has no command {rest[0]}"
+        _parse(below, rest[1:])
+    else:
+        assert rest == [], f"{command.name} takes no {rest}"
+
+
+def test_the_readme_shows_every_command() -> None:
+    shown = {" ".join(words) for words in commands(README)}
+    for name, command in cli.cli.commands.items():
+        below = command.commands if isinstance(command, click.Group) else {"": command}
+        for suffix in below:
+            assert any(f"{name} {suffix}".strip() in line for line in shown), f"{name} {suffix}"
+
+
+@DOCUMENTS
+def test_every_module_that_is_started_exists(path: Path) -> None:
+    for words in commands(path):
+        for before, module in itertools.pairwise(words):
+            assert before != "-m" or importlib.util.find_spec(module), module
+
+
+@DOCUMENTS
+def test_every_relative_link_leads_somewhere(path: Path) -> None:
+    for target in links(path):
+        if not target.startswith(("https://", "#")):
+            assert (path.parent / target.partition("#")[0]).exists(), target
+
+
+def test_the_pictures_of_the_readme_are_pictures() -> None:
+    pictures = [target for target in links(README) if target.endswith(".png")]
+    assert "docs/images/asset-graph.png" in pictures
+    for target in pictures:
+        assert (ROOT / target).read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+
+
+@pytest.mark.parametrize("path", [README, HASH_FILES], ids=name_of)
+def test_every_environment_variable_that_is_named_is_a_setting(path: Path) -> None:
+    code = "\n".join([*spans(path), *blocks(path, "bash")])
+    assert set(_VARIABLE.findall(code)) <= SETTINGS
+
+
+def test_the_exit_codes_of_the_readme_are_those_of_the_command_line() -> None:
+    rows = table(README, "Code", "Meaning")
+    assert [code for code, _ in rows] == ["0", str(cli.EXIT_FAILED), str(cli.EXIT_CANNOT_RUN)]
+    for code, meaning in rows:
+        own_words = re.split(r"[:;]", meaning)[0]
+        assert f"{code} {own_words}" in (cli.__doc__ or "")
+
+
+def test_the_layout_of_the_readme_is_that_of_the_code(tmp_path: Path) -> None:
+    keys = {code_of(row[0])[0] for row in table(README, "Key", "What it is")}
+    bottles = {key for key in keys if key.startswith("YYYY-MM-DD/")}
+    assert len(bottles) == 1
+    assert keys - bottles == {
+        MANIFEST_KEY,
+        BACKUP_PREFIX,
+        PLAN_PREFIX,
+        RECEIPT_PREFIX,
+        REPORT_PREFIX,
+        RUN_PREFIX,
+        CATALOGUE_PREFIX,
+        INDEX_PREFIX,
+    }
+    assert f"the last {BACKUPS_KEPT} manifests" in README.read_text(encoding="utf-8")
+    store = DirectoryStore(tmp_path)
+    store.prepare()
+    store.write(MANIFEST_KEY, b"{}")
+    hidden = {f"{path.name}/" if path.is_dir() else path.name for path in tmp_path.glob(".*")}
+    assert hidden == {".incoming/", ".lock"}
+    assert hidden <= set(spans(README))
+
+
+def _subclasses(error: type[errors.MirrorError]) -> list[type[errors.MirrorError]]:
+    return [error, *(found for below in error.__subclasses__() for found in _subclasses(below))]
+
+
+def test_the_reasons_that_the_readme_explains_are_those_of_the_errors() -> None:
+    known = {error.reason for error in _subclasses(errors.MirrorError)}
+    named = {reason for row in table(README, "Reason", "Meaning") for reason in code_of(row[0])}
+    assert named <= known
+
+
+def test_the_run_config_of_the_readme_is_accepted_by_the_job() -> None:
+    from brew_assets.definitions import defs
+
+    (example,) = blocks(README, "yaml")
+    assert dg.validate_run_config(defs.resolve_job_def("selective_sync"), yaml.safe_load(example))
+
+
+def test_the_examples_of_external_hash_files_are_read_as_described() -> None:
+    *good, bad = (decode_hash_file(block.encode()) for block in blocks(HASH_FILES, "json"))
+    assert [len(listed.digests) for listed in good] == [2, 1, 1]
+    assert [listed.rejected for listed in good] == [0, 0, 0]
+    assert (len(bad.digests), bad.rejected) == (1, 3)
+
+
+def test_the_manifest_that_the_docs_show_is_one() -> None:
+    (example,) = (block for block in blocks(HASH_FILES, "json") if "sync_version" in block)
+    assert len(decode_manifest(example.encode(), sealed=False)) == 1
+
+
+def test_the_limit_of_hash_files_is_the_one_of_the_code() -> None:
+    assert f"{MAX_HASH_FILE_BYTES // 1024**2} MiB" in HASH_FILES.read_text(encoding="utf-8")
+
+
+def test_every_decision_is_listed_once_and_numbered_in_order() -> None:
+    records = sorted(path.name for path in (ROOT / "docs" / "adr").glob("0*.md"))
+    assert [
+        row.split("](")[1].rstrip(")") for row, _ in table(ROOT / "docs/adr/README.md", "No.", "Decision")
+    ] == (records)
+    assert [int(name[:4]) for name in records] == list(range(1, len(records) + 1))
+    for name in records:
+        headings = re.findall(
+            r"^#+ (.*)$", (ROOT / "docs" / "adr" / name).read_text(encoding="utf-8"), re.MULTILINE
+        )
+        assert headings[0].startswith(name[:4])
+        assert headings[1:] == ["Context", "Decision", "Consequences"]
+
+
+def test_ci_runs_the_checks_and_the_tests() -> None:
+    lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert "make check" in lines
+    assert "make test" in lines
+    assert "`.ci/run`" in CONTRIBUTING.read_text(encoding="utf-8")
+
+
+def test_no_file_names_a_machines_folders_or_a_package_index() -> None:
+    folders = "/work/|/root/|/Users/|/home/(?!linuxbrew/)"
+    hosts = r"pypi\.org|pythonhosted|npmjs\.|(?<!-emit-)index-url"
+    forbidden = re.compile(rf"(?<![\w.$}}>])(?:{folders})|{hosts}".encode())
+    found = []
+    for path in project_files():
+        data = path.read_bytes()
+        if b"\0" not in data and path != Path(__file__):
+            found += [f"{name_of(path)}: {match[0].decode()}" for match in forbidden.finditer(data)]
+    assert found == []
+
+
+def test_pictures_cannot_be_taken_without_a_browser_and_the_message_says_how_to_get_one() -> None:
+    done = CliRunner().invoke(screenshots.main, ["--chromium", "no-such-browser"])
+    assert done.exit_code == screenshots.EXIT_CANNOT_RUN
+    assert "apt-get install chromium" in done.output
