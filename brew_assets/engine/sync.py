@@ -134,6 +134,9 @@ class Mirror:
             return Inventory(
                 entries=entries, adopted=len(found.receipts), strays=tuple(found.strays), rebuilt=True
             )
+        if held.manifest_missing and record:
+            # From now on a missing manifest means that somebody deleted it.
+            fold(self.store, self.ports.clock)
         strays = list(unrecorded(self.store, held.entries, _folders_to_look_at(folders, held)))
         adopted = adopt(self.store, strays, workers=self.options.workers)
         # The place that the manifest names for a bottle stays, unless the plan wanted it anew there.
@@ -290,7 +293,7 @@ class Mirror:
     def fold(self) -> FoldResult:
         """All receipts are in the manifest; one that is missing beside filled folders is rebuilt first."""
         self.store.prepare()
-        if self.store.read(MANIFEST_KEY) is None:
+        if not any(listed.key == MANIFEST_KEY for listed in self.store.listing(MANIFEST_KEY)):
             self.take_inventory()
         return fold(self.store, self.ports.clock)
 
