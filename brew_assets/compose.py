@@ -115,7 +115,22 @@ def build_mirror(settings: Settings, *, stop: StopSignal | None = None) -> Mirro
     Raises:
         SettingsInvalid: a setting has a value that is not accepted.
     """
-    platforms = configured_platforms(settings)
+    options = MirrorOptions(
+        platforms=configured_platforms(settings),
+        workers=settings.max_concurrent_downloads,
+        processes=settings.max_transfer_processes,
+        batch_size=settings.batch_size,
+        retry=RetryPolicy(attempts=settings.retry_attempts, delay_s=settings.retry_delay_seconds),
+        include_disabled=settings.include_disabled,
+    )
+
+    def make_ports(signal: StopSignal) -> MirrorPorts:
+        return _build_ports(settings, signal)
+
+    return Mirror(make_ports(stop or GracefulStop()), options, remake=make_ports)
+
+
+def _build_ports(settings: Settings, stop: StopSignal) -> MirrorPorts:
     timeout_s = settings.download_timeout_seconds
     try:
         registry = Ghcr(
@@ -125,20 +140,12 @@ def build_mirror(settings: Settings, *, stop: StopSignal | None = None) -> Mirro
         raise SettingsInvalid(
             name="BOTTLE_REGISTRY_URL", expected="an http(s) address", found=str(exc)
         ) from exc
-    ports = MirrorPorts(
+    return MirrorPorts(
         catalogue=FormulaeApi(settings.formulae_api_url, timeout_s=timeout_s),
         blobs=registry,
         indexes=registry,
         store=build_store(settings),
         hash_files=build_hash_files(settings),
         clock=SystemClock(),
-        stop=stop or GracefulStop(),
+        stop=stop,
     )
-    options = MirrorOptions(
-        platforms=platforms,
-        workers=settings.max_concurrent_downloads,
-        batch_size=settings.batch_size,
-        retry=RetryPolicy(attempts=settings.retry_attempts, delay_s=settings.retry_delay_seconds),
-        include_disabled=settings.include_disabled,
-    )
-    return Mirror(ports, options)

@@ -53,6 +53,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     max_concurrent_downloads: Annotated[
         int, Meta(ge=1, le=256, description="Bottles copied at the same time by one run.")
     ] = 10
+    max_transfer_processes: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=64,
+            description="Processes that share a large transfer of the command line (Linux; never more than cores).",
+        ),
+    ] = 4
     retry_attempts: Annotated[
         int,
         Meta(

@@ -154,13 +154,19 @@ class _Silence(io.RawIOBase):
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        # TLS knows no flags.
+        self._body_flags = 0 if isinstance(sock, ssl.SSLSocket) else socket.MSG_WAITALL
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
         try:
-            return self._sock.recv_into(buffer)
+            # More than the read-ahead is asked for only within a body of known length: then one call that
+            # waits for all of it spares the others, each of which would hand the interpreter over.
+            size = memoryview(buffer).nbytes
+            flags = self._body_flags if size > _READ_AHEAD_BYTES else 0
+            return self._sock.recv_into(buffer, size, flags) if flags else self._sock.recv_into(buffer)
         except OSError as exc:
             # Nothing may be read from here again: it would only be waited for once more.
             self.is_broken = True
@@ -205,12 +211,16 @@ class Wire:
 
     def _write_first(self, head: bytes, body: memoryview | None) -> None:
         sock = self._connected().sock
-        if body is not None and len(body) <= _DRAIN_BYTES:
+        if body is None:
+            _send(sock, head)
+        elif isinstance(sock, ssl.SSLSocket):
             _send(sock, b"".join((head, body)))
-            return
-        _send(sock, head)
-        if body is not None:
-            _send(sock, body)
+        else:
+            sent = sock.sendmsg((head, body)) - len(head)
+            if sent < 0:
+                _send(sock, head[sent:])
+            if sent < len(body):
+                _send(sock, body[max(0, sent) :])
 
     def send_more(self, piece: memoryview) -> None:
         """A further piece of the body is on its way.

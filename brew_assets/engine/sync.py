@@ -40,6 +40,7 @@ from brew_assets.engine.ports import (
     StopSignal,
     Store,
 )
+from brew_assets.engine.processes import transfer_in_processes, worthwhile_processes
 from brew_assets.engine.rebuild import rebuild_missing_manifest
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.runs import Companions
@@ -68,6 +69,7 @@ class MirrorOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     platforms: tuple[str, ...]
     workers: int = 10
+    processes: int = 1
     batch_size: int = 50
     retry: RetryPolicy = RetryPolicy()
     include_disabled: bool = False
@@ -105,10 +107,18 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
 class Mirror:
     """The wired engine. Every method may raise StoreError and ManifestInvalid."""
 
-    def __init__(self, ports: MirrorPorts, options: MirrorOptions) -> None:
+    def __init__(
+        self,
+        ports: MirrorPorts,
+        options: MirrorOptions,
+        *,
+        remake: Callable[[StopSignal], MirrorPorts] | None = None,
+    ) -> None:
+        """`remake` makes ports of its own for a process that shares a transfer; without it there is one."""
         self.ports = ports
         self.options = options
         self.store = ports.store
+        self._remake = remake
 
     def refresh_catalogue(self, *, keep: bool = True) -> CatalogueNow:
         """The catalogue that upstream shows now.
@@ -320,22 +330,38 @@ class Mirror:
     ) -> int:
         """How many names were held already; the others were copied as the tally says."""
         missing, kept = _still_missing(fetches, held, force=plan.force)
-        done = transfer(
-            missing,
-            ports=TransferPorts(
-                blobs=self.ports.blobs, store=self.store, clock=self.ports.clock, stop=self.ports.stop
-            ),
-            journal=self._journal(plan.sync_id),
-            date=plan.sync_date,
-            options=TransferOptions(
-                workers=self.options.workers,
-                batch_size=self.options.batch_size,
-                retry=self.options.retry,
-                replace=plan.force,
-            ),
-            look_first=look_first,
-            progress=progress,
+        ports = self.ports
+        options = TransferOptions(
+            workers=self.options.workers,
+            batch_size=self.options.batch_size,
+            retry=self.options.retry,
+            replace=plan.force,
         )
+        here = _transfer_ports(ports)
+        processes = worthwhile_processes(missing, limit=self.options.processes)
+        if processes > 1 and self._remake is not None:
+            remake = self._remake
+            done = transfer_in_processes(
+                missing,
+                count=processes,
+                ports=here,
+                make_ports=lambda stop: _transfer_ports(remake(stop)),
+                sync_id=plan.sync_id,
+                date=plan.sync_date,
+                options=options,
+                look_first=look_first,
+                progress=progress,
+            )
+        else:
+            done = transfer(
+                missing,
+                ports=here,
+                journal=self._journal(plan.sync_id),
+                date=plan.sync_date,
+                options=options,
+                look_first=look_first,
+                progress=progress,
+            )
         tally.add(done)
         return kept
 
@@ -347,6 +373,10 @@ def _folders_to_look_at(folders: list[str], held: Held) -> list[str]:
     """The newest folders, and every one that is as new as the newest record or newer (a restore)."""
     newest = max((entry.s3_key[:10] for entry in held.entries.values()), default="")
     return [folder for number, folder in enumerate(folders) if number < NEWEST_FOLDERS or folder >= newest]
+
+
+def _transfer_ports(ports: MirrorPorts) -> TransferPorts:
+    return TransferPorts(blobs=ports.blobs, store=ports.store, clock=ports.clock, stop=ports.stop)
 
 
 def _is_sync_id(text: str) -> bool:

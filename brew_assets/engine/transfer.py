@@ -106,17 +106,18 @@ def transfer(
     options: TransferOptions,
     look_first: bool = False,
     progress: ProgressListener | None = None,
+    gate: Gate | None = None,
 ) -> Transferred:
     """Every name of the fetches is in the folder of `date` with a receipt, or counted as failed or left.
 
     `look_first` asks the store for each name before it is fetched, because another run may have stored it
-    meanwhile.
+    meanwhile. `gate` is one that other transfers share.
 
     Raises:
         StoreError: receipts could not be written; the stored bottles will be adopted by the next run.
     """
     work = deque(fetches)
-    run = _Run(ports, options, date=date, look_first=look_first, work=work)
+    run = _Run(ports, options, date=date, look_first=look_first, work=work, gate=gate)
     totals = (sum(len(fetch.names) for fetch in work), sum(fetch.size or 0 for fetch in work))
     threads = [
         threading.Thread(target=run.work_through, name=f"transfer-{number}", daemon=True)
@@ -201,13 +202,14 @@ class _Run:
         date: str,
         look_first: bool,
         work: "deque[Fetch]",
+        gate: Gate | None,
     ) -> None:
         self.ports = ports
         self.options = options
         self.date = date
         self.look_first = look_first
         self.work = work
-        self.gate = Gate(ports.clock)
+        self.gate = gate or Gate(ports.clock)
         self.budget = SyncBudget.for_bottles(len(work), options.retry.attempts)
         self.results: deque[Transferred] = deque()
         self.ended = threading.Event()

@@ -3,8 +3,10 @@
 Exit codes: 0 all done, 1 some bottles failed or were left, 2 cannot run.
 """
 
+import gc
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -26,6 +28,9 @@ EXIT_CANNOT_RUN = 2
 
 def main() -> None:
     """The console script."""
+    # Plans and manifests are hundreds of thousands of objects without cycles: looking for some costs most.
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 1000)
     try:
         cli(standalone_mode=False)
     except click.ClickException as exc:
@@ -36,6 +41,9 @@ def main() -> None:
         sys.exit(EXIT_FAILED)
     except MirrorError as exc:
         click.echo(f"Error: {exc}", err=True)
+        sys.exit(EXIT_CANNOT_RUN)
+    except Exception:  # a mistake of ours: never the exit code that means "some bottles failed"
+        traceback.print_exc()
         sys.exit(EXIT_CANNOT_RUN)
 
 

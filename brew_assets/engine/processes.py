@@ -1,0 +1,195 @@
+"""One transfer shared by several processes, where one interpreter would be the limit.
+
+Each process runs the same `transfer` on its part of the fetches and writes receipts of its own; the parent
+adds the tallies up. Only a process without other threads may fork, so runs inside Dagster stay in one.
+"""
+
+import contextlib
+import mmap
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import struct
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+
+import msgspec
+
+from brew_assets.domain.plan import Fetch
+from brew_assets.engine.clock import GracefulStop
+from brew_assets.engine.ledger import Journal
+from brew_assets.engine.ports import Progress, ProgressListener, StopSignal
+from brew_assets.engine.retry import Gate
+from brew_assets.engine.transfer import TransferOptions, TransferPorts, Transferred, transfer
+from brew_assets.errors import StoreError
+
+# A process costs some hundredths of a second; so many bottles are worth one.
+BOTTLES_PER_PROCESS = 50
+BYTES_PER_PROCESS = 256 * 1024 * 1024
+_TICK_S = 0.2
+
+MakePorts = Callable[[StopSignal], TransferPorts]
+
+
+class SharedGate(Gate):
+    """A gate whose time all processes forked from this one see."""
+
+    def __init__(self, ports: TransferPorts) -> None:
+        self._cell = mmap.mmap(-1, 8)
+        super().__init__(ports.clock)
+
+    @property
+    def _open_at(self) -> float:
+        return float(struct.unpack("d", self._cell[:8])[0])
+
+    @_open_at.setter
+    def _open_at(self, value: float) -> None:
+        self._cell[:8] = struct.pack("d", value)
+
+
+def worthwhile_processes(fetches: Sequence[Fetch], *, limit: int) -> int:
+    """How many processes a transfer is worth: 1 where it is small or where forking is not safe."""
+    if limit < 2 or sys.platform != "linux" or threading.active_count() > 1:
+        return 1
+    size = sum(fetch.size or 0 for fetch in fetches)
+    worth = max(len(fetches) // BOTTLES_PER_PROCESS, min(len(fetches), size // BYTES_PER_PROCESS))
+    cores = len(os.sched_getaffinity(0))
+    return max(1, min(limit, cores, worth))
+
+
+def transfer_in_processes(
+    fetches: Sequence[Fetch],
+    *,
+    count: int,
+    ports: TransferPorts,
+    make_ports: MakePorts,
+    sync_id: str,
+    date: str,
+    options: TransferOptions,
+    look_first: bool = False,
+    progress: ProgressListener | None = None,
+) -> Transferred:
+    """As `transfer`, in `count` processes that share the workers.
+
+    Raises:
+        StoreError: a process ended without a tally; what it stored is adopted by the next run.
+    """
+    context = multiprocessing.get_context("fork")
+    pipes = [context.Pipe(duplex=False) for _ in range(count)]
+    gate = SharedGate(ports)
+    options = msgspec.structs.replace(options, workers=max(1, -(-options.workers // count)))
+    children = []
+    for number, part in enumerate(_parts(fetches, count)):
+
+        def live(number: int = number, part: list[Fetch] = part) -> None:
+            for position, (receiver, sender) in enumerate(pipes):
+                receiver.close()
+                if position != number:
+                    sender.close()
+            stop = _own_stop()
+            made = make_ports(stop)
+            tally = transfer(
+                part,
+                ports=made,
+                journal=Journal(made.store, made.clock, sync_id=sync_id, batch_size=options.batch_size),
+                date=date,
+                options=options,
+                look_first=look_first,
+                progress=_Teller(pipes[number][1]),
+                gate=gate,
+            )
+            pipes[number][1].send_bytes(msgspec.msgpack.encode(tally))
+
+        children.append(context.Process(target=live, name=f"transfer-{number}"))
+    try:
+        for child in children:
+            child.start()
+        for _, sender in pipes:
+            sender.close()
+        return _gather([receiver for receiver, _ in pipes], children, ports.stop, progress)
+    finally:
+        # What an error leaves running ends as on SIGTERM; a child notices its parent's death by itself.
+        for child in children:
+            if child.is_alive():
+                child.terminate()
+            child.join()
+        for receiver, _ in pipes:
+            receiver.close()
+
+
+def _own_stop() -> GracefulStop:
+    """A stop signal for this child: its parent's SIGTERM. Ctrl-C reaches the parent, which passes it on."""
+    stop = GracefulStop()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    return stop
+
+
+class _Teller:
+    """Tells the parent how far a child is. A parent that is gone ends the child's transfer."""
+
+    def __init__(self, sender: Connection) -> None:
+        self._sender = sender
+
+    def __call__(self, progress: Progress) -> None:
+        self._sender.send_bytes(msgspec.msgpack.encode(progress))
+
+
+def _gather(
+    receivers: list[Connection],
+    children: "Sequence[multiprocessing.process.BaseProcess]",
+    stop: StopSignal,
+    listener: ProgressListener | None,
+) -> Transferred:
+    """The sum of the children's tallies."""
+    total = Transferred()
+    latest: dict[int, Progress] = {}
+    waiting = dict(enumerate(receivers))
+    asked_to_stop = False
+    while waiting:
+        if stop.is_set() and not asked_to_stop:
+            asked_to_stop = True
+            for child in children:
+                child.terminate()
+        ready = multiprocessing.connection.wait(list(waiting.values()), timeout=_TICK_S)
+        for number in [number for number, receiver in waiting.items() if receiver in ready]:
+            try:
+                message = receivers[number].recv_bytes()
+            except EOFError as exc:
+                raise StoreError("a transfer process ended without a tally; see its output") from exc
+            with contextlib.suppress(msgspec.ValidationError):
+                latest[number] = msgspec.msgpack.decode(message, type=Progress)
+                continue
+            total.add(msgspec.msgpack.decode(message, type=Transferred))
+            del waiting[number]
+        if listener is not None and latest:
+            listener(_summed(latest))
+    return total
+
+
+def _summed(latest: dict[int, Progress]) -> Progress:
+    parts = list(latest.values())
+    return Progress(
+        bottles_done=sum(part.bottles_done for part in parts),
+        bottles_total=sum(part.bottles_total for part in parts),
+        bytes_done=sum(part.bytes_done for part in parts),
+        bytes_total=sum(part.bytes_total for part in parts),
+        failed=sum(part.failed for part in parts),
+        current=parts[-1].current,
+    )
+
+
+def _parts(fetches: Sequence[Fetch], count: int) -> list[list[Fetch]]:
+    """The fetches dealt out so that every part has about as many bytes, each in the given order."""
+    known = [fetch.size for fetch in fetches if fetch.size]
+    mean = sum(known) // len(known) if known else 1
+    parts: list[list[Fetch]] = [[] for _ in range(count)]
+    loads = [0] * count
+    for fetch in fetches:
+        least = loads.index(min(loads))
+        parts[least].append(fetch)
+        loads[least] += fetch.size or mean
+    return parts
