@@ -94,7 +94,7 @@ class PutSink:
             if response.status == 200:
                 response.read(_ERROR_BYTES)
             else:
-                raise _refusal(self._key, response)
+                raise refusal(self._key, response)
         except NETWORK_ERRORS as exc:
             self._wire.close()
             raise StoreUnavailable(f"{self._key}: the store's answer broke off: {exc!r}") from exc
@@ -109,14 +109,15 @@ class PutSink:
         """Servers may answer and close before they have read a body that they refuse."""
         try:
             response = self._wire.receive("PUT")
-            error = _refusal(self._key, response)
+            error = refusal(self._key, response)
         except NETWORK_ERRORS:
             error = StoreUnavailable(f"{self._key}: the connection to the store broke: {cause!r}")
         self._wire.close()
         raise error from cause
 
 
-def _refusal(key: str, response: WireResponse) -> StoreError:
+def refusal(key: str, response: WireResponse) -> StoreError:
+    """Our error for an answer that is not the one hoped for."""
     body = response.read(_ERROR_BYTES).decode("utf-8", "replace")
     code, message = _CODE.search(body), _MESSAGE.search(body)
     return status_error(

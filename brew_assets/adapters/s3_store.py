@@ -1,24 +1,26 @@
 """The store in an S3 bucket, or in any server that speaks S3.
 
-boto3's core, botocore, makes the small calls. A bottle is one PUT on the bulk path: signed with its own
-digest as payload
-hash and with `x-amz-checksum-sha256`, so that the server checks the bytes itself and a HEAD proves them
+boto3's core, botocore, makes the calls that are rare. A bottle is one PUT on the bulk path: signed with
+its own digest as payload hash and with `x-amz-checksum-sha256`, so that the server checks the bytes itself and a HEAD proves them
 later. Above MULTIPART_BYTES it is a multipart upload, whose checksum proves nothing by a HEAD.
 """
 
 import base64
 import contextlib
+import functools
 import hashlib
 import re
 import threading
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import botocore.loaders
 import botocore.session
 import msgspec
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from brew_assets.adapters.s3_documents import S3Documents
 from brew_assets.adapters.s3_signing import BulkSigner
 from brew_assets.adapters.s3_sinks import MultipartSink, PutSink, status_error
 from brew_assets.adapters.wire import ThreadWires
@@ -71,6 +73,7 @@ class S3Store:
         self.url = f"s3://{self._bucket}/{self._prefix}"
         # boto3's own session adds resources and managed transfers, a fifth of a second and nothing used here.
         session = botocore.session.get_session()
+        session.register_component("data_loader", _models())
         self._client: S3Client = session.create_client(  # type: ignore[assignment]
             "s3",
             region_name=options.region,
@@ -90,6 +93,7 @@ class S3Store:
         self._signer: BulkSigner | None = None
         self._signer_lock = threading.Lock()
         self._wires = ThreadWires(timeout_s=options.timeout_s)
+        self._documents = S3Documents(self._wires, self._signing)
 
     # -- small objects ---------------------------------------------------------------------------------
 
@@ -112,41 +116,36 @@ class S3Store:
 
     def read(self, key: str) -> Document | None:
         """The object, None when there is none."""
-        with self._our_errors(key):
-            try:
-                answer = self._client.get_object(Bucket=self._bucket, Key=self._full(key))
-            except ClientError as exc:
-                if _code(exc) in _MISSING:
-                    return None
-                raise
-            return Document(answer["Body"].read(), answer["ETag"])
+        return self._documents.get(self._full(key))
 
-    def write(self, key: str, data: bytes, *, create_only: bool = False, replaces: str | None = None) -> str:
+    def write(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        create_only: bool = False,
+        replaces: str | None = None,
+    ) -> str:
         """The new version (its ETag).
 
         Raises:
             KeyTaken: create_only, and there is an object.
             PreconditionFailed: another version stands there than `replaces`, or none.
         """
-        condition: dict[str, Any] = {"IfNoneMatch": "*"} if create_only else {}
-        if replaces is not None:
-            condition = {"IfMatch": replaces}
-        with self._our_errors(key):
-            try:
-                answer = self._client.put_object(
-                    Bucket=self._bucket,
-                    Key=self._full(key),
-                    Body=data,
-                    ContentType="application/json",
-                    ChecksumSHA256=base64.b64encode(hashlib.sha256(data).digest()).decode(),
-                    **self._sse_arguments(),
-                    **condition,
-                )
-            except ClientError as exc:
-                if _code(exc) in _PRECONDITION or (replaces is not None and _code(exc) in _MISSING):
-                    raise (KeyTaken if create_only else PreconditionFailed)(key) from exc
-                raise
-            return answer["ETag"]
+        headers = self._sse_headers()
+        if create_only:
+            headers["If-None-Match"] = "*"
+        elif replaces is not None:
+            headers["If-Match"] = replaces
+        try:
+            return self._documents.put(self._full(key), data, headers)
+        except KeyTaken as exc:
+            raise (KeyTaken if create_only else PreconditionFailed)(key) from exc
+        except StoreRefused as exc:
+            # A conditional write of an object that is gone.
+            if replaces is not None and "404 " in str(exc):
+                raise PreconditionFailed(key) from exc
+            raise
 
     def delete(self, keys: Iterable[str]) -> None:
         """There is no object under any of the keys."""
@@ -342,12 +341,14 @@ class S3Store:
             "x-amz-checksum-sha256": base64.b64encode(bytes.fromhex(bottle.digest)).decode(),
         }
         headers.update((f"x-amz-meta-{name}", value) for name, value in self._metadata(bottle, date).items())
-        sse = self._sse_arguments()
-        if "ServerSideEncryption" in sse:
-            headers["x-amz-server-side-encryption"] = sse["ServerSideEncryption"]
-        if "SSEKMSKeyId" in sse:
-            headers["x-amz-server-side-encryption-aws-kms-key-id"] = sse["SSEKMSKeyId"]
-        return headers
+        return headers | self._sse_headers()
+
+    def _sse_headers(self) -> dict[str, str]:
+        names = {
+            "ServerSideEncryption": "x-amz-server-side-encryption",
+            "SSEKMSKeyId": "x-amz-server-side-encryption-aws-kms-key-id",
+        }
+        return {names[name]: value for name, value in self._sse_arguments().items()}
 
     @contextlib.contextmanager
     def _our_errors(self, subject: str) -> Iterator[None]:
@@ -364,6 +365,12 @@ class S3Store:
             raise StoreUnavailable(f"{subject}: {name}: {exc}") from exc
         except OSError as exc:
             raise StoreUnavailable(f"{subject}: {exc}") from exc
+
+
+@functools.cache
+def _models() -> botocore.loaders.Loader:
+    """The service models, which take long to read: once per process and its forks."""
+    return botocore.loaders.Loader()
 
 
 def _batches(keys: list[str], size: int) -> list[list[str]]:
