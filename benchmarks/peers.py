@@ -17,7 +17,7 @@ from benchmarks.upstream import find_nginx
 
 WORKERS = 8
 OURS_BUCKET = "bench"
-OURS_PLAN = ["plan", "--platform", TAG, "--no-sizes", "--json"]
+OURS_PLAN = ["plan", "--platform", TAG, "--json"]
 OURS_ARGUMENTS = ["sync", "--json", "--plan"]
 
 _CREDENTIALS = {

@@ -1,8 +1,9 @@
 """The store in an S3 bucket, or in any server that speaks S3.
 
 boto3's core, botocore, makes the calls that are rare. A bottle is one PUT on the bulk path: signed with
-its own digest as payload hash and with `x-amz-checksum-sha256`, so that the server checks the bytes itself and a HEAD proves them
-later. Above MULTIPART_BYTES it is a multipart upload, whose checksum proves nothing by a HEAD.
+its own digest as payload hash and with `x-amz-checksum-sha256`, so that the server checks the bytes itself
+and a HEAD proves them later. Above MULTIPART_BYTES it is a multipart upload, whose checksum proves nothing
+by a HEAD.
 """
 
 import base64
@@ -25,7 +26,7 @@ from brew_assets.adapters.s3_signing import BulkSigner
 from brew_assets.adapters.s3_sinks import MultipartSink, PutSink, status_error
 from brew_assets.adapters.wire import ThreadWires
 from brew_assets.domain.bottle import Bottle, is_object_key
-from brew_assets.domain.manifest import SYNC_VERSION
+from brew_assets.domain.manifest import MANIFEST_KEY, SYNC_VERSION
 from brew_assets.engine.ports import BottleSink, Document, ListedObject, ObjectFacts
 from brew_assets.errors import (
     KeyTaken,
@@ -72,28 +73,40 @@ class S3Store:
         self._prefix = f"{options.prefix.strip('/')}/" if options.prefix.strip("/") else ""
         self.url = f"s3://{self._bucket}/{self._prefix}"
         # boto3's own session adds resources and managed transfers, a fifth of a second and nothing used here.
+        # Made when first needed: a process that only copies bottles never needs it.
+        self._made_client: S3Client | None = None
         session = botocore.session.get_session()
         session.register_component("data_loader", _models())
-        self._client: S3Client = session.create_client(  # type: ignore[assignment]
+        self._session = session
+        self._signer: BulkSigner | None = None
+        self._lock = threading.RLock()
+        self._wires = ThreadWires(timeout_s=options.timeout_s)
+        self._documents = S3Documents(self._wires, self._signing)
+
+    @property
+    def _client(self) -> "S3Client":
+        with self._lock:
+            if self._made_client is None:
+                self._made_client = self._make_client()
+            return self._made_client
+
+    def _make_client(self) -> "S3Client":
+        client: S3Client = self._session.create_client(  # type: ignore[assignment]
             "s3",
-            region_name=options.region,
-            endpoint_url=options.endpoint_url,
+            region_name=self._options.region,
+            endpoint_url=self._options.endpoint_url,
             config=Config(
-                max_pool_connections=options.connections,
+                max_pool_connections=self._options.connections,
                 connect_timeout=30,
                 read_timeout=60,
                 retries={"mode": "standard", "total_max_attempts": 5},
                 s3={
-                    "use_accelerate_endpoint": options.accelerate,
-                    "addressing_style": "path" if options.endpoint_url else "auto",
+                    "use_accelerate_endpoint": self._options.accelerate,
+                    "addressing_style": "path" if self._options.endpoint_url else "auto",
                 },
             ),
         )
-        self._session = session
-        self._signer: BulkSigner | None = None
-        self._signer_lock = threading.Lock()
-        self._wires = ThreadWires(timeout_s=options.timeout_s)
-        self._documents = S3Documents(self._wires, self._signing)
+        return client
 
     # -- small objects ---------------------------------------------------------------------------------
 
@@ -104,7 +117,7 @@ class S3Store:
             StoreRefused: there is no such bucket, or no permission, or no credentials.
         """
         with self._our_errors(self.url):
-            self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+            self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix + MANIFEST_KEY, MaxKeys=1)
 
     def interrupt(self) -> None:
         """Bottles on their way from any thread break off at once."""
@@ -289,7 +302,7 @@ class S3Store:
                 raise
 
     def _signing(self) -> BulkSigner:
-        with self._signer_lock:
+        with self._lock:
             if self._signer is None:
                 credentials = self._session.get_credentials()
                 if credentials is None:
@@ -301,10 +314,12 @@ class S3Store:
 
     def _bucket_url(self) -> str:
         """The address of the bucket: below a given endpoint, else as a host of its own where TLS allows."""
-        if self._options.accelerate and not self._options.endpoint_url:
+        if self._options.endpoint_url:
+            return f"{self._options.endpoint_url.rstrip('/')}/{self._bucket}"
+        if self._options.accelerate:
             return f"https://{self._bucket}.s3-accelerate.amazonaws.com"
         scheme, _, host = self._client.meta.endpoint_url.rstrip("/").partition("://")
-        if self._options.endpoint_url or "." in self._bucket:
+        if "." in self._bucket:
             return f"{scheme}://{host}/{self._bucket}"
         return f"{scheme}://{self._bucket}.{host}"
 

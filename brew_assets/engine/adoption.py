@@ -6,7 +6,6 @@ the plans, which stay in the store, or from the archive itself, whose first path
 """
 
 import io
-import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -158,6 +157,8 @@ def _bottle_from_names(store: Store, key: str, facts: ObjectFacts) -> Bottle | N
 
 def _first_path(head: bytes) -> tuple[str, str]:
     """(formula, pkg_version) of the first path in the beginning of a bottle's archive, or ("", "")."""
+    import tarfile
+
     try:
         data = zlib.decompressobj(wbits=31).decompress(head, _PEEK_BYTES)
         header = tarfile.TarInfo.frombuf(data[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
