@@ -60,9 +60,13 @@ class _Auth(S3SigV4Auth):
         )
 
     def headers_to_sign(self, request: Any) -> Any:
-        signed = {name.lower(): value for name, value in request.headers.items()}
-        signed["host"] = request.url.split("/", 3)[2]
-        return dict(sorted(signed.items()))
+        # Asked for twice, for the canonical form and for the list of names; nothing changes in between.
+        known = request.context.get("signed")
+        if known is None:
+            named = {name.lower(): value for name, value in request.headers.items()}
+            named["host"] = request.url.split("/", 3)[2]
+            known = request.context["signed"] = dict(sorted(named.items()))
+        return known
 
     def canonical_headers(self, headers_to_sign: Any) -> str:
         return "\n".join(f"{name}:{' '.join(value.split())}" for name, value in headers_to_sign.items())
@@ -81,9 +85,15 @@ class BulkSigner:
         self.origin, path = split_url(bucket_url)
         self._path = path.rstrip("/")
 
-    def target(self, key: str) -> str:
-        """The request target of a key: every octet outside the unreserved ones is escaped, as S3 signs it."""
-        return f"{self._path}/{quote(key, safe='/-_.~')}"
+    def target(self, key: str, parameters: Mapping[str, str] | None = None) -> str:
+        """The request target of a key, "" for the bucket: octets are escaped and parameters in the order
+        that S3 signs.
+        """
+        query = "&".join(
+            f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}"
+            for name, value in sorted((parameters or {}).items())
+        )
+        return f"{self._path}/{quote(key, safe='/-_.~')}{f'?{query}' if query else ''}"
 
     def signed_headers(
         self, method: str, target: str, headers: Mapping[str, str], *, payload_sha256: str

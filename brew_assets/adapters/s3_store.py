@@ -21,7 +21,7 @@ import msgspec
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from brew_assets.adapters.s3_documents import S3Documents
+from brew_assets.adapters.s3_documents import Page, S3Documents
 from brew_assets.adapters.s3_signing import BulkSigner
 from brew_assets.adapters.s3_sinks import MultipartSink, PutSink, status_error
 from brew_assets.adapters.wire import ThreadWires
@@ -81,7 +81,9 @@ class S3Store:
         self._signer: BulkSigner | None = None
         self._lock = threading.RLock()
         self._wires = ThreadWires(timeout_s=options.timeout_s)
-        self._documents = S3Documents(self._wires, self._signing)
+        # Connections of their own: a listing must not fall into a bottle that is half sent.
+        self._document_wires = ThreadWires(timeout_s=options.timeout_s)
+        self._documents = S3Documents(self._document_wires, self._signing)
 
     @property
     def _client(self) -> "S3Client":
@@ -116,16 +118,20 @@ class S3Store:
         Raises:
             StoreRefused: there is no such bucket, or no permission, or no credentials.
         """
-        with self._our_errors(self.url):
-            self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix + MANIFEST_KEY, MaxKeys=1)
+        try:
+            self._documents.list_page(self._prefix + MANIFEST_KEY, most=1)
+        except StoreError as exc:
+            raise type(exc)(f"{self.url}: {exc}") from exc
 
     def interrupt(self) -> None:
         """Bottles on their way from any thread break off at once."""
         self._wires.interrupt()
+        self._document_wires.interrupt()
 
     def close(self) -> None:
         """The calling thread's bulk connections are closed."""
         self._wires.mine().close()
+        self._document_wires.mine().close()
 
     def read(self, key: str) -> Document | None:
         """The object, None when there is none."""
@@ -162,38 +168,30 @@ class S3Store:
 
     def delete(self, keys: Iterable[str]) -> None:
         """There is no object under any of the keys."""
-        for batch in _batches(list(keys), 1000):
-            with self._our_errors(batch[0]):
-                answer = self._client.delete_objects(
-                    Bucket=self._bucket,
-                    Delete={"Objects": [{"Key": self._full(key)} for key in batch], "Quiet": True},
-                )
-            for error in answer.get("Errors", ()):
-                raise StoreRefused(f"{error.get('Key')}: {error.get('Code')}: {error.get('Message')}")
+        for batch in _batches([self._full(key) for key in keys], 1000):
+            self._documents.delete(batch)
 
     def listing(self, prefix: str) -> Iterator[ListedObject]:
         """Every object whose key begins so, all pages or an error."""
-        with self._our_errors(prefix):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=self._prefix + prefix
-            )
-            for page in pages:
-                for listed in page.get("Contents", ()):
-                    yield ListedObject(listed["Key"][len(self._prefix) :], listed["Size"])
+        for page in self._pages(self._prefix + prefix):
+            for listed in page.objects:
+                yield ListedObject(listed.key[len(self._prefix) :], listed.size)
 
     def date_folders(self) -> list[str]:
         """The date folders (YYYY-MM-DD), newest first."""
-        folders = []
-        with self._our_errors(self.url):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=self._prefix, Delimiter="/"
-            )
-            for page in pages:
-                for common in page.get("CommonPrefixes", ()):
-                    name = common["Prefix"][len(self._prefix) :]
-                    if _DATE_PREFIX.fullmatch(name):
-                        folders.append(name.rstrip("/"))
-        return sorted(folders, reverse=True)
+        names = (
+            folder[len(self._prefix) :]
+            for page in self._pages(self._prefix, delimiter="/")
+            for folder in page.folders
+        )
+        return sorted((name.rstrip("/") for name in names if _DATE_PREFIX.fullmatch(name)), reverse=True)
+
+    def _pages(self, prefix: str, *, delimiter: str = "") -> Iterator[Page]:
+        page = self._documents.list_page(prefix, delimiter=delimiter)
+        yield page
+        while page.token:
+            page = self._documents.list_page(prefix, delimiter=delimiter, token=page.token)
+            yield page
 
     def _full(self, key: str) -> str:
         if not is_object_key(key):
