@@ -8,10 +8,13 @@ BIN = $(VENV)/bin
 MIRROR = mirror
 LONG = -m long
 PYTEST = $(BIN)/python -m pytest
-SOURCES = brew_assets brew_assets_tests benchmarks
+SOURCES = brew_assets brew_assets_tests benchmarks tools
 DEMO_MARK = $(MIRROR)/.simulated
+REFUSE_DEMO = if [ -z "$$MIRROR_URL" ] && [ -f $(DEMO_MARK) ]; then \
+	echo "$(MIRROR)/ holds the demo's simulated bottles: run 'make demo-clean' first, or name another place with MIRROR_URL"; \
+	exit 2; fi
 
-.PHONY: help install dev-install demo demo-clean dev sync test test-all check format lock benchmark \
+.PHONY: help install dev-install demo demo-ui demo-clean dev sync test test-all check format lock benchmark \
 	benchmark-planning campaigns screenshots clean
 
 help: ## Show this list
@@ -34,30 +37,32 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-.dagster_home/dagster.yaml: infra/dagster/laptop/dagster.yaml
-	@mkdir -p .dagster_home
+.dagster_home/dagster.yaml .demo/dagster.yaml: infra/dagster/laptop/dagster.yaml
+	@mkdir -p $(@D)
 	@cp infra/dagster/laptop/dagster.yaml $@
 
-demo: install .dagster_home/dagster.yaml ## Run the whole job in Dagster against a simulated upstream into ./mirror
-	@$(BIN)/python -m brew_assets.demo --mirror $(MIRROR)
+demo: install .demo/dagster.yaml ## Run the whole job in Dagster against a simulated upstream into ./mirror
+	@$(BIN)/python -m brew_assets.demo --mirror $(MIRROR) --home .demo
+
+demo-ui: install .demo/dagster.yaml ## Look at the demo's runs in Dagster's UI (http://127.0.0.1:3000)
+	DAGSTER_HOME="$$(pwd)/.demo" MIRROR_URL=$(MIRROR) $(BIN)/dagster-webserver -w workspace.yaml -h 127.0.0.1
 
 demo-clean: ## Remove ./mirror if it holds the demo's simulated bottles
-	@if [ -f $(DEMO_MARK) ]; then rm -rf $(MIRROR); echo "Removed $(MIRROR)/."; \
+	@if [ -f $(DEMO_MARK) ]; then rm -rf $(MIRROR) .demo; echo "Removed $(MIRROR)/ and .demo/."; \
 	else echo "$(MIRROR)/ does not hold the demo's bottles; nothing was removed."; fi
 
 dev: install .dagster_home/dagster.yaml ## Open Dagster's UI (http://127.0.0.1:3000) on this project
+	@$(REFUSE_DEMO)
 	DAGSTER_HOME="$$(pwd)/.dagster_home" $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1
 
 sync: install ## Mirror real bottles: make sync FORMULAE="jq ripgrep" PLATFORMS=arm64_sonoma
-	@if [ -f $(DEMO_MARK) ]; then \
-	echo "$(MIRROR)/ holds the demo's simulated bottles: run 'make demo-clean' first, or name another place: make sync MIRROR=my-mirror"; \
-	exit 2; fi
-	$(BIN)/brew-mirror --mirror $(MIRROR) sync \
+	@$(REFUSE_DEMO)
+	MIRROR_URL="$${MIRROR_URL:-$(MIRROR)}" $(BIN)/brew-mirror sync \
 	$$(for name in $(FORMULAE); do echo "--formula $$name"; done) \
 	$$(for tag in $(PLATFORMS); do echo "--platform $$tag"; done)
 
 test: dev-install ## Run all tests
-	$(PYTEST) -n 2 --dist loadgroup -m "not long" $(ARGS)
+	$(PYTEST) -n 2 --dist worksteal -m "not long" $(ARGS)
 
 campaigns: dev-install ## Run the long campaigns: 200 kills, 50,000 bottles, a bottle of 4 GiB
 	$(PYTEST) $(LONG) $(ARGS)

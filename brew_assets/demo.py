@@ -1,6 +1,6 @@
 """`make demo`: the whole job in Dagster against a simulated upstream, into a directory.
 
-Needs no network and no AWS. The runs are kept in `.dagster_home`, where `make dev` shows them.
+Needs no network and no AWS. The runs are kept in `.demo`, where `make demo-ui` shows them.
 """
 
 import os
@@ -24,7 +24,7 @@ _SIZES = SizeDistribution.lognormal(median_bytes=40_000, p90_bytes=400_000, max_
 
 @click.command()
 @click.option("--mirror", default="mirror", show_default=True, help="The directory to mirror into.")
-@click.option("--home", default=".dagster_home", show_default=True, help="Where Dagster keeps the runs.")
+@click.option("--home", default=".demo", show_default=True, help="Where Dagster keeps the runs.")
 def main(mirror: str, home: str) -> None:
     """Run the weekly sync against a simulated upstream, twice, and prove every stored byte."""
     root = Path(mirror).absolute()
@@ -78,7 +78,7 @@ def _sync(instance: dg.DagsterInstance, title: str) -> None:
 
 def _stop_unless(success: bool, what: str) -> None:
     if not success:
-        click.echo(f"{what} failed; its run is in the UI: make dev", err=True)
+        click.echo(f"{what} failed; its run is in the UI: make demo-ui", err=True)
         sys.exit(1)
 
 
@@ -99,7 +99,7 @@ def _show(root: Path, mirror: str, *, downloads: int, again: int) -> None:
     click.echo(f"Downloaded by the first sync: {downloads}. By the second: {again}.")
     click.echo(f"Re-hashed from disk: {current} of {len(entries)} bottles equal their digest.")
     click.echo(f"The manifest: {mirror}/{MANIFEST_KEY}. The bottles: {mirror}/<date>/.")
-    click.echo("The runs, the asset graph and the plots: make dev, then http://127.0.0.1:3000")
+    click.echo("The runs, the asset graph and the plots: make demo-ui, then http://127.0.0.1:3000")
     click.echo('Real bottles: make demo-clean, then make sync FORMULAE="jq ripgrep" PLATFORMS=arm64_sonoma')
     if again or current != len(entries) or not entries:
         sys.exit(1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from brew_assets.definitions import defs
 from brew_assets.defs.partitions import platform_partitions

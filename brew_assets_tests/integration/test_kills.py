@@ -45,6 +45,7 @@ def kill_at_random_instants(mirror: MirrorUnderTest, *, kills: int, seed: int) -
             assert not again, f"kill {number}: downloaded again: {again}"
 
 
+@pytest.mark.timeout(300)
 def test_a_sync_killed_at_any_instant_loses_and_repeats_nothing(mirror: MirrorUnderTest) -> None:
     kill_at_random_instants(mirror, kills=KILLS, seed=4)
 

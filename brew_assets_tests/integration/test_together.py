@@ -115,6 +115,7 @@ def test_two_folds_at_once_lose_nothing_in_a_directory(tmp_path: Path) -> None:
     _fold_side_by_side(stores, FOLD_RACES)
 
 
+@pytest.mark.timeout(300)
 def test_two_folds_at_once_lose_nothing_in_a_bucket(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     mirror = BucketMirror(s3)
     for name, value in mirror.settings.items():
