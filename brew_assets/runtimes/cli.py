@@ -8,22 +8,19 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from brew_assets.errors import MirrorError
+from brew_assets.runtimes.context import EXIT_CANNOT_RUN, EXIT_FAILED, CommandContext, print_json
+from brew_assets.runtimes.manifest_commands import manifest
 from brew_assets.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from brew_assets.domain.plan import Request
     from brew_assets.engine.sync import Mirror, Planned
-
-EXIT_FAILED = 1
-EXIT_CANNOT_RUN = 2
 
 
 def main() -> None:
@@ -47,41 +44,6 @@ def main() -> None:
         sys.exit(EXIT_CANNOT_RUN)
 
 
-def _print_json(value: Any) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
-
-
-def _finish(code: int) -> NoReturn:
-    sys.exit(code)
-
-
-class _Context(msgspec.Struct):
-    settings: Settings
-    quiet: bool
-
-    def mirror(self) -> "Mirror":
-        """The engine; SIGTERM and Ctrl-C end its work in good order."""
-        from brew_assets.compose import build_mirror
-        from brew_assets.engine.clock import GracefulStop
-
-        stop = GracefulStop()
-
-        def ask_to_stop(number: int, _: FrameType | None) -> None:
-            if stop.is_set():
-                raise KeyboardInterrupt
-            click.echo("Stopping: bottles under way are finished, receipts written …", err=True)
-            stop.set()
-
-        signal.signal(signal.SIGTERM, ask_to_stop)
-        signal.signal(signal.SIGINT, ask_to_stop)
-        return build_mirror(self.settings, stop=stop)
-
-    @property
-    def bars(self) -> bool:
-        """Whether somebody looks at standard error."""
-        return not self.quiet and sys.stderr.isatty()
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--mirror", "mirror_url", help="Where the bottles are kept, instead of MIRROR_URL.")
 @click.option("--quiet", is_flag=True, help="No progress bars.")
@@ -103,7 +65,10 @@ def cli(context: click.Context, mirror_url: str | None, quiet: bool) -> None:
     if mirror_url:
         settings = msgspec.structs.replace(settings, mirror_url=mirror_url)
     _log_to_stderr(settings)
-    context.obj = _Context(settings, quiet)
+    context.obj = CommandContext(settings, quiet)
+
+
+cli.add_command(manifest)
 
 
 def _log_to_stderr(settings: Settings) -> None:
@@ -150,7 +115,7 @@ def _request(
 
 
 def _make_plan(
-    context: _Context, mirror: "Mirror", request: "Request", *, sizes: bool, record: bool
+    context: CommandContext, mirror: "Mirror", request: "Request", *, sizes: bool, record: bool
 ) -> "Planned":
     from brew_assets.runtimes.progress import counting_bar
 
@@ -174,7 +139,7 @@ def _warnings(planned: "Planned") -> list[str]:
 @click.option("--dry-run", is_flag=True, help="Write nothing into the store, not even the plan.")
 @click.pass_obj
 def plan(
-    context: _Context,
+    context: CommandContext,
     platforms: tuple[str, ...],
     formulae: tuple[str, ...],
     force: bool,
@@ -201,7 +166,7 @@ def plan(
     if as_json:
         for warning in _warnings(planned):
             click.echo(f"Warning: {warning}", err=True)
-        _print_json(summary)
+        print_json(summary)
     else:
         from brew_assets.runtimes.terminal import show_plan
 
@@ -219,7 +184,7 @@ def plan(
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop; nothing is written.")
 @click.pass_obj
 def sync(
-    context: _Context,
+    context: CommandContext,
     platforms: tuple[str, ...],
     formulae: tuple[str, ...],
     force: bool,
@@ -253,7 +218,7 @@ def sync(
         planned = _make_plan(context, mirror, request, sizes=True, record=not dry_run)
         chosen, warnings = planned.plan, _warnings(planned)
     if dry_run and as_json:
-        _print_json(summarize(chosen))
+        print_json(summarize(chosen))
         return
     if dry_run:
         from brew_assets.runtimes.terminal import show_plan
@@ -265,15 +230,15 @@ def sync(
     with transfer_bar(show=context.bars) as progress:
         report, folded = mirror.carry_out(chosen, run_of, progress=progress)
     if as_json:
-        _print_json({**msgspec.to_builtins(report), "outcome": report.outcome, "held": folded.entries})
+        print_json({**msgspec.to_builtins(report), "outcome": report.outcome, "held": folded.entries})
     else:
         from brew_assets.runtimes.terminal import show_report
 
         show_report(report, held=folded.entries, store_url=mirror.store.url)
     if report.aborted:
-        _finish(EXIT_CANNOT_RUN)
+        sys.exit(EXIT_CANNOT_RUN)
     if report.failed or report.left:
-        _finish(EXIT_FAILED)
+        sys.exit(EXIT_FAILED)
 
 
 @cli.command()
@@ -282,7 +247,9 @@ def sync(
 @click.option("--platform", "platforms", multiple=True, metavar="TAG", help="Only bottles of this tag.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @click.pass_obj
-def verify(context: _Context, deep: bool, do_repair: bool, platforms: tuple[str, ...], as_json: bool) -> None:
+def verify(
+    context: CommandContext, deep: bool, do_repair: bool, platforms: tuple[str, ...], as_json: bool
+) -> None:
     """Check that every bottle of the manifest stands in the store with its size and digest.
 
     One HEAD each on S3, a hash of each file in a directory. Ends with exit code 1 when anything is missing
@@ -321,7 +288,7 @@ def verify(context: _Context, deep: bool, do_repair: bool, platforms: tuple[str,
     failed = done.failed if done else []
     if as_json:
         found = [{"key": c.entry.s3_key, "verdict": c.verdict, "finding": c.finding} for c in wrong]
-        _print_json({**msgspec.to_builtins(counts), "found": found, "failures": failed})
+        print_json({**msgspec.to_builtins(counts), "found": found, "failures": failed})
     else:
         for certificate in wrong:
             click.echo(f"{certificate.verdict} {certificate.entry.s3_key} {certificate.finding}".rstrip())
@@ -332,109 +299,13 @@ def verify(context: _Context, deep: bool, do_repair: bool, platforms: tuple[str,
             f"{counts.mismatch:,} wrong; repaired {counts.repaired:,}."
         )
     if counts.repaired < len(wrong):
-        _finish(EXIT_FAILED)
-
-
-@cli.group()
-def manifest() -> None:
-    """Make bottles_hash.json anew: from the bottles, from a backup, or from another tool's file."""
-
-
-@manifest.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
-@click.pass_obj
-def rebuild(context: _Context, as_json: bool) -> None:
-    """Make the manifest from the stored bottles alone; what stood in its place is backed up.
-
-    Every object is proven by its digest. Objects that cannot be proven or named are listed.
-
-    \b
-    Example:
-      brew-mirror manifest rebuild
-    """
-    from brew_assets.engine.rebuild import rebuild_manifest
-    from brew_assets.runtimes.progress import counting_bar
-
-    mirror = context.mirror()
-    mirror.store.prepare()
-    with counting_bar("Bottles", show=context.bars) as progress:
-        made, strays, backup = rebuild_manifest(
-            mirror.store, mirror.ports.clock, workers=mirror.options.workers, progress=progress
-        )
-    if as_json:
-        _print_json({"entries": len(made), "backup": backup, "left_out": strays})
-        return
-    for stray in strays:
-        click.echo(f"Left out {stray.key}: {stray.why}")
-    click.echo(f"bottles_hash.json has {len(made):,} entries. Backup: {backup or 'none was needed'}.")
-
-
-@manifest.command()
-@click.option("--backup", metavar="KEY", help="This backup; default: the newest valid one.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
-@click.pass_obj
-def restore(context: _Context, backup: str | None, as_json: bool) -> None:
-    """Put a backup in the place of the manifest.
-
-    Bottles stored after the backup are found again by the next sync.
-
-    \b
-    Examples:
-      brew-mirror manifest restore
-      brew-mirror manifest restore --backup backups/bottles_hash/2026-11-15T031502.123456Z.json
-    """
-    from brew_assets.engine.rebuild import restore_manifest
-
-    mirror = context.mirror()
-    mirror.store.prepare()
-    key, folded = restore_manifest(mirror.store, mirror.ports.clock, backup=backup)
-    if as_json:
-        _print_json({"backup": key, "entries": folded.entries})
-    else:
-        click.echo(f"Restored {key}: bottles_hash.json has {folded.entries:,} entries.")
-
-
-@manifest.command("import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
-@click.pass_obj
-def import_(context: _Context, file: Path, as_json: bool) -> None:
-    """Take over the entries of FILE whose bottles stand in this store, size and digest proven.
-
-    For a manifest without `integrity`, for example another tool's. Entries that the store does not prove
-    are listed and left out; the command then ends with exit code 1.
-
-    \b
-    Example:
-      aws s3 cp s3://old-mirror/bottles_hash.json old.json && brew-mirror manifest import old.json
-    """
-    from brew_assets.engine.rebuild import import_manifest
-    from brew_assets.runtimes.progress import counting_bar
-
-    mirror = context.mirror()
-    mirror.store.prepare()
-    with counting_bar("Entries", show=context.bars) as tell:
-        folded, left_out = import_manifest(
-            mirror.store,
-            mirror.ports.clock,
-            file.read_bytes(),
-            workers=mirror.options.workers,
-            progress=lambda done: tell(done, done),
-        )
-    if as_json:
-        _print_json({"entries": folded.entries, "added": folded.added, "left_out": left_out})
-    else:
-        for line in left_out:
-            click.echo(f"Left out {line}")
-        click.echo(f"bottles_hash.json has {folded.entries:,} entries, {folded.added:,} of them new.")
-    if left_out:
-        _finish(EXIT_FAILED)
+        sys.exit(EXIT_FAILED)
 
 
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @click.pass_obj
-def status(context: _Context, as_json: bool) -> None:
+def status(context: CommandContext, as_json: bool) -> None:
     """Show what is held, and since when.
 
     \b
@@ -446,7 +317,7 @@ def status(context: _Context, as_json: bool) -> None:
 
     found = read_status(context.mirror().store)
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
         show_status(found)
 
@@ -481,7 +352,7 @@ def simulate(formulae: int, seed: int, median_kb: int, as_json: bool) -> None:
     with Simulator(world) as upstream:
         environment = upstream.environment()
         if as_json:
-            _print_json(environment)
+            print_json(environment)
         else:
             click.echo("\n".join(f"export {name}={value}" for name, value in environment.items()))
         click.echo(f"Serving {len(world.bottles):,} bottles; Ctrl-C ends it.", err=True)

@@ -1,0 +1,104 @@
+"""`brew-mirror manifest`: the manifest made anew."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from brew_assets.runtimes.context import EXIT_FAILED, CommandContext, print_json
+
+
+@click.group()
+def manifest() -> None:
+    """Make bottles_hash.json anew: from the bottles, from a backup, or from another tool's file."""
+
+
+@manifest.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@click.pass_obj
+def rebuild(context: CommandContext, as_json: bool) -> None:
+    """Make the manifest from the stored bottles alone; what stood in its place is backed up.
+
+    Every object is proven by its digest. Objects that cannot be proven or named are listed.
+
+    \b
+    Example:
+      brew-mirror manifest rebuild
+    """
+    from brew_assets.engine.rebuild import rebuild_manifest
+    from brew_assets.runtimes.progress import counting_bar
+
+    mirror = context.mirror()
+    mirror.store.prepare()
+    with counting_bar("Bottles", show=context.bars) as progress:
+        made, strays, backup = rebuild_manifest(
+            mirror.store, mirror.ports.clock, workers=mirror.options.workers, progress=progress
+        )
+    if as_json:
+        print_json({"entries": len(made), "backup": backup, "left_out": strays})
+        return
+    for stray in strays:
+        click.echo(f"Left out {stray.key}: {stray.why}")
+    click.echo(f"bottles_hash.json has {len(made):,} entries. Backup: {backup or 'none was needed'}.")
+
+
+@manifest.command()
+@click.option("--backup", metavar="KEY", help="This backup; default: the newest valid one.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@click.pass_obj
+def restore(context: CommandContext, backup: str | None, as_json: bool) -> None:
+    """Put a backup in the place of the manifest.
+
+    Bottles stored after the backup are found again by the next sync.
+
+    \b
+    Examples:
+      brew-mirror manifest restore
+      brew-mirror manifest restore --backup backups/bottles_hash/2026-11-15T031502.123456Z.json
+    """
+    from brew_assets.engine.rebuild import restore_manifest
+
+    mirror = context.mirror()
+    mirror.store.prepare()
+    key, folded = restore_manifest(mirror.store, mirror.ports.clock, backup=backup)
+    if as_json:
+        print_json({"backup": key, "entries": folded.entries})
+    else:
+        click.echo(f"Restored {key}: bottles_hash.json has {folded.entries:,} entries.")
+
+
+@manifest.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@click.pass_obj
+def import_(context: CommandContext, file: Path, as_json: bool) -> None:
+    """Take over the entries of FILE whose bottles stand in this store, size and digest proven.
+
+    For a manifest without `integrity`, for example another tool's. Entries that the store does not prove
+    are listed and left out; the command then ends with exit code 1.
+
+    \b
+    Example:
+      aws s3 cp s3://old-mirror/bottles_hash.json old.json && brew-mirror manifest import old.json
+    """
+    from brew_assets.engine.rebuild import import_manifest
+    from brew_assets.runtimes.progress import counting_bar
+
+    mirror = context.mirror()
+    mirror.store.prepare()
+    with counting_bar("Entries", show=context.bars) as tell:
+        folded, left_out = import_manifest(
+            mirror.store,
+            mirror.ports.clock,
+            file.read_bytes(),
+            workers=mirror.options.workers,
+            progress=lambda done: tell(done, done),
+        )
+    if as_json:
+        print_json({"entries": folded.entries, "added": folded.added, "left_out": left_out})
+    else:
+        for line in left_out:
+            click.echo(f"Left out {line}")
+        click.echo(f"bottles_hash.json has {folded.entries:,} entries, {folded.added:,} of them new.")
+    if left_out:
+        sys.exit(EXIT_FAILED)

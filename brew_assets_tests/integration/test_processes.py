@@ -1,0 +1,96 @@
+"""A large transfer of the command line in several processes: the same promises, whoever is killed."""
+
+import os
+import sys
+import time
+
+import psutil
+import pytest
+
+from brew_assets.simulator import Fault, Simulator, SizeDistribution, World
+from brew_assets_tests.integration.mirrors import MirrorUnderTest, assert_consistent
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2,
+    reason="transfers are shared by processes only on Linux with two cores or more",
+)
+BOTTLES = 160
+
+
+def _world() -> World:
+    world = World(seed=61, sizes=SizeDistribution.fixed(60_000))
+    for number in range(BOTTLES):
+        world.publish(f"formula-{number}", "1.0", tags=["arm64_sonoma"])
+    return world
+
+
+def _children(parent: int) -> list[psutil.Process]:
+    """The processes of a transfer under way; waits until there are two."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        children = psutil.Process(parent).children()
+        if len(children) >= 2:
+            return children
+    raise AssertionError("no two processes share the transfer")
+
+
+def _slow(upstream: Simulator) -> None:
+    """Every bottle takes long enough for somebody to be killed."""
+    for bottle in upstream.world.bottles:
+        upstream.fault(bottle.filename, Fault.slow(200_000, times=1))
+
+
+def test_processes_share_a_transfer_and_every_bottle_is_fetched_once(mirror: MirrorUnderTest) -> None:
+    with Simulator(_world()) as upstream:
+        report = mirror.sync(upstream, "--platform", "arm64_sonoma", MAX_TRANSFER_PROCESSES="2")
+        assert (report["stored"], report["downloaded"], report["left"]) == (BOTTLES, BOTTLES, 0)
+        assert report["bytes_downloaded"] == sum(bottle.size for bottle in upstream.world.bottles)
+        assert max(upstream.downloads.values()) == 1
+        assert len(mirror.entries()) == BOTTLES
+        assert_consistent(mirror, upstream)
+
+
+def test_a_killed_child_ends_the_run_and_the_next_one_fetches_only_what_is_missing(
+    mirror: MirrorUnderTest,
+) -> None:
+    with Simulator(_world()) as upstream:
+        _slow(upstream)
+        process = mirror.start(upstream, "sync", "--platform", "arm64_sonoma", MAX_TRANSFER_PROCESSES="2")
+        _children(process.pid)[0].kill()
+        _, errors = process.communicate(timeout=100)
+        assert process.returncode == 2
+        assert "ended without a tally" in errors
+        assert_consistent(mirror, upstream)
+        upstream.clear_faults()
+        whole = set(mirror.digests().values())
+        before = upstream.downloads.copy()
+        mirror.sync(upstream, "--platform", "arm64_sonoma")
+        assert len(mirror.entries()) == BOTTLES
+        assert not {digest for digest in whole if upstream.downloads[digest] > before[digest]}
+
+
+def test_children_end_with_their_parent(mirror: MirrorUnderTest) -> None:
+    with Simulator(_world()) as upstream:
+        _slow(upstream)
+        process = mirror.start(upstream, "sync", "--platform", "arm64_sonoma", MAX_TRANSFER_PROCESSES="2")
+        children = _children(process.pid)
+        process.kill()
+        process.communicate(timeout=60)
+        _, alive = psutil.wait_procs(children, timeout=30)
+        assert alive == []
+        assert_consistent(mirror, upstream)
+
+
+def test_sigterm_reaches_every_process_and_their_receipts_are_written(mirror: MirrorUnderTest) -> None:
+    with Simulator(_world()) as upstream:
+        _slow(upstream)
+        process = mirror.start(
+            upstream, "sync", "--json", "--platform", "arm64_sonoma", MAX_TRANSFER_PROCESSES="2"
+        )
+        _children(process.pid)
+        process.terminate()
+        output, errors = process.communicate(timeout=100)
+        assert process.returncode == 1, errors
+        assert '"outcome": "stopped"' in output
+        assert len(mirror.entries()) == len(mirror.bottle_keys())
+        assert_consistent(mirror, upstream)

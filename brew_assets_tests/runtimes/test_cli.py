@@ -1,0 +1,109 @@
+"""The command line as its users meet it: help, mistakes, exit codes. Whole syncs: ../integration."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from brew_assets.runtimes.cli import cli
+
+PROGRAM = str(Path(sys.executable).parent / "brew-mirror")
+
+
+def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    basics = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+    return subprocess.run(
+        [PROGRAM, *arguments],
+        env=basics | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def commands(group: click.Group, *names: str) -> list[tuple[str, ...]]:
+    found = []
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            found += commands(command, *names, name)
+        else:
+            found.append((*names, name))
+    return found
+
+
+@pytest.mark.parametrize("names", commands(cli), ids=" ".join)
+def test_every_command_explains_itself_with_an_example(names: tuple[str, ...]) -> None:
+    done = run(*names, "--help")
+    assert done.returncode == 0
+    assert "Example" in done.stdout
+    assert f"brew-mirror {' '.join(names)}" in done.stdout
+
+
+def test_help_and_version_need_no_environment_and_no_network() -> None:
+    assert "verify" in run("--help").stdout
+    assert run("--version").stdout.startswith("brew-mirror, version ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        (("plan", "--no-such-option"), {}, "No such option"),
+        (("sync", "--plan", "x", "--force"), {}, "--plan names everything"),
+        (("sync", "--run-of", "arm64_sonoma"), {}, "--run-of goes with --plan"),
+        (("sync", "--plan", "../x"), {}, "expected a plan"),
+        (("plan",), {"BATCH_SIZE": "many"}, "BATCH_SIZE: expected an integer from 1 to 10000, found 'many'"),
+        (("plan",), {"MIRROR_URL": "ftp://x"}, "MIRROR_URL: expected a directory or s3://"),
+        (("plan",), {"MIRROR_URL": "s3://a/../b"}, "MIRROR_URL"),
+        (("plan",), {"TARGET_PLATFORMS": "all"}, "TARGET_PLATFORMS"),
+        (("plan",), {"BOTTLE_REGISTRY_URL": "http://registry.example"}, "http://registry.example"),
+        (("plan",), {"BOTTLE_REGISTRY_URL": "nonsense"}, "BOTTLE_REGISTRY_URL"),
+        (("plan",), {"FORMULAE_API_URL": "http://api.example"}, "use https"),
+        (("manifest", "import", "no-such-file"), {}, "no-such-file"),
+        (("manifest", "restore"), {}, "brew-mirror manifest rebuild"),
+    ],
+)
+def test_a_mistake_is_named_and_ends_with_exit_code_2(
+    arguments: tuple[str, ...], environment: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    done = run(*arguments, **({"MIRROR_URL": str(tmp_path / "mirror")} | environment))
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_engine_the_command_line_and_the_simulator_import_no_dagster() -> None:
+    code = (
+        "import brew_assets.runtimes.cli, brew_assets.runtimes.status, brew_assets.compose, sys;"
+        "import brew_assets.adapters.s3_store, brew_assets.engine.repair, brew_assets.simulator.server;"
+        "sys.exit(any(name.split('.')[0].startswith('dagster') for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_simulator_serves_what_it_prints() -> None:
+    process = subprocess.Popen(
+        [PROGRAM, "simulate", "--formulae", "3", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        printed = ""
+        while not printed.rstrip().endswith("}"):
+            line = process.stdout.readline()
+            assert line, process.communicate()[1]
+            printed += line
+        environment = json.loads(printed)
+        import httpx
+
+        answer = httpx.get(f"{environment['FORMULAE_API_URL']}/formula.json", trust_env=False)
+        assert len(answer.json()) >= 3
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+    assert process.returncode == 0
