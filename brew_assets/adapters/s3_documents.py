@@ -29,6 +29,14 @@ _NAME = "{*}"  # servers differ in whether they name the namespace
 _T = TypeVar("_T")
 
 
+class Head(NamedTuple):
+    """What a server tells of an object; `checksum` is its x-amz-checksum-sha256, "" without one."""
+
+    size: int
+    checksum: str
+    metadata: dict[str, str]
+
+
 class Page(NamedTuple):
     """One page of a listing; `token` leads to the next one, "" at the end."""
 
@@ -51,6 +59,14 @@ class S3Documents:
             StoreError: one of its classes, see errors.py.
         """
         return _persistently(lambda: self._get(key))
+
+    def head(self, key: str) -> Head | None:
+        """What the server tells of an object, None when there is none.
+
+        Raises:
+            StoreError: one of its classes, see errors.py.
+        """
+        return _persistently(lambda: self._head(key))
 
     def put(self, key: str, data: bytes, headers: dict[str, str]) -> str:
         """The new ETag. Conditions and encryption are among the headers.
@@ -113,6 +129,23 @@ class S3Documents:
         }
         sent = _Sent(headers, memoryview(body), digest.hexdigest(), {"delete": ""})
         self._exchange("POST", "", sent, take)
+
+    def _head(self, key: str) -> Head | None:
+        def take(response: WireResponse) -> Head | None:
+            if response.status == 404:
+                return None
+            if response.status != 200:
+                raise refusal(key, response)
+            prefix = "x-amz-meta-"
+            fields = response.fields
+            return Head(
+                int(fields.get("content-length", "-1")),
+                fields.get("x-amz-checksum-sha256", ""),
+                {name[len(prefix) :]: value for name, value in fields.items() if name.startswith(prefix)},
+            )
+
+        headers = {"x-amz-checksum-mode": "ENABLED"}
+        return self._exchange("HEAD", key, _Sent(headers, None, _EMPTY_SHA256), take)
 
     def _get(self, key: str) -> Document | None:
         def take(response: WireResponse) -> Document | None:

@@ -202,20 +202,14 @@ class S3Store:
 
     def facts(self, key: str) -> ObjectFacts | None:
         """What one HEAD proves. The digest is the server's full-object checksum, None without one."""
-        with self._our_errors(key):
-            try:
-                head = self._client.head_object(
-                    Bucket=self._bucket, Key=self._full(key), ChecksumMode="ENABLED"
-                )
-            except ClientError as exc:
-                if _code(exc) in _MISSING:
-                    return None
-                raise
+        head = self._documents.head(self._full(key))
+        if head is None:
+            return None
         return ObjectFacts(
             key=key,
-            size=head["ContentLength"],
-            digest=_digest_of_checksum(head.get("ChecksumSHA256", "")),
-            metadata=head.get("Metadata", {}),
+            size=head.size,
+            digest=_digest_of_checksum(head.checksum),
+            metadata=head.metadata,
         )
 
     def hash(self, key: str) -> ObjectFacts | None:

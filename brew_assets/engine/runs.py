@@ -1,7 +1,8 @@
 """Runs of one plan that go on at the same time, on one machine or several.
 
-Each announces itself under `state/runs/<sync id>/`. Before a run copies what another one owns, it lets that
-one finish as long as it gets on; a run that was killed is waited for PATIENCE_S and no longer.
+Each announces itself under `state/runs/<sync id>/`. Before a run copies what another one owns, it says that
+it helps, and lets that one finish as long as it gets on; a run that was killed is waited for PATIENCE_S and
+no longer. A run that starts while another one helps looks first whether its bottles are there already.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ RUN_PREFIX = "state/runs/"
 # Longer than a large bottle takes on a fair line, in which nothing new appears.
 PATIENCE_S = 30.0
 _LOOK_EVERY_S = 0.5
+_HELPING = ".helping"
 
 
 class Companions:
@@ -25,6 +27,7 @@ class Companions:
         self._stop = stop
         self._prefix = f"{RUN_PREFIX}{plan.sync_id}/"
         self._own = f"{self._prefix}{platform}"
+        self._own_help = f"{self._own}{_HELPING}"
         self._date = plan.sync_date
 
     @contextlib.contextmanager
@@ -34,11 +37,23 @@ class Companions:
         try:
             yield
         finally:
-            self._store.delete([self._own])
+            self._store.delete([self._own, self._own_help])
+
+    def help(self) -> None:
+        """Runs that start from now on know that this one may copy what they own."""
+        self._store.write(self._own_help, b"helping\n")
 
     def are_running(self) -> bool:
         """Whether another run of the plan has announced itself."""
-        return any(listed.key != self._own for listed in self._store.listing(self._prefix))
+        return any(not key.endswith(_HELPING) for key in self._others())
+
+    def are_helping(self) -> bool:
+        """Whether another run may be copying what this one owns."""
+        return any(key.endswith(_HELPING) for key in self._others())
+
+    def _others(self) -> list[str]:
+        own = (self._own, self._own_help)
+        return [listed.key for listed in self._store.listing(self._prefix) if listed.key not in own]
 
     def wait_while_they_get_on(self, fetches: list[Fetch]) -> None:
         """Returns when no other run is left, nothing of the fetches is missing, or nothing new appears."""

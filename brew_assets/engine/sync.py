@@ -261,19 +261,16 @@ class Mirror:
         clock = self.ports.clock
         started, begin = clock.now(), clock.monotonic()
         self.store.prepare()
-        inventory = self.take_inventory()
         own, rest = fetches_of_run(plan, platform)
         planned = sum(len(fetch.names) for fetch in (*own, *rest))
         tally = Transferred()
         with self._companions(plan, platform) as companions:
-            kept = self._copy(plan, own, inventory.entries, tally, progress, look_first=False)
-            if rest and not tally.aborted:
-                if companions is not None:
-                    companions.wait_while_they_get_on(rest)
-                held = read_held(self.store).entries
-                kept += self._copy(plan, rest, held, tally, progress, look_first=not plan.force)
-            elif rest:
-                tally.left += sum(len(fetch.names) for fetch in rest)
+            # After the announcement: whoever helps from now on waits for this run first.
+            inventory = self.take_inventory()
+            look_first = companions is not None and companions.are_helping()
+            kept = self._copy(plan, own, inventory.entries, tally, progress, look_first=look_first)
+            if rest and companions is not None:
+                kept += self._help(plan, rest, tally, progress, companions)
             folded = self.fold()
         report = Report(
             sync_id=plan.sync_id,
@@ -299,6 +296,33 @@ class Mirror:
         name = f"{platform or 'all'}-{clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         self.store.write(f"{REPORT_PREFIX}{plan.sync_id}/{name}.json", encode_report(report))
         return report, folded
+
+    def _help(
+        self,
+        plan: Plan,
+        rest: list[Fetch],
+        tally: Transferred,
+        progress: ProgressListener | None,
+        companions: Companions,
+    ) -> int:
+        """How many names of the rest were held; the others were copied, a few at a time.
+
+        Between them the runs that own them are looked for: one that has come meanwhile is let do its work.
+        """
+        companions.help()
+        companions.wait_while_they_get_on(rest)
+        held = read_held(self.store).entries
+        kept = 0
+        step = 2 * self.options.workers
+        for start in range(0, len(rest), step):
+            part = rest[start : start + step]
+            if start and not tally.aborted:
+                companions.wait_while_they_get_on(part)
+            if tally.aborted:
+                tally.left += sum(len(fetch.names) for fetch in part)
+            else:
+                kept += self._copy(plan, part, held, tally, progress, look_first=not plan.force)
+        return kept
 
     def fold(self) -> FoldResult:
         """All receipts are in the manifest; one that is missing beside filled folders is rebuilt first."""

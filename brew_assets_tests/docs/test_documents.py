@@ -22,7 +22,7 @@ from brew_assets.engine.runs import RUN_PREFIX
 from brew_assets.engine.sizes import INDEX_PREFIX
 from brew_assets.engine.sync import REPORT_PREFIX
 from brew_assets.engine.upstream import CATALOGUE_PREFIX
-from brew_assets.runtimes import cli
+from brew_assets.runtimes import context
 from brew_assets.settings import Settings
 from brew_assets_tests.docs.reading import (
     CONTRIBUTING,
@@ -121,7 +121,7 @@ def test_every_environment_variable_that_is_named_is_a_setting(path: Path) -> No
 
 def test_the_exit_codes_of_the_readme_are_those_of_the_command_line() -> None:
     rows = table(README, "Code", "Meaning")
-    assert [code for code, _ in rows] == ["0", str(cli.EXIT_FAILED), str(cli.EXIT_CANNOT_RUN)]
+    assert [code for code, _ in rows] == ["0", str(context.EXIT_FAILED), str(context.EXIT_CANNOT_RUN)]
     for code, meaning in rows:
         own_words = re.split(r"[:;]", meaning)[0]
         assert f"{code} {own_words}" in (cli.__doc__ or "")
