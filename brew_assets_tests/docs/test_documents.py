@@ -22,7 +22,7 @@ from brew_assets.engine.runs import RUN_PREFIX
 from brew_assets.engine.sizes import INDEX_PREFIX
 from brew_assets.engine.sync import REPORT_PREFIX
 from brew_assets.engine.upstream import CATALOGUE_PREFIX
-from brew_assets.runtimes import context
+from brew_assets.runtimes import cli, context
 from brew_assets.settings import Settings
 from brew_assets_tests.docs.reading import (
     CONTRIBUTING,
