@@ -1,0 +1,117 @@
+"""Where external hash files come from: each source as an operator has it, and what goes wrong there."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from brew_assets.adapters import hash_file_sources
+from brew_assets.adapters.hash_file_sources import HttpsHashFile, PathHashFile, S3HashFile
+from brew_assets.adapters.s3_store import S3Options
+from brew_assets.compose import build_hash_files
+from brew_assets.domain.hash_file import decode_hash_file
+from brew_assets.errors import HashFileInvalid, SettingsInvalid
+from brew_assets.settings import Settings
+from brew_assets_tests.servers import ACCESS_KEY, REGION, SECRET_KEY, seaweedfs
+
+DIGEST = "ab" * 32
+LISTED = json.dumps([DIGEST]).encode()
+
+
+@pytest.fixture
+def web() -> Iterator[str]:
+    """A web server: /hashes.json, /private (403) and nothing else."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status = {"/hashes.json": 200, "/private": 403}.get(self.path.split("?")[0], 404)
+            body = LISTED if status == 200 else b""
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_path_is_read(tmp_path: Path) -> None:
+    (tmp_path / "hashes.json").write_bytes(LISTED)
+    assert decode_hash_file(PathHashFile(tmp_path / "hashes.json").load().data).digests == {DIGEST}
+    with pytest.raises(HashFileInvalid, match="cannot be read"):
+        PathHashFile(tmp_path / "absent.json").load()
+
+
+def test_a_file_over_the_limit_is_refused(tmp_path: Path, web: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hash_file_sources, "MAX_HASH_FILE_BYTES", len(LISTED) - 1)
+    (tmp_path / "hashes.json").write_bytes(LISTED)
+    for source in (
+        PathHashFile(tmp_path / "hashes.json"),
+        HttpsHashFile(f"{web}/hashes.json", timeout_s=5),
+    ):
+        with pytest.raises(HashFileInvalid, match="bytes"):
+            source.load()
+
+
+def test_an_address_is_read_and_its_secret_part_never_shown(web: str) -> None:
+    source = HttpsHashFile(f"{web}/hashes.json?X-Amz-Signature=secret", timeout_s=5)
+    assert decode_hash_file(source.load().data).digests == {DIGEST}
+    assert "secret" not in source.name
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("{web}/absent.json", "found 404"),
+        ("{web}/private?token=secret", "found 403"),
+        ("http://127.0.0.1:9/hashes.json?token=secret", "cannot be had"),
+        ("http://hashes.example/hashes.json", "use https"),
+        ("file:///etc/passwd", "no https address"),
+    ],
+)
+def test_an_address_that_gives_nothing_says_why_without_its_secret(web: str, url: str, said: str) -> None:
+    with pytest.raises(HashFileInvalid) as caught:
+        HttpsHashFile(url.format(web=web), timeout_s=5).load()
+    assert said in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_object_in_a_bucket_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    with seaweedfs() as server:
+        server.client.put_object(Bucket=server.bucket, Key="seed/hashes.json", Body=LISTED)
+        options = S3Options(bucket=server.bucket, region=REGION, endpoint_url=server.url)
+        source = S3HashFile(options, "seed/hashes.json")
+        assert source.name == f"s3://{server.bucket}/seed/hashes.json"
+        assert decode_hash_file(source.load().data).digests == {DIGEST}
+        with pytest.raises(HashFileInvalid, match="no such object"):
+            S3HashFile(options, "seed/absent.json").load()
+
+
+def test_the_settings_name_the_sources() -> None:
+    assert build_hash_files(Settings()) == ()
+    sources = build_hash_files(
+        Settings(
+            mirror_url="s3://bottles/prefix",
+            external_hash_file_s3_key="hashes.json",
+            external_hash_file_url="https://hashes.example/list.json?token=secret",
+            external_hash_file_path="/tmp/hashes.json",
+        )
+    )
+    assert [source.name for source in sources] == [
+        "s3://bottles/hashes.json",
+        "https://hashes.example/list.json",
+        "/tmp/hashes.json",
+    ]
+    with pytest.raises(SettingsInvalid, match="EXTERNAL_HASH_FILE_S3_BUCKET"):
+        build_hash_files(Settings(mirror_url="mirror/", external_hash_file_s3_key="hashes.json"))
