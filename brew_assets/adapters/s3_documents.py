@@ -10,14 +10,15 @@ import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
+from urllib.parse import unquote
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from brew_assets.adapters.s3_signing import BulkSigner
-from brew_assets.adapters.s3_sinks import refusal
+from brew_assets.adapters.s3_sinks import body_error, refusal
 from brew_assets.adapters.wire import NETWORK_ERRORS, ThreadWires, WireResponse
 from brew_assets.engine.ports import Document, ListedObject
-from brew_assets.errors import StoreRefused, StoreUnavailable
+from brew_assets.errors import StoreUnavailable
 
 _EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 _ATTEMPTS = 5
@@ -89,7 +90,7 @@ class S3Documents:
         Raises:
             StoreError: one of its classes, see errors.py.
         """
-        parameters = {"list-type": "2", "max-keys": str(most), "prefix": prefix}
+        parameters = {"list-type": "2", "max-keys": str(most), "prefix": prefix, "encoding-type": "url"}
         if delimiter:
             parameters["delimiter"] = delimiter
         if token:
@@ -116,9 +117,11 @@ class S3Documents:
 
     def _delete(self, body: bytes) -> None:
         def take(response: WireResponse) -> None:
+            if response.status != 200:
+                raise refusal("deletion", response)
             answer = response.read()
-            if response.status != 200 or b"<Error>" in answer:
-                raise StoreRefused(f"deletion: {response.status}: {answer[:500].decode('utf-8', 'replace')}")
+            if b"<Error>" in answer:
+                raise body_error("deletion", 200, answer)
 
         digest = hashlib.sha256(body)
         headers = {
@@ -195,8 +198,10 @@ def _decode_page(data: bytes) -> Page:
     try:
         # The operator's own store; expat bounds what entities may grow to.
         root = ElementTree.fromstring(data)  # noqa: S314
+        # Keys may hold what XML cannot; a server that does not know the parameter sends them as they are.
+        plain = unquote if root.findtext(f"{_NAME}EncodingType", "") == "url" else str
         objects = [
-            ListedObject(item.findtext(f"{_NAME}Key", ""), int(item.findtext(f"{_NAME}Size", "")))
+            ListedObject(plain(item.findtext(f"{_NAME}Key", "")), int(item.findtext(f"{_NAME}Size", "")))
             for item in root.iterfind(f"{_NAME}Contents")
         ]
     except (ElementTree.ParseError, ValueError) as exc:
@@ -204,7 +209,7 @@ def _decode_page(data: bytes) -> Page:
         raise StoreUnavailable(f"expected a listing, found: {exc}") from exc
     if root.tag.rpartition("}")[2] != "ListBucketResult":
         raise StoreUnavailable(f"expected a listing, found a document of {root.tag[:80]!r}")
-    folders = [item.findtext(f"{_NAME}Prefix", "") for item in root.iterfind(f"{_NAME}CommonPrefixes")]
+    folders = [plain(item.findtext(f"{_NAME}Prefix", "")) for item in root.iterfind(f"{_NAME}CommonPrefixes")]
     truncated = root.findtext(f"{_NAME}IsTruncated", "").lower() == "true"
     token = root.findtext(f"{_NAME}NextContinuationToken", "") if truncated else ""
     if truncated and not token:

@@ -7,10 +7,23 @@ from urllib.parse import quote
 
 from botocore.auth import S3SigV4Auth
 from botocore.credentials import Credentials
+from botocore.exceptions import BotoCoreError
 
 from brew_assets.adapters.wire import split_url
+from brew_assets.errors import StoreError, StoreRefused, StoreUnavailable
 
 _CONTENT_HASH = "X-Amz-Content-SHA256"
+
+
+# Nothing that waiting mends: a profile that is not there, a login that ran out.
+_FINAL = ("ProfileNotFound", "PartialCredentialsError", "NoCredentialsError", "TokenRetrievalError")
+
+
+def credentials_error(exc: BotoCoreError) -> StoreError:
+    """Our error for credentials that cannot be had."""
+    name = type(exc).__name__
+    final = name in _FINAL or "SSO" in name
+    return (StoreRefused if final else StoreUnavailable)(f"AWS credentials: {name}: {exc}")
 
 
 class _Request:
@@ -101,7 +114,10 @@ class BulkSigner:
         """The headers with date, payload hash and authorization; the host is part of the signature."""
         url = f"{self.origin.scheme}://{self.origin.netloc}{target}"
         request: Any = _Request(method, url, dict(headers), payload_sha256)
-        frozen = self._credentials.get_frozen_credentials()
+        try:
+            frozen = self._credentials.get_frozen_credentials()
+        except BotoCoreError as exc:
+            raise credentials_error(exc) from exc
         auth = self._auth
         if auth is None or auth.credentials != frozen:
             auth = self._auth = _Auth(frozen, self._region)

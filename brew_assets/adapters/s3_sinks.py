@@ -118,11 +118,14 @@ class PutSink:
 
 def refusal(key: str, response: WireResponse) -> StoreError:
     """Our error for an answer that is not the one hoped for."""
-    body = response.read(_ERROR_BYTES).decode("utf-8", "replace")
+    return body_error(key, response.status, response.read(_ERROR_BYTES))
+
+
+def body_error(key: str, status: int, data: bytes) -> StoreError:
+    """Our error for the first error that an answer's document names."""
+    body = data[:_ERROR_BYTES].decode("utf-8", "replace")
     code, message = _CODE.search(body), _MESSAGE.search(body)
-    return status_error(
-        key, response.status, code[1] if code else "", message[1] if message else body[:200].strip()
-    )
+    return status_error(key, status, code[1] if code else "", message[1] if message else body[:200].strip())
 
 
 class MultipartSink:

@@ -22,7 +22,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from brew_assets.adapters.s3_documents import Page, S3Documents
-from brew_assets.adapters.s3_signing import BulkSigner
+from brew_assets.adapters.s3_signing import BulkSigner, credentials_error
 from brew_assets.adapters.s3_sinks import MultipartSink, PutSink, status_error
 from brew_assets.adapters.wire import ThreadWires
 from brew_assets.domain.bottle import Bottle, is_object_key
@@ -125,8 +125,8 @@ class S3Store:
 
     def interrupt(self) -> None:
         """Bottles on their way from any thread break off at once."""
+        # Not the documents': receipts, manifest and report have to be written after it.
         self._wires.interrupt()
-        self._document_wires.interrupt()
 
     def close(self) -> None:
         """The calling thread's bulk connections are closed."""
@@ -296,7 +296,10 @@ class S3Store:
     def _signing(self) -> BulkSigner:
         with self._lock:
             if self._signer is None:
-                credentials = self._session.get_credentials()
+                try:
+                    credentials = self._session.get_credentials()
+                except BotoCoreError as exc:
+                    raise credentials_error(exc) from exc
                 if credentials is None:
                     raise StoreRefused(f"{self.url}: no AWS credentials found")
                 self._signer = BulkSigner(

@@ -241,8 +241,12 @@ class Wire:
         if self._reader is None:
             raise ConnectionResetError("the connection is closed")
         response = WireResponse(self._reader, method=method)
+        try:
+            response.begin()
+        except BaseException:
+            self.close()
+            raise
         self._response = response
-        response.begin()
         return response
 
     def exchange(self, method: str, target: str, headers: dict[str, str]) -> WireResponse:

@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 
 import msgspec
 
@@ -30,6 +31,7 @@ from brew_assets.errors import StoreError
 BOTTLES_PER_PROCESS = 50
 BYTES_PER_PROCESS = 256 * 1024 * 1024
 _TICK_S = 0.2
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 MakePorts = Callable[[StopSignal], TransferPorts]
 
@@ -89,7 +91,7 @@ def transfer_in_processes(
                 receiver.close()
                 if position != number:
                     sender.close()
-            stop = _own_stop()
+            stop = _own_stop(already=ports.stop.is_set())
             made = make_ports(stop)
             tally = transfer(
                 part,
@@ -104,27 +106,47 @@ def transfer_in_processes(
             pipes[number][1].send_bytes(msgspec.msgpack.encode(tally))
 
         children.append(context.Process(target=live, name=f"transfer-{number}"))
+    receivers = [receiver for receiver, _ in pipes]
+    try:
+        _start(children)
+        for _, sender in pipes:
+            sender.close()
+        return _gather(receivers, children, ports.stop, progress)
+    finally:
+        _end(children, receivers)
+
+
+def _start(children: Sequence[BaseProcess]) -> None:
+    """All children run. A signal between a fork and the child's own handler would meet its parent's."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         for child in children:
             child.start()
-        for _, sender in pipes:
-            sender.close()
-        return _gather([receiver for receiver, _ in pipes], children, ports.stop, progress)
     finally:
-        # What an error leaves running ends as on SIGTERM; a child notices its parent's death by itself.
-        for child in children:
-            if child.is_alive():
-                child.terminate()
-            child.join()
-        for receiver, _ in pipes:
-            receiver.close()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
-def _own_stop() -> GracefulStop:
+def _end(children: Sequence[BaseProcess], receivers: list[Connection]) -> None:
+    """No child is left: what an error leaves running ends as on SIGTERM."""
+    started = [child for child in children if child.pid is not None]
+    for child in started:
+        if child.is_alive():
+            child.terminate()
+    # Closed before the wait: a child that still tells would wait for a reader.
+    for receiver in receivers:
+        receiver.close()
+    for child in started:
+        child.join()
+
+
+def _own_stop(*, already: bool) -> GracefulStop:
     """A stop signal for this child: its parent's SIGTERM. Ctrl-C reaches the parent, which passes it on."""
     stop = GracefulStop()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    if already:
+        stop.set()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     return stop
 
 
@@ -140,7 +162,7 @@ class _Teller:
 
 def _gather(
     receivers: list[Connection],
-    children: "Sequence[multiprocessing.process.BaseProcess]",
+    children: Sequence[BaseProcess],
     stop: StopSignal,
     listener: ProgressListener | None,
 ) -> Transferred:

@@ -102,14 +102,19 @@ def import_manifest(
         for c in certificates
         if c.verdict != "CURRENT"
     ]
-    current = store.read(MANIFEST_KEY)
-    if current is not None:
-        try:
-            decode_manifest(current.data)
-        except ManifestInvalid:
-            # An import is one of the remedies for a manifest that cannot be read.
-            replace_manifest(store, clock, Manifest())
+    if not _has_valid_manifest(store):
+        # An import is one of the remedies for a manifest that is missing or cannot be read; what stands in
+        # the store besides the imported bottles must not be forgotten by it.
+        rebuild_manifest(store, clock, workers=workers)
     return fold(store, clock, extra=proven), left_out
+
+
+def _has_valid_manifest(store: Store) -> bool:
+    document = store.read(MANIFEST_KEY)
+    try:
+        return document is not None and len(decode_manifest(document.data)) >= 0
+    except ManifestInvalid:
+        return False
 
 
 def receipts_waiting(store: Store) -> int:

@@ -8,7 +8,7 @@ from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, parse_filename
 from brew_assets.domain.manifest import Entry
 from brew_assets.domain.plan import PlannedBottle, group_fetches
 from brew_assets.engine.certify import Certificate
-from brew_assets.engine.ledger import Journal, fold
+from brew_assets.engine.ledger import Journal
 from brew_assets.engine.ports import ProgressListener
 from brew_assets.engine.sync import Mirror
 from brew_assets.engine.transfer import TransferOptions, TransferPorts, Transferred, transfer
@@ -37,7 +37,7 @@ def repair(
             tally.left += len(objects)
             continue
         tally.add(_copy(mirror, objects, date, progress))
-    fold(mirror.store, mirror.ports.clock)
+    mirror.fold()
     return tally
 
 

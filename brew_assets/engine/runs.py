@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from brew_assets.domain.plan import Fetch, Plan
 from brew_assets.engine.ports import Clock, StopSignal, Store
+from brew_assets.errors import StoreError
 
 RUN_PREFIX = "state/runs/"
 # Longer than a large bottle takes on a fair line, in which nothing new appears.
@@ -37,7 +38,9 @@ class Companions:
         try:
             yield
         finally:
-            self._store.delete([self._own, self._own_help])
+            # An announcement that stays is waited for PATIENCE_S, no longer.
+            with contextlib.suppress(StoreError):
+                self._store.delete([self._own, self._own_help])
 
     def help(self) -> None:
         """Runs that start from now on know that this one may copy what they own."""

@@ -47,7 +47,7 @@ from brew_assets.engine.runs import Companions
 from brew_assets.engine.sizes import SizeLookUp, SizesFound
 from brew_assets.engine.transfer import TransferOptions, TransferPorts, Transferred, transfer
 from brew_assets.engine.upstream import CatalogueNow, refresh_catalogue
-from brew_assets.errors import HashFileInvalid, PlanInvalid
+from brew_assets.errors import HashFileInvalid, KeyTaken, PlanInvalid
 
 REPORT_PREFIX = "state/reports/"
 
@@ -128,8 +128,10 @@ class Mirror:
         """
         return refresh_catalogue(self.ports.catalogue, self.store, self.ports.clock, keep=keep)
 
-    def take_inventory(self, *, record: bool = True) -> Inventory:
+    def take_inventory(self, *, record: bool = True, also: str = "") -> Inventory:
         """What is held. A manifest that is missing beside filled date folders is rebuilt first.
+
+        Unrecorded bottles are looked for in the newest folders and in the one of the date `also`.
 
         With `record` false nothing is written; what would be adopted still counts as held.
         """
@@ -147,7 +149,7 @@ class Mirror:
         if held.manifest_missing and record:
             # From now on a missing manifest means that somebody deleted it.
             fold(self.store, self.ports.clock)
-        strays = list(unrecorded(self.store, held.entries, _folders_to_look_at(folders, held)))
+        strays = list(unrecorded(self.store, held.entries, _folders_to_look_at(folders, held, also=also)))
         adopted = adopt(self.store, strays, workers=self.options.workers)
         # The place that the manifest names for a bottle stays, unless the plan wanted it anew there.
         fresh = [receipt for receipt in adopted.receipts if _is_news(receipt, held)]
@@ -193,7 +195,9 @@ class Mirror:
             found = self.look_up_sizes(plan, keep=record, progress=progress)
             plan = with_sizes(plan, found.sizes)
         if record:
-            self.store.write(f"{PLAN_PREFIX}{plan.sync_id}.json", encode_plan(plan), create_only=True)
+            # A key that is taken is our own: the answer to the first try was lost.
+            with contextlib.suppress(KeyTaken):
+                self.store.write(f"{PLAN_PREFIX}{plan.sync_id}.json", encode_plan(plan), create_only=True)
         return Planned(plan=plan, skip=skip, sizes=found, adopted=inventory.adopted, strays=inventory.strays)
 
     def load_plan(self, sync_id: str) -> Plan:
@@ -266,7 +270,7 @@ class Mirror:
         tally = Transferred()
         with self._companions(plan, platform) as companions:
             # After the announcement: whoever helps from now on waits for this run first.
-            inventory = self.take_inventory()
+            inventory = self.take_inventory(also=plan.sync_date)
             look_first = companions is not None and companions.are_helping()
             kept = self._copy(plan, own, inventory.entries, tally, progress, look_first=look_first)
             if rest and companions is not None:
@@ -393,10 +397,14 @@ class Mirror:
         return Journal(self.store, self.ports.clock, sync_id=sync_id, batch_size=self.options.batch_size)
 
 
-def _folders_to_look_at(folders: list[str], held: Held) -> list[str]:
+def _folders_to_look_at(folders: list[str], held: Held, *, also: str) -> list[str]:
     """The newest folders, and every one that is as new as the newest record or newer (a restore)."""
     newest = max((entry.s3_key[:10] for entry in held.entries.values()), default="")
-    return [folder for number, folder in enumerate(folders) if number < NEWEST_FOLDERS or folder >= newest]
+    return [
+        folder
+        for number, folder in enumerate(folders)
+        if number < NEWEST_FOLDERS or folder >= newest or folder == also
+    ]
 
 
 def _transfer_ports(ports: MirrorPorts) -> TransferPorts:

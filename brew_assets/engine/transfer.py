@@ -33,6 +33,7 @@ from brew_assets.errors import (
     MirrorError,
     StoreError,
     StoreRefused,
+    StoreUnavailable,
     TransferStopped,
 )
 
@@ -333,6 +334,8 @@ class _Worker:
                 self._record(planned, size, done)
             except KeyTaken as error:
                 self._adopt(planned, error, done)
+            except StoreUnavailable:
+                raise
             except StoreError:
                 # The place that should have had the bytes has not: upstream still does.
                 size = self._download(planned, done)

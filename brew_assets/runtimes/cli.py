@@ -298,6 +298,9 @@ def verify(
             f"Checked {counts.checked:,}: {counts.current:,} current, {counts.missing:,} missing, "
             f"{counts.mismatch:,} wrong; repaired {counts.repaired:,}."
         )
+    if done is not None and done.aborted:
+        click.echo(f"Error: {done.aborted}", err=True)
+        sys.exit(EXIT_CANNOT_RUN)
     if counts.repaired < len(wrong):
         sys.exit(EXIT_FAILED)
 

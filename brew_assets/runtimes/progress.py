@@ -47,6 +47,8 @@ def transfer_bar(*, show: bool) -> Iterator[ProgressListener | None]:
         TextColumn("{task.fields[current]}"),
         console=Console(stderr=True),
         transient=True,
+        # No thread of its own: only a process without others can share a transfer with forked ones.
+        auto_refresh=False,
     ) as bar:
         task = bar.add_task("Bottles", total=None, current="")
 
@@ -57,6 +59,7 @@ def transfer_bar(*, show: bool) -> Iterator[ProgressListener | None]:
                 completed=progress.bytes_done,
                 total=progress.bytes_total or None,
                 current=progress.current[:40],
+                refresh=True,
             )
 
         yield listen

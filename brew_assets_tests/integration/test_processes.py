@@ -94,3 +94,23 @@ def test_sigterm_reaches_every_process_and_their_receipts_are_written(mirror: Mi
         assert '"outcome": "stopped"' in output
         assert len(mirror.entries()) == len(mirror.bottle_keys())
         assert_consistent(mirror, upstream)
+
+
+def test_a_stop_signal_before_the_processes_start_copies_nothing(
+    mirror: MirrorUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from brew_assets.compose import build_mirror
+    from brew_assets.domain.plan import Request
+    from brew_assets.engine.clock import GracefulStop
+    from brew_assets.settings import read_settings
+
+    with Simulator(_world()) as upstream:
+        for name, value in mirror.environment(upstream, MAX_TRANSFER_PROCESSES="2").items():
+            monkeypatch.setenv(name, value)
+        stop = GracefulStop()
+        built = build_mirror(read_settings(), stop=stop)
+        plan = built.make_plan(Request(platforms=("arm64_sonoma",)), sizes=False).plan
+        stop.set()
+        report, _ = built.carry_out(plan)
+        assert (report.outcome, report.stored, report.left) == ("stopped", 0, BOTTLES)
+        assert upstream.downloads.total() == 0
