@@ -18,7 +18,7 @@ from brew_assets.errors import (
 # costs no second download. Larger ones are passed on piece by piece.
 BUFFER_BYTES = 1024 * 1024
 # Pieces that stay in the processor's cache between receiving and hashing.
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 512 * 1024
 
 
 class Reception:
