@@ -19,7 +19,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from benchmarks import measure
+from benchmarks import measure, report
 from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, blob_url
 from brew_assets.domain.catalogue import choose_bottles, decode_catalogue
 from brew_assets.domain.manifest import MANIFEST_KEY, Manifest, entry_for
@@ -96,6 +96,7 @@ def main() -> None:
     parser.add_argument("--catalogues", help="folder with the real catalogues")
     parser.add_argument("--held", type=int, default=250_000)
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--output", type=Path, help="file whose marked block is replaced")
     arguments = parser.parse_args()
     folder = catalogue_folder(arguments.catalogues)
     with tempfile.TemporaryDirectory() as directory:
@@ -119,13 +120,24 @@ def main() -> None:
         size = (mirror / MANIFEST_KEY).stat().st_size
     printed = runs[0][2]
     walls, peaks = sorted(run[0] for run in runs), [run[1] for run in runs]
-    print("| held | manifest MB | names | digests | wall s median (min-max) | peak MiB |")
-    print("|---|---|---|---|---|---|")
-    print(
-        f"| {arguments.held:,} | {size / 1e6:.0f} | {printed['objects']:,} | {printed['downloads']:,} "
-        f"| {walls[len(walls) // 2]:.2f} ({walls[0]:.2f}-{walls[-1]:.2f}) | {max(peaks):.0f} |"
+    block = "\n".join(
+        (
+            "### Planning: the whole process of `brew-mirror plan --no-sizes --json`",
+            "",
+            "The catalogue of 2026-08-22 from a static web server; held in a directory: a manifest with",
+            "everything of 2026-08-15 and made-up bottles besides.",
+            "",
+            "| held | manifest MB | pending names | digests | wall s median (min-max) | peak MiB |",
+            "|---|---|---|---|---|---|",
+            f"| {arguments.held:,} | {size / 1e6:.0f} | {printed['objects']:,} | {printed['downloads']:,} "
+            f"| {walls[len(walls) // 2]:.2f} ({walls[0]:.2f}-{walls[-1]:.2f}) | {max(peaks):.0f} |",
+            "",
+            f"Goals: at most {GOAL_WALL_S} s and {GOAL_PEAK_MIB:.0f} MiB.",
+        )
     )
-    print(f"Goals: {GOAL_WALL_S} s, {GOAL_PEAK_MIB:.0f} MiB.")
+    print(block)
+    if arguments.output:
+        report.write_block(arguments.output, block, name="planning")
 
 
 if __name__ == "__main__":

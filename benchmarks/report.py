@@ -14,9 +14,6 @@ import psutil
 from benchmarks.peers import TOOLS, WORKERS, program_version
 from benchmarks.runs import Run
 
-BEGIN = "<!-- throughput:begin -->"
-END = "<!-- throughput:end -->"
-
 _COLUMNS = (
     "tool",
     "wall s (min-max)",
@@ -156,17 +153,18 @@ def document(results: list[SetResult], programs: set[str], *, is_memory: bool) -
     return "\n\n".join(parts)
 
 
-def write_block(path: Path, block: str) -> None:
-    """Replace what stands between the markers; the markers are appended where they are absent."""
+def write_block(path: Path, block: str, *, name: str = "throughput") -> None:
+    """Replace what stands between the markers of this name; they are appended where they are absent."""
+    begin_mark, end_mark = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     text = path.read_text() if path.exists() else "# Performance\n"
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = text.partition(begin_mark)
+    _, end, after = rest.partition(end_mark)
     if begin and not end:
-        raise ValueError(f"{path.name} has {BEGIN} but no {END}")
+        raise ValueError(f"{path.name} has {begin_mark} but no {end_mark}")
     if not begin:
         before, after = text.rstrip("\n") + "\n\n", "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"{before}{BEGIN}\n{block}\n{END}{after}")
+    path.write_text(f"{before}{begin_mark}\n{block}\n{end_mark}{after}")
 
 
 def _row(cells: list[str] | tuple[str, ...]) -> str:
