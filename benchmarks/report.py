@@ -141,7 +141,8 @@ def document(results: list[SetResult], programs: set[str], *, is_memory: bool) -
         "Work: copy every blob of a set from an upstream (nginx, path shape of GHCR, plain HTTP on loopback) "
         "into an S3-shaped sink that reads and drops them, so that the client's cost shows. "
         f"Each tool gets {WORKERS} downloads at a time and a fresh process per run. "
-        "`brew-mirror` also reads the catalogue and the indexes, verifies SHA-256 and keeps its manifest; "
+        "`brew-mirror` carries out a plan made beforehand, as its peers carry out a list, verifies SHA-256 "
+        "and keeps receipts, manifest and report; "
         "aria2 downloads to files and verifies their SHA-256, s5cmd uploads them; "
         "rclone verifies nothing and does less work.",
         "Medians of interleaved runs; peak is the largest resident size of any one client process. "
