@@ -24,6 +24,11 @@ MirrorError                       has `reason`, a few words for reports, and a m
 │   └── PreconditionFailed        compare-and-swap lost against another writer
 ├── ManifestInvalid               bottles_hash.json cannot be trusted; carries the remedy
 ├── HashFileInvalid               an external hash file cannot be read as one
+├── EventInvalid                  a Lambda was invoked with something that it does not understand
+├── WorkerError                   a batch that was given to a Lambda
+│   ├── WorkerBusy                throttled: nothing was begun, ask again later
+│   ├── WorkerFailed              it timed out, died or was not reached; what it stored stays
+│   └── WorkerRefused             no such function, no permission: asking again will not help
 └── TransferStopped               a stop signal ended the work on this bottle
 """
 
@@ -211,6 +216,34 @@ class HashFileInvalid(MirrorError):
     """An external hash file is not of a shape that can be read."""
 
     reason = "invalid hash file"
+
+
+class EventInvalid(MirrorError):
+    """The event of an invocation names no work that a Lambda of this project does."""
+
+    reason = "invalid event"
+
+
+class WorkerError(MirrorError):
+    """A batch that was given to a Lambda did not come back as done."""
+
+    reason = "worker failed"
+
+
+class WorkerBusy(WorkerError):
+    """The invocation was throttled; nothing was begun."""
+
+    reason = "worker busy"
+
+
+class WorkerFailed(WorkerError):
+    """The invocation timed out, died or was not reached. What it stored stays, with or without receipts."""
+
+
+class WorkerRefused(WorkerError):
+    """The invocation was refused for good: no such function, no permission."""
+
+    reason = "worker refused"
 
 
 class TransferStopped(MirrorError):

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from brew_assets.errors import SettingsInvalid
 
-_LISTS = ("TARGET_PLATFORMS", "BOTTLE_CDN_HOSTS")
+_LISTS = ("TARGET_PLATFORMS", "BOTTLE_CDN_HOSTS", "ECS_SUBNETS", "ECS_SECURITY_GROUPS")
 _BOOLEANS = {
     "true": True,
     "1": True,
@@ -33,6 +33,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         str,
         Meta(description="Where the bottles are kept: a directory, or `s3://bucket/prefix`."),
     ] = "mirror/"
+    s3_bucket_name: Annotated[
+        str, Meta(description="Bucket of the mirror; short for `MIRROR_URL=s3://<name>` where that is not set.")
+    ] = ""
     target_platforms: Annotated[
         tuple[str, ...],
         Meta(description="Platforms to mirror for, comma-separated tags."),
@@ -106,7 +109,76 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     ] = False
     aws_region: Annotated[str, Meta(description="Region of the bucket.")] = "us-east-1"
     aws_endpoint_url: Annotated[
-        str, Meta(description="Address of an S3-compatible server; empty means AWS.")
+        str, Meta(description="Address of an S3-compatible server, or of a local AWS; empty means AWS.")
+    ] = ""
+    aws_endpoint_url_s3: Annotated[
+        str, Meta(description="The same for S3 alone; empty means `AWS_ENDPOINT_URL`.")
+    ] = ""
+    size_threshold_gb: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Plans that download less than so many GB (10^9 bytes) go through Lambda, others through ECS.",
+        ),
+    ] = 20.0
+    lambda_sync_function: Annotated[
+        str, Meta(description="Lambda function that copies batches; empty means that nothing goes through Lambda.")
+    ] = ""
+    lambda_concurrency: Annotated[
+        int, Meta(ge=1, le=1000, description="Invocations of one run at the same time.")
+    ] = 10
+    ecs_cluster_name: Annotated[
+        str, Meta(description="ECS cluster in which Dagster's launcher starts runs; empty means that runs are local.")
+    ] = ""
+    ecs_task_definition: Annotated[
+        str, Meta(description="Task definition of runs; `infra/dagster/dagster.yaml` hands it to the launcher.")
+    ] = ""
+    ecs_subnets: Annotated[
+        tuple[str, ...],
+        Meta(description="Subnets of the transfer tasks, comma-separated; empty means those of the daemon's task."),
+    ] = ()
+    ecs_security_groups: Annotated[
+        tuple[str, ...],
+        Meta(description="Security groups of the transfer tasks, comma-separated; used with `ECS_SUBNETS`."),
+    ] = ()
+    ecs_task_sizes: Annotated[
+        str,
+        Meta(
+            description="Size of a transfer task by the GB pending for its platform: `up-to-GB:CPU units:memory MiB:storage GiB`, comma-separated, `*` for the rest."
+        ),
+    ] = "25:1024:2048:21,100:2048:4096:21,*:4096:8192:21"
+    ecs_spot_percent: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100,
+            description="Share of the transfer tasks that go to Fargate Spot; the others are on demand. The cluster needs both capacity providers.",
+        ),
+    ] = 0
+    download_concurrency: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=256,
+            description="Bottles copied at the same time by a run in ECS; 0 means `MAX_CONCURRENT_DOWNLOADS`.",
+        ),
+    ] = 0
+    max_download_size_gb: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="A run that would download more GB (10^9 bytes) is refused before a byte moves; 0 means no limit.",
+        ),
+    ] = 0.0
+    progress_update_interval: Annotated[
+        float,
+        Meta(gt=0, le=86400, description="Seconds between two progress records of a transfer in Dagster."),
+    ] = 300.0
+    slack_webhook_secret_name: Annotated[
+        str,
+        Meta(description="Secret in Secrets Manager with Slack's webhook. Kept for messages, which are not sent yet."),
     ] = ""
     external_hash_file_s3_bucket: Annotated[
         str, Meta(description="Bucket of an external hash file; empty means the mirror's own bucket.")
@@ -128,6 +200,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     ] = "INFO"
 
 
+# Variables that systems of this kind often have and this one does not need: what took their place.
+REPLACED = {
+    "TEMP_DIR": "Nothing: bottles are streamed and hashed on the way; no temporary file is written.",
+    "TEMP_STORAGE_PATH": "Nothing, for the same reason; `ECS_TASK_SIZES` can still give tasks more storage.",
+    "EFS_MOUNT_PATH": "Nothing, for the same reason: tasks share the store and no disk.",
+}
+
+
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """The settings from the environment; an empty variable counts as not set.
 
@@ -144,9 +224,21 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         if field.default in (True, False) and isinstance(field.default, bool) and field.encode_name in given:
             given[field.encode_name] = _boolean(field.encode_name, given[field.encode_name])
     try:
-        return msgspec.convert(given, Settings, strict=False)
+        settings = msgspec.convert(given, Settings, strict=False)
     except msgspec.ValidationError as exc:
         raise _named(exc, given) from exc
+    return _with_bucket(settings) if settings.s3_bucket_name else settings
+
+
+def _with_bucket(settings: Settings) -> Settings:
+    """The settings with the mirror in S3_BUCKET_NAME, which must agree with a MIRROR_URL that is set."""
+    bucket = settings.s3_bucket_name
+    if settings.mirror_url == Settings().mirror_url:
+        return msgspec.structs.replace(settings, mirror_url=f"s3://{bucket}")
+    if settings.mirror_url.removeprefix("s3://").split("/")[0] != bucket:
+        expected = f"the bucket of MIRROR_URL ({settings.mirror_url[:80]}), or nothing"
+        raise SettingsInvalid(name="S3_BUCKET_NAME", expected=expected, found=repr(bucket[:80]))
+    return settings
 
 
 def _split(text: str) -> list[str]:
@@ -182,7 +274,7 @@ def _expected(annotated: Any) -> str:
 
 
 def settings_table() -> str:
-    """The settings as a Markdown table: name, default, meaning. The README shows it."""
+    """The settings, and what was replaced, as a Markdown table. The README shows it."""
     lines = ["| Variable | Default | Meaning |", "|---|---|---|"]
     for field in msgspec.structs.fields(Settings):
         default = field.default
@@ -198,4 +290,5 @@ def settings_table() -> str:
         lines.append(
             f"| `{field.encode_name}` | {f'`{shown}`' if shown else '(empty)'} | {meta.description} |"
         )
+    lines += [f"| `{name}` | (not used) | {instead} |" for name, instead in REPLACED.items()]
     return "\n".join(lines) + "\n"

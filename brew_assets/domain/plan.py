@@ -5,7 +5,8 @@ the store. In a plan over several platforms each digest has one owner.
 """
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -33,7 +34,10 @@ class PlannedBottle(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """One sync, before it is carried out. An immutable document in the store."""
+    """One sync, before it is carried out. An immutable document in the store.
+
+    `route` is where it should be carried out, as decided when it was made; empty when nobody decided.
+    """
 
     plan_version: int = PLAN_VERSION
     sync_id: str
@@ -45,6 +49,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     force: bool = False
     held: int = 0
     skipped: int = 0
+    route: str = ""
+    route_reason: str = ""
     objects: tuple[PlannedBottle, ...] = ()
 
     def pending(self, platform: str) -> list[PlannedBottle]:
@@ -87,6 +93,8 @@ class PlanSummary(msgspec.Struct, frozen=True, kw_only=True):
     unknown_sizes: int
     held: int
     skipped: int
+    route: str
+    route_reason: str
 
 
 def total_bytes(objects: Iterable[PlannedBottle]) -> int:
@@ -118,6 +126,8 @@ def summarize(plan: Plan) -> PlanSummary:
         unknown_sizes=plan.unknown_sizes(),
         held=plan.held,
         skipped=plan.skipped,
+        route=plan.route,
+        route_reason=plan.route_reason,
     )
 
 
@@ -296,24 +306,18 @@ def fetches_of_run(plan: Plan, platform: str | None) -> tuple[list[Fetch], list[
     return own, rest[::-1]
 
 
-def split_into_batches(
-    fetches: Iterable[Fetch], *, batch_bytes: int, batch_bottles: int, unknown_bytes: int = 0
-) -> list[list[Fetch]]:
-    """The fetches in order, cut so that a batch has at most so many bytes and names.
+def cut_batch(work: "deque[Fetch]", *, room: float, weigh: Callable[[Fetch], float]) -> list[Fetch]:
+    """The next fetches, taken off the work, whose weights add up to `room` at most.
 
-    A fetch that is larger than `batch_bytes` stands alone. Unknown sizes count as `unknown_bytes`.
+    A fetch that weighs more than the room is a batch by itself. Empty only when the work is.
     """
-    batches: list[list[Fetch]] = []
-    room_bytes = room_bottles = -1
-    for fetch in fetches:
-        size = unknown_bytes if fetch.size is None else fetch.size
-        if not batches or size > room_bytes or len(fetch.names) > room_bottles:
-            batches.append([])
-            room_bytes, room_bottles = batch_bytes, batch_bottles
-        batches[-1].append(fetch)
-        room_bytes -= size
-        room_bottles -= len(fetch.names)
-    return batches
+    batch: list[Fetch] = []
+    while work and (weight := weigh(work[0])) <= room:
+        batch.append(work.popleft())
+        room -= weight
+    if not batch and work:
+        batch.append(work.popleft())
+    return batch
 
 
 def encode_plan(plan: Plan) -> bytes:

@@ -24,7 +24,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     `downloaded` counts digests, `stored` names; `duplicated` names were made inside the store, `adopted`
     ones stood there whole already; `kept` were held before the run began; `left` were not begun or not
-    finished when a stop signal came. Times are ISO 8601 UTC, durations seconds, sizes bytes.
+    finished when a stop signal came (a batch's report names them in `undone`). Times are ISO 8601 UTC, durations seconds, sizes bytes.
     """
 
     sync_id: str
@@ -45,6 +45,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     bytes_downloaded: int = 0
     bytes_stored: int = 0
     failed: tuple[Failure, ...] = ()
+    undone: tuple[str, ...] = ()
     aborted: str = ""
 
     @property

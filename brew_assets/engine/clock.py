@@ -52,3 +52,32 @@ class GracefulStop:
     def wait(self, seconds: float) -> bool:
         """Waits so long or until set; whether it is set."""
         return self._event.wait(seconds)
+
+
+class DeadlineStop(GracefulStop):
+    """A stop signal for work that is killed at a known time, as a Lambda's is.
+
+    It is set by itself while there is time to finish the bottles under way, and its grace ends while there
+    is time to write receipts and the report: of 900 s, 90 s and 20 s before the end.
+    """
+
+    def __init__(self, remaining_s: float) -> None:
+        finishing_s = min(90.0, remaining_s * 0.3)
+        reporting_s = min(20.0, remaining_s * 0.1)
+        super().__init__(grace_s=finishing_s - reporting_s)
+        self._set_at = time.monotonic() + remaining_s - finishing_s
+
+    def is_set(self) -> bool:
+        """Whether work should end."""
+        if time.monotonic() >= self._set_at:
+            self.set()
+        return super().is_set()
+
+    def expired(self) -> bool:
+        """Whether the grace is over."""
+        return self.is_set() and super().expired()
+
+    def wait(self, seconds: float) -> bool:
+        """Waits so long or until set; whether it is set."""
+        super().wait(max(0.0, min(seconds, self._set_at - time.monotonic())))
+        return self.is_set()

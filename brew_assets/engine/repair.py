@@ -34,7 +34,7 @@ def repair(
     tally = Transferred()
     for date, objects in sorted(by_date.items()):
         if tally.aborted:
-            tally.left += len(objects)
+            tally.leave(objects)
             continue
         tally.add(_copy(mirror, objects, date, progress))
     mirror.fold()

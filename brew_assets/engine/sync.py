@@ -22,6 +22,7 @@ from brew_assets.domain.plan import (
     with_sizes,
 )
 from brew_assets.domain.report import Report, encode_report
+from brew_assets.domain.route import GB, Decision, RoutingRules, choose_route, load_of
 from brew_assets.engine.adoption import (
     NEWEST_FOLDERS,
     PLAN_PREFIX,
@@ -29,6 +30,7 @@ from brew_assets.engine.adoption import (
     adopt,
     unrecorded,
 )
+from brew_assets.engine.carrier import Carrier, Consignment, OwnCarrier
 from brew_assets.engine.ledger import FoldResult, Held, Journal, fold, read_held
 from brew_assets.engine.ports import (
     Blobs,
@@ -40,12 +42,11 @@ from brew_assets.engine.ports import (
     StopSignal,
     Store,
 )
-from brew_assets.engine.processes import transfer_in_processes, worthwhile_processes
 from brew_assets.engine.rebuild import rebuild_missing_manifest
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.runs import Companions
 from brew_assets.engine.sizes import SizeLookUp, SizesFound
-from brew_assets.engine.transfer import TransferOptions, TransferPorts, Transferred, transfer
+from brew_assets.engine.transfer import TransferPorts, Transferred
 from brew_assets.engine.upstream import CatalogueNow, refresh_catalogue
 from brew_assets.errors import HashFileInvalid, KeyTaken, PlanInvalid
 
@@ -65,15 +66,17 @@ class MirrorPorts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MirrorOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How the mirror works, from the settings."""
+    """How the mirror works, from the settings. `max_download_gb` 0 means no limit."""
 
     platforms: tuple[str, ...]
     workers: int = 10
+    workers_in_ecs: int = 10
     processes: int = 1
     batch_size: int = 50
     retry: RetryPolicy = RetryPolicy()
     include_disabled: bool = False
-    route: str = "local"
+    routing: RoutingRules = RoutingRules()
+    max_download_gb: float = 0.0
 
 
 class SkipList(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,11 +197,17 @@ class Mirror:
         if sizes:
             found = self.look_up_sizes(plan, keep=record, progress=progress)
             plan = with_sizes(plan, found.sizes)
+        decision = self.route_of(plan)
+        plan = msgspec.structs.replace(plan, route=decision.route, route_reason=decision.reason)
         if record:
             # A key that is taken is our own: the answer to the first try was lost.
             with contextlib.suppress(KeyTaken):
                 self.store.write(f"{PLAN_PREFIX}{plan.sync_id}.json", encode_plan(plan), create_only=True)
         return Planned(plan=plan, skip=skip, sizes=found, adopted=inventory.adopted, strays=inventory.strays)
+
+    def route_of(self, plan: Plan) -> Decision:
+        """Where the plan is to be carried out, by its total and the settings."""
+        return choose_route(load_of(plan.objects), self.options.routing)
 
     def load_plan(self, sync_id: str) -> Plan:
         """The plan of a sync.
@@ -248,39 +257,47 @@ class Mirror:
         return look_up.look_up(bottles, progress=progress)
 
     def carry_out(
-        self, plan: Plan, platform: str | None = None, *, progress: ProgressListener | None = None
+        self,
+        plan: Plan,
+        platform: str | None = None,
+        *,
+        progress: ProgressListener | None = None,
+        carrier: Carrier | None = None,
     ) -> tuple[Report, FoldResult]:
         """What the run did, and the manifest after its fold. No platform: the whole plan in this run.
 
         Idempotent: it looks again at what is held, adopts what an earlier try left, and copies only what
-        is missing. The report stands in the store.
+        is missing, with this process as the carrier when none is given. The report stands in the store.
 
         Raises:
-            PlanInvalid: the plan does not cover the platform.
+            PlanInvalid: the plan does not cover the platform, or is larger than a run may download.
             StoreError, ManifestInvalid: the store or the manifest ended the run; what was stored before
                 is adopted by the next one.
         """
         if platform is not None and platform not in plan.platforms:
             raise PlanInvalid(f"sync {plan.sync_id} covers {', '.join(plan.platforms)}, not {platform}")
+        carrier = carrier or self.own_carrier()
         clock = self.ports.clock
         started, begin = clock.now(), clock.monotonic()
         self.store.prepare()
         own, rest = fetches_of_run(plan, platform)
+        self._check_size(plan, own)
         planned = sum(len(fetch.names) for fetch in (*own, *rest))
         tally = Transferred()
         with self._companions(plan, platform) as companions:
             # After the announcement: whoever helps from now on waits for this run first.
             inventory = self.take_inventory(also=plan.sync_date)
             look_first = companions is not None and companions.are_helping()
-            kept = self._copy(plan, own, inventory.entries, tally, progress, look_first=look_first)
+            run = _Run(plan, carrier, tally, progress)
+            kept = run.copy(own, inventory.entries, look_first=look_first)
             if rest and companions is not None:
-                kept += self._help(plan, rest, tally, progress, companions)
+                kept += self._help(run, rest, companions)
             folded = self.fold()
         report = Report(
             sync_id=plan.sync_id,
             sync_date=plan.sync_date,
             platforms=(platform,) if platform else plan.platforms,
-            route=self.options.route,
+            route=carrier.route,
             started_at=started.strftime("%Y-%m-%dT%H:%M:%SZ"),
             ended_at=clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
             duration_s=round(clock.monotonic() - begin, 3),
@@ -301,14 +318,30 @@ class Mirror:
         self.store.write(f"{REPORT_PREFIX}{plan.sync_id}/{name}.json", encode_report(report))
         return report, folded
 
-    def _help(
-        self,
-        plan: Plan,
-        rest: list[Fetch],
-        tally: Transferred,
-        progress: ProgressListener | None,
-        companions: Companions,
-    ) -> int:
+    def own_carrier(self, route: str = "local") -> OwnCarrier:
+        """This process as the carrier, under the name of the route that brought the run here."""
+        remake = self._remake
+        return OwnCarrier(
+            _transfer_ports(self.ports),
+            workers=self.options.workers_in_ecs if route == "ecs" else self.options.workers,
+            batch_size=self.options.batch_size,
+            retry=self.options.retry,
+            processes=self.options.processes,
+            remake=(lambda stop: _transfer_ports(remake(stop))) if remake is not None else None,
+            route=route,
+        )
+
+    def _check_size(self, plan: Plan, own: list[Fetch]) -> None:
+        limit = self.options.max_download_gb
+        size = load_of(planned for fetch in own for planned in fetch.names).bytes
+        if limit and size > limit * GB:
+            raise PlanInvalid(
+                f"sync {plan.sync_id}: {size / GB:.3g} GB to download in this run, more than "
+                f"MAX_DOWNLOAD_SIZE_GB ({limit:g}) allows; nothing was copied. Raise it, or plan for fewer "
+                "platforms or formulae."
+            )
+
+    def _help(self, run: "_Run", rest: list[Fetch], companions: Companions) -> int:
         """How many names of the rest were held; the others were copied, a few at a time.
 
         Between them the runs that own them are looked for: one that has come meanwhile is let do its work.
@@ -317,15 +350,15 @@ class Mirror:
         companions.wait_while_they_get_on(rest)
         held = read_held(self.store).entries
         kept = 0
-        step = 2 * self.options.workers
-        for start in range(0, len(rest), step):
-            part = rest[start : start + step]
-            if start and not tally.aborted:
+        for start in range(0, len(rest), run.carrier.gulp):
+            part = rest[start : start + run.carrier.gulp]
+            if start and not run.tally.aborted:
                 companions.wait_while_they_get_on(part)
-            if tally.aborted:
-                tally.left += sum(len(fetch.names) for fetch in part)
+            if run.tally.aborted:
+                for fetch in part:
+                    run.tally.leave(fetch.names)
             else:
-                kept += self._copy(plan, part, held, tally, progress, look_first=not plan.force)
+                kept += run.copy(part, held, look_first=not run.plan.force)
         return kept
 
     def fold(self) -> FoldResult:
@@ -346,55 +379,34 @@ class Mirror:
         with companions.announced():
             yield companions
 
-    def _copy(
-        self,
-        plan: Plan,
-        fetches: list[Fetch],
-        held: dict[str, HeldEntry],
-        tally: Transferred,
-        progress: ProgressListener | None,
-        *,
-        look_first: bool,
-    ) -> int:
-        """How many names were held already; the others were copied as the tally says."""
-        missing, kept = _still_missing(fetches, held, force=plan.force)
-        ports = self.ports
-        options = TransferOptions(
-            workers=self.options.workers,
-            batch_size=self.options.batch_size,
-            retry=self.options.retry,
-            replace=plan.force,
-        )
-        here = _transfer_ports(ports)
-        processes = worthwhile_processes(missing, limit=self.options.processes)
-        if processes > 1 and self._remake is not None:
-            remake = self._remake
-            done = transfer_in_processes(
-                missing,
-                count=processes,
-                ports=here,
-                make_ports=lambda stop: _transfer_ports(remake(stop)),
-                sync_id=plan.sync_id,
-                date=plan.sync_date,
-                options=options,
-                look_first=look_first,
-                progress=progress,
-            )
-        else:
-            done = transfer(
-                missing,
-                ports=here,
-                journal=self._journal(plan.sync_id),
-                date=plan.sync_date,
-                options=options,
-                look_first=look_first,
-                progress=progress,
-            )
-        tally.add(done)
-        return kept
-
     def _journal(self, sync_id: str) -> Journal:
         return Journal(self.store, self.ports.clock, sync_id=sync_id, batch_size=self.options.batch_size)
+
+
+class _Run:
+    """One carrying out of a plan: what brings the bottles, and what came of it so far."""
+
+    def __init__(
+        self, plan: Plan, carrier: Carrier, tally: Transferred, progress: ProgressListener | None
+    ) -> None:
+        self.plan = plan
+        self.carrier = carrier
+        self.tally = tally
+        self._progress = progress
+
+    def copy(self, fetches: list[Fetch], held: dict[str, HeldEntry], *, look_first: bool) -> int:
+        """How many names were held already; the others were copied as the tally says."""
+        missing, kept = _still_missing(fetches, held, force=self.plan.force)
+        if missing:
+            consignment = Consignment(
+                sync_id=self.plan.sync_id,
+                sync_date=self.plan.sync_date,
+                fetches=missing,
+                force=self.plan.force,
+                look_first=look_first,
+            )
+            self.tally.add(self.carrier.carry(consignment, progress=self._progress))
+        return kept
 
 
 def _folders_to_look_at(folders: list[str], held: Held, *, also: str) -> list[str]:

@@ -54,7 +54,8 @@ class TransferOptions(msgspec.Struct, frozen=True, kw_only=True):
 class Transferred(msgspec.Struct, kw_only=True):
     """What a transfer, or one fetch of it, did; see Report for the counts.
 
-    `aborted` is the error that ended the transfer early.
+    `undone` are the file names that were not begun or not finished; `aborted` is the error that ended the
+    transfer early.
     """
 
     receipts: list[Receipt] = msgspec.field(default_factory=list)
@@ -63,15 +64,25 @@ class Transferred(msgspec.Struct, kw_only=True):
     downloaded: int = 0
     duplicated: int = 0
     adopted: int = 0
-    left: int = 0
+    undone: list[str] = msgspec.field(default_factory=list)
     retries: int = 0
     bytes_downloaded: int = 0
     bytes_stored: int = 0
     aborted: str = ""
 
+    @property
+    def left(self) -> int:
+        """How many names were not begun or not finished."""
+        return len(self.undone)
+
+    def leave(self, names: Iterable[PlannedBottle]) -> None:
+        """Counts the names as not begun or not finished."""
+        self.undone.extend(planned.bottle.filename for planned in names)
+
     def add(self, other: "Transferred") -> None:
-        """Adds the other's counts and failures; receipts are not kept."""
+        """Adds the other's counts, failures and undone names; receipts are not kept."""
         self.failed.extend(other.failed)
+        self.undone.extend(other.undone)
         for name in _COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.aborted = self.aborted or other.aborted
@@ -82,7 +93,6 @@ _COUNTS = (
     "downloaded",
     "duplicated",
     "adopted",
-    "left",
     "retries",
     "bytes_downloaded",
     "bytes_stored",
@@ -139,7 +149,8 @@ def transfer(
         journal.flush()
     if run.crash is not None:
         raise run.crash
-    tally.left += sum(len(fetch.names) for fetch in work)
+    for fetch in work:
+        tally.leave(fetch.names)
     tally.retries = run.budget.spent
     tally.aborted = run.aborted
     return tally
@@ -290,7 +301,7 @@ class _Worker:
             except KeyTaken as error:
                 self._fail(planned, error, done)
             except TransferStopped:
-                done.left += len(names) - position
+                done.leave(names[position:])
                 break
             except MirrorError as error:
                 for missing in names[position:]:
@@ -341,7 +352,7 @@ class _Worker:
                 size = self._download(planned, done)
                 source = planned.bottle.key(self._run.date)
         except TransferStopped:
-            done.left += 1
+            done.leave([planned])
         except MirrorError as error:
             self._fail(planned, error, done)
         return source, size

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections import deque
 from typing import Any
 
 import msgspec
@@ -10,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brew_assets.domain.plan import (
+    Fetch,
     Plan,
+    cut_batch,
     decode_plan,
     encode_plan,
     fetches_of_run,
     group_fetches,
-    split_into_batches,
     summarize,
     total_bytes,
     with_sizes,
@@ -133,11 +135,10 @@ def test_owners_are_balanced_by_size() -> None:
 @given(
     st.lists(st.tuples(st.integers(0, 50) | st.none(), st.integers(1, 4)), max_size=30),
     st.integers(1, 60),
-    st.integers(1, 6),
     st.integers(0, 20),
 )
 def test_batches_keep_order_and_limits(
-    shapes: list[tuple[int | None, int]], batch_bytes: int, batch_bottles: int, unknown: int
+    shapes: list[tuple[int | None, int]], room: int, unknown: int
 ) -> None:
     fetches = []
     for number, (size, names) in enumerate(shapes):
@@ -145,15 +146,17 @@ def test_batches_keep_order_and_limits(
         fetches.append(
             fetch(*(bottle(f"f{number}", tag=tag, content=f"{number}") for tag in tags), size=size)
         )
-    batches = split_into_batches(
-        fetches, batch_bytes=batch_bytes, batch_bottles=batch_bottles, unknown_bytes=unknown
-    )
+    def weigh(item: Fetch) -> float:
+        return (unknown if item.size is None else item.size) + len(item.names)
+
+    work, batches = deque(fetches), []
+    while work:
+        batches.append(cut_batch(work, room=room, weigh=weigh))
     assert [item for batch in batches for item in batch] == fetches
     for batch in batches:
         assert batch
-        if len(batch) > 1:
-            assert sum(unknown if item.size is None else item.size for item in batch) <= batch_bytes
-            assert sum(len(item.names) for item in batch) <= batch_bottles
+        assert len(batch) == 1 or sum(map(weigh, batch)) <= room
+    assert cut_batch(work, room=room, weigh=weigh) == []
 
 
 def test_names_of_a_digest_are_one_fetch() -> None:

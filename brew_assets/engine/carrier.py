@@ -1,0 +1,101 @@
+"""Who carries bottles: this process itself, or workers elsewhere (dispatch.py)."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from brew_assets.domain.plan import Fetch
+from brew_assets.engine.ledger import Journal
+from brew_assets.engine.ports import ProgressListener, StopSignal
+from brew_assets.engine.processes import transfer_in_processes, worthwhile_processes
+from brew_assets.engine.retry import RetryPolicy
+from brew_assets.engine.transfer import TransferOptions, TransferPorts, Transferred, transfer
+
+
+class Consignment(msgspec.Struct, frozen=True, kw_only=True):
+    """Fetches of one sync, and how they are to be stored.
+
+    `look_first` asks the store for each name before it is fetched; `force` overwrites what stands there.
+    """
+
+    sync_id: str
+    sync_date: str
+    fetches: list[Fetch]
+    force: bool = False
+    look_first: bool = False
+
+
+class Carrier(Protocol):
+    """Copies bottles from upstream into the store.
+
+    `route` is the name that reports give it; `gulp` how many fetches of another run's it takes at a time.
+    """
+
+    route: str
+    gulp: int
+
+    def carry(self, consignment: Consignment, *, progress: ProgressListener | None = None) -> Transferred:
+        """Every name of the consignment is in the store with a receipt, or counted as failed or undone.
+
+        Raises:
+            StoreError: receipts or batches could not be written; what was stored will be adopted.
+        """
+
+
+class OwnCarrier:
+    """This process, or several forked from it where that is safe and worth it."""
+
+    def __init__(
+        self,
+        ports: TransferPorts,
+        *,
+        workers: int,
+        batch_size: int,
+        retry: RetryPolicy,
+        processes: int = 1,
+        remake: Callable[[StopSignal], TransferPorts] | None = None,
+        route: str = "local",
+    ) -> None:
+        """`remake` makes ports of its own for a process that shares a transfer; without it there is one."""
+        self.route = route
+        self.gulp = 2 * workers
+        self._ports = ports
+        self._workers = workers
+        self._batch_size = batch_size
+        self._retry = retry
+        self._processes = processes
+        self._remake = remake
+
+    def carry(self, consignment: Consignment, *, progress: ProgressListener | None = None) -> Transferred:
+        """Every name of the consignment is in the store with a receipt, or counted as failed or undone.
+
+        Raises:
+            StoreError: receipts could not be written; what was stored will be adopted.
+        """
+        options = TransferOptions(
+            workers=self._workers, batch_size=self._batch_size, retry=self._retry, replace=consignment.force
+        )
+        processes = worthwhile_processes(consignment.fetches, limit=self._processes)
+        if processes > 1 and self._remake is not None:
+            return transfer_in_processes(
+                consignment.fetches,
+                count=processes,
+                ports=self._ports,
+                make_ports=self._remake,
+                sync_id=consignment.sync_id,
+                date=consignment.sync_date,
+                options=options,
+                look_first=consignment.look_first,
+                progress=progress,
+            )
+        ports = self._ports
+        return transfer(
+            consignment.fetches,
+            ports=ports,
+            journal=Journal(ports.store, ports.clock, sync_id=consignment.sync_id, batch_size=self._batch_size),
+            date=consignment.sync_date,
+            options=options,
+            look_first=consignment.look_first,
+            progress=progress,
+        )
