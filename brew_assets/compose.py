@@ -8,6 +8,7 @@ from brew_assets.adapters.directory_store import DirectoryStore
 from brew_assets.adapters.formulae_api import FormulaeApi
 from brew_assets.adapters.ghcr import Ghcr
 from brew_assets.domain.plan import check_platforms
+from brew_assets.domain.route import RoutingRules, TaskSize, decode_task_sizes
 from brew_assets.engine.clock import GracefulStop, SystemClock
 from brew_assets.engine.ports import HashFileSource, StopSignal, Store
 from brew_assets.engine.retry import RetryPolicy
@@ -53,12 +54,15 @@ def _s3_options(settings: Settings, *, bucket: str, prefix: str = "") -> "S3Opti
         bucket=bucket,
         prefix=prefix,
         region=settings.aws_region,
-        endpoint_url=settings.aws_endpoint_url or None,
+        endpoint_url=settings.aws_endpoint_url_s3 or settings.aws_endpoint_url or None,
         sse=settings.s3_sse,
         kms_key_id=settings.s3_kms_key_id,
         accelerate=settings.s3_accelerate,
         timeout_s=settings.download_timeout_seconds,
-        connections=settings.max_concurrent_downloads + 4,
+        connections=max(
+            settings.max_concurrent_downloads, settings.download_concurrency, settings.lambda_concurrency
+        )
+        + 4,
         api_base_url=settings.formulae_api_url.rstrip("/"),
     )
 
@@ -109,6 +113,34 @@ def configured_platforms(settings: Settings) -> tuple[str, ...]:
         raise SettingsInvalid(name="TARGET_PLATFORMS", expected="known tags", found=str(exc)) from exc
 
 
+def routing_rules(settings: Settings) -> RoutingRules:
+    """What the settings allow a plan's route to be."""
+    no_lambda = ""
+    if not settings.lambda_sync_function:
+        no_lambda = "no Lambda function is configured (LAMBDA_SYNC_FUNCTION)"
+    elif not settings.mirror_url.startswith("s3:"):
+        no_lambda = "the mirror is a directory, which no Lambda can reach"
+    return RoutingRules(
+        threshold_gb=settings.size_threshold_gb,
+        no_lambda=no_lambda,
+        cluster=bool(settings.ecs_cluster_name),
+    )
+
+
+def task_sizes(settings: Settings) -> tuple[TaskSize, ...]:
+    """The table of ECS_TASK_SIZES.
+
+    Raises:
+        SettingsInvalid: a row cannot be read, or Fargate has no such task.
+    """
+    try:
+        return decode_task_sizes(settings.ecs_task_sizes)
+    except ValueError as exc:
+        raise SettingsInvalid(
+            name="ECS_TASK_SIZES", expected="rows of Fargate's sizes, the last for '*'", found=str(exc)
+        ) from exc
+
+
 def build_mirror(settings: Settings, *, stop: StopSignal | None = None) -> Mirror:
     """The engine, wired. Nothing is contacted yet.
 
@@ -118,10 +150,13 @@ def build_mirror(settings: Settings, *, stop: StopSignal | None = None) -> Mirro
     options = MirrorOptions(
         platforms=configured_platforms(settings),
         workers=settings.max_concurrent_downloads,
+        workers_in_ecs=settings.download_concurrency or settings.max_concurrent_downloads,
         processes=settings.max_transfer_processes,
         batch_size=settings.batch_size,
         retry=RetryPolicy(attempts=settings.retry_attempts, delay_s=settings.retry_delay_seconds),
         include_disabled=settings.include_disabled,
+        routing=routing_rules(settings),
+        max_download_gb=settings.max_download_size_gb,
     )
 
     def make_ports(signal: StopSignal) -> MirrorPorts:

@@ -34,7 +34,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         Meta(description="Where the bottles are kept: a directory, or `s3://bucket/prefix`."),
     ] = "mirror/"
     s3_bucket_name: Annotated[
-        str, Meta(description="Bucket of the mirror; short for `MIRROR_URL=s3://<name>` where that is not set.")
+        str,
+        Meta(description="Bucket of the mirror; short for `MIRROR_URL=s3://<name>` where that is not set."),
     ] = ""
     target_platforms: Annotated[
         tuple[str, ...],
@@ -123,20 +124,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         ),
     ] = 20.0
     lambda_sync_function: Annotated[
-        str, Meta(description="Lambda function that copies batches; empty means that nothing goes through Lambda.")
+        str,
+        Meta(
+            description="Lambda function that copies batches; empty means that nothing goes through Lambda."
+        ),
     ] = ""
     lambda_concurrency: Annotated[
         int, Meta(ge=1, le=1000, description="Invocations of one run at the same time.")
     ] = 10
     ecs_cluster_name: Annotated[
-        str, Meta(description="ECS cluster in which Dagster's launcher starts runs; empty means that runs are local.")
+        str,
+        Meta(
+            description="ECS cluster in which Dagster's launcher starts runs; empty means that runs are local."
+        ),
     ] = ""
     ecs_task_definition: Annotated[
-        str, Meta(description="Task definition of runs; `infra/dagster/dagster.yaml` hands it to the launcher.")
+        str,
+        Meta(description="Task definition of runs; `infra/dagster/dagster.yaml` hands it to the launcher."),
     ] = ""
     ecs_subnets: Annotated[
         tuple[str, ...],
-        Meta(description="Subnets of the transfer tasks, comma-separated; empty means those of the daemon's task."),
+        Meta(
+            description="Subnets of the transfer tasks, comma-separated; empty means those of the daemon's task."
+        ),
     ] = ()
     ecs_security_groups: Annotated[
         tuple[str, ...],
@@ -178,7 +188,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     ] = 300.0
     slack_webhook_secret_name: Annotated[
         str,
-        Meta(description="Secret in Secrets Manager with Slack's webhook. Kept for messages, which are not sent yet."),
+        Meta(
+            description="Secret in Secrets Manager with Slack's webhook. Kept for messages, which are not sent yet."
+        ),
     ] = ""
     external_hash_file_s3_bucket: Annotated[
         str, Meta(description="Bucket of an external hash file; empty means the mirror's own bucket.")

@@ -9,6 +9,7 @@ from datetime import timedelta
 import dagster as dg
 from pydantic import Field
 
+from brew_assets.defs.lambda_route import lambda_carrier
 from brew_assets.defs.metadata import (
     catalogue_metadata,
     manifest_metadata,
@@ -18,14 +19,17 @@ from brew_assets.defs.metadata import (
 from brew_assets.defs.partitions import platforms
 from brew_assets.defs.progress import log_sizes, observe_progress
 from brew_assets.defs.resources import WORTH_A_RETRY, MirrorResource, end_step
+from brew_assets.defs.route_tags import ROUTE_TAG, SYNC_ID_TAG
 from brew_assets.domain.manifest import MANIFEST_KEY, Manifest
 from brew_assets.domain.plan import Plan, Request
 from brew_assets.domain.report import Report, failures_by_reason
+from brew_assets.domain.route import ROUTES
+from brew_assets.engine.carrier import Carrier
 from brew_assets.engine.ports import Store
 from brew_assets.engine.sync import Mirror
 from brew_assets.errors import PlanInvalid, SettingsInvalid
+from brew_assets.settings import Settings
 
-SYNC_ID_TAG = "mirror/sync_id"
 MANIFEST_POOL = "manifest_writer"
 OWNERS = ["team:mirror"]
 
@@ -117,9 +121,10 @@ def bottles(
     with mirror.engine(context) as engine:
         sync_id = config.sync_id or context.run.tags.get(SYNC_ID_TAG, "")
         plan = plan_for(engine, platform, sync_id=sync_id)
-        context.log.info(f"{platform}: carries out sync {plan.sync_id}")
-        listener = observe_progress(context, engine.ports.clock)
-        report, folded = engine.carry_out(plan, platform, progress=listener)
+        settings = mirror.settings()
+        carrier = carrier_of_run(context, engine, plan, settings)
+        listener = observe_progress(context, engine.ports.clock, every_s=settings.progress_update_interval)
+        report, folded = engine.carry_out(plan, platform, progress=listener, carrier=carrier)
         if report.outcome != "success":
             record_shortfall(context, report, folded.manifest, engine.store)
     if report.outcome != "success":
@@ -170,6 +175,26 @@ def plan_for(engine: Mirror, platform: str, *, sync_id: str) -> Plan:
         return plan
     request = Request(platforms=(platform,), include_disabled=engine.options.include_disabled)
     return engine.make_plan(request).plan
+
+
+def carrier_of_run(
+    context: dg.AssetExecutionContext, engine: Mirror, plan: Plan, settings: Settings
+) -> Carrier:
+    """What copies the run's bottles: the route of its tag, else its plan's, else what its size asks for.
+
+    Raises:
+        PlanInvalid: the tag names no route.
+        SettingsInvalid: it names Lambda, and none can be invoked.
+    """
+    tagged = context.run.tags.get(ROUTE_TAG, "")
+    decision = engine.route_of(plan)
+    route, reason = tagged or plan.route or decision.route, plan.route_reason or decision.reason
+    if tagged and tagged != plan.route:
+        reason = f"the run's tag {ROUTE_TAG}"
+    if route not in ROUTES:
+        raise PlanInvalid(f"{ROUTE_TAG}: expected one of {', '.join(ROUTES)}, found {route[:40]!r}")
+    context.log.info(f"{context.partition_key}: carries out sync {plan.sync_id}; route {route}: {reason}")
+    return lambda_carrier(context, engine, settings) if route == "lambda" else engine.own_carrier(route)
 
 
 def record_shortfall(

@@ -11,6 +11,7 @@ import dagster as dg
 from brew_assets.domain.manifest import Manifest, Tally
 from brew_assets.domain.plan import summarize
 from brew_assets.domain.report import Failure, Report, failures_by_reason
+from brew_assets.domain.route import load_of
 from brew_assets.engine.adoption import PLAN_PREFIX, Stray
 from brew_assets.engine.ports import Progress
 from brew_assets.engine.sync import Inventory, Planned
@@ -21,6 +22,8 @@ Metadata = dict[str, Any]
 # The metadata of a plan that the sensor and the checks read.
 SYNC_ID = "sync_id"
 PENDING = "pending"
+PENDING_BYTES = "pending_bytes"
+ROUTE = "route"
 CATALOGUE_FORMULAE = "catalogue_formulae"
 CATALOGUE_BOTTLES = "catalogue_bottles"
 
@@ -66,6 +69,8 @@ def plan_metadata(planned: Planned, kept: KeptCatalogue) -> Metadata:
         "unknown_sizes": summary.unknown_sizes,
         "held": summary.held,
         "skipped": summary.skipped,
+        ROUTE: summary.route,
+        "route_reason": summary.route_reason,
         "adopted": planned.adopted,
         "force_download": plan.force,
         "formula_names": dg.MetadataValue.json(list(plan.formulae)),
@@ -74,6 +79,9 @@ def plan_metadata(planned: Planned, kept: KeptCatalogue) -> Metadata:
             ((name, t.bottles, t.bytes, t.unknown_sizes) for name, t in summary.platforms.items()),
         ),
         PENDING: dg.MetadataValue.json({name: t.bottles for name, t in summary.platforms.items()}),
+        PENDING_BYTES: dg.MetadataValue.json(
+            {name: load_of(plan.pending(name)).bytes for name in summary.platforms}
+        ),
         "catalogue_sha256": kept.sha256,
         CATALOGUE_FORMULAE: kept.formulae,
         CATALOGUE_BOTTLES: kept.bottles,
@@ -92,7 +100,7 @@ def report_metadata(report: Report) -> Metadata:
     return {
         SYNC_ID: report.sync_id,
         "sync_date": report.sync_date,
-        "route": report.route,
+        ROUTE: report.route,
         "outcome": report.outcome,
         "planned": report.planned,
         "kept": report.kept,

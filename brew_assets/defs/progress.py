@@ -7,18 +7,20 @@ import dagster as dg
 from brew_assets.defs.metadata import progress_metadata
 from brew_assets.engine.ports import Clock, Progress, ProgressListener
 
-# Every observation is a row of Dagster's database.
-OBSERVE_EVERY_S = 30.0
+_LOG_SIZES_EVERY_S = 30.0
 
 
-def observe_progress(context: dg.AssetExecutionContext, clock: Clock) -> ProgressListener:
-    """A listener that records an observation of the run's partition every OBSERVE_EVERY_S at most."""
+def observe_progress(context: dg.AssetExecutionContext, clock: Clock, *, every_s: float) -> ProgressListener:
+    """A listener that records an observation of the run's partition every so many seconds at most.
+
+    Each is a row of Dagster's database.
+    """
     last_at, last_bytes = clock.monotonic(), 0
 
     def listen(progress: Progress) -> None:
         nonlocal last_at, last_bytes
         elapsed_s = clock.monotonic() - last_at
-        if elapsed_s < OBSERVE_EVERY_S:
+        if elapsed_s < every_s:
             return
         rate = max(0, progress.bytes_done - last_bytes) / elapsed_s
         last_at, last_bytes = clock.monotonic(), progress.bytes_done
@@ -34,12 +36,12 @@ def observe_progress(context: dg.AssetExecutionContext, clock: Clock) -> Progres
 
 
 def log_sizes(context: dg.AssetExecutionContext, clock: Clock) -> Callable[[int, int], None]:
-    """A listener that logs how many formulae's sizes are known every OBSERVE_EVERY_S at most."""
+    """A listener that logs how many formulae's sizes are known every half minute at most."""
     last_at = clock.monotonic()
 
     def listen(done: int, total: int) -> None:
         nonlocal last_at
-        if clock.monotonic() - last_at >= OBSERVE_EVERY_S:
+        if clock.monotonic() - last_at >= _LOG_SIZES_EVERY_S:
             last_at = clock.monotonic()
             context.log.info(f"Sizes: {done:,} of {total:,} formulae")
 

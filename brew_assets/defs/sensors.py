@@ -5,11 +5,12 @@ from typing import Any
 
 import dagster as dg
 
-from brew_assets.defs.assets import SYNC_ID_TAG, pending_bottles
+from brew_assets.defs.assets import pending_bottles
 from brew_assets.defs.jobs import mirror_platform
-from brew_assets.defs.metadata import PENDING, SYNC_ID
+from brew_assets.defs.metadata import PENDING, PENDING_BYTES, ROUTE, SYNC_ID
 from brew_assets.defs.partitions import platforms
-from brew_assets.settings import Settings
+from brew_assets.defs.route_tags import run_tags
+from brew_assets.settings import Settings, read_settings
 
 # The rest waits for the next tick; a tick has a minute.
 MAX_PLANS_PER_TICK = 50
@@ -59,20 +60,32 @@ def route_pending_bottles(context: dg.SensorEvaluationContext) -> dg.SensorResul
 def _requests(
     context: dg.SensorEvaluationContext, metadata: Mapping[str, dg.MetadataValue[Any]]
 ) -> Iterator[dg.RunRequest]:
-    sync_id, pending = (metadata[name].value if name in metadata else None for name in (SYNC_ID, PENDING))
+    sync_id, pending, route, sizes = (
+        metadata[name].value if name in metadata else None
+        for name in (SYNC_ID, PENDING, ROUTE, PENDING_BYTES)
+    )
     if not isinstance(sync_id, str) or not isinstance(pending, dict):
         context.log.warning("A materialization of pending_bottles that names no plan was left out.")
         return
+    settings = read_settings()
     known = platforms.get_partition_keys()
     for platform in (name for name in pending if name not in known):
         context.log.warning(
             f"sync {sync_id}: {pending[platform]} bottles are pending for {platform}, which is not among "
             f"TARGET_PLATFORMS ({', '.join(known)}); no run is started for it."
         )
-    for platform in (name for name in known if name in pending):
-        if pending[platform]:
-            yield dg.RunRequest(
-                run_key=f"{sync_id}:{platform}", partition_key=platform, tags={SYNC_ID_TAG: sync_id}
-            )
-        else:
-            context.log.info(f"sync {sync_id}: nothing is pending for {platform}.")
+    for platform in (name for name in known if name in pending and not pending[name]):
+        context.log.info(f"sync {sync_id}: nothing is pending for {platform}.")
+    for number, platform in enumerate(name for name in known if pending.get(name)):
+        size = sizes.get(platform) if isinstance(sizes, dict) else None
+        yield dg.RunRequest(
+            run_key=f"{sync_id}:{platform}",
+            partition_key=platform,
+            tags=run_tags(
+                settings,
+                sync_id=sync_id,
+                route=route if isinstance(route, str) else "",
+                pending_bytes=size if isinstance(size, int) else 0,
+                number=number,
+            ),
+        )

@@ -24,7 +24,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     `downloaded` counts digests, `stored` names; `duplicated` names were made inside the store, `adopted`
     ones stood there whole already; `kept` were held before the run began; `left` were not begun or not
-    finished when a stop signal came (a batch's report names them in `undone`). Times are ISO 8601 UTC, durations seconds, sizes bytes.
+    finished when a stop signal came (a batch's report names them in `undone`). Times are ISO 8601 UTC,
+    durations seconds, sizes bytes.
     """
 
     sync_id: str
@@ -69,6 +70,17 @@ def failures_by_reason(failures: Iterable[Failure]) -> dict[str, int]:
     for failure in failures:
         counts[failure.reason] = counts.get(failure.reason, 0) + 1
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def describe_report(report: Report) -> str:
+    """What was done, in one line."""
+    done = f"{report.stored:,} of {report.planned:,} bottles stored, {report.bytes_downloaded / 1e6:,.1f} MB"
+    more = [
+        f"{count:,} {what}"
+        for what, count in (("failed", len(report.failed)), ("left", report.left))
+        if count
+    ]
+    return f"{', '.join((done, *more))}, in {report.duration_s:.1f} s ({report.outcome})"
 
 
 def encode_report(report: Report) -> bytes:

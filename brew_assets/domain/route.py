@@ -89,7 +89,7 @@ def load_of(objects: Iterable[PlannedBottle]) -> Load:
 
 
 def choose_route(load: Load, rules: RoutingRules) -> Decision:
-    """Where so much is carried out: `lambda` under the threshold, else `ecs`, or `local` without a cluster."""
+    """Where so much is carried out: `lambda` under the threshold, else `ecs`, or `local`."""
     otherwise: Route = "ecs" if rules.cluster else "local"
     amount = describe_load(load)
     if rules.no_lambda:
@@ -174,4 +174,3 @@ def goes_to_spot(number: int, percent: int) -> bool:
     interruption of all Spot tasks at once leaves some work going on.
     """
     return (number + 1) * percent // 100 > number * percent // 100
-

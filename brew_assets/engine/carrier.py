@@ -93,7 +93,9 @@ class OwnCarrier:
         return transfer(
             consignment.fetches,
             ports=ports,
-            journal=Journal(ports.store, ports.clock, sync_id=consignment.sync_id, batch_size=self._batch_size),
+            journal=Journal(
+                ports.store, ports.clock, sync_id=consignment.sync_id, batch_size=self._batch_size
+            ),
             date=consignment.sync_date,
             options=options,
             look_first=consignment.look_first,

@@ -253,3 +253,19 @@ class ProgressListener(Protocol):
 
     def __call__(self, progress: Progress) -> None:
         """Called after every bottle and at least every second."""
+
+
+class Invoker(Protocol):
+    """Starts workers elsewhere. Called by several threads at once."""
+
+    def invoke(self, batch_key: str) -> None:
+        """Returns when a worker has ended well with the batch at that key.
+
+        Raises:
+            WorkerBusy: throttled; nothing was begun.
+            WorkerFailed: the worker timed out, died or was not reached.
+            WorkerRefused: it cannot be started, now or later.
+        """
+
+    def tell(self, message: str) -> None:
+        """Tells a person what became of a batch."""

@@ -3,8 +3,8 @@
 import dagster as dg
 import pytest
 
-from brew_assets.defs.assets import SYNC_ID_TAG
 from brew_assets.defs.resources import MirrorResource
+from brew_assets.defs.route_tags import SYNC_ID_TAG
 from brew_assets.domain.catalogue import choose_bottles
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, checks_of, metadata_of

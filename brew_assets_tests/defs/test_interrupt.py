@@ -8,7 +8,6 @@ import time
 import dagster as dg
 import pytest
 
-from brew_assets.defs import progress
 from brew_assets.defs.resources import MirrorResource, stops_on_interrupt
 from brew_assets.engine.clock import GracefulStop
 from brew_assets.errors import StoreUnavailable
@@ -114,7 +113,7 @@ def test_progress_is_observed_at_most_so_often(
 ) -> None:
     assert deployment.run("mirror_platform", platform="arm64_sonoma").success
     assert deployment.observations() == []
-    monkeypatch.setattr(progress, "OBSERVE_EVERY_S", 0.0)
+    monkeypatch.setenv("PROGRESS_UPDATE_INTERVAL", "0.000001")
     (bottle,) = deployment.world.publish("wget", "1.25.0", tags=("arm64_sonoma",))
     assert deployment.run("mirror_platform", platform="arm64_sonoma").success
     last = deployment.observations()[-1]

@@ -23,7 +23,7 @@ from brew_assets.engine.sizes import INDEX_PREFIX
 from brew_assets.engine.sync import REPORT_PREFIX
 from brew_assets.engine.upstream import CATALOGUE_PREFIX
 from brew_assets.runtimes import cli, context
-from brew_assets.settings import Settings
+from brew_assets.settings import REPLACED, Settings
 from brew_assets_tests.docs.reading import (
     CONTRIBUTING,
     HASH_FILES,
@@ -42,7 +42,7 @@ from brew_assets_tests.docs.reading import (
 from brew_assets_tests.docs.settings_table import renewed
 from tools import screenshots
 
-SETTINGS = {field.encode_name for field in msgspec.structs.fields(Settings)}
+SETTINGS = {field.encode_name for field in msgspec.structs.fields(Settings)} | set(REPLACED)
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 _VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 DOCUMENTS = pytest.mark.parametrize("path", documents(), ids=name_of)

@@ -137,15 +137,14 @@ def test_owners_are_balanced_by_size() -> None:
     st.integers(1, 60),
     st.integers(0, 20),
 )
-def test_batches_keep_order_and_limits(
-    shapes: list[tuple[int | None, int]], room: int, unknown: int
-) -> None:
+def test_batches_keep_order_and_limits(shapes: list[tuple[int | None, int]], room: int, unknown: int) -> None:
     fetches = []
     for number, (size, names) in enumerate(shapes):
         tags = ("arm64_tahoe", "arm64_sequoia", "arm64_sonoma", "sonoma")[:names]
         fetches.append(
             fetch(*(bottle(f"f{number}", tag=tag, content=f"{number}") for tag in tags), size=size)
         )
+
     def weigh(item: Fetch) -> float:
         return (unknown if item.size is None else item.size) + len(item.names)
 

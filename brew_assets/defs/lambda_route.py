@@ -1,0 +1,110 @@
+"""The Lambda route of a run: batches of its plan, invoked through Dagster Pipes, several at a time."""
+
+from typing import Any
+
+import botocore.session
+import dagster as dg
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from dagster_aws.pipes import PipesLambdaClient, PipesLambdaLogsMessageReader
+
+from brew_assets.engine.dispatch import Dispatcher, DispatchOptions
+from brew_assets.engine.sync import Mirror
+from brew_assets.errors import SettingsInvalid, WorkerBusy, WorkerFailed, WorkerRefused
+from brew_assets.settings import Settings
+
+# A Lambda lives 900 s at most; the answer may take a little longer than that.
+READ_TIMEOUT_S = 960
+CONNECT_TIMEOUT_S = 5
+_THROTTLED = 429
+_SERVER_ERROR = 500
+# The function is being created or changed.
+_PASSING = ("ResourceConflictException", "ResourceNotReadyException")
+
+
+def lambda_client(settings: Settings) -> Any:
+    """The one client of a run's invocations.
+
+    It tries once: a try that botocore repeats by itself would be a second execution of the same batch, and
+    a read timeout under the function's own would start one while the first goes on. Keep-alive, because a
+    NAT forgets a connection that is silent for 350 s.
+    """
+    config = Config(
+        read_timeout=READ_TIMEOUT_S,
+        connect_timeout=CONNECT_TIMEOUT_S,
+        retries={"total_max_attempts": 1},
+        tcp_keepalive=True,
+        max_pool_connections=settings.lambda_concurrency,
+    )
+    return botocore.session.get_session().create_client(
+        "lambda",
+        region_name=settings.aws_region,
+        endpoint_url=settings.aws_endpoint_url or None,
+        config=config,
+    )
+
+
+class PipesInvoker:
+    """Invokes the function of LAMBDA_SYNC_FUNCTION through Pipes; what it logs comes into the run's log."""
+
+    def __init__(self, context: dg.AssetExecutionContext, client: Any, function_name: str) -> None:
+        self._context = context
+        self._client = client
+        self._function_name = function_name
+
+    def invoke(self, batch_key: str) -> None:
+        """Returns when a Lambda has ended well with the batch at that key.
+
+        Raises:
+            WorkerBusy: throttled; nothing was begun.
+            WorkerFailed: the Lambda timed out, died or was not reached.
+            WorkerRefused: it cannot be invoked, now or later.
+        """
+        # A reader serves one invocation at a time. The log's tail costs a second and leaves nothing in the
+        # bucket; it may lack messages, which are for people only.
+        pipes = PipesLambdaClient(client=self._client, message_reader=PipesLambdaLogsMessageReader())
+        try:
+            pipes.run(
+                function_name=self._function_name, event={"batch_key": batch_key}, context=self._context
+            )
+        except ClientError as error:
+            raise _worker_error(batch_key, error) from error
+        except BotoCoreError as error:
+            raise WorkerFailed(
+                f"{batch_key}: the Lambda was not reached or did not answer: {error}"
+            ) from error
+        except Exception as error:  # Pipes has no class of its own for a function's error
+            raise WorkerFailed(f"{batch_key}: {str(error)[:1000]}") from error
+
+    def tell(self, message: str) -> None:
+        """Tells a person what became of a batch."""
+        self._context.log.warning(message)
+
+
+def _worker_error(key: str, error: ClientError) -> WorkerBusy | WorkerFailed | WorkerRefused:
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    if status == _THROTTLED or code in _PASSING:
+        return WorkerBusy(f"{key}: {error}")
+    if status >= _SERVER_ERROR:
+        return WorkerFailed(f"{key}: {error}")
+    return WorkerRefused(f"{key}: the Lambda cannot be invoked: {error}")
+
+
+def lambda_carrier(context: dg.AssetExecutionContext, engine: Mirror, settings: Settings) -> Dispatcher:
+    """The carrier of the Lambda route; what Lambdas cannot finish this process does.
+
+    Raises:
+        SettingsInvalid: no function is configured, or it could not reach the mirror.
+    """
+    if reason := engine.options.routing.no_lambda:
+        raise SettingsInvalid(name="LAMBDA_SYNC_FUNCTION", expected="a function for this run", found=reason)
+    ports = engine.ports
+    return Dispatcher(
+        PipesInvoker(context, lambda_client(settings), settings.lambda_sync_function),
+        store=ports.store,
+        clock=ports.clock,
+        stop=ports.stop,
+        fallback=engine.own_carrier(),
+        options=DispatchOptions(concurrency=settings.lambda_concurrency),
+    )

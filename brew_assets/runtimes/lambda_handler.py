@@ -1,0 +1,70 @@
+"""The Lambda: copies one batch of a run's plan, or bottles that an event names by value.
+
+Configure the function with `brew_assets.runtimes.lambda_handler.handler`, the settings of the mirror and a
+timeout of 900 s. Events: `{"batch_key": "state/batches/…"}`, or `{"formulas": [{"name", "version",
+"bottles": {tag: {"url", "sha256", "size"}}}], "sync_date": "YYYY-MM-DD"}`.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from dagster_pipes import (
+    PipesContext,
+    PipesDefaultContextLoader,
+    PipesDefaultMessageWriter,
+    PipesMappingParamsLoader,
+)
+
+from brew_assets.compose import build_mirror
+from brew_assets.domain.batch import answer, decode_event
+from brew_assets.domain.report import Report, describe_report
+from brew_assets.engine.clock import DeadlineStop
+from brew_assets.engine.worker import work_on
+from brew_assets.settings import read_settings
+
+# Messages come back in the last 4 KB of the invocation's log.
+_FAILURES_TOLD = 3
+
+
+class LambdaContext(Protocol):
+    """What AWS hands to a handler beside the event."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until the invocation is killed."""
+
+
+def handler(event: object, context: LambdaContext) -> dict[str, Any]:
+    """The report, which stands in the store too; no new bottle starts when the time runs short.
+
+    Raises:
+        MirrorError: the event, the settings or the store ended the work; the message says which.
+    """
+    stop = DeadlineStop(context.get_remaining_time_in_millis() / 1000)
+    with _pipes(event) as pipes:
+        report = work_on(build_mirror(read_settings(), stop=stop), decode_event(event))
+        if pipes is not None:
+            _tell(pipes, report)
+        return answer(report)
+
+
+@contextmanager
+def _pipes(event: object) -> Iterator[PipesContext | None]:
+    """The way back to the Dagster run that invoked the function, None when none did.
+
+    A context of its own for each invocation: `open_dagster_pipes` keeps the first one for as long as the
+    environment is warm, closed (dagster-io/dagster#22094).
+    """
+    params = PipesMappingParamsLoader(event if isinstance(event, Mapping) else {})
+    if not params.is_dagster_pipes_process():
+        yield None
+        return
+    with PipesContext(params, PipesDefaultContextLoader(), PipesDefaultMessageWriter()) as pipes:
+        yield pipes
+
+
+def _tell(pipes: PipesContext, report: Report) -> None:
+    """Messages are for people: the run reads the report."""
+    pipes.log.info(describe_report(report))
+    for failure in report.failed[:_FAILURES_TOLD]:
+        pipes.log.warning(failure.message[:300])
