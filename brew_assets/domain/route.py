@@ -4,7 +4,7 @@ Decided once per plan, on its total: many small bottles are worth many short Lam
 plan is worth a few long tasks.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
 import msgspec
@@ -16,16 +16,16 @@ ROUTES: tuple[Route, ...] = get_args(Route)
 
 GB = 1_000_000_000
 
-# Memory (MiB) that Fargate has for so many CPU units: lowest, highest, step.
+# Memory (MiB) that Fargate has for so many CPU units: the values, or their range.
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html
-_FARGATE_MEMORY = {
-    256: (512, 2048, 512),
-    512: (1024, 4096, 1024),
-    1024: (2048, 8192, 1024),
-    2048: (4096, 16384, 1024),
-    4096: (8192, 30720, 1024),
-    8192: (16384, 61440, 4096),
-    16384: (32768, 122880, 8192),
+_FARGATE_MEMORY: Mapping[int, Sequence[int]] = {
+    256: (512, 1024, 2048),
+    512: range(1024, 4097, 1024),
+    1024: range(2048, 8193, 1024),
+    2048: range(4096, 16385, 1024),
+    4096: range(8192, 30721, 1024),
+    8192: range(16384, 61441, 4096),
+    16384: range(32768, 122881, 8192),
 }
 # A task has 20 GiB without asking; so many can be asked for.
 _FARGATE_STORAGE_GIB = (21, 200)
@@ -151,15 +151,19 @@ def _decode_task_size(row: str) -> TaskSize:
         raise ValueError(f"{row[:80]!r}: expected a positive number of GB")
     if size.cpu not in _FARGATE_MEMORY:
         raise ValueError(f"{row[:80]!r}: expected CPU units of {', '.join(map(str, _FARGATE_MEMORY))}")
-    low, high, step = _FARGATE_MEMORY[size.cpu]
-    if not low <= size.memory_mib <= high or (size.memory_mib - low) % step:
-        raise ValueError(
-            f"{row[:80]!r}: with {size.cpu} CPU units Fargate has {low} to {high} MiB in steps of {step}"
-        )
+    memory_mib = _FARGATE_MEMORY[size.cpu]
+    if size.memory_mib not in memory_mib:
+        raise ValueError(f"{row[:80]!r}: with {size.cpu} CPU units Fargate has {_in_words(memory_mib)}")
     least, most = _FARGATE_STORAGE_GIB
     if not least <= size.storage_gib <= most:
         raise ValueError(f"{row[:80]!r}: expected {least} to {most} GiB of storage")
     return size
+
+
+def _in_words(values: Sequence[int]) -> str:
+    if isinstance(values, range):
+        return f"{values[0]} to {values[-1]} MiB in steps of {values.step}"
+    return f"{', '.join(map(str, values))} MiB"
 
 
 def task_size(sizes: Iterable[TaskSize], pending_bytes: int) -> TaskSize:
