@@ -1,33 +1,34 @@
-"""The instance configuration on AWS: what it promises in its comments, and that it is small enough."""
+"""The instance configuration on AWS: what it promises in its comments. test_launch.py has its size."""
 
-import json
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.instance.config import dagster_instance_config
 from dagster._core.instance.ref import InstanceRef
-from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
-from dagster._grpc.types import ExecuteRunArgs, ResumeRunArgs
+from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster_aws.ecs import EcsRunLauncher
 from dagster_aws.ecs.container_context import ECS_CONTAINER_CONTEXT_SCHEMA
 from dagster_shared.serdes import serialize_value
 from moto import mock_aws
 
 from brew_assets.defs.assets import MANIFEST_POOL
-from brew_assets.defs.route_tags import ROUTE_TAG, run_tags
+from brew_assets.defs.route_tags import ROUTE_TAG, SYNC_ID_TAG
+from brew_assets.domain.batch import BATCH_PREFIX
+from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY
+from brew_assets.engine.adoption import PLAN_PREFIX
+from brew_assets.engine.ledger import RECEIPT_PREFIX
+from brew_assets.engine.runs import RUN_PREFIX
+from brew_assets.engine.sizes import INDEX_PREFIX
+from brew_assets.engine.sync import REPORT_PREFIX
+from brew_assets.engine.upstream import CATALOGUE_PREFIX
 from brew_assets.settings import read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTANCE = ROOT / "infra" / "dagster" / "dagster.yaml"
-# https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TaskOverride.html
-MAX_OVERRIDES = 8192
-
 ENVIRONMENT = {
     "ECS_TASK_DEFINITION": "homebrew-sync-run",
     "DAGSTER_POSTGRES_HOST": "homebrew-sync-prod.cluster-abcdefghijkl.us-east-1.rds.amazonaws.com",
@@ -85,11 +86,19 @@ def test_the_launcher_is_the_stock_one_with_small_control_tasks(reference: Insta
     assert launcher.use_current_ecs_task_config
     assert not launcher.include_sidecars
     assert launcher.supports_resume_run
+    # Tasks and bills can be told apart by route and sync.
+    assert launcher.propagate_tags == {"allow_list": [ROUTE_TAG, SYNC_ID_TAG]}
 
 
 def test_what_is_lost_is_resumed_or_run_again(configured: dict[str, Any]) -> None:
-    assert configured["run_monitoring"]["enabled"]
-    assert configured["run_monitoring"]["max_resume_run_attempts"] >= 1
+    monitoring = configured["run_monitoring"]
+    assert monitoring["enabled"]
+    assert monitoring["max_resume_run_attempts"] >= 1
+    assert monitoring["poll_interval_seconds"] <= 60 <= monitoring["start_timeout_seconds"]
+    # ECS waits at most 120 s between SIGTERM and SIGKILL.
+    assert monitoring["cancel_timeout_seconds"] > 120
+    # Without it a step that was killed keeps its place in the pool for ever.
+    assert 0 < monitoring["free_slots_after_run_end_seconds"] <= 300
     assert configured["run_retries"] == {
         "enabled": True,
         "max_retries": 3,
@@ -99,11 +108,20 @@ def test_what_is_lost_is_resumed_or_run_again(configured: dict[str, Any]) -> Non
 
 def test_limits_hold_per_route_and_for_the_manifest(configured: dict[str, Any]) -> None:
     concurrency = configured["concurrency"]
-    assert concurrency["pools"] == {"default_limit": 1}
+    # Not by run: a whole transfer would hold the pool of its last step.
+    assert concurrency["pools"] == {"default_limit": 1, "granularity": "op"}
     assert MANIFEST_POOL == "manifest_writer"
     limits = concurrency["runs"]["tag_concurrency_limits"]
     assert {limit["key"] for limit in limits} == {ROUTE_TAG}
     assert {limit["value"] for limit in limits} == {"ecs", "lambda"}
+    assert sum(limit["limit"] for limit in limits) < concurrency["runs"]["max_concurrent_runs"]
+
+
+def test_a_run_waits_for_a_code_server_that_is_starting(reference: InstanceRef) -> None:
+    coordinator = reference.run_coordinator
+    assert type(coordinator) is QueuedRunCoordinator
+    run_queue = coordinator.get_run_queue_config()
+    assert run_queue.max_user_code_failure_retries * run_queue.user_code_failure_retry_delay >= 300
 
 
 def test_nothing_secret_stands_in_the_file(reference: InstanceRef, configured: dict[str, Any]) -> None:
@@ -113,41 +131,20 @@ def test_nothing_secret_stands_in_the_file(reference: InstanceRef, configured: d
     assert ENVIRONMENT["DAGSTER_POSTGRES_PASSWORD"] not in serialize_value(reference)
 
 
-def test_compute_logs_stay_away_from_the_bottles(configured: dict[str, Any]) -> None:
-    assert configured["compute_logs"]["config"]["prefix"].startswith("state/")
+def test_the_output_of_runs_stays_away_from_what_the_mirror_keeps(configured: dict[str, Any]) -> None:
+    config = configured["compute_logs"]["config"]
+    state = (PLAN_PREFIX, RECEIPT_PREFIX, REPORT_PREFIX, RUN_PREFIX, BATCH_PREFIX, INDEX_PREFIX)
+    kept = (*state, CATALOGUE_PREFIX, BACKUP_PREFIX, MANIFEST_KEY)
+    prefix = f"{config['prefix']}/"
+    assert prefix.startswith("state/")
+    assert not [key for key in kept if key.startswith(prefix) or prefix.startswith(key)]
+    # A long run's output is seen while it goes on.
+    assert 0 < config["upload_interval"] <= 60
 
 
-@pytest.mark.parametrize("resumed", [False, True])
-def test_the_overrides_of_a_run_are_well_below_the_limit(reference: InstanceRef, *, resumed: bool) -> None:
-    job = JobPythonOrigin(
-        job_name="mirror_platform",
-        repository_origin=RepositoryPythonOrigin(
-            executable_path="/opt/mirror/bin/python",
-            code_pointer=ModuleCodePointer(
-                module="brew_assets.definitions", fn_name="defs", working_directory="/opt/mirror"
-            ),
-            entry_point=["dagster"],
-        ),
-    )
-    arguments = (ResumeRunArgs if resumed else ExecuteRunArgs)(
-        job_origin=job, run_id=str(uuid.uuid4()), instance_ref=reference
-    )
-    settings = read_settings({"ECS_CLUSTER_NAME": "sync", "S3_BUCKET_NAME": "homebrew-bottles-prod"})
-    tags = run_tags(settings, sync_id="s" * 25, route="ecs", pending_bytes=10**12, number=0)
-    overrides = {
-        "containerOverrides": [
-            {
-                "name": "run",
-                "command": list(arguments.get_command_args()),
-                "cpu": int(tags["ecs/cpu"]),
-                "memory": int(tags["ecs/memory"]),
-            }
-        ],
-        "cpu": tags["ecs/cpu"],
-        "memory": tags["ecs/memory"],
-        "ephemeralStorage": {"sizeInGiB": int(tags["ecs/ephemeral_storage"])},
-    }
-    assert len(json.dumps(overrides)) < 0.9 * MAX_OVERRIDES
+def test_nothing_is_told_to_anybody(configured: dict[str, Any]) -> None:
+    assert configured["telemetry"] == configured["nux"] == {"enabled": False}
+    assert configured["freshness"] == {"enabled": True}
 
 
 def test_the_workspace_names_the_code_server(monkeypatch: pytest.MonkeyPatch) -> None:
