@@ -14,8 +14,8 @@ REFUSE_DEMO = if [ -z "$$MIRROR_URL" ] && [ -f $(DEMO_MARK) ]; then \
 	echo "$(MIRROR)/ holds the demo's simulated bottles: run 'make demo-clean' first, or name another place with MIRROR_URL"; \
 	exit 2; fi
 
-.PHONY: help install dev-install demo demo-ui demo-clean dev sync test test-all check format lock benchmark \
-	benchmark-planning campaigns screenshots clean
+.PHONY: help install dev-install demo demo-ui demo-clean dev dev-aws sync test test-aws check format lock \
+	benchmark benchmark-planning benchmark-lambda campaigns screenshots clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ dev: install .dagster_home/dagster.yaml ## Open Dagster's UI (http://127.0.0.1:3
 	@$(REFUSE_DEMO)
 	DAGSTER_HOME="$$(pwd)/.dagster_home" $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1
 
+dev-aws: dev-install ## Open Dagster on a local AWS: PostgreSQL, ECS tasks and Lambdas as processes
+	$(BIN)/python -m brew_assets_tests.deployed.dev
+
 sync: install ## Mirror real bottles: make sync FORMULAE="jq ripgrep" PLATFORMS=arm64_sonoma
 	@$(REFUSE_DEMO)
 	MIRROR_URL="$${MIRROR_URL:-$(MIRROR)}" $(BIN)/brew-mirror sync \
@@ -63,7 +66,11 @@ sync: install ## Mirror real bottles: make sync FORMULAE="jq ripgrep" PLATFORMS=
 	$$(for tag in $(PLATFORMS); do echo "--platform $$tag"; done)
 
 test: dev-install ## Run all tests
-	$(PYTEST) -n 2 --dist worksteal -m "not long" $(ARGS)
+	$(PYTEST) -n 2 --dist worksteal -m "not long and not aws" $(ARGS)
+	$(PYTEST) -m aws $(ARGS)
+
+test-aws: dev-install ## Run only the stories on a local AWS, with a real daemon, ECS tasks and Lambdas
+	$(PYTEST) -m aws $(ARGS)
 
 campaigns: dev-install ## Run the long campaigns: 200 kills, 50,000 bottles, a bottle of 4 GiB
 	$(PYTEST) $(LONG) $(ARGS)
@@ -86,6 +93,9 @@ benchmark: dev-install ## Compare with rclone and aria2 then s5cmd; renews docs/
 
 benchmark-planning: dev-install ## Planning with 250,000 held bottles (needs the real catalogues)
 	$(BIN)/python -m benchmarks.planning --output docs/performance.md $(ARGS)
+
+benchmark-lambda: dev-install ## The Lambda route beside the in-process route; renews docs/performance.md
+	$(BIN)/python -m benchmarks.lambda_route --output docs/performance.md $(ARGS)
 
 screenshots: dev-install ## Renew the pictures of the README (needs Chromium)
 	$(BIN)/python -m tools.screenshots

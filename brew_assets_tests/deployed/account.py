@@ -122,7 +122,7 @@ def instance_home(folder: Path, source: Path, *, quick: bool) -> Path:
             "start_timeout_seconds": 45,
             "cancel_timeout_seconds": 60,
         }
-        configured["run_coordinator"]["config"] = {"dequeue_interval_seconds": 1}
+        configured["run_coordinator"]["config"]["dequeue_interval_seconds"] = 1
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "dagster.yaml").write_text(yaml.safe_dump(configured, sort_keys=False))
     (folder / "workspace.yaml").write_text((source / "workspace.yaml").read_text())

@@ -70,7 +70,7 @@ def test_the_week_goes_by_itself_small_through_lambda_and_large_through_ecs() ->
         invocations = running.aws.invocations()
         assert len(invocations) >= 3
         assert {invocation.result for invocation in invocations} == {"ok"}
-        assert {invocation.cold for invocation in invocations} == {True, False}
+        assert len({invocation.environment_pid for invocation in invocations}) >= 2
         assert_complete(running)
         assert_reported(running, plan["sync_id"], "lambda")
 
@@ -92,6 +92,15 @@ def test_the_week_goes_by_itself_small_through_lambda_and_large_through_ecs() ->
         assert len(running.aws.invocations()) == len(invocations)
         assert_complete(running)
         assert_reported(running, second["sync_id"], "ecs")
+
+        # A single platform by hand, into an environment that has served other batches before.
+        world.publish("late", "1.0", tags=("arm64_sonoma",))
+        run_id = webserver.launch("mirror_platform", tags={"dagster/partition": "arm64_sonoma"})
+        assert running.wait_for_run(run_id).status == "SUCCESS"
+        (warm,) = running.aws.invocations()[len(invocations) :]
+        assert not warm.cold
+        assert any("1 of 1 bottles stored" in message for message in webserver.events(run_id))
+        assert_complete(running)
 
 
 def test_a_backfill_of_a_platform_decides_by_itself_and_folds(story: Story) -> None:
