@@ -131,7 +131,7 @@ class Dispatcher:
         work = deque(consignment.fetches)
         weigh = _Weigher(consignment.fetches, options.pace)
         # A little more than the share: sums of fractions must not leave one bottle over.
-        share_s = max(options.pace.least_s, 1.0001 * sum(map(weigh, work)) / options.concurrency)
+        share_s = max(options.pace.least_s, 1.01 * sum(map(weigh, work)) / options.concurrency)
         back: queue.SimpleQueue[_Back] = queue.SimpleQueue()
         running: dict[str, _Given] = {}
         again: list[Fetch] = []

@@ -34,6 +34,12 @@ def runs_of(running: Deployed, sync_id: str) -> list[Run]:
     return wait_for(look, what=f"three ended runs of {sync_id}", timeout_s=180)
 
 
+def assert_successful(running: Deployed, runs: list[Run]) -> None:
+    """All of them succeeded; if not, the message has the end of the others' events."""
+    others = [run for run in runs if run.status != "SUCCESS"]
+    assert not others, "\n".join(line for run in others for line in running.webserver.events(run.id)[-40:])
+
+
 def assert_complete(running: Deployed) -> None:
     """Every bottle that serves a platform is recorded, was downloaded once, and no receipt is left."""
     recorded = {entry.s3_key.split("/")[1]: entry.sha256 for entry in running.entries().values()}
@@ -64,7 +70,7 @@ def test_the_week_goes_by_itself_small_through_lambda_and_large_through_ecs() ->
 
         runs = runs_of(running, plan["sync_id"])
         assert {run.platform for run in runs} == set(ARM)
-        assert {run.status for run in runs} == {"SUCCESS"}
+        assert_successful(running, runs)
         assert {run.tags["mirror/route"] for run in runs} == {"lambda"}
         assert {(run.tags["ecs/cpu"], run.tags["ecs/memory"]) for run in runs} == {("512", "1024")}
         invocations = running.aws.invocations()
@@ -80,7 +86,7 @@ def test_the_week_goes_by_itself_small_through_lambda_and_large_through_ecs() ->
         second = webserver.metadata("pending_bottles")
         assert second["route"] == "ecs"
         runs = runs_of(running, second["sync_id"])
-        assert {run.status for run in runs} == {"SUCCESS"}
+        assert_successful(running, runs)
         tasks = {task.tags.get("dagster/run_id"): task for task in running.aws.tasks()}
         for run in runs:
             task = tasks[run.id]
