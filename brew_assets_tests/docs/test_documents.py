@@ -2,6 +2,7 @@
 
 import importlib.util
 import itertools
+import json
 import re
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 
 from brew_assets import errors
 from brew_assets.adapters.directory_store import DirectoryStore
+from brew_assets.domain.batch import BATCH_PREFIX, DirectRequest, decode_event
 from brew_assets.domain.hash_file import MAX_HASH_FILE_BYTES, decode_hash_file
 from brew_assets.domain.manifest import BACKUP_PREFIX, BACKUPS_KEPT, MANIFEST_KEY, decode_manifest
 from brew_assets.engine.adoption import PLAN_PREFIX
@@ -23,7 +25,7 @@ from brew_assets.engine.sizes import INDEX_PREFIX
 from brew_assets.engine.sync import REPORT_PREFIX
 from brew_assets.engine.upstream import CATALOGUE_PREFIX
 from brew_assets.runtimes import cli, context
-from brew_assets.settings import REPLACED, Settings
+from brew_assets.settings import REPLACED, Settings, read_settings
 from brew_assets_tests.docs.reading import (
     CONTRIBUTING,
     HASH_FILES,
@@ -136,6 +138,7 @@ def test_the_layout_of_the_readme_is_that_of_the_code(tmp_path: Path) -> None:
         BACKUP_PREFIX,
         PLAN_PREFIX,
         RECEIPT_PREFIX,
+        BATCH_PREFIX,
         REPORT_PREFIX,
         RUN_PREFIX,
         CATALOGUE_PREFIX,
@@ -148,6 +151,73 @@ def test_the_layout_of_the_readme_is_that_of_the_code(tmp_path: Path) -> None:
     hidden = {f"{path.name}/" if path.is_dir() else path.name for path in tmp_path.glob(".*")}
     assert hidden == {".incoming/", ".lock"}
     assert hidden <= set(spans(README))
+
+
+# What a deployment of the system that this one replaces had in its environment.
+DEPLOYED_VARIABLES = (
+    "S3_BUCKET_NAME",
+    "SLACK_WEBHOOK_SECRET_NAME",
+    "SIZE_THRESHOLD_GB",
+    "AWS_REGION",
+    "ECS_CLUSTER_NAME",
+    "ECS_TASK_DEFINITION",
+    "LAMBDA_SYNC_FUNCTION",
+    "ECS_SUBNETS",
+    "ECS_SECURITY_GROUPS",
+    "LOG_LEVEL",
+    "TARGET_PLATFORMS",
+    "MAX_CONCURRENT_DOWNLOADS",
+    "RETRY_ATTEMPTS",
+    "DOWNLOAD_TIMEOUT_SECONDS",
+    "TEMP_DIR",
+    "DOWNLOAD_CONCURRENCY",
+    "TEMP_STORAGE_PATH",
+    "EFS_MOUNT_PATH",
+    "PROGRESS_UPDATE_INTERVAL",
+    "BATCH_SIZE",
+    "MAX_DOWNLOAD_SIZE_GB",
+    "RETRY_DELAY_SECONDS",
+)
+
+
+def test_every_variable_of_older_deployments_is_a_setting_or_says_what_replaced_it() -> None:
+    rows = {code_of(row[0])[0]: row for row in table(README, "Variable", "Default", "Meaning")}
+    for name in DEPLOYED_VARIABLES:
+        assert name in rows, name
+        assert len(rows[name][2]) > 10
+    example = {
+        "S3_BUCKET_NAME": "homebrew-bottles-prod",
+        "SIZE_THRESHOLD_GB": "20",
+        "AWS_REGION": "us-east-1",
+        "ECS_CLUSTER_NAME": "homebrew-sync",
+        "ECS_TASK_DEFINITION": "homebrew-bottles-sync:1",
+        "LAMBDA_SYNC_FUNCTION": "homebrew-sync-worker",
+        "ECS_SUBNETS": "subnet-12345678,subnet-87654321",
+        "ECS_SECURITY_GROUPS": "sg-abcdef123",
+        "TARGET_PLATFORMS": "arm64_sonoma,arm64_ventura,monterey",
+        "DOWNLOAD_CONCURRENCY": "5",
+        "PROGRESS_UPDATE_INTERVAL": "300",
+        "MAX_DOWNLOAD_SIZE_GB": "100",
+        "RETRY_DELAY_SECONDS": "30",
+    }
+    settings = read_settings(example)
+    assert settings.mirror_url == "s3://homebrew-bottles-prod"
+    assert settings.ecs_subnets == ("subnet-12345678", "subnet-87654321")
+    assert (settings.download_concurrency, settings.max_download_size_gb) == (5, 100.0)
+
+
+def test_a_bucket_and_another_mirror_url_contradict_each_other() -> None:
+    with pytest.raises(errors.SettingsInvalid, match="S3_BUCKET_NAME"):
+        read_settings({"S3_BUCKET_NAME": "one", "MIRROR_URL": "s3://two/brew"})
+    both = read_settings({"S3_BUCKET_NAME": "one", "MIRROR_URL": "s3://one/brew"})
+    assert both.mirror_url == "s3://one/brew"
+
+
+def test_the_event_of_the_readme_is_one_that_the_lambda_takes() -> None:
+    (block,) = [block for block in blocks(README, "json") if "formulas" in block]
+    request = decode_event(json.loads(block))
+    assert isinstance(request, DirectRequest)
+    assert [planned.bottle.formula for planned in request.objects] == ["jq"]
 
 
 def _subclasses(error: type[errors.MirrorError]) -> list[type[errors.MirrorError]]:
