@@ -29,6 +29,8 @@ def test_spot_interruption_writes_receipts_and_another_task_copies_the_rest(stor
     story.wait_for_success(run_id)
     assert story.deployed.wait_for_task_of(run_id, after=task) != task
     story.assert_held(once=whole)
+    # On the way it told how far it was.
+    assert any("ASSET_OBSERVATION" in message for message in story.webserver.events(run_id))
 
 
 def test_a_killed_task_is_replaced_and_the_run_goes_on(story: Story) -> None:
@@ -58,7 +60,7 @@ def test_runs_outlive_a_killed_daemon(story: Story) -> None:
     assert [run.status for run in runs] == ["SUCCESS"]
     # What was queued meanwhile is carried out by the new one.
     story.hurry()
-    assert story.start("ecs")
+    story.wait_for_success(story.start("ecs"))
 
 
 def test_lambdas_that_time_out_are_asked_twice_and_then_the_run_does_it(story: Story) -> None:
