@@ -162,7 +162,7 @@ def main() -> None:
         (
             "### The Lambda route beside the in-process route",
             "",
-            f"One Dagster run per row and round stores {arguments.bottles:,} bottles of {BOTTLE_BYTES // 1000} KB, ten",
+            f"Each Dagster run stores {arguments.bottles:,} bottles of {BOTTLE_BYTES // 1000} KB, ten",
             "workers in each process. Upstream, bucket, run and Lambdas share the machine's two cores, which",
             "real ones do not.",
             "",
