@@ -79,7 +79,7 @@ def test_the_stock_launcher_takes_its_network_and_definition_from_the_task_it_ru
     )
     daemon = cluster.aws.wait_for_task(cluster.run(definition), timeout_s=90)
     assert daemon.exit_code == 0, daemon.log
-    (launched,) = [task for task in cluster.aws.tasks() if "dagster/run_id" in task.tags]
+    (launched,) = [task for task in cluster.aws.tasks() if task.tags.get("dagster/job_name") == "control"]
     told = cluster.described(launched.id)
     details = {detail["name"]: detail["value"] for detail in told["attachments"][0]["details"]}
     assert details["subnetId"] == cluster.subnet
