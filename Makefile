@@ -5,6 +5,8 @@ export DAGSTER_DISABLE_TELEMETRY = yes
 
 VENV = .venv
 BIN = $(VENV)/bin
+# checkov and parliament pin other versions of boto3 than Dagster: an environment of their own.
+JUDGES = .venv-infra
 MIRROR = mirror
 LONG = -m long
 PYTEST = $(BIN)/python -m pytest
@@ -14,7 +16,7 @@ REFUSE_DEMO = if [ -z "$$MIRROR_URL" ] && [ -f $(DEMO_MARK) ]; then \
 	echo "$(MIRROR)/ holds the demo's simulated bottles: run 'make demo-clean' first, or name another place with MIRROR_URL"; \
 	exit 2; fi
 
-.PHONY: help install dev-install demo demo-ui demo-clean dev dev-aws sync test test-aws check format lock \
+.PHONY: help install dev-install demo demo-ui demo-clean dev dev-aws sync test test-aws test-browser test-infra check format lock \
 	benchmark benchmark-planning benchmark-lambda campaigns screenshots clean
 
 help: ## Show this list
@@ -36,6 +38,11 @@ $(VENV)/.runtime: requirements.lock pyproject.toml $(VENV)/.python
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(JUDGES)/.done: requirements-infra.lock $(VENV)/.dev
+	@tools/make-venv $(JUDGES)
+	$(JUDGES)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-infra.lock
 	@touch $@
 
 .dagster_home/dagster.yaml .demo/dagster.yaml: infra/dagster/laptop/dagster.yaml
@@ -66,11 +73,18 @@ sync: install ## Mirror real bottles: make sync FORMULAE="jq ripgrep" PLATFORMS=
 	$$(for tag in $(PLATFORMS); do echo "--platform $$tag"; done)
 
 test: dev-install ## Run all tests
-	$(PYTEST) -n 2 --dist worksteal -m "not long and not aws" $(ARGS)
-	$(PYTEST) -m aws $(ARGS)
+	$(PYTEST) -n 2 --dist worksteal -m "not long and not aws and not browser and not infra" $(ARGS)
+	$(PYTEST) -m "aws or browser" $(ARGS)
+	$(MAKE) test-infra
 
 test-aws: dev-install ## Run only the stories on a local AWS, with a real daemon, ECS tasks and Lambdas
 	$(PYTEST) -m aws $(ARGS)
+
+test-browser: dev-install ## Run only the clicks through Dagster's UI (needs Chromium)
+	$(PYTEST) -m browser $(ARGS)
+
+test-infra: $(JUDGES)/.done ## Run only the tests of infra/terraform (needs terraform)
+	$(PYTEST) -n 2 --dist loadgroup -m infra $(ARGS)
 
 campaigns: dev-install ## Run the long campaigns: 200 kills, 50,000 bottles, a bottle of 4 GiB
 	$(PYTEST) $(LONG) $(ARGS)
@@ -101,4 +115,4 @@ screenshots: dev-install ## Renew the pictures of the README (needs Chromium)
 	$(BIN)/python -m tools.screenshots
 
 clean: ## Remove .venv and what tools left; no bottles
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
+	rm -rf $(VENV) $(JUDGES) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info

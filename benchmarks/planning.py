@@ -71,7 +71,7 @@ def measured_plan(environment: dict[str, str], folder: Path) -> tuple[float, flo
     log.unlink(missing_ok=True)
     order = {
         "stages": [[program, "plan", "--no-sizes", "--json", "--dry-run"]],
-        "env": environment,
+        "env": environment | {"LOG_LEVEL": "WARNING"},
         "log": str(log),
         "folder": str(folder),
     }

@@ -1,22 +1,28 @@
 """Settings -> wired engine: the one place where adapters are chosen."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from brew_assets.adapters.directory_store import DirectoryStore
 from brew_assets.adapters.formulae_api import FormulaeApi
 from brew_assets.adapters.ghcr import Ghcr
+from brew_assets.domain.links import Links
 from brew_assets.domain.plan import check_platforms
 from brew_assets.domain.route import RoutingRules, TaskSize, decode_task_sizes
+from brew_assets.domain.story import Deployment
+from brew_assets.engine.announce import Channel
 from brew_assets.engine.clock import GracefulStop, SystemClock
 from brew_assets.engine.ports import HashFileSource, StopSignal, Store
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.sync import Mirror, MirrorOptions, MirrorPorts
 from brew_assets.errors import PlanInvalid, SettingsInvalid
-from brew_assets.settings import Settings
+from brew_assets.settings import Secret, Settings
 
 if TYPE_CHECKING:
+    from brew_assets.adapters.cloudwatch import CloudWatchMetrics
+    from brew_assets.adapters.event_queue import EventQueue
     from brew_assets.adapters.s3_store import S3Options
 
 _S3_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
@@ -139,6 +145,79 @@ def task_sizes(settings: Settings) -> tuple[TaskSize, ...]:
         raise SettingsInvalid(
             name="ECS_TASK_SIZES", expected="rows of Fargate's sizes, the last for '*'", found=str(exc)
         ) from exc
+
+
+def build_event_queue(settings: Settings) -> "EventQueue | None":
+    """The queue of TRIGGER_QUEUE_URL, None where that is empty. Nothing is contacted yet."""
+    if not settings.trigger_queue_url:
+        return None
+    from brew_assets.adapters.event_queue import EventQueue
+
+    return EventQueue(
+        settings.trigger_queue_url,
+        dead_letter_url=settings.trigger_dead_letter_queue_url,
+        region=settings.aws_region,
+        endpoint_url=settings.aws_endpoint_url or None,
+    )
+
+
+def build_metrics(settings: Settings) -> "CloudWatchMetrics | None":
+    """Where metrics go, None unless ENABLE_METRICS. Nothing is contacted yet."""
+    if not settings.enable_metrics:
+        return None
+    from brew_assets.adapters.cloudwatch import CloudWatchMetrics
+
+    return CloudWatchMetrics(region=settings.aws_region, endpoint_url=settings.aws_endpoint_url or None)
+
+
+def deployment_of(settings: Settings) -> Deployment:
+    """What messages say of this deployment."""
+    return Deployment(
+        environment=settings.environment,
+        threshold_gb=settings.size_threshold_gb,
+        cluster=settings.ecs_cluster_name,
+        store_url=settings.mirror_url.rstrip("/"),
+        links=Links(
+            dagster_url=settings.dagster_url.rstrip("/"),
+            log_group=settings.log_group_name,
+            region=settings.aws_region,
+        ),
+    )
+
+
+def build_channels(settings: Settings) -> tuple[Channel, ...]:
+    """The ways to people and other systems that the settings name. Nothing is contacted yet."""
+    channels: list[Channel] = []
+    region, endpoint_url = settings.aws_region, settings.aws_endpoint_url or None
+    if settings.enable_notifications and settings.slack_webhook_secret_name:
+        from brew_assets.adapters.secrets import WebhookSecret
+
+        secret = settings.slack_webhook_secret_name
+        webhook = WebhookSecret(secret, region=region, endpoint_url=endpoint_url)
+        channels.append(_slack(settings, webhook))
+    elif settings.enable_notifications and settings.slack_webhook_url:
+        channels.append(_slack(settings, lambda: settings.slack_webhook_url))
+    if settings.enable_notifications and (settings.sns_topic_arn or settings.sns_security_topic_arn):
+        from brew_assets.adapters.sns import SnsSecurityTopic, SnsTopic
+
+        if settings.sns_topic_arn:
+            channels.append(SnsTopic(settings.sns_topic_arn, region=region, endpoint_url=endpoint_url))
+        if settings.sns_security_topic_arn:
+            channels.append(
+                SnsSecurityTopic(settings.sns_security_topic_arn, region=region, endpoint_url=endpoint_url)
+            )
+    metrics = build_metrics(settings)
+    if metrics is not None:
+        from brew_assets.adapters.cloudwatch import MetricsChannel
+
+        channels.append(MetricsChannel(metrics, SystemClock()))
+    return tuple(channels)
+
+
+def _slack(settings: Settings, webhook: Callable[[], Secret]) -> Channel:
+    from brew_assets.adapters.slack import SlackWebhook
+
+    return SlackWebhook(webhook, channel=settings.slack_channel, username=settings.slack_username)
 
 
 def build_mirror(settings: Settings, *, stop: StopSignal | None = None) -> Mirror:

@@ -2,12 +2,16 @@
 
 import dagster as dg
 
+from brew_assets.defs.absence import absence_sensor
+from brew_assets.defs.announcements import announcing_sensor
 from brew_assets.defs.assets import ASSETS
 from brew_assets.defs.checks import CHECKS
 from brew_assets.defs.jobs import JOBS
 from brew_assets.defs.resources import MirrorResource
+from brew_assets.defs.run_lines import loggers_of_all_runs
 from brew_assets.defs.schedules import weekly_schedule
 from brew_assets.defs.sensors import pending_sensor
+from brew_assets.defs.triggers import trigger_sensor
 from brew_assets.settings import read_settings
 
 settings = read_settings()
@@ -17,7 +21,13 @@ defs = dg.Definitions(
     asset_checks=CHECKS,
     jobs=JOBS,
     schedules=[weekly_schedule(settings)],
-    sensors=[pending_sensor(settings)],
+    sensors=[
+        pending_sensor(settings),
+        trigger_sensor(settings),
+        announcing_sensor(settings),
+        absence_sensor(settings),
+    ],
     resources={"mirror": MirrorResource()},
+    loggers=loggers_of_all_runs(),
     executor=dg.in_process_executor,
 )

@@ -22,6 +22,11 @@ _SEED = 20
 _SIZES = SizeDistribution.lognormal(median_bytes=40_000, p90_bytes=400_000, max_bytes=8_000_000)
 
 
+def demo_world() -> World:
+    """The upstream of the demo, the same every time."""
+    return World.generate(seed=_SEED, formulae=_FORMULAE, sizes=_SIZES)
+
+
 @click.command()
 @click.option("--mirror", default="mirror", show_default=True, help="The directory to mirror into.")
 @click.option("--home", default=".demo", show_default=True, help="Where Dagster keeps the runs.")
@@ -35,7 +40,7 @@ def main(mirror: str, home: str) -> None:
     (root / MARK).write_text("Simulated bottles of `make demo`; `make demo-clean` removes them.\n")
     os.environ["DAGSTER_HOME"] = str(Path(home).absolute())
     Path(home).mkdir(parents=True, exist_ok=True)
-    world = World.generate(seed=_SEED, formulae=_FORMULAE, sizes=_SIZES)
+    world = demo_world()
     with Simulator(world) as upstream:
         os.environ.update(upstream.environment(), MIRROR_URL=str(root), LOG_LEVEL="WARNING")
         click.echo(f"Upstream: {len(world.bottles)} simulated bottles at {upstream.api_url}")

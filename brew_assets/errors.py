@@ -29,6 +29,12 @@ MirrorError                       has `reason`, a few words for reports, and a m
 │   ├── WorkerBusy                throttled: nothing was begun, ask again later
 │   ├── WorkerFailed              it timed out, died or was not reached; what it stored stays
 │   └── WorkerRefused             no such function, no permission: asking again will not help
+├── ChannelError                  a message or metric that people or other systems should get
+│   ├── ChannelBusy               429; carries how long to wait
+│   ├── ChannelFailed             network, 5xx, throttling: a later try may help
+│   └── ChannelRefused            no such webhook, topic or permission: trying again will not help
+├── TriggerInvalid                an event that asks for no sync that could be started
+├── QueueUnavailable              the queue of events did not answer or refused
 └── TransferStopped               a stop signal ended the work on this bottle
 """
 
@@ -244,6 +250,46 @@ class WorkerRefused(WorkerError):
     """The invocation was refused for good: no such function, no permission."""
 
     reason = "worker refused"
+
+
+class ChannelError(MirrorError):
+    """A message or metric was not taken. The text names the channel and never a webhook's address."""
+
+    reason = "channel error"
+
+
+class ChannelBusy(ChannelError):
+    """429: `wait_s` is what the answer asks for, None when it names nothing readable."""
+
+    reason = "channel busy"
+
+    def __init__(self, message: str, *, wait_s: float | None = None) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
+class ChannelFailed(ChannelError):
+    """The channel was not reached or failed; a later try may help."""
+
+    reason = "channel failed"
+
+
+class ChannelRefused(ChannelError):
+    """The channel will not take it, now or later."""
+
+    reason = "refused by channel"
+
+
+class TriggerInvalid(MirrorError):
+    """An event asks for no sync that could be started; the message says why."""
+
+    reason = "invalid trigger"
+
+
+class QueueUnavailable(MirrorError):
+    """The queue of events did not answer, or refused."""
+
+    reason = "queue unavailable"
 
 
 class TransferStopped(MirrorError):

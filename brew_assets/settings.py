@@ -26,6 +26,33 @@ _BOOLEANS = {
 }
 
 
+class Secret:
+    """A value that is shown nowhere: not by print, not by an error's text, not in a repr of what holds it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value."""
+        return self._value
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return "Secret(…)" if self._value else "Secret()"
+
+    __str__ = __repr__
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     """All settings with their defaults; `Settings()` is a complete configuration."""
 
@@ -184,13 +211,67 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     ] = 0.0
     progress_update_interval: Annotated[
         float,
-        Meta(gt=0, le=86400, description="Seconds between two progress records of a transfer in Dagster."),
+        Meta(
+            gt=0,
+            le=86400,
+            description="Seconds between two progress records of a transfer in Dagster, and between two progress messages.",
+        ),
     ] = 300.0
+    environment: Annotated[
+        str,
+        Meta(
+            pattern="^[A-Za-z0-9_.-]{1,32}$",
+            description="Name of this deployment in messages and metrics, such as dev, staging or prod.",
+        ),
+    ] = "prod"
+    enable_notifications: Annotated[
+        bool, Meta(description="Whether messages are sent; `false` silences Slack and SNS.")
+    ] = True
     slack_webhook_secret_name: Annotated[
         str,
         Meta(
-            description="Secret in Secrets Manager with Slack's webhook. Kept for messages, which are not sent yet."
+            description="Secret in Secrets Manager with Slack's webhook: the address itself, or JSON with it under `webhook_url` or `url`."
         ),
+    ] = ""
+    slack_webhook_url: Annotated[
+        Secret,
+        Meta(description="Slack's webhook itself; used where `SLACK_WEBHOOK_SECRET_NAME` is empty."),
+    ] = Secret("")
+    slack_channel: Annotated[
+        str, Meta(description="Slack channel of the messages; empty means the webhook's own.")
+    ] = ""
+    slack_username: Annotated[
+        str, Meta(description="Name under which messages appear in Slack; empty means the webhook's own.")
+    ] = ""
+    sns_topic_arn: Annotated[str, Meta(description="SNS topic that gets the messages as text.")] = ""
+    sns_security_topic_arn: Annotated[
+        str,
+        Meta(
+            description="SNS topic for security events: a digest, size, host or manifest that is not what it must be."
+        ),
+    ] = ""
+    dagster_url: Annotated[
+        str, Meta(description="Address of Dagster's webserver, for the links in messages and reports.")
+    ] = ""
+    log_group_name: Annotated[
+        str, Meta(description="CloudWatch log group of the runs, for the links in messages.")
+    ] = ""
+    enable_metrics: Annotated[
+        bool, Meta(description="Whether CloudWatch metrics are published, in the namespace HomebrewSync.")
+    ] = False
+    sync_window_hours: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=168,
+            description="Hours after its scheduled time in which a sync must have ended; otherwise a message says so.",
+        ),
+    ] = 12.0
+    trigger_queue_url: Annotated[
+        str, Meta(description="SQS queue with the events that start syncs; empty means none.")
+    ] = ""
+    trigger_dead_letter_queue_url: Annotated[
+        str, Meta(description="SQS queue for events that cannot be understood.")
     ] = ""
     external_hash_file_s3_bucket: Annotated[
         str, Meta(description="Bucket of an external hash file; empty means the mirror's own bucket.")
@@ -210,6 +291,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="Least severity that is logged.")
     ] = "INFO"
+    log_format: Annotated[
+        Literal["auto", "json", "text"],
+        Meta(
+            description="Log lines as JSON objects or as text; `auto` means text in a terminal, JSON elsewhere."
+        ),
+    ] = "auto"
 
 
 # Variables that systems of this kind often have and this one does not need: what took their place.
@@ -236,7 +323,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         if field.default in (True, False) and isinstance(field.default, bool) and field.encode_name in given:
             given[field.encode_name] = _boolean(field.encode_name, given[field.encode_name])
     try:
-        settings = msgspec.convert(given, Settings, strict=False)
+        settings = msgspec.convert(given, Settings, strict=False, dec_hook=_secret)
     except msgspec.ValidationError as exc:
         raise _named(exc, given) from exc
     return _with_bucket(settings) if settings.s3_bucket_name else settings
@@ -251,6 +338,12 @@ def _with_bucket(settings: Settings) -> Settings:
         expected = f"the bucket of MIRROR_URL ({settings.mirror_url[:80]}), or nothing"
         raise SettingsInvalid(name="S3_BUCKET_NAME", expected=expected, found=repr(bucket[:80]))
     return settings
+
+
+def _secret(kind: type, value: object) -> object:
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    raise NotImplementedError(kind)
 
 
 def _split(text: str) -> list[str]:
@@ -279,6 +372,8 @@ def _expected(annotated: Any) -> str:
         return f"one of {', '.join(choices)}"
     words = {int: "an integer", float: "a number"}.get(kind, "text")
     for meta in metas:
+        if meta.pattern is not None:
+            words += f" that matches {meta.pattern}"
         low = meta.ge if meta.ge is not None else meta.gt
         if low is not None and meta.le is not None:
             words += f" {'from' if meta.ge is not None else 'above'} {low} to {meta.le}"
@@ -296,6 +391,8 @@ def settings_table() -> str:
             shown = str(default).lower()
         elif isinstance(default, float):
             shown = f"{default:g}"
+        elif isinstance(default, Secret):
+            shown = default.reveal()
         else:
             shown = str(default)
         meta = next(m for m in field.type.__metadata__ if isinstance(m, Meta))

@@ -37,6 +37,23 @@ class Postgres(msgspec.Struct, frozen=True, kw_only=True):
         """The address for SQLAlchemy."""
         return f"{driver}://{self.user}:{self.password}@{self.host}:{self.port}/{self.database}"
 
+    def tables(self) -> dict[str, str]:
+        """Every table with all its rows as text."""
+        import psycopg2
+
+        with contextlib.closing(
+            psycopg2.connect(
+                host=self.host, port=self.port, user=self.user, password=self.password, dbname=self.database
+            )
+        ) as connection:
+            cursor = connection.cursor()
+            cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+            found = {}
+            for (name,) in cursor.fetchall():
+                cursor.execute(f'SELECT t::text FROM "{name}" t')
+                found[name] = "\n".join(row[0] for row in cursor.fetchall())
+            return found
+
     def environment(self) -> dict[str, str]:
         """What the instance configuration on AWS reads."""
         return {

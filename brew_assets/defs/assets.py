@@ -9,29 +9,37 @@ from datetime import timedelta
 import dagster as dg
 from pydantic import Field
 
+from brew_assets.defs import descriptions
 from brew_assets.defs.lambda_route import lambda_carrier
+from brew_assets.defs.markdown import MAX_ROWS
 from brew_assets.defs.metadata import (
+    Metadata,
     catalogue_metadata,
-    manifest_metadata,
+    own_plan_metadata,
     plan_metadata,
-    report_metadata,
 )
+from brew_assets.defs.pages import metadata_of_manifest, metadata_of_run, sync_of_run
 from brew_assets.defs.partitions import platforms
+from brew_assets.defs.places import Places
+from brew_assets.defs.pools import MANIFEST_POOL, make_pool_known
 from brew_assets.defs.progress import log_sizes, observe_progress
 from brew_assets.defs.resources import WORTH_A_RETRY, MirrorResource, end_step
 from brew_assets.defs.route_tags import ROUTE_TAG, SYNC_ID_TAG
+from brew_assets.domain.links import Links
 from brew_assets.domain.manifest import MANIFEST_KEY, Manifest
 from brew_assets.domain.plan import Plan, Request
 from brew_assets.domain.report import Report, failures_by_reason
 from brew_assets.domain.route import ROUTES
 from brew_assets.engine.carrier import Carrier
 from brew_assets.engine.ports import Store
+from brew_assets.engine.rebuild import rebuild_manifest
 from brew_assets.engine.sync import Mirror
 from brew_assets.errors import PlanInvalid, SettingsInvalid
-from brew_assets.settings import Settings
+from brew_assets.settings import Settings, read_settings
 
-MANIFEST_POOL = "manifest_writer"
 OWNERS = ["team:mirror"]
+# The UI has an icon for both.
+STORE_KIND = "s3" if read_settings().mirror_url.startswith("s3:") else "file"
 
 # What one more try of the whole step may bring; the engine's other reasons are final.
 _PASSING_REASONS = {error.reason for error in WORTH_A_RETRY}
@@ -46,6 +54,9 @@ class SyncRequest(dg.Config):
     platforms: list[str] = Field(default=[], description="Platforms; none means TARGET_PLATFORMS.")
     force_download: bool = Field(default=False, description="Download also what is held already.")
     look_up_sizes: bool = Field(default=True, description="Ask upstream how large the bottles are.")
+    rebuild_manifest: bool = Field(
+        default=False, description="Make bottles_hash.json anew from the stored bottles first."
+    )
 
 
 class PlanToCarryOut(dg.Config):
@@ -59,10 +70,10 @@ class PlanToCarryOut(dg.Config):
 
 @dg.asset(
     group_name="upstream",
-    kinds={"json"},
+    kinds={"json", STORE_KIND},
     owners=OWNERS,
     tags={"homebrew": "catalogue"},
-    description="Homebrew's formulae as upstream shows them now, kept byte for byte and checked.",
+    description=descriptions.FORMULA_CATALOG,
 )
 def formula_catalog(context: dg.AssetExecutionContext, mirror: MirrorResource) -> dg.MaterializeResult[None]:
     with mirror.engine(context) as engine:
@@ -76,11 +87,11 @@ def formula_catalog(context: dg.AssetExecutionContext, mirror: MirrorResource) -
 @dg.asset(
     deps=[formula_catalog],
     group_name="mirror",
-    kinds={"json"},
+    kinds={"json", STORE_KIND},
     owners=OWNERS,
     tags={"homebrew": "plan"},
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8)),
-    description="What has to be copied: one plan per materialization, an immutable object in the store.",
+    description=descriptions.PENDING_BOTTLES,
 )
 def pending_bottles(
     context: dg.AssetExecutionContext, config: SyncRequest, mirror: MirrorResource
@@ -88,6 +99,8 @@ def pending_bottles(
     with mirror.engine(context) as engine:
         engine.store.prepare()
         now = engine.refresh_catalogue()
+        if config.rebuild_manifest:
+            make_manifest_anew(context, engine)
         request = Request(
             platforms=tuple(config.platforms) or engine.options.platforms,
             formulae=tuple(config.formula_names),
@@ -102,59 +115,99 @@ def pending_bottles(
         )
     for warning in planned.skip.warnings:
         context.log.warning(warning)
-    return dg.MaterializeResult(metadata=plan_metadata(planned, now.kept))
+    places = Places(engine.store.url, mirror.settings())
+    return dg.MaterializeResult(metadata=plan_metadata(planned, now.kept, places))
 
 
 @dg.asset(
     deps=[pending_bottles],
     partitions_def=platforms,
     group_name="mirror",
-    kinds={"gzip"},
+    kinds={"gzip", "github", STORE_KIND},
     owners=OWNERS,
     tags={"homebrew": "bottles"},
-    description="The bottles that serve one platform, verified in the store.",
+    description=descriptions.BOTTLES,
 )
 def bottles(
     context: dg.AssetExecutionContext, config: PlanToCarryOut, mirror: MirrorResource
 ) -> dg.MaterializeResult[None]:
     platform = context.partition_key
+    # hash_manifest follows in the same run, and in those of the other platforms at about the same time.
+    make_pool_known(context.instance)
     with mirror.engine(context) as engine:
-        sync_id = config.sync_id or context.run.tags.get(SYNC_ID_TAG, "")
-        plan = plan_for(engine, platform, sync_id=sync_id)
+        plan = plan_of_run(context, config, engine)
         settings = mirror.settings()
         carrier = carrier_of_run(context, engine, plan, settings)
         listener = observe_progress(context, engine.ports.clock, every_s=settings.progress_update_interval)
-        report, folded = engine.carry_out(plan, platform, progress=listener, carrier=carrier)
+        run_url = Links(dagster_url=settings.dagster_url.rstrip("/")).run_url(context.run_id)
+        report, folded = engine.carry_out(
+            plan, platform, progress=listener, carrier=carrier, run_id=context.run_id, run_url=run_url
+        )
+        metadata = metadata_of_run(engine, settings, report)
         if report.outcome != "success":
-            record_shortfall(context, report, folded.manifest, engine.store)
+            record_shortfall(context, engine, settings, report, folded.manifest)
     if report.outcome != "success":
-        end_step(context, failure_of(report, forced=plan.force))
-    return dg.MaterializeResult(metadata=report_metadata(report))
+        end_step(context, failure_of(report, metadata, forced=plan.force))
+    return dg.MaterializeResult(metadata=metadata)
 
 
 @dg.asset(
     deps=[dg.AssetDep(bottles, partition_mapping=dg.AllPartitionMapping())],
     group_name="mirror",
-    kinds={"json"},
+    kinds={"json", STORE_KIND},
     owners=OWNERS,
     tags={"homebrew": "manifest"},
     pool=MANIFEST_POOL,
-    description="bottles_hash.json: the one record of what is held.",
+    description=descriptions.HASH_MANIFEST,
 )
 def hash_manifest(context: dg.AssetExecutionContext, mirror: MirrorResource) -> dg.MaterializeResult[None]:
     with mirror.engine(context) as engine:
         # A first manifest that is written beside filled date folders has to name what stands there.
         missing = engine.store.facts(MANIFEST_KEY) is None
         inventory = engine.take_inventory() if missing else None
-        metadata = manifest_metadata(engine.fold().manifest, inventory)
+        manifest, sync_id = engine.fold().manifest, sync_of_run(context, bottles.key)
+        metadata = metadata_of_manifest(
+            engine, mirror.settings(), manifest, sync_id=sync_id, inventory=inventory
+        )
         version = manifest_version(engine.store)
     return dg.MaterializeResult(metadata=metadata, data_version=version)
+
+
+def make_manifest_anew(context: dg.AssetExecutionContext, engine: Mirror) -> None:
+    """The manifest names the bottles that stand in the store, as after `brew-mirror manifest rebuild`."""
+    context.log.info(f"{MANIFEST_KEY} is made anew from the stored bottles.")
+    made, strays, backup = rebuild_manifest(engine.store, engine.ports.clock, workers=engine.options.workers)
+    for stray in strays[:MAX_ROWS]:
+        context.log.warning(f"Left out {stray.key}: {stray.why}")
+    context.log.info(
+        f"{MANIFEST_KEY} has {len(made):,} entries; {len(strays):,} objects were left out. "
+        f"Backup: {backup or 'none was needed'}."
+    )
 
 
 def manifest_version(store: Store) -> dg.DataVersion:
     """The SHA-256 of the manifest as it stands."""
     document = store.read(MANIFEST_KEY)
     return dg.DataVersion(hashlib.sha256(document.data if document else b"").hexdigest())
+
+
+def plan_of_run(context: dg.AssetExecutionContext, config: PlanToCarryOut, engine: Mirror) -> Plan:
+    """The plan that the run config or the run's tag names, or a new one; from now on the tag names it.
+
+    Raises:
+        SettingsInvalid, PlanInvalid: there is none for this platform.
+    """
+    # Not context.run: a second try of the step, and a resumed run, go on with what the first one has planned.
+    run = context.instance.get_run_by_id(context.run_id) or context.run
+    tagged = run.tags.get(SYNC_ID_TAG, "")
+    named = config.sync_id or tagged
+    plan = plan_for(engine, context.partition_key, sync_id=named)
+    if plan.sync_id != tagged:
+        context.instance.add_run_tags(context.run_id, {SYNC_ID_TAG: plan.sync_id})
+    if not named:
+        # An observation, not a materialization: nobody else is to start runs for it.
+        context.log_event(dg.AssetObservation(pending_bottles.key, metadata=own_plan_metadata(plan)))
+    return plan
 
 
 def plan_for(engine: Mirror, platform: str, *, sync_id: str) -> Plan:
@@ -198,7 +251,7 @@ def carrier_of_run(
 
 
 def record_shortfall(
-    context: dg.AssetExecutionContext, report: Report, manifest: Manifest, store: Store
+    context: dg.AssetExecutionContext, engine: Mirror, settings: Settings, report: Report, manifest: Manifest
 ) -> None:
     """The figures of a run that fails stand on the assets' pages, and its bottles in hash_manifest's.
 
@@ -206,19 +259,21 @@ def record_shortfall(
     """
     context.log_event(
         dg.AssetObservation(
-            context.asset_key, partition=report.platforms[0], metadata=report_metadata(report)
+            context.asset_key,
+            partition=report.platforms[0],
+            metadata=metadata_of_run(engine, settings, report),
         )
     )
     context.log_event(
         dg.AssetMaterialization(
             hash_manifest.key,
-            metadata=manifest_metadata(manifest),
-            tags={"dagster/data_version": manifest_version(store).value},
+            metadata=metadata_of_manifest(engine, settings, manifest, sync_id=report.sync_id),
+            tags={"dagster/data_version": manifest_version(engine.store).value},
         )
     )
 
 
-def failure_of(report: Report, *, forced: bool) -> dg.Failure:
+def failure_of(report: Report, metadata: Metadata, *, forced: bool) -> dg.Failure:
     """What a run that did not store all ends with; tried again when some reasons may have passed by then.
 
     Not after a forced plan: that would download again what this try has stored.
@@ -226,7 +281,7 @@ def failure_of(report: Report, *, forced: bool) -> dg.Failure:
     passing = any(failure.reason in _PASSING_REASONS for failure in report.failed)
     return dg.Failure(
         describe_shortfall(report),
-        metadata=report_metadata(report),
+        metadata=metadata,
         allow_retries=passing and not forced and not report.aborted,
     )
 

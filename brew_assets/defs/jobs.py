@@ -21,8 +21,8 @@ selective_sync = dg.define_asset_job(
     executor_def=_EXECUTOR,
     tags={"mirror/purpose": "plan"},
     description=(
-        "Plans what the run config of pending_bottles names: formula_names, platforms, force_download. "
-        "Whatever is left out means all."
+        "Plans what the run config of pending_bottles names: formula_names, platforms, force_download, "
+        "rebuild_manifest. Whatever is left out means all."
     ),
 )
 

@@ -8,13 +8,16 @@ from typing import Any
 
 import dagster as dg
 
-from brew_assets.domain.manifest import Manifest, Tally
-from brew_assets.domain.plan import summarize
+from brew_assets.defs.markdown import markdown_table
+from brew_assets.defs.places import Places
+from brew_assets.defs.sync_report import Holdings, run_report
+from brew_assets.domain.manifest import MANIFEST_KEY, Tally
+from brew_assets.domain.plan import Plan, summarize
 from brew_assets.domain.report import Failure, Report, failures_by_reason
 from brew_assets.domain.route import load_of
 from brew_assets.engine.adoption import PLAN_PREFIX, Stray
 from brew_assets.engine.ports import Progress
-from brew_assets.engine.sync import Inventory, Planned
+from brew_assets.engine.sync import REPORT_PREFIX, Inventory, Planned
 from brew_assets.engine.upstream import CatalogueNow, KeptCatalogue
 
 Metadata = dict[str, Any]
@@ -24,12 +27,17 @@ SYNC_ID = "sync_id"
 PENDING = "pending"
 PENDING_BYTES = "pending_bytes"
 ROUTE = "route"
+SYNC_DATE = "sync_date"
+OBJECTS = "objects"
+HELD = "held"
+ESTIMATED_BYTES = "estimated_bytes"
+# What is read of a run's progress.
+BOTTLES_DONE = "bottles_done"
+BYTES_DONE = "bytes_done"
+BYTES_PER_SECOND = "bytes_per_second"
+CURRENT = "current"
 CATALOGUE_FORMULAE = "catalogue_formulae"
 CATALOGUE_BOTTLES = "catalogue_bottles"
-
-# An event is a row of Dagster's database: the report in the store has the rest.
-MAX_ROWS = 100
-_CELL_CHARACTERS = 300
 
 
 def catalogue_metadata(now: CatalogueNow) -> Metadata:
@@ -55,19 +63,22 @@ def catalogue_metadata(now: CatalogueNow) -> Metadata:
     }
 
 
-def plan_metadata(planned: Planned, kept: KeptCatalogue) -> Metadata:
+def plan_metadata(planned: Planned, kept: KeptCatalogue, places: Places) -> Metadata:
     """What has to be copied, in all and per platform."""
     plan, skip = planned.plan, planned.skip
     summary = summarize(plan)
     return {
         SYNC_ID: plan.sync_id,
-        "sync_date": plan.sync_date,
-        "plan_key": f"{PLAN_PREFIX}{plan.sync_id}.json",
-        "objects": summary.objects,
+        SYNC_DATE: plan.sync_date,
+        **_plan_links(places, plan.sync_id),
+        "store": places.folder().metadata(),
+        "pending_bottles": summary.objects,
+        OBJECTS: summary.objects,
         "downloads": summary.downloads,
         "bytes": summary.bytes,
+        ESTIMATED_BYTES: load_of(plan.objects).bytes,
         "unknown_sizes": summary.unknown_sizes,
-        "held": summary.held,
+        HELD: summary.held,
         "skipped": summary.skipped,
         ROUTE: summary.route,
         "route_reason": summary.route_reason,
@@ -95,9 +106,26 @@ def plan_metadata(planned: Planned, kept: KeptCatalogue) -> Metadata:
     }
 
 
-def report_metadata(report: Report) -> Metadata:
-    """What a run did; the table names every bottle that failed, and why."""
+def own_plan_metadata(plan: Plan) -> Metadata:
+    """What a run that planned for itself has to copy."""
+    summary = summarize(plan)
     return {
+        SYNC_ID: plan.sync_id,
+        SYNC_DATE: plan.sync_date,
+        "plan_key": f"{PLAN_PREFIX}{plan.sync_id}.json",
+        OBJECTS: summary.objects,
+        ESTIMATED_BYTES: load_of(plan.objects).bytes,
+        HELD: summary.held,
+        ROUTE: summary.route,
+        "route_reason": summary.route_reason,
+        PENDING: dg.MetadataValue.json({name: t.bottles for name, t in summary.platforms.items()}),
+    }
+
+
+def report_metadata(report: Report, places: Places, *, key: str = "") -> Metadata:
+    """What a run did; `key` is where its report lies. A table names bottles that failed, and why."""
+    return {
+        "report": dg.MetadataValue.md(run_report(report)),
         SYNC_ID: report.sync_id,
         "sync_date": report.sync_date,
         ROUTE: report.route,
@@ -118,36 +146,67 @@ def report_metadata(report: Report) -> Metadata:
         "failures_by_reason": dg.MetadataValue.json(failures_by_reason(report.failed)),
         "failures": failure_table(report.failed),
         **({"aborted": report.aborted} if report.aborted else {}),
+        **_store_links(places, report.sync_date),
+        **_plan_links(places, report.sync_id),
+        **({"report_document": places.document(key).metadata(), "report_key": key} if key else {}),
     }
 
 
 def progress_metadata(progress: Progress, *, bytes_per_second: float) -> Metadata:
     """How far a transfer is."""
     return {
-        "bottles_done": progress.bottles_done,
+        BOTTLES_DONE: progress.bottles_done,
         "bottles_total": progress.bottles_total,
-        "bytes_done": progress.bytes_done,
+        BYTES_DONE: progress.bytes_done,
         "bytes_total": progress.bytes_total,
         "failed": progress.failed,
-        "bytes_per_second": round(bytes_per_second, 1),
-        "current": progress.current,
+        BYTES_PER_SECOND: round(bytes_per_second, 1),
+        CURRENT: progress.current,
     }
 
 
-def manifest_metadata(manifest: Manifest, inventory: Inventory | None = None) -> Metadata:
-    """What is held, in all, per platform and per date."""
-    statistics = manifest.statistics()
-    by_platform, by_date = statistics.by_platform, statistics.by_date
+def manifest_metadata(
+    holdings: Holdings,
+    places: Places,
+    *,
+    report: str,
+    sync: Report | None = None,
+    inventory: Inventory | None = None,
+) -> Metadata:
+    """What is held, in all, per platform and per date. `sync` is of the last run, if there was one."""
     return {
-        "total_bottles": len(manifest),
-        "total_size_bytes": sum(tally.total_size_bytes for tally in by_platform.values()),
-        "platforms": len(by_platform),
-        "dates": len(by_date),
-        "by_platform": tally_table("platform", by_platform),
-        "by_date": tally_table("date", by_date),
+        "report": dg.MetadataValue.md(report),
+        "total_bottles": holdings.total.count,
+        "total_size_bytes": holdings.total.total_size_bytes,
+        "platforms": len(holdings.by_platform),
+        "dates": len(holdings.by_date),
+        "formulae": len(holdings.by_formula),
+        "by_platform": tally_table("platform", holdings.by_platform),
+        "by_date": tally_table("date", holdings.by_date),
         "rebuilt": inventory is not None,
         **_stray_metadata(inventory.strays if inventory else ()),
+        **_store_links(places, sync.sync_date if sync else ""),
+        **(_sync_links(places, sync.sync_id) if sync else {}),
     }
+
+
+def _store_links(places: Places, date: str) -> Metadata:
+    """Where the bottles and the manifest lie; no date, no folder."""
+    return {
+        "store": places.folder().metadata(),
+        **({"bottles_folder": places.folder(f"{date}/").metadata()} if date else {}),
+        "manifest": places.document(MANIFEST_KEY).metadata(),
+    }
+
+
+def _plan_links(places: Places, sync_id: str) -> Metadata:
+    key = f"{PLAN_PREFIX}{sync_id}.json"
+    return {"plan": places.document(key).metadata(), "plan_key": key}
+
+
+def _sync_links(places: Places, sync_id: str) -> Metadata:
+    reports = places.folder(f"{REPORT_PREFIX}{sync_id}/").metadata()
+    return {SYNC_ID: sync_id, **_plan_links(places, sync_id), "reports": reports}
 
 
 def _stray_metadata(strays: Sequence[Stray]) -> Metadata:
@@ -170,26 +229,5 @@ def tally_table(title: str, tallies: Mapping[str, Tally]) -> dg.MarkdownMetadata
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.MarkdownMetadataValue:
-    """A Markdown table of the first MAX_ROWS rows; it says how many more there are."""
-    lines = [f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
-    left_out = 0
-    for number, row in enumerate(rows):
-        if number < MAX_ROWS:
-            lines.append(f"| {' | '.join(_cell(value) for value in row)} |")
-        else:
-            left_out += 1
-    if len(lines) == 2:
-        return dg.MetadataValue.md("none")
-    if left_out:
-        lines.append(f"\n… and {left_out:,} more")
-    return dg.MetadataValue.md("\n".join(lines))
-
-
-def _cell(value: object) -> str:
-    """The value on one line; what upstream or a file name brings cannot end the cell or become markup."""
-    if isinstance(value, int):
-        return f"{value:,}"
-    text = str(value)[:_CELL_CHARACTERS].replace("\\", "\\\\")
-    for character in "|<>`*[]":
-        text = text.replace(character, f"\\{character}")
-    return " ".join(text.split())
+    """The table of the first MAX_ROWS rows, as Dagster shows it."""
+    return dg.MetadataValue.md(markdown_table(titles, rows))

@@ -17,9 +17,11 @@ from pydantic import Field
 
 from brew_assets.compose import build_mirror
 from brew_assets.engine.clock import GracefulStop
+from brew_assets.engine.log_context import bound
 from brew_assets.engine.retry import RETRYABLE
 from brew_assets.engine.sync import Mirror
 from brew_assets.errors import CatalogueUnavailable, MirrorError
+from brew_assets.logs import configure_logging
 from brew_assets.settings import Settings, read_settings
 
 # Another try of the whole step may help after these; the engine has used up its own tries by then.
@@ -75,8 +77,11 @@ class MirrorResource(dg.ConfigurableResource[Any]):
         """
         stop = GracefulStop()
         try:
-            with stops_on_interrupt(stop):
-                yield build_mirror(self.settings(), stop=stop)
+            settings = self.settings()
+            configure_logging(settings)
+            run = {"run_id": context.run_id} if context is not None else {}
+            with bound(**run), stops_on_interrupt(stop):
+                yield build_mirror(settings, stop=stop)
         except dg.DagsterExecutionInterruptedError:
             if context is not None and context.run.tags.get(TASK_TAG):
                 exit_as_interrupted()

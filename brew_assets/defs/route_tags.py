@@ -1,6 +1,7 @@
-"""What the tags of a run say: its plan, its route, and for the launcher the size of its task."""
+"""What the tags of a run say: its plan, its route, who asked for it, and for the launcher its task's size."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from brew_assets.compose import task_sizes
@@ -9,6 +10,17 @@ from brew_assets.settings import Settings
 
 SYNC_ID_TAG = "mirror/sync_id"
 ROUTE_TAG = "mirror/route"
+# Who asked for the plan. The planning run has them, and the runs that carry its plan out.
+TRIGGER_TAG = "mirror/trigger"
+REQUESTED_BY_TAG = "mirror/requested_by"
+EVENT_ID_TAG = "mirror/event_id"
+CHANNEL_TAG = "mirror/notification_channel"
+# Dagster's own.
+PRIORITY_TAG = "dagster/priority"
+RUN_KEY_TAG = "dagster/run_key"
+SENSOR_TAG = "dagster/sensor_name"
+SCHEDULE_TAG = "dagster/schedule_name"
+_INHERITED = (TRIGGER_TAG, REQUESTED_BY_TAG, EVENT_ID_TAG, CHANNEL_TAG, PRIORITY_TAG)
 # Read by EcsRunLauncher (dagster_aws/ecs/launcher.py).
 CPU_TAG = "ecs/cpu"
 MEMORY_TAG = "ecs/memory"
@@ -36,6 +48,12 @@ def run_tags(
     if asked := _run_task_arguments(settings, spot=spot):
         tags[RUN_TASK_TAG] = json.dumps(asked, separators=(",", ":"))
     return tags
+
+
+def inherited_tags(planning: Mapping[str, str]) -> dict[str, str]:
+    """What the runs of a plan take over from the tags of the planning run: who asked, and how urgently."""
+    by = "Scheduled" if SCHEDULE_TAG in planning else "Manual"
+    return {TRIGGER_TAG: by} | {name: planning[name] for name in _INHERITED if name in planning}
 
 
 def _run_task_arguments(settings: Settings, *, spot: bool) -> dict[str, Any]:

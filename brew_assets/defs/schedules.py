@@ -1,10 +1,18 @@
 """When things start by themselves."""
 
+from collections.abc import Iterator
+from datetime import datetime
+
 import dagster as dg
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.scheduler.instigation import InstigatorStatus
+from dagster._utils.schedules import schedule_execution_time_iterator
 
 from brew_assets.defs.jobs import weekly_sync
 from brew_assets.domain.schedule import cron_from_expression
 from brew_assets.settings import Settings
+
+SCHEDULE = "weekly_sync"
 
 
 def weekly_schedule(settings: Settings) -> dg.ScheduleDefinition:
@@ -15,10 +23,39 @@ def weekly_schedule(settings: Settings) -> dg.ScheduleDefinition:
     """
     running, stopped = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
     return dg.ScheduleDefinition(
-        name="weekly_sync",
+        name=SCHEDULE,
         job=weekly_sync,
         cron_schedule=cron_from_expression(settings.schedule_expression),
         execution_timezone="UTC",
         default_status=running if settings.schedule_enabled else stopped,
         description="Starts the weekly sync (SCHEDULE_EXPRESSION, in UTC).",
     )
+
+
+def scheduled_times(settings: Settings, *, after: datetime, ascending: bool = True) -> Iterator[datetime]:
+    """The times (UTC) of the schedule from `after` on, or back from it, as Dagster's daemon reckons them.
+
+    Raises:
+        SettingsInvalid: SCHEDULE_EXPRESSION cannot be read.
+    """
+    cron = cron_from_expression(settings.schedule_expression)
+    return schedule_execution_time_iterator(after.timestamp(), cron, "UTC", ascending=ascending)
+
+
+def schedule_is_running(instance: dg.DagsterInstance, settings: Settings) -> bool:
+    """Whether the schedule ticks: as somebody set it in the UI, else as SCHEDULE_ENABLED says."""
+    # Runs in the process of a test or of the demo have no daemon whose state there could be.
+    if instance.schedule_storage is None:
+        return settings.schedule_enabled
+    states = instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
+    statuses = [state.status for state in states if state.instigator_name == SCHEDULE]
+    if InstigatorStatus.STOPPED in statuses:
+        return False
+    return InstigatorStatus.RUNNING in statuses or settings.schedule_enabled
+
+
+def next_scheduled_sync(instance: dg.DagsterInstance, settings: Settings, *, after: datetime) -> str:
+    """When the next sync starts, as "2025-07-28 03:00"; empty when none will."""
+    if not schedule_is_running(instance, settings):
+        return ""
+    return f"{next(scheduled_times(settings, after=after)):%Y-%m-%d %H:%M}"

@@ -9,7 +9,7 @@ from brew_assets.defs.assets import pending_bottles
 from brew_assets.defs.jobs import mirror_platform
 from brew_assets.defs.metadata import PENDING, PENDING_BYTES, ROUTE, SYNC_ID
 from brew_assets.defs.partitions import platforms
-from brew_assets.defs.route_tags import run_tags
+from brew_assets.defs.route_tags import inherited_tags, run_tags
 from brew_assets.settings import Settings, read_settings
 
 # The rest waits for the next tick; a tick has a minute.
@@ -49,7 +49,9 @@ def route_pending_bottles(context: dg.SensorEvaluationContext) -> dg.SensorResul
     for plan in plans:
         materialization = plan.asset_materialization
         metadata = materialization.metadata if materialization else {}
-        requests.extend(_requests(context, metadata))
+        planning = context.instance.get_run_by_id(plan.run_id)
+        inherited = inherited_tags(planning.tags) if planning else {}
+        requests.extend(_requests(context, metadata, inherited))
     cursor = str(plans[-1].storage_id)
     if not requests:
         reason = f"Nothing is pending in {len(plans)} new plan(s)."
@@ -58,7 +60,9 @@ def route_pending_bottles(context: dg.SensorEvaluationContext) -> dg.SensorResul
 
 
 def _requests(
-    context: dg.SensorEvaluationContext, metadata: Mapping[str, dg.MetadataValue[Any]]
+    context: dg.SensorEvaluationContext,
+    metadata: Mapping[str, dg.MetadataValue[Any]],
+    inherited: dict[str, str],
 ) -> Iterator[dg.RunRequest]:
     sync_id, pending, route, sizes = (
         metadata[name].value if name in metadata else None
@@ -87,5 +91,6 @@ def _requests(
                 route=route if isinstance(route, str) else "",
                 pending_bytes=size if isinstance(size, int) else 0,
                 number=number,
-            ),
+            )
+            | inherited,
         )

@@ -20,6 +20,7 @@ _FILENAME = re.compile(
     r"(?P<stem>.+)\.(?P<tag>[a-z][a-z0-9_]{0,63})\.bottle(?:\.(?P<rebuild>[1-9][0-9]{0,5}))?\.tar\.gz"
 )
 _DATE_KEY = re.compile(r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})/(?P<filename>[^/]+\.tar\.gz)")
+_SHOWN = re.compile(r"(?P<name>.+?)-(?P<version>[0-9].*)-[a-z0-9_]+(?:\.[0-9]+)?")
 # LH/github_packages.rb VALID_OCI_TAG_REGEX
 _OCI_REFERENCE = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 
@@ -78,6 +79,14 @@ def _rebuild(rebuild: int) -> str:
 def entry_key(formula: str, pkg_version: str, tag: str, rebuild: int) -> str:
     """`<name>-<pkg_version>-<tag>`, with `.<rebuild>` when it is not 0."""
     return f"{formula}-{pkg_version}-{tag}{_rebuild(rebuild)}"
+
+
+def shown_entry(key: str) -> str:
+    """An entry key for people, `node@20.5.1`: a guess where name and version could be split in two ways."""
+    match = _SHOWN.fullmatch(key)
+    if match is None:
+        return key
+    return match["name"] if "@" in match["name"] else f"{match['name']}@{match['version']}"
 
 
 def image_name(formula: str) -> str:

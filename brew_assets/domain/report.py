@@ -24,8 +24,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     `downloaded` counts digests, `stored` names; `duplicated` names were made inside the store, `adopted`
     ones stood there whole already; `kept` were held before the run began; `left` were not begun or not
-    finished when a stop signal came (a batch's report names them in `undone`). Times are ISO 8601 UTC,
-    durations seconds, sizes bytes.
+    finished when a stop signal came (a batch's report names them in `undone`). `run_id` and `run_url` lead
+    to the run in Dagster, empty where there is none. Times are ISO 8601 UTC, durations seconds, sizes bytes.
     """
 
     sync_id: str
@@ -48,6 +48,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     failed: tuple[Failure, ...] = ()
     undone: tuple[str, ...] = ()
     aborted: str = ""
+    run_id: str = ""
+    run_url: str = ""
 
     @property
     def outcome(self) -> Outcome:

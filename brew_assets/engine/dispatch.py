@@ -4,6 +4,7 @@ Batches travel by reference, a key in the store. What a worker did is told by it
 nothing else: an invocation that fails may have stored everything, one that succeeds nothing.
 """
 
+import logging
 import queue
 import random
 import secrets
@@ -16,11 +17,14 @@ from brew_assets.domain.batch import Batch, batch_key, batch_report_key, encode_
 from brew_assets.domain.plan import Fetch, cut_batch
 from brew_assets.domain.report import Report, decode_report
 from brew_assets.engine.carrier import Carrier, Consignment
+from brew_assets.engine.log_context import figures, in_this_context
 from brew_assets.engine.ports import Clock, Invoker, Progress, ProgressListener, StopSignal, Store
 from brew_assets.engine.transfer import Transferred
 from brew_assets.errors import StoreError, WorkerBusy, WorkerError, WorkerFailed, WorkerRefused
 
 _TICK_S = 0.2
+
+_log = logging.getLogger(__name__)
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +95,7 @@ class Dispatcher:
         self._stop = stop
         self._fallback = fallback
         self._options = options or DispatchOptions()
-        # What one worker's batch is in small bottles, for every worker: others look for their owner between.
+        # Enough for a batch of small bottles to every worker; between gulps the owner is looked for.
         self.gulp = 200 * self._options.concurrency
         # How much longer batches take than their cost says; the slowest of the recent ones counts.
         self._slowness = 1.0
@@ -181,9 +185,9 @@ class Dispatcher:
             key=batch_key(consignment.sync_id, secrets.token_hex(8)), fetches=fetches, cost_s=cost_s
         )
         self._store.write(given.key, encode_batch(batch), create_only=True)
-        threading.Thread(
-            target=lambda: back.put(self._see_through(given)), name=f"invoke-{given.key[-21:-5]}", daemon=True
-        ).start()
+        _log.info("batch given out", extra={"batch": given.key, "bottles": len(batch.objects)})
+        see_through = in_this_context(lambda: back.put(self._see_through(given)))
+        threading.Thread(target=see_through, name=f"invoke-{given.key[-21:-5]}", daemon=True).start()
         return given
 
     def _see_through(self, given: _Given) -> _Back:
@@ -226,6 +230,7 @@ class Dispatcher:
     def _take_back(self, came: _Back, tally: Transferred) -> list[Fetch]:
         """The fetches of the batch that are to be done again; what was done is in the tally."""
         given, report = came.given, came.report
+        _log_return(came)
         if came.error is not None:
             self._invoker.tell(str(came.error))
             self._refused = self._refused or isinstance(came.error, WorkerRefused)
@@ -243,6 +248,16 @@ class Dispatcher:
             for fetch in given.fetches
             if (names := tuple(p for p in fetch.names if p.bottle.filename in undone))
         ]
+
+
+def _log_return(came: _Back) -> None:
+    facts: dict[str, object] = {"batch": came.given.key}
+    if came.report is not None:
+        facts |= figures(came.report)
+    if came.error is None:
+        _log.info("batch returned", extra=facts)
+    else:
+        _log.warning("batch failed", extra=facts | {"reason": came.error.reason, "error": str(came.error)})
 
 
 def _tally_of(report: Report) -> Transferred:

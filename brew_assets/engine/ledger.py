@@ -5,6 +5,7 @@ receipts afterwards, so at every instant a stored bottle is named by a receipt, 
 """
 
 import contextlib
+import logging
 import secrets
 from collections.abc import Iterable, Iterator
 
@@ -29,6 +30,8 @@ from brew_assets.errors import KeyTaken, ManifestInvalid, PreconditionFailed, St
 RECEIPT_PREFIX = "state/receipts/"
 # Every lost race means that another fold won; so many in a row mean that something else is wrong.
 MAX_FOLD_RACES = 50
+
+_log = logging.getLogger(__name__)
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -181,7 +184,12 @@ def fold(store: Store, clock: Clock, *, extra: Iterable[Receipt] = ()) -> FoldRe
         # What cannot be deleted now is folded again by the next one, to the same effect.
         with contextlib.suppress(StoreError):
             store.delete(keys)
-        return FoldResult(entries=len(manifest), added=len(manifest) - before, races=races, manifest=manifest)
+        added = len(manifest) - before
+        _log.info(
+            "folded",
+            extra={"journals": len(keys), "entries": len(manifest), "added": added, "races": races},
+        )
+        return FoldResult(entries=len(manifest), added=added, races=races, manifest=manifest)
     raise StoreError(f"{MANIFEST_KEY}: lost {MAX_FOLD_RACES} races in a row against other writers")
 
 

@@ -5,6 +5,7 @@ adds the tallies up. Only a process without other threads may fork, so runs insi
 """
 
 import contextlib
+import logging
 import mmap
 import multiprocessing
 import multiprocessing.connection
@@ -34,6 +35,8 @@ _TICK_S = 0.2
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 MakePorts = Callable[[StopSignal], TransferPorts]
+
+_log = logging.getLogger(__name__)
 
 
 class SharedGate(Gate):
@@ -107,6 +110,7 @@ def transfer_in_processes(
 
         children.append(context.Process(target=live, name=f"transfer-{number}"))
     receivers = [receiver for receiver, _ in pipes]
+    _log.info("processes share the transfer", extra={"processes": count, "fetches": len(fetches)})
     try:
         _start(children)
         for _, sender in pipes:

@@ -7,11 +7,11 @@ import msgspec
 from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, parse_filename, parse_key
 from brew_assets.domain.manifest import Entry
 from brew_assets.domain.plan import PlannedBottle, group_fetches
+from brew_assets.engine.carrier import Consignment
 from brew_assets.engine.certify import Certificate
-from brew_assets.engine.ledger import Journal
 from brew_assets.engine.ports import ProgressListener
 from brew_assets.engine.sync import Mirror
-from brew_assets.engine.transfer import TransferOptions, TransferPorts, Transferred, transfer
+from brew_assets.engine.transfer import Transferred
 
 
 def repair(
@@ -44,17 +44,8 @@ def repair(
 def _copy(
     mirror: Mirror, objects: list[PlannedBottle], date: str, progress: ProgressListener | None
 ) -> Transferred:
-    ports, options = mirror.ports, mirror.options
-    return transfer(
-        group_fetches(objects),
-        ports=TransferPorts(blobs=ports.blobs, store=ports.store, clock=ports.clock, stop=ports.stop),
-        journal=Journal(ports.store, ports.clock, sync_id="repair", batch_size=options.batch_size),
-        date=date,
-        options=TransferOptions(
-            workers=options.workers, batch_size=options.batch_size, retry=options.retry, replace=True
-        ),
-        progress=progress,
-    )
+    consignment = Consignment(sync_id="repair", sync_date=date, fetches=group_fetches(objects), force=True)
+    return mirror.own_carrier().carry(consignment, progress=progress)
 
 
 def _planned(entry: Entry, source: str | None) -> PlannedBottle:

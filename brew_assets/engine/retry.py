@@ -3,6 +3,7 @@
 Exponential back-off with full jitter; a budget per bottle and one per sync; a 429 holds all workers at once.
 """
 
+import logging
 import random
 import re
 import threading
@@ -28,6 +29,8 @@ MIN_BUSY_WAIT_S = 1.0
 MAX_BUSY_WAIT_S = 900.0
 # A body that broke off after bytes arrived is no sign of an upstream in trouble.
 MAX_RESUME_WAIT_S = 1.0
+
+_log = logging.getLogger(__name__)
 
 _GO_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|μs|ms|s|m|h)")
 _GO_UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -109,7 +112,13 @@ class Gate:
 
     def close_for(self, seconds: float) -> None:
         """Nobody passes for so many seconds from now; a longer hold already set stays."""
-        self._open_at = max(self._open_at, self._clock.monotonic() + seconds)
+        now = self._clock.monotonic()
+        if self._open_at <= now:
+            # Once for all workers that meet the same answer.
+            _log.warning(
+                "upstream asks all to wait", extra={"reason": UpstreamBusy.reason, "wait_s": seconds}
+            )
+        self._open_at = max(self._open_at, now + seconds)
 
     def pass_through(self, stop: StopSignal) -> bool:
         """Returns once the gate is open; False when the stop signal came first."""

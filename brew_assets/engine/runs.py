@@ -1,6 +1,7 @@
 """Runs of one plan that go on at the same time, on one machine or several.
 
-Each announces itself under `state/runs/<sync id>/`. Before a run copies what another one owns, it says that
+Each announces itself under `state/runs/<sync id>/`, and empties the announcement when it ends: a run needs no
+permission to delete there. Before a run copies what another one owns, it says that
 it helps, and lets that one finish as long as it gets on; a run that was killed is waited for PATIENCE_S and
 no longer. A run that starts while another one helps looks first whether its bottles are there already.
 """
@@ -17,6 +18,7 @@ RUN_PREFIX = "state/runs/"
 PATIENCE_S = 30.0
 _LOOK_EVERY_S = 0.5
 _HELPING = ".helping"
+_ENDED = b""
 
 
 class Companions:
@@ -30,6 +32,7 @@ class Companions:
         self._own = f"{self._prefix}{platform}"
         self._own_help = f"{self._own}{_HELPING}"
         self._date = plan.sync_date
+        self._has_helped = False
 
     @contextlib.contextmanager
     def announced(self) -> Iterator[None]:
@@ -40,10 +43,13 @@ class Companions:
         finally:
             # An announcement that stays is waited for PATIENCE_S, no longer.
             with contextlib.suppress(StoreError):
-                self._store.delete([self._own, self._own_help])
+                self._store.write(self._own, _ENDED)
+                if self._has_helped:
+                    self._store.write(self._own_help, _ENDED)
 
     def help(self) -> None:
         """Runs that start from now on know that this one may copy what they own."""
+        self._has_helped = True
         self._store.write(self._own_help, b"helping\n")
 
     def are_running(self) -> bool:
@@ -56,7 +62,8 @@ class Companions:
 
     def _others(self) -> list[str]:
         own = (self._own, self._own_help)
-        return [listed.key for listed in self._store.listing(self._prefix) if listed.key not in own]
+        listing = self._store.listing(self._prefix)
+        return [listed.key for listed in listing if listed.size > len(_ENDED) and listed.key not in own]
 
     def wait_while_they_get_on(self, fetches: list[Fetch]) -> None:
         """Returns when no other run is left, nothing of the fetches is missing, or nothing new appears."""

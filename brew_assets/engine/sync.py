@@ -1,9 +1,10 @@
 """A sync: what upstream has, what is held, what is planned, and carrying the plan out."""
 
 import contextlib
-import operator
+import logging
 import secrets
 from collections.abc import Callable, Iterator
+from datetime import datetime
 
 import msgspec
 
@@ -13,7 +14,6 @@ from brew_assets.domain.manifest import MANIFEST_KEY, HeldEntry, Receipt
 from brew_assets.domain.plan import (
     Fetch,
     Plan,
-    PlannedBottle,
     Request,
     decode_plan,
     encode_plan,
@@ -30,8 +30,10 @@ from brew_assets.engine.adoption import (
     adopt,
     unrecorded,
 )
-from brew_assets.engine.carrier import Carrier, Consignment, OwnCarrier
+from brew_assets.engine.carrier import Carrier, OwnCarrier
+from brew_assets.engine.carrying_out import CarryingOut
 from brew_assets.engine.ledger import FoldResult, Held, Journal, fold, read_held
+from brew_assets.engine.log_context import bound, figures
 from brew_assets.engine.ports import (
     Blobs,
     CatalogueSource,
@@ -43,6 +45,7 @@ from brew_assets.engine.ports import (
     Store,
 )
 from brew_assets.engine.rebuild import rebuild_missing_manifest
+from brew_assets.engine.reporting import Stopwatch
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.runs import Companions
 from brew_assets.engine.sizes import SizeLookUp, SizesFound
@@ -51,6 +54,8 @@ from brew_assets.engine.upstream import CatalogueNow, refresh_catalogue
 from brew_assets.errors import HashFileInvalid, KeyTaken, PlanInvalid
 
 REPORT_PREFIX = "state/reports/"
+
+_log = logging.getLogger(__name__)
 
 
 class MirrorPorts(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,7 +194,7 @@ class Mirror:
             catalogue,
             inventory.entries,
             request,
-            sync_id=f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}",
+            sync_id=new_sync_id(now),
             created_at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
             skip=skip.digests,
         )
@@ -200,14 +205,18 @@ class Mirror:
         decision = self.route_of(plan)
         plan = msgspec.structs.replace(plan, route=decision.route, route_reason=decision.reason)
         if record:
-            # A key that is taken is our own: the answer to the first try was lost.
-            with contextlib.suppress(KeyTaken):
-                self.store.write(f"{PLAN_PREFIX}{plan.sync_id}.json", encode_plan(plan), create_only=True)
+            self.keep_plan(plan)
         return Planned(plan=plan, skip=skip, sizes=found, adopted=inventory.adopted, strays=inventory.strays)
 
     def route_of(self, plan: Plan) -> Decision:
         """Where the plan is to be carried out, by its total and the settings."""
         return choose_route(load_of(plan.objects), self.options.routing)
+
+    def keep_plan(self, plan: Plan) -> None:
+        """The plan stands in the store under its sync id."""
+        # A key that is taken is our own: the answer to the first try was lost.
+        with contextlib.suppress(KeyTaken):
+            self.store.write(f"{PLAN_PREFIX}{plan.sync_id}.json", encode_plan(plan), create_only=True)
 
     def load_plan(self, sync_id: str) -> Plan:
         """The plan of a sync.
@@ -263,6 +272,8 @@ class Mirror:
         *,
         progress: ProgressListener | None = None,
         carrier: Carrier | None = None,
+        run_id: str = "",
+        run_url: str = "",
     ) -> tuple[Report, FoldResult]:
         """What the run did, and the manifest after its fold. No platform: the whole plan in this run.
 
@@ -278,44 +289,39 @@ class Mirror:
             raise PlanInvalid(f"sync {plan.sync_id} covers {', '.join(plan.platforms)}, not {platform}")
         carrier = carrier or self.own_carrier()
         clock = self.ports.clock
-        started, begin = clock.now(), clock.monotonic()
+        watch = Stopwatch(clock)
         self.store.prepare()
         own, rest = fetches_of_run(plan, platform)
         self._check_size(plan, own)
         planned = sum(len(fetch.names) for fetch in (*own, *rest))
         tally = Transferred()
-        with self._companions(plan, platform) as companions:
+        whose = platform or ",".join(plan.platforms)
+        told = {"sync_id": plan.sync_id, "platform": whose, "route": carrier.route}
+        _log.info("sync begins", extra=told | {"planned": planned})
+        with bound(**told), self._companions(plan, platform) as companions:
             # After the announcement: whoever helps from now on waits for this run first.
             inventory = self.take_inventory(also=plan.sync_date)
             look_first = companions is not None and companions.are_helping()
-            run = _Run(plan, carrier, tally, progress)
+            run = CarryingOut(plan, carrier, tally, progress)
             kept = run.copy(own, inventory.entries, look_first=look_first)
             if rest and companions is not None:
                 kept += self._help(run, rest, companions)
             folded = self.fold()
-        report = Report(
+        report = watch.report(
+            tally,
             sync_id=plan.sync_id,
             sync_date=plan.sync_date,
             platforms=(platform,) if platform else plan.platforms,
             route=carrier.route,
-            started_at=started.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            ended_at=clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
-            duration_s=round(clock.monotonic() - begin, 3),
             planned=planned,
             kept=kept,
-            stored=tally.stored,
-            downloaded=tally.downloaded,
-            duplicated=tally.duplicated,
-            adopted=tally.adopted + inventory.adopted,
-            left=tally.left,
-            retries=tally.retries,
-            bytes_downloaded=tally.bytes_downloaded,
-            bytes_stored=tally.bytes_stored,
-            failed=tuple(tally.failed),
-            aborted=tally.aborted,
+            adopted=inventory.adopted,
+            run_id=run_id,
+            run_url=run_url,
         )
         name = f"{platform or 'all'}-{clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         self.store.write(f"{REPORT_PREFIX}{plan.sync_id}/{name}.json", encode_report(report))
+        _log.info("sync ends", extra=told | figures(report) | {"held": folded.entries})
         return report, folded
 
     def own_carrier(self, route: str = "local") -> OwnCarrier:
@@ -326,7 +332,8 @@ class Mirror:
             workers=self.options.workers_in_ecs if route == "ecs" else self.options.workers,
             batch_size=self.options.batch_size,
             retry=self.options.retry,
-            processes=self.options.processes,
+            # A Lambda has one core to itself, and its memory is what the owner pays for.
+            processes=1 if route == "lambda" else self.options.processes,
             remake=(lambda stop: _transfer_ports(remake(stop))) if remake is not None else None,
             route=route,
         )
@@ -341,7 +348,7 @@ class Mirror:
                 "platforms or formulae."
             )
 
-    def _help(self, run: "_Run", rest: list[Fetch], companions: Companions) -> int:
+    def _help(self, run: CarryingOut, rest: list[Fetch], companions: Companions) -> int:
         """How many names of the rest were held; the others were copied, a few at a time.
 
         Between them the runs that own them are looked for: one that has come meanwhile is let do its work.
@@ -383,32 +390,6 @@ class Mirror:
         return Journal(self.store, self.ports.clock, sync_id=sync_id, batch_size=self.options.batch_size)
 
 
-class _Run:
-    """One carrying out of a plan: what brings the bottles, and what came of it so far."""
-
-    def __init__(
-        self, plan: Plan, carrier: Carrier, tally: Transferred, progress: ProgressListener | None
-    ) -> None:
-        self.plan = plan
-        self.carrier = carrier
-        self.tally = tally
-        self._progress = progress
-
-    def copy(self, fetches: list[Fetch], held: dict[str, HeldEntry], *, look_first: bool) -> int:
-        """How many names were held already; the others were copied as the tally says."""
-        missing, kept = _still_missing(fetches, held, force=self.plan.force)
-        if missing:
-            consignment = Consignment(
-                sync_id=self.plan.sync_id,
-                sync_date=self.plan.sync_date,
-                fetches=missing,
-                force=self.plan.force,
-                look_first=look_first,
-            )
-            self.tally.add(self.carrier.carry(consignment, progress=self._progress))
-        return kept
-
-
 def _folders_to_look_at(folders: list[str], held: Held, *, also: str) -> list[str]:
     """The newest folders, and every one that is as new as the newest record or newer (a restore)."""
     newest = max((entry.s3_key[:10] for entry in held.entries.values()), default="")
@@ -421,6 +402,11 @@ def _folders_to_look_at(folders: list[str], held: Held, *, also: str) -> list[st
 
 def _transfer_ports(ports: MirrorPorts) -> TransferPorts:
     return TransferPorts(blobs=ports.blobs, store=ports.store, clock=ports.clock, stop=ports.stop)
+
+
+def new_sync_id(now: datetime) -> str:
+    """A sync id that nobody else has; it begins with the time, and so sorts by it."""
+    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
 def _is_sync_id(text: str) -> bool:
@@ -438,31 +424,3 @@ def _is_news(receipt: Receipt, held: Held) -> bool:
     if known is None:
         return True
     return known.sha256 != receipt.entry.sha256 and known.s3_key <= receipt.entry.s3_key
-
-
-def _still_missing(
-    fetches: list[Fetch], held: dict[str, HeldEntry], *, force: bool
-) -> tuple[list[Fetch], int]:
-    """The fetches without the names that are held by now, with a source where the digest is held."""
-    if force:
-        return fetches, 0
-    kept = 0
-    missing: list[Fetch] = []
-    places = Held(held).places({fetch.digest for fetch in fetches})
-    for fetch in fetches:
-        names: list[PlannedBottle] = []
-        place = places.get(fetch.digest)
-        for planned in fetch.names:
-            known = held.get(planned.bottle.entry_key)
-            if known is not None and known.sha256 == planned.bottle.digest:
-                kept += 1
-            elif place is not None:
-                names.append(msgspec.structs.replace(planned, source=place.s3_key, size=place.file_size))
-            elif planned.source is not None:
-                names.append(msgspec.structs.replace(planned, source=None))
-            else:
-                names.append(planned)
-        if names:
-            whole = len(names) == len(fetch.names) and all(map(operator.is_, names, fetch.names))
-            missing.append(fetch if whole else Fetch(digest=fetch.digest, names=tuple(names)))
-    return missing, kept

@@ -5,6 +5,7 @@ workers x (BUFFER_BYTES + the store's part, which only a bottle over 5 GiB needs
 """
 
 import contextlib
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -15,6 +16,7 @@ from brew_assets.domain.manifest import Receipt, entry_for
 from brew_assets.domain.plan import Fetch, PlannedBottle
 from brew_assets.domain.report import Failure
 from brew_assets.engine.ledger import Journal
+from brew_assets.engine.log_context import in_this_context
 from brew_assets.engine.ports import (
     Blobs,
     BottleSink,
@@ -29,6 +31,7 @@ from brew_assets.engine.retry import Gate, RetryPolicy, SyncBudget, Tries
 from brew_assets.errors import (
     ChecksumRefused,
     ContentMismatch,
+    HostRefused,
     KeyTaken,
     MirrorError,
     StoreError,
@@ -40,6 +43,10 @@ from brew_assets.errors import (
 # The catalogue's digest is the truth: bytes that miss it twice will miss it again.
 MAX_MISMATCHES = 2
 _TICK_S = 0.1
+# Somebody between us and the catalogue's bytes may be at work.
+_SECURITY = (ContentMismatch, ChecksumRefused, HostRefused)
+
+_log = logging.getLogger(__name__)
 
 
 class TransferOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +138,7 @@ def transfer(
     run = _Run(ports, options, date=date, look_first=look_first, work=work, gate=gate)
     totals = (sum(len(fetch.names) for fetch in work), sum(fetch.size or 0 for fetch in work))
     threads = [
-        threading.Thread(target=run.work_through, name=f"transfer-{number}", daemon=True)
+        threading.Thread(target=in_this_context(run.work_through), name=f"transfer-{number}", daemon=True)
         for number in range(min(options.workers, len(work)))
     ]
     tally, teller = Transferred(), _Teller(progress, *totals)
@@ -249,6 +256,8 @@ class _Run:
 
     def abort(self, reason: str) -> None:
         """No further bottle starts: the store refuses this one and would refuse the others."""
+        if not self.aborted:
+            _log.error("no further bottle starts", extra={"reason": StoreRefused.reason, "error": reason})
         self.aborted = self.aborted or reason
         self.ended.set()
 
@@ -323,7 +332,7 @@ class _Worker:
             if facts is not None and facts.digest == planned.bottle.digest:
                 found = (facts.key, facts.size)
                 done.adopted += 1
-                self._record(planned, facts.size, done)
+                self._record(planned, facts.size, done, how="adopted")
             else:
                 missing.append(planned)
         return missing, found
@@ -342,7 +351,7 @@ class _Worker:
                     replace=self._run.options.replace,
                 )
                 done.duplicated += 1
-                self._record(planned, size, done)
+                self._record(planned, size, done, how="duplicated")
             except KeyTaken as error:
                 self._adopt(planned, error, done)
             except StoreUnavailable:
@@ -360,6 +369,7 @@ class _Worker:
     def _fail(self, planned: PlannedBottle, error: MirrorError, done: Transferred) -> None:
         if isinstance(error, StoreRefused):
             self._run.abort(str(error))
+        _log.error("not stored", extra=_facts(planned, error))
         done.failed.append(
             Failure(
                 name=planned.bottle.filename,
@@ -369,11 +379,13 @@ class _Worker:
             )
         )
 
-    def _record(self, planned: PlannedBottle, size: int, done: Transferred) -> None:
+    def _record(self, planned: PlannedBottle, size: int, done: Transferred, *, how: str) -> None:
         entry = entry_for(planned.bottle, date=self._run.date, size=size)
         done.receipts.append(Receipt(key=planned.bottle.entry_key, entry=entry))
         done.stored += 1
         done.bytes_stored += size
+        if _log.isEnabledFor(logging.INFO):
+            _log.info("stored", extra={"bottle": planned.bottle.filename, "how": how, "bytes": size})
 
     def _adopt(self, planned: PlannedBottle, taken: KeyTaken, done: Transferred) -> int:
         """The size of the object that stands under the bottle's key and is the bottle.
@@ -388,7 +400,7 @@ class _Worker:
             found = f"sha256 {facts.digest}" if facts and facts.digest else "not proven to be this bottle"
             raise KeyTaken(taken.key, found)
         done.adopted += 1
-        self._record(planned, facts.size, done)
+        self._record(planned, facts.size, done, how="adopted")
         return facts.size
 
     def _download(self, planned: PlannedBottle, done: Transferred) -> int:
@@ -410,7 +422,7 @@ class _Worker:
         )
         try:
             size = self._try_until_whole(planned, reception)
-            self._record(planned, size, done)
+            self._record(planned, size, done, how="downloaded")
             done.downloaded += 1
         except KeyTaken as taken:
             done.downloaded += 1
@@ -434,16 +446,28 @@ class _Worker:
                 raise TransferStopped(f"{planned.bottle.filename}: stopped while waiting for upstream")
             try:
                 return reception.go_on()
-            except (ContentMismatch, ChecksumRefused):
+            except (ContentMismatch, ChecksumRefused) as error:
                 mismatches += 1
                 if mismatches >= MAX_MISMATCHES or not run.budget.spend():
                     raise
+                _log.warning("tried again", extra=_facts(planned, error) | {"wait_s": 0.0})
                 reception.reset()
             except MirrorError as error:
                 wait_s = tries.next_wait_s(error, gained=reception.received > furthest)
                 if wait_s is None:
                     raise
                 furthest = max(furthest, reception.received)
+                _log.warning("tried again", extra=_facts(planned, error) | {"wait_s": round(wait_s, 3)})
                 reception.pause()
                 if run.ports.clock.wait(wait_s, run.ports.stop):
                     raise TransferStopped(f"{planned.bottle.filename}: stopped before a retry") from error
+
+
+def _facts(planned: PlannedBottle, error: MirrorError) -> dict[str, object]:
+    """What a log line says of a try that failed."""
+    facts: dict[str, object] = {
+        "bottle": planned.bottle.filename,
+        "reason": error.reason,
+        "error": str(error),
+    }
+    return facts | {"security": True} if isinstance(error, _SECURITY) else facts

@@ -16,7 +16,7 @@ import msgspec
 from brew_assets.errors import MirrorError
 from brew_assets.runtimes.context import EXIT_CANNOT_RUN, EXIT_FAILED, CommandContext, print_json
 from brew_assets.runtimes.manifest_commands import manifest
-from brew_assets.settings import Settings, read_settings
+from brew_assets.settings import read_settings
 
 if TYPE_CHECKING:
     from brew_assets.domain.plan import Request
@@ -61,24 +61,16 @@ def cli(context: click.Context, mirror_url: str | None, quiet: bool) -> None:
       brew-mirror --mirror s3://my-bottles/ sync
       brew-mirror verify --deep --repair
     """
+    from brew_assets.logs import configure_logging
+
     settings = read_settings()
     if mirror_url:
         settings = msgspec.structs.replace(settings, mirror_url=mirror_url)
-    _log_to_stderr(settings)
+    configure_logging(settings)
     context.obj = CommandContext(settings, quiet)
 
 
 cli.add_command(manifest)
-
-
-def _log_to_stderr(settings: Settings) -> None:
-    import logging
-
-    logging.basicConfig(
-        level=settings.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    for library in ("botocore", "boto3", "urllib3", "httpx", "httpcore"):
-        logging.getLogger(library).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
 
 
 def _selection(command: Callable[..., None]) -> Callable[..., None]:

@@ -21,6 +21,7 @@ from brew_assets.domain.batch import answer, decode_event
 from brew_assets.domain.report import Report, describe_report
 from brew_assets.engine.clock import DeadlineStop
 from brew_assets.engine.worker import work_on
+from brew_assets.logs import configure_logging
 from brew_assets.settings import read_settings
 
 # Messages come back in the last 4 KB of the invocation's log.
@@ -41,8 +42,10 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
         MirrorError: the event, the settings or the store ended the work; the message says which.
     """
     stop = DeadlineStop(context.get_remaining_time_in_millis() / 1000)
+    settings = read_settings()
+    configure_logging(settings)
     with _pipes(event) as pipes:
-        report = work_on(build_mirror(read_settings(), stop=stop), decode_event(event))
+        report = work_on(build_mirror(settings, stop=stop), decode_event(event))
         if pipes is not None:
             _tell(pipes, report)
         return answer(report)

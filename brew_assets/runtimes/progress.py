@@ -1,10 +1,17 @@
-"""Progress bars on standard error. Rich is loaded only where somebody looks."""
+"""Progress bars on standard error. Rich is loaded only where somebody looks.
 
+A bar never takes more than one row: log lines, also those of forked processes, erase the row that they find
+and leave the next one to the bar (logs.py).
+"""
+
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from brew_assets.engine.ports import Progress as TransferProgress
 from brew_assets.engine.ports import ProgressListener
+
+_REDRAWN_EVERY_S = 0.1
 
 
 @contextmanager
@@ -15,11 +22,27 @@ def counting_bar(title: str, *, show: bool) -> Iterator[Callable[[int, int], Non
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    columns = (
+        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+        BarColumn(),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(table_column=Column(no_wrap=True)),
+    )
+    # No thread of its own: rich does not wait for it, and a transfer that follows could not be shared.
+    with Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as progress:
         task = progress.add_task(title, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+        drawn_at = 0.0
+
+        def listen(done: int, total: int) -> None:
+            nonlocal drawn_at
+            now = time.monotonic()
+            draw = now - drawn_at >= _REDRAWN_EVERY_S or done == total
+            drawn_at = now if draw else drawn_at
+            progress.update(task, completed=done, total=total, refresh=draw)
+
+        yield listen
 
 
 @contextmanager
@@ -37,14 +60,15 @@ def transfer_bar(*, show: bool) -> Iterator[ProgressListener | None]:
         TimeRemainingColumn,
         TransferSpeedColumn,
     )
+    from rich.table import Column
 
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
         BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[current]}"),
+        DownloadColumn(table_column=Column(no_wrap=True)),
+        TransferSpeedColumn(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(table_column=Column(no_wrap=True)),
+        TextColumn("{task.fields[current]}", table_column=Column(no_wrap=True)),
         console=Console(stderr=True),
         transient=True,
         # No thread of its own: only a process without others can share a transfer with forked ones.

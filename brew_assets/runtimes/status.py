@@ -5,11 +5,11 @@ from rich.console import Console
 from rich.table import Table
 
 from brew_assets.domain.manifest import MANIFEST_KEY, Statistics, decode_manifest
+from brew_assets.domain.quantities import human_bytes
 from brew_assets.engine.ledger import backups, read_held
 from brew_assets.engine.ports import Store
 from brew_assets.engine.rebuild import receipts_waiting
 from brew_assets.engine.upstream import KeptCatalogue, kept_catalogue
-from brew_assets.runtimes.terminal import human_bytes
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from brew_assets.domain.plan import PlanSummary
+from brew_assets.domain.quantities import human_bytes
 from brew_assets.domain.report import Report
 
 _FAILURES_SHOWN = 20
@@ -12,15 +13,6 @@ _FAILURES_SHOWN = 20
 def console() -> Console:
     """Standard error; standard output belongs to results."""
     return Console(stderr=True, highlight=False)
-
-
-def human_bytes(size: float) -> str:
-    """The size with a unit of 1,000s, as the messages of the mirror write it: "15.3 GB"."""
-    for unit in ("B", "KB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
 
 
 def show_plan(summary: PlanSummary, *, warnings: list[str], recorded: bool) -> None:

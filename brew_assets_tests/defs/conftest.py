@@ -10,8 +10,10 @@ from brew_assets_tests.defs.deployment import Deployment
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as running:
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+    # Otherwise it leaves folders behind where programs keep temporary files.
+    folder = tmp_path_factory.mktemp("instance")
+    with dg.DagsterInstance.ephemeral(tempdir=str(folder)) as running:
         yield running
 
 

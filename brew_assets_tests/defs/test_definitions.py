@@ -13,6 +13,7 @@ from brew_assets.definitions import defs
 from brew_assets.defs.partitions import platform_partitions
 from brew_assets.defs.schedules import weekly_schedule
 from brew_assets.defs.sensors import pending_sensor
+from brew_assets.defs.triggers import trigger_sensor
 from brew_assets.errors import SettingsInvalid
 from brew_assets.settings import read_settings
 
@@ -75,6 +76,12 @@ def test_schedule_and_sensor_run_from_the_start_unless_told_otherwise(value: str
     settings = read_settings({"SCHEDULE_ENABLED": value})
     assert (weekly_schedule(settings).default_status == dg.DefaultScheduleStatus.RUNNING) is running
     assert (pending_sensor(settings).default_status == dg.DefaultSensorStatus.RUNNING) is running
+
+
+def test_events_are_taken_by_a_sensor_that_plans_and_does_not_run_without_a_queue() -> None:
+    sensor = defs.resolve_sensor_def("take_sync_events")
+    assert sensor.job_name == "selective_sync"
+    assert trigger_sensor(read_settings({})).default_status == dg.DefaultSensorStatus.STOPPED
 
 
 def test_the_schedule_asks_for_one_weekly_sync_in_utc() -> None:

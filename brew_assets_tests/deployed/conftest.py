@@ -1,6 +1,7 @@
 """One deployment for the stories that need no schedule, and what a story does with it."""
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -137,7 +138,9 @@ class Story:
 @pytest.fixture
 def story(aws_deployment: Deployed, request: pytest.FixtureRequest) -> Iterator[Story]:
     """A story in the deployment; nothing of it goes on afterwards."""
-    name = request.node.name.removeprefix("test_").replace("_", "-")[:40].strip("-")
+    # Also a formula's name; with the end of the test's, where parameters stand.
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower()).strip("-")
+    name = words if len(words) <= 40 else f"{words[:28].strip('-')}-{words[-10:].strip('-')}"
     made = Story(aws_deployment, name)
     yield made
     made.hurry()

@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from brew_assets.domain.manifest import MANIFEST_KEY, Entry, decode_manifest
@@ -29,9 +29,15 @@ class Deployed:
     """A running deployment. `settings` are what its task definitions and its Lambda have."""
 
     def __init__(
-        self, account: Account, upstream: Simulator, webserver: Webserver, settings: Mapping[str, str]
+        self,
+        account: Account,
+        upstream: Simulator,
+        webserver: Webserver,
+        settings: Mapping[str, str],
+        database: Postgres,
     ) -> None:
         self.account = account
+        self.database = database
         self.aws = account.aws
         self.upstream = upstream
         self.webserver = webserver
@@ -91,10 +97,17 @@ def create_tables(database: Postgres) -> None:
 
 
 @contextlib.contextmanager
-def deployed(upstream: Simulator, settings: Mapping[str, str], *, quick: bool = True) -> Iterator[Deployed]:
+def deployed(
+    upstream: Simulator,
+    settings: Mapping[str, str],
+    *,
+    quick: bool = True,
+    prepare: Callable[[LocalAws], Mapping[str, str]] = lambda aws: {},
+) -> Iterator[Deployed]:
     """The project on a local AWS, mirroring that upstream; `settings` are added to the usual ones.
 
-    Everything that was started is gone when the block ends.
+    `prepare` may make more in the account, and gives the settings that name it. Everything that was started
+    is gone when the block ends.
     """
     with contextlib.ExitStack() as stack:
         database = stack.enter_context(postgres())
@@ -112,6 +125,7 @@ def deployed(upstream: Simulator, settings: Mapping[str, str], *, quick: bool = 
             "ECS_TASK_DEFINITION": RUN_FAMILY,
             **upstream.environment(),
             **settings,
+            **prepare(aws),
         }
         dagster = {
             "DAGSTER_HOME": str(home),
@@ -147,7 +161,7 @@ def deployed(upstream: Simulator, settings: Mapping[str, str], *, quick: bool = 
         web = account.run("homebrew-sync-web")
         webserver = Webserver(f"http://127.0.0.1:{web_port}")
         stack.callback(webserver.close)
-        running = Deployed(account, upstream, webserver, mirror)
+        running = Deployed(account, upstream, webserver, mirror, database)
         running.start_daemon()
         try:
             wait_for(webserver.is_ready, what="the webserver with the project", timeout_s=_START_TIMEOUT_S)

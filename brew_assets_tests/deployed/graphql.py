@@ -166,6 +166,25 @@ class Webserver:
             i=found["id"],
         )
 
+    def start_sensor(self, name: str) -> None:
+        """The sensor looks from now on."""
+        found = self.ask(
+            """mutation($s: SensorSelector!) { startSensor(sensorSelector: $s) { __typename
+                 ... on PythonError { message } } }""",
+            s={**_SELECTOR, "sensorName": name},
+        )["startSensor"]
+        if found["__typename"] != "Sensor":
+            raise RuntimeError(json.dumps(found)[:2000])
+
+    def last_tick(self, name: str) -> float:
+        """When the sensor last looked, in seconds since 1970; 0 if it never did."""
+        found = self.ask(
+            """query($s: SensorSelector!) { sensorOrError(sensorSelector: $s) {
+                 ... on Sensor { sensorState { ticks(limit: 1) { timestamp } } } } }""",
+            s={**_SELECTOR, "sensorName": name},
+        )["sensorOrError"]
+        return max((float(tick["timestamp"]) for tick in found["sensorState"]["ticks"]), default=0.0)
+
     def stop_schedule(self, name: str) -> None:
         """The schedule does not tick any more."""
         found = self.ask(

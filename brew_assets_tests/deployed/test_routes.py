@@ -1,7 +1,5 @@
 """The ordinary days: a week from schedule to manifest, by Lambda and by ECS, and a backfill by hand."""
 
-import warnings
-
 import pytest
 
 from brew_assets.domain.report import decode_report
@@ -12,7 +10,7 @@ from brew_assets_tests.deployed.graphql import Run
 from brew_assets_tests.integration.mirrors import wanted
 from brew_assets_tests.local_aws.session import wait_for
 
-pytestmark = [pytest.mark.aws, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.aws, pytest.mark.timeout(600)]
 
 ARM = ("arm64_tahoe", "arm64_sequoia", "arm64_sonoma")
 WEEK = SETTINGS | {
@@ -33,19 +31,13 @@ def runs_of(running: Deployed, sync_id: str) -> list[Run]:
         runs = [r for r in running.webserver.runs() if r.tags.get("mirror/sync_id") == sync_id]
         return runs if len(runs) == 3 and all(run.ended for run in runs) else None
 
-    return wait_for(look, what=f"three ended runs of {sync_id}", timeout_s=180)
+    return wait_for(look, what=f"three ended runs of {sync_id}", timeout_s=240)
 
 
 def assert_successful(running: Deployed, runs: list[Run]) -> None:
-    """Each run succeeded, or does so when an operator starts it once more.
-
-    One run in about thirty has failed here for a reason that is not known yet: the warning shows its events.
-    """
-    for run in (run for run in runs if run.status != "SUCCESS"):
-        warnings.warn("\n".join(running.webserver.events(run.id)[-40:]), stacklevel=1)
-        tags = {name: run.tags[name] for name in ("dagster/partition", "mirror/sync_id", "mirror/route")}
-        again = running.webserver.launch("mirror_platform", tags=tags)
-        assert running.wait_for_run(again).status == "SUCCESS", running.webserver.events(again)[-40:]
+    """All of them succeeded; if not, the message has the end of the others' events."""
+    others = [run for run in runs if run.status != "SUCCESS"]
+    assert not others, "\n".join(line for run in others for line in running.webserver.events(run.id)[-40:])
 
 
 def assert_complete(running: Deployed) -> None:
@@ -61,7 +53,7 @@ def assert_reported(running: Deployed, sync_id: str, route: str) -> None:
     """Each of the three runs left a report that says what it did."""
     keys = [key for key in running.keys(f"state/reports/{sync_id}/") if not key.endswith(".batch.json")]
     reports = [decode_report(running.read(key)) for key in keys]
-    assert {report.platforms[0] for report in reports} == set(ARM)
+    assert sorted(report.platforms[0] for report in reports) == sorted(ARM)
     assert {(report.route, report.outcome) for report in reports} == {(route, "success")}
 
 
@@ -70,7 +62,7 @@ def test_the_week_goes_by_itself_small_through_lambda_and_large_through_ecs() ->
     with Simulator(world) as upstream, deployed(upstream, WEEK) as running:
         webserver = running.webserver
         plan = wait_for(
-            lambda: webserver.metadata("pending_bottles"), what="the schedule's plan", timeout_s=120
+            lambda: webserver.metadata("pending_bottles"), what="the schedule's plan", timeout_s=240
         )
         webserver.stop_schedule("weekly_sync")
         assert plan["route"] == "lambda"

@@ -213,6 +213,13 @@ def test_webserver_and_daemon_find_the_code_server_and_end_on_sigterm(start: Sta
         assert entries == [{"name": "brew_assets", "loadStatus": "LOADED"}]
         daemon.wait_until(lambda: _healthy(client), "heartbeats of the daemons", 90)
     assert (daemon.stop(), web.stop(), code.stop()) == (0, 0, 0), daemon.output[-2000:] + web.output[-2000:]
+    for program in (daemon, web, code):
+        assert _in_json(program.output), program.output
+
+
+def _in_json(output: str) -> list[dict[str, Any]]:
+    """The lines of a log, all of which are JSON objects."""
+    return [json.loads(line) for line in output.splitlines()]
 
 
 def _answer(client: httpx.Client) -> dict[str, Any] | None:
@@ -273,6 +280,7 @@ def test_the_launchers_command_carries_out_a_run(
     finished = instance.get_run_by_id(run_id)
     assert finished is not None
     assert finished.status == dg.DagsterRunStatus.SUCCESS, worker.output[-3000:]
+    assert run_id in {line.get("run_id") for line in _in_json(worker.output)}
     s3 = boto3.client("s3", endpoint_url=account["AWS_ENDPOINT_URL"])
     stored = [item["Key"] for item in s3.list_objects_v2(Bucket="output")["Contents"]]
     assert stored
@@ -309,6 +317,26 @@ def test_without_a_name_the_entry_point_lists_the_names(built: Path) -> None:
     )
     assert done.returncode == 2
     assert done.stderr.startswith("usage: entrypoint webserver|daemon|code-server|run|lambda|COMMAND")
+
+
+@pytest.mark.parametrize(
+    ("name", "program"),
+    [("webserver", "dagster-webserver"), ("daemon", "dagster-daemon"), ("code-server", "dagster")],
+)
+@pytest.mark.parametrize(("log_format", "flag"), [("", "json"), ("json", "json"), ("text", "colored")])
+def test_log_format_reaches_dagsters_own_programs(
+    tmp_path: Path, name: str, program: str, log_format: str, flag: str
+) -> None:
+    entrypoint = shutil.copy(image.IMAGE / "entrypoint", tmp_path)
+    stand_in = tmp_path / "venv" / "bin" / program
+    stand_in.parent.mkdir(parents=True)
+    stand_in.write_text('#!/bin/sh\necho "$@"\n')
+    stand_in.chmod(0o755)
+    environment = {"PATH": "/usr/bin:/bin", "LOG_FORMAT": log_format}
+    done = subprocess.run(
+        [entrypoint, name], env=environment, capture_output=True, text=True, check=True, timeout=20
+    )
+    assert f"--log-format {flag} " in done.stdout
 
 
 def test_the_lambda_copies_what_an_event_names_and_refuses_what_it_does_not_understand(

@@ -15,7 +15,7 @@ from dagster_aws.ecs.container_context import ECS_CONTAINER_CONTEXT_SCHEMA
 from dagster_shared.serdes import serialize_value
 from moto import mock_aws
 
-from brew_assets.defs.assets import MANIFEST_POOL
+from brew_assets.defs.pools import MANIFEST_POOL
 from brew_assets.defs.route_tags import ROUTE_TAG, SYNC_ID_TAG
 from brew_assets.domain.batch import BATCH_PREFIX
 from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY
@@ -170,3 +170,10 @@ def test_dagster_cloud_has_an_ecs_context_that_dagster_aws_accepts() -> None:
     named = [variable.partition("=")[0] for variable in context["env_vars"]]
     settings = {field.upper() for field in read_settings({}).__struct_fields__}
     assert set(named) <= settings
+
+
+def test_a_sensor_that_waits_for_an_answer_keeps_no_other_waiting(configured: dict[str, Any]) -> None:
+    assert configured["sensors"]["use_threads"] is True
+    assert configured["sensors"]["num_workers"] >= 4
+    laptop = yaml.safe_load((INSTANCE.parent / "laptop" / "dagster.yaml").read_text())
+    assert laptop["sensors"] == configured["sensors"]

@@ -31,6 +31,8 @@ def peak_of_a_sync(world: World, folder: Path) -> float:
             "AWS_ACCESS_KEY_ID": "benchmark",
             "AWS_SECRET_ACCESS_KEY": "benchmark-secret",
             "AWS_EC2_METADATA_DISABLED": "true",
+            # Output and errors go into one file, which is to be the report alone.
+            "LOG_LEVEL": "WARNING",
         }
         planned = subprocess.run(
             [PROGRAM, "plan", "--no-sizes", "--json", "--platform", "arm64_sonoma"],

@@ -19,7 +19,7 @@ from brew_assets_tests.local_aws import moto_hooks
 from brew_assets_tests.local_aws.ecs_tasks import NotOnSpot, TaskRunner, UnknownTask
 from brew_assets_tests.local_aws.host import Host
 from brew_assets_tests.local_aws.lambda_invoker import Invoker, NotRunning
-from brew_assets_tests.local_aws.records import Interruption, KillNext, Throttle
+from brew_assets_tests.local_aws.records import Interruption, KillNext, Outage, Throttle
 
 WsgiAnswer = Iterable[bytes]
 
@@ -39,6 +39,7 @@ class LocalAwsServer:
             async_retry_delay_s=async_retry_delay_s,
         )
         moto_hooks.install(self._tasks, self._invoker)
+        self._outages: dict[str, int] = {}
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._server: BaseWSGIServer = make_server(
             "127.0.0.1", port, self._answer, threaded=True, request_handler=_QuietHandler
@@ -60,6 +61,9 @@ class LocalAwsServer:
             return self._metadata(path)(environ, start_response)
         if path.startswith("/_local/"):
             return self._local(Request(environ))(environ, start_response)
+        if status := self._outages.get(_signed_service(environ)):
+            # Without a body: every protocol of AWS takes that for an error of the service.
+            return Response(status=status)(environ, start_response)
         answer: WsgiAnswer = self._moto(environ, start_response)
         return answer
 
@@ -91,6 +95,9 @@ class LocalAwsServer:
                     self._invoker.kill(request_id)
                 case "POST", ["throttle"]:
                     self._invoker.throttle(msgspec.json.decode(body, type=Throttle))
+                case "POST", ["outage"]:
+                    outage = msgspec.json.decode(body, type=Outage)
+                    self._outages[outage.service] = outage.status
                 case "POST", ["kill-next"]:
                     self._invoker.kill_next(msgspec.json.decode(body, type=KillNext))
                 case _:
@@ -99,6 +106,13 @@ class LocalAwsServer:
             reason = f"{type(exc).__name__}: {exc}"
             return _json(json.dumps({"error": reason}).encode(), status=409)
         return _json(b"{}")
+
+
+def _signed_service(environ: dict[str, Any]) -> str:
+    """The service in the request's signature: Credential=<key>/<date>/<region>/<service>/aws4_request."""
+    _, _, scope = str(environ.get("HTTP_AUTHORIZATION", "")).partition("Credential=")
+    parts = scope.split(",")[0].split("/")
+    return parts[3] if len(parts) == 5 else ""
 
 
 class _QuietHandler(MotoRequestHandler):

@@ -61,6 +61,13 @@ class Throttle(msgspec.Struct, frozen=True, kw_only=True):
     retry_after_s: int = 1
 
 
+class Outage(msgspec.Struct, frozen=True, kw_only=True):
+    """Every call of a service, by the name that it is signed for, is answered so; 0 ends that."""
+
+    service: str
+    status: int
+
+
 class KillNext(msgspec.Struct, frozen=True, kw_only=True):
     """The environment of the next invocation is killed after a time, or once its output has a text."""
 

@@ -27,6 +27,7 @@ from brew_assets_tests.local_aws.records import (
     Interruption,
     InvocationRecord,
     KillNext,
+    Outage,
     Ready,
     TaskRecord,
     Throttle,
@@ -226,6 +227,14 @@ class LocalAws:
     def throttle_invokes(self, count: int, *, retry_after_s: int = 1) -> None:
         """The next `count` Invoke calls are answered with 429 TooManyRequestsException."""
         self._tell("throttle", Throttle(count=count, retry_after_s=retry_after_s))
+
+    def take_down(self, service: str, *, status: int = 503) -> None:
+        """Calls of the service ("sns", "monitoring", …) are answered with that status from now on."""
+        self._tell("outage", Outage(service=service, status=status))
+
+    def bring_back(self, service: str) -> None:
+        """The service answers as usual."""
+        self._tell("outage", Outage(service=service, status=0))
 
     def kill_invocation(self, request_id: str) -> None:
         """SIGKILL to the environment that runs it.

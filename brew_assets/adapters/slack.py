@@ -1,0 +1,101 @@
+"""Slack: an incoming webhook.
+
+The address is the permission to post: it stands in no error and no log. httpx's client would log it; its
+transport, which is used here, does not.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import httpx
+import msgspec
+
+from brew_assets.adapters.wire import split_url
+from brew_assets.engine.announce import Announcement
+from brew_assets.engine.retry import parse_retry_after
+from brew_assets.errors import ChannelBusy, ChannelFailed, ChannelRefused
+from brew_assets.settings import Secret
+
+TIMEOUT_S = 5.0
+_SERVER_ERROR, _TOO_MANY = 500, 429
+_ANSWER_CHARACTERS = 100
+
+
+class SlackWebhook:
+    """Posts messages to the webhook that `webhook` gives when asked."""
+
+    name = "slack"
+
+    def __init__(
+        self,
+        webhook: Callable[[], Secret],
+        *,
+        channel: str = "",
+        username: str = "",
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self._webhook = webhook
+        self._channel = channel
+        self._username = username
+        self._timeout_s = timeout_s
+
+    def takes(self, announcement: Announcement) -> bool:
+        """Whether there is a message."""
+        return announcement.message is not None
+
+    def send(self, announcement: Announcement) -> None:
+        """Slack has taken the message.
+
+        Raises:
+            ChannelBusy, ChannelFailed, ChannelRefused: it has not.
+        """
+        body = msgspec.to_builtins(announcement.message)
+        if channel := announcement.channel or self._channel:
+            body["channel"] = channel
+        if self._username:
+            body["username"] = self._username
+        status, answer, retry_after = self._post(self._webhook().reveal(), msgspec.json.encode(body))
+        if status == httpx.codes.OK:
+            return
+        told = f"Slack answered {status}: {answer}"
+        if status == _TOO_MANY:
+            raise ChannelBusy(told, wait_s=parse_retry_after(retry_after, now=datetime.now(UTC)))
+        raise ChannelFailed(told) if status >= _SERVER_ERROR else ChannelRefused(told)
+
+    def _post(self, address: str, body: bytes) -> tuple[int, str, str | None]:
+        """Status, the beginning of the answer, and its Retry-After."""
+        _check(address)
+        timeout = dict.fromkeys(("connect", "read", "write", "pool"), self._timeout_s)
+        failure = ""
+        try:
+            request = httpx.Request(
+                "POST",
+                address,
+                content=body,
+                headers={"Content-Type": "application/json; charset=utf-8", "User-Agent": "brew-mirror"},
+                extensions={"timeout": timeout},
+            )
+            with httpx.HTTPTransport(retries=0) as transport:
+                response = transport.handle_request(request)
+                try:
+                    answer = next(iter(response.iter_bytes(_ANSWER_CHARACTERS)), b"")
+                finally:
+                    response.close()
+                shown = "".join(c for c in answer.decode(errors="replace") if c.isprintable())
+                # An answer that repeats the address must not bring it into a log.
+                shown = "…" if address in shown or httpx.URL(address).path in shown else shown
+                return response.status_code, shown, response.headers.get("retry-after")
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError) as error:
+            failure = type(error).__name__
+        # Outside the handler: the error's own text and context may have the address.
+        raise ChannelFailed(f"Slack was not reached: {failure}")
+
+
+def _check(address: str) -> None:
+    try:
+        origin, _ = split_url(address)
+        usable = origin.scheme == "https" or origin.is_loopback
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ChannelRefused("Slack's webhook: expected an https address")

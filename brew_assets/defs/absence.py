@@ -1,0 +1,188 @@
+"""The sensor that tells of a sync that did not happen, and how long ago the last good one was."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import dagster as dg
+import msgspec
+
+from brew_assets.compose import build_channels, build_metrics, deployment_of
+from brew_assets.defs.assets import pending_bottles
+from brew_assets.defs.deliveries import InstanceDeliveries
+from brew_assets.defs.route_tags import SCHEDULE_TAG
+from brew_assets.defs.schedules import SCHEDULE, schedule_is_running, scheduled_times
+from brew_assets.defs.sync_stories import opened_sync, story_of, will_be_retried
+from brew_assets.domain.messages import absence_message
+from brew_assets.domain.metrics import gauges
+from brew_assets.domain.quantities import rough_duration
+from brew_assets.engine.announce import Announcement, Announcer
+from brew_assets.engine.clock import SystemClock
+from brew_assets.errors import UNREADABLE, ChannelError
+from brew_assets.settings import Settings, read_settings
+
+# Dagster's scheduler ticks within seconds; after so long it does not tick at all.
+START_WITHIN = timedelta(hours=1)
+_INTERVAL_S = 60
+# CloudWatch's alarms look at periods of minutes.
+_GAUGES_EVERY_S = 300.0
+
+
+class Cursor(msgspec.Struct, frozen=True, kw_only=True):
+    """Since when somebody looks, up to which scheduled time all is settled, and when gauges were sent."""
+
+    since: float
+    settled: float
+    gauges_at: float = 0.0
+
+
+def absence_sensor(settings: Settings) -> dg.SensorDefinition:
+    """The sensor; running from the start where there is a schedule and somebody to tell."""
+    running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
+    wanted = settings.schedule_enabled and bool(build_channels(settings))
+    return dg.SensorDefinition(
+        name="report_missing_syncs",
+        evaluation_fn=report_missing_syncs,
+        minimum_interval_seconds=_INTERVAL_S,
+        default_status=running if wanted else stopped,
+        description=(
+            "Tells once when a scheduled sync did not start, or did not end within SYNC_WINDOW_HOURS; "
+            "publishes the age of the last good sync."
+        ),
+    )
+
+
+def report_missing_syncs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """A scheduled sync that is missing was told, once."""
+    settings, now = read_settings(), SystemClock().now()
+    cursor = _cursor(context.cursor, now)
+    if now.timestamp() - cursor.gauges_at >= _GAUGES_EVERY_S:
+        publish_gauges(context, settings, now, since=cursor.since)
+        cursor = msgspec.structs.replace(cursor, gauges_at=now.timestamp())
+    told = "The schedule is stopped."
+    if schedule_is_running(context.instance, settings):
+        cursor, told = look_for_missing(context.instance, settings, cursor, now)
+    context.update_cursor(msgspec.json.encode(cursor).decode())
+    return dg.SkipReason(told)
+
+
+def look_for_missing(
+    instance: dg.DagsterInstance, settings: Settings, cursor: Cursor, now: datetime
+) -> tuple[Cursor, str]:
+    """The cursor after the scheduled times since the last settled one were looked at, and what was found.
+
+    Several that are missing in a row make one message.
+    """
+    begin = datetime.fromtimestamp(cursor.settled + 1, tz=UTC)
+    window = timedelta(hours=settings.sync_window_hours)
+    missing: list[tuple[datetime, str]] = []
+    settled = cursor.settled
+    for at, following in pairwise(scheduled_times(settings, after=begin)):
+        finding = finding_of(instance, at, following, now, window) if at <= now else None
+        if finding is None:
+            # Neither well nor overdue: it and later ones are looked at again.
+            break
+        if finding:
+            missing.append((at, finding))
+        settled = at.timestamp()
+    if missing and not tell_missing(instance, settings, missing):
+        return cursor, missing[-1][1]
+    told = missing[-1][1] if missing else "Every scheduled sync is well or under way."
+    return msgspec.structs.replace(cursor, settled=settled), told
+
+
+def tell_missing(
+    instance: dg.DagsterInstance, settings: Settings, missing: list[tuple[datetime, str]]
+) -> bool:
+    """Whether every channel has it, or gave up."""
+    at, finding = missing[-1]
+    if len(missing) > 1:
+        finding += (
+            f" {len(missing) - 1} scheduled before it are missing too, since {missing[0][0]:%Y-%m-%d %H:%M}."
+        )
+    message = absence_message(
+        environment=settings.environment,
+        scheduled_for=f"{at:%Y-%m-%d %H:%M}",
+        finding=finding,
+        links=deployment_of(settings).links.of_schedule(SCHEDULE),
+    )
+    announcement = Announcement(
+        name="absence", subject=f"[{settings.environment}] {message.text}", message=message
+    )
+    announcer = Announcer(build_channels(settings), InstanceDeliveries(instance), SystemClock())
+    return announcer.tell(f"scheduled-{missing[0][0]:%Y%m%dT%H%M}", [announcement])
+
+
+def finding_of(
+    instance: dg.DagsterInstance, at: datetime, following: datetime, now: datetime, window: timedelta
+) -> str | None:
+    """What is missing of the sync scheduled for that time; empty when nothing is, None while it is open."""
+    records = instance.get_run_records(
+        dg.RunsFilter(tags={SCHEDULE_TAG: SCHEDULE}, created_after=at - timedelta(seconds=1)),
+        ascending=True,
+        order_by="id",
+    )
+    mine = [record for record in records if record.create_timestamp.replace(tzinfo=UTC) < following]
+    if not mine:
+        limit = min(START_WITHIN, window)
+        if now - at < limit:
+            return None
+        return (
+            f"No run of {SCHEDULE} was started for it. Check that Dagster's daemon runs and that the "
+            "schedule is on; a sync can be started by hand with the job selective_sync."
+        )
+    if any(has_ended(instance, record.dagster_run) for record in mine):
+        return ""
+    if now - at < window:
+        return None
+    return (
+        f"It did not end within {rough_duration(window.total_seconds())} (SYNC_WINDOW_HOURS). It may still "
+        "be going on: look at its runs."
+    )
+
+
+def has_ended(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether the planning run failed for good or was cancelled, or all runs of its plan have ended."""
+    if run.status == dg.DagsterRunStatus.CANCELED:
+        return True
+    if run.status == dg.DagsterRunStatus.FAILURE:
+        return not will_be_retried(run)
+    if run.status != dg.DagsterRunStatus.SUCCESS:
+        return False
+    records = instance.get_records_for_run(
+        run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
+    ).records
+    for record in records:
+        if record.asset_key == pending_bottles.key and record.asset_materialization is not None:
+            sync = opened_sync(
+                instance,
+                record.asset_materialization.metadata,
+                run_id=run.run_id,
+                at=record.timestamp,
+            )
+            return sync is None or story_of(instance, sync)[0].ended
+    return True
+
+
+def publish_gauges(
+    context: dg.SensorEvaluationContext, settings: Settings, now: datetime, *, since: float
+) -> None:
+    """CloudWatch knows the age of the last good sync and what is pending; a failure is logged."""
+    metrics = build_metrics(settings)
+    if metrics is None:
+        return
+    state = InstanceDeliveries(context.instance).state()
+    # Without a good sync so far the age counts from when somebody began to look.
+    age_s = now.timestamp() - (state.last_good_at or since)
+    try:
+        metrics.publish(
+            gauges(environment=settings.environment, pending=state.pending, last_good_age_s=age_s), now
+        )
+    except ChannelError as error:
+        context.log.warning(f"The age of the last good sync was not published: {error}")
+
+
+def _cursor(text: str | None, now: datetime) -> Cursor:
+    try:
+        return msgspec.json.decode((text or "").encode(), type=Cursor)
+    except UNREADABLE:
+        return Cursor(since=now.timestamp(), settled=now.timestamp())

@@ -1,0 +1,136 @@
+"""The sensor that tells people and other systems how syncs go: one start and one end for each, in order."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+import msgspec
+
+from brew_assets.compose import build_channels
+from brew_assets.defs.assets import pending_bottles
+from brew_assets.defs.route_tags import CHANNEL_TAG
+from brew_assets.defs.sync_stories import (
+    OpenSync,
+    made_a_plan,
+    opened_sync,
+    why_it_failed,
+    will_be_retried,
+)
+from brew_assets.defs.teller import FailedPlanning, Teller
+from brew_assets.engine.clock import SystemClock
+from brew_assets.errors import UNREADABLE
+from brew_assets.settings import Settings, read_settings
+
+MAX_EVENTS_PER_TICK = 50
+# A deployment that has just begun to tell says nothing of what was long before.
+LOOK_BACK_S = 3600.0
+_PURPOSE_TAG, _PLANNING = "mirror/purpose", "plan"
+
+
+class Cursor(msgspec.Struct, frozen=True, kw_only=True):
+    """How far Dagster's events were read (storage ids), and what is not told to its end."""
+
+    plans: int = 0
+    own_plans: int = 0
+    failures: int = 0
+    syncs: tuple[OpenSync, ...] = ()
+    plannings: tuple[FailedPlanning, ...] = ()
+
+
+def announcing_sensor(settings: Settings) -> dg.SensorDefinition:
+    """The sensor; running from the start where somebody is to be told."""
+    running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
+    return dg.SensorDefinition(
+        name="announce_syncs",
+        evaluation_fn=announce_syncs,
+        minimum_interval_seconds=max(1, min(30, int(settings.progress_update_interval))),
+        default_status=running if build_channels(settings) else stopped,
+        description="Tells Slack, SNS and CloudWatch when a sync starts, how far it is, and how it ended.",
+    )
+
+
+def announce_syncs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Whatever is due is told; the cursor keeps what is not told to its end."""
+    settings = read_settings()
+    channels = build_channels(settings)
+    if not channels:
+        return dg.SkipReason("No channel is configured.")
+    cursor = with_news(context.instance, decode_cursor(context.cursor))
+    teller = Teller(context.instance, settings, channels, log=context.log)
+    syncs = tuple(later for sync in cursor.syncs if (later := teller.tell(sync)) is not None)
+    plannings = tuple(planning for planning in cursor.plannings if not teller.tell_failed_planning(planning))
+    cursor = msgspec.structs.replace(cursor, syncs=syncs, plannings=plannings)
+    context.update_cursor(msgspec.json.encode(cursor).decode())
+    return dg.SkipReason(f"{len(syncs) + len(plannings)} syncs are not told to their end.")
+
+
+def decode_cursor(text: str | None) -> Cursor | None:
+    """The cursor, None before the first tick and where another version wrote it."""
+    try:
+        return msgspec.json.decode((text or "").encode(), type=Cursor)
+    except UNREADABLE:
+        return None
+
+
+def with_news(instance: dg.DagsterInstance, cursor: Cursor | None) -> Cursor:
+    """The cursor with the plans, and the failures of planning, that Dagster has recorded since."""
+    since = None if cursor else SystemClock().now().timestamp() - LOOK_BACK_S
+    cursor = cursor or Cursor()
+    made = instance.fetch_materializations(
+        _plans(after=cursor.plans, since=since), limit=MAX_EVENTS_PER_TICK, ascending=True
+    ).records
+    seen = instance.fetch_observations(
+        _plans(after=cursor.own_plans, since=since), limit=MAX_EVENTS_PER_TICK, ascending=True
+    ).records
+    failed = instance.fetch_run_status_changes(
+        dg.RunStatusChangeRecordsFilter(
+            event_type=dg.DagsterEventType.RUN_FAILURE,
+            after_storage_id=cursor.failures or None,
+            after_timestamp=since,
+        ),
+        limit=MAX_EVENTS_PER_TICK,
+        ascending=True,
+    ).records
+    known = {sync.sync_id for sync in cursor.syncs}
+    syncs = list(cursor.syncs)
+    for record in (*made, *seen):
+        event = record.asset_materialization or record.asset_observation
+        metadata: Mapping[str, dg.MetadataValue[Any]] = event.metadata if event else {}
+        sync = opened_sync(instance, metadata, run_id=record.run_id, at=record.timestamp)
+        if sync is not None and sync.sync_id not in known:
+            known.add(sync.sync_id)
+            syncs.append(sync)
+    plannings = [planning for record in failed if (planning := _failed_planning(instance, record.run_id))]
+    return Cursor(
+        plans=made[-1].storage_id if made else cursor.plans,
+        own_plans=seen[-1].storage_id if seen else cursor.own_plans,
+        failures=failed[-1].storage_id if failed else cursor.failures,
+        syncs=tuple(syncs),
+        plannings=(*cursor.plannings, *plannings),
+    )
+
+
+def _plans(*, after: int, since: float | None) -> dg.AssetRecordsFilter:
+    return dg.AssetRecordsFilter(
+        asset_key=pending_bottles.key, after_storage_id=after or None, after_timestamp=since
+    )
+
+
+def _failed_planning(instance: dg.DagsterInstance, run_id: str) -> FailedPlanning | None:
+    """The planning run that failed, None for any other run and where another one follows."""
+    record = instance.get_run_record_by_id(run_id)
+    run = record.dagster_run if record else None
+    if record is None or run is None or run.tags.get(_PURPOSE_TAG) != _PLANNING:
+        return None
+    if will_be_retried(run) or made_a_plan(instance, run_id):
+        return None
+    reason, error = why_it_failed(instance, run_id)
+    ended_at = record.end_time or SystemClock().now().timestamp()
+    return FailedPlanning(
+        run_id=run_id,
+        started_at=record.start_time or ended_at,
+        ended_at=ended_at,
+        reason=reason,
+        error=error,
+        channel=run.tags.get(CHANNEL_TAG, ""),
+    )

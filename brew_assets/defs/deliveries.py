@@ -1,0 +1,55 @@
+"""What was told already, in Dagster's own database: it is there when the store is not."""
+
+from typing import TypeVar
+
+import dagster as dg
+import msgspec
+
+from brew_assets.engine.announce import Delivery
+from brew_assets.errors import UNREADABLE
+
+_PREFIX = "brew_assets"
+_T = TypeVar("_T")
+
+
+class SyncState(msgspec.Struct, frozen=True, kw_only=True):
+    """How the mirror is, for the metrics that are published again and again."""
+
+    last_good_at: float | None = None
+    pending: int | None = None
+
+
+class InstanceDeliveries:
+    """The deliveries of a Dagster instance, as its daemons keep their cursors."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self._storage = instance.daemon_cursor_storage
+
+    def read(self, key: str) -> Delivery | None:
+        """What became of it, None when it was never tried."""
+        return self._get(f"{_PREFIX}/deliveries/{key}", Delivery)
+
+    def write(self, key: str, delivery: Delivery) -> None:
+        """It is remembered."""
+        self._set(f"{_PREFIX}/deliveries/{key}", delivery)
+
+    def state(self) -> SyncState:
+        """How the mirror was at the end of the last sync."""
+        return self._get(f"{_PREFIX}/state", SyncState) or SyncState()
+
+    def set_state(self, state: SyncState) -> None:
+        """It is remembered."""
+        self._set(f"{_PREFIX}/state", state)
+
+    def _get(self, key: str, kind: type[_T]) -> _T | None:
+        text = self._storage.get_cursor_values({key}).get(key)
+        if not text:
+            return None
+        try:
+            return msgspec.json.decode(text.encode(), type=kind)
+        except UNREADABLE:
+            # Written by another version: as if it were not there.
+            return None
+
+    def _set(self, key: str, value: msgspec.Struct) -> None:
+        self._storage.set_cursor_values({key: msgspec.json.encode(value).decode()})

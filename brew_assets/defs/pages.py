@@ -1,0 +1,54 @@
+"""What a run shows on the assets' pages, gathered from the store and from its own events."""
+
+import dagster as dg
+
+from brew_assets.defs.metadata import SYNC_ID, Metadata, manifest_metadata, report_metadata
+from brew_assets.defs.places import Places
+from brew_assets.defs.sync_report import holdings_of, sync_report
+from brew_assets.domain.manifest import Manifest
+from brew_assets.domain.report import Report
+from brew_assets.engine.kept_reports import kept_reports
+from brew_assets.engine.sync import Inventory, Mirror
+from brew_assets.settings import Settings
+
+
+def metadata_of_run(engine: Mirror, settings: Settings, report: Report) -> Metadata:
+    """What the run did, and where its report and all else lies."""
+    kept = kept_reports(engine.store, report.sync_id)
+    key = next((key for key, found in kept.items() if found == report), "")
+    return report_metadata(report, Places(engine.store.url, settings), key=key)
+
+
+def metadata_of_manifest(
+    engine: Mirror,
+    settings: Settings,
+    manifest: Manifest,
+    *,
+    sync_id: str,
+    inventory: Inventory | None = None,
+) -> Metadata:
+    """What is held, with the report of the sync as far as its runs have come."""
+    reports = list(kept_reports(engine.store, sync_id).values()) if sync_id else []
+    holdings, places = holdings_of(manifest), Places(engine.store.url, settings)
+    return manifest_metadata(
+        holdings,
+        places,
+        report=sync_report(holdings, reports, places),
+        sync=reports[-1] if reports else None,
+        inventory=inventory,
+    )
+
+
+def sync_of_run(context: dg.AssetExecutionContext, bottles: dg.AssetKey) -> str:
+    """The sync id of the bottles that this run has stored, empty when it has stored none.
+
+    From its event, not from its tags: a run config can name the sync too.
+    """
+    stored = context.instance.get_records_for_run(
+        context.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
+    ).records
+    for record in stored:
+        materialization = record.asset_materialization
+        if materialization is not None and materialization.asset_key == bottles:
+            return str(materialization.metadata[SYNC_ID].value)
+    return ""

@@ -1,0 +1,220 @@
+"""The story of a sync as Dagster's events and the store's reports tell it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+import msgspec
+from dagster._core.storage.tags import WILL_RETRY_TAG
+
+from brew_assets.defs.assets import bottles, pending_bottles
+from brew_assets.defs.metadata import (
+    BOTTLES_DONE,
+    BYTES_DONE,
+    BYTES_PER_SECOND,
+    CURRENT,
+    ESTIMATED_BYTES,
+    HELD,
+    OBJECTS,
+    PENDING,
+    ROUTE,
+    SYNC_DATE,
+    SYNC_ID,
+)
+from brew_assets.defs.partitions import platforms
+from brew_assets.defs.route_tags import CHANNEL_TAG, SYNC_ID_TAG, inherited_tags
+from brew_assets.defs.route_tags import TRIGGER_TAG as _TRIGGER
+from brew_assets.domain.bottle import shown_entry
+from brew_assets.domain.story import PlatformRun, RunState, Story
+from brew_assets.domain.telling import Progress
+
+_PARTITION_TAG = "dagster/partition"
+_STATES: Mapping[dg.DagsterRunStatus, RunState] = {
+    dg.DagsterRunStatus.SUCCESS: "succeeded",
+    dg.DagsterRunStatus.FAILURE: "failed",
+    dg.DagsterRunStatus.CANCELED: "cancelled",
+    dg.DagsterRunStatus.QUEUED: "waiting",
+    dg.DagsterRunStatus.NOT_STARTED: "waiting",
+}
+_ERROR_CHARACTERS = 1000
+_UNSERVED = "not among TARGET_PLATFORMS; no run is started for it"
+
+
+class OpenSync(msgspec.Struct, frozen=True, kw_only=True):
+    """A sync that is not told to its end; what its plan said. Times are seconds since 1970.
+
+    `unserved` are platforms of the plan that are none of TARGET_PLATFORMS: nobody starts a run for them.
+    """
+
+    sync_id: str
+    run_id: str
+    created_at: float
+    date: str
+    route: str
+    trigger: str
+    channel: str
+    planned: int
+    held: int
+    size: int
+    platforms: tuple[str, ...]
+    unserved: tuple[str, ...] = ()
+    told_progress_of: int = 0
+    told_progress_at: float = 0.0
+
+
+def opened_sync(
+    instance: dg.DagsterInstance,
+    metadata: Mapping[str, dg.MetadataValue[Any]],
+    *,
+    run_id: str,
+    at: float,
+) -> OpenSync | None:
+    """The sync of a plan that was recorded, None when the record names none."""
+    found = {name: value.value for name, value in metadata.items()}
+    sync_id, pending = found.get(SYNC_ID), found.get(PENDING)
+    if not isinstance(sync_id, str) or not sync_id or not isinstance(pending, dict):
+        return None
+    run = instance.get_run_by_id(run_id)
+    tags = inherited_tags(run.tags) if run else {}
+    known = platforms.get_partition_keys()
+    return OpenSync(
+        sync_id=sync_id,
+        run_id=run_id,
+        created_at=at,
+        date=_text(found.get(SYNC_DATE)),
+        route=_text(found.get(ROUTE)),
+        trigger=tags.get(_TRIGGER, "Manual"),
+        channel=tags.get(CHANNEL_TAG, ""),
+        planned=_number(found.get(OBJECTS)),
+        held=_number(found.get(HELD)),
+        size=_number(found.get(ESTIMATED_BYTES)),
+        platforms=tuple(name for name in known if pending.get(name)),
+        unserved=tuple(name for name in pending if pending[name] and name not in known),
+    )
+
+
+def story_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Story, float | None]:
+    """The story without its reports, and when the last of its runs ended."""
+    records = instance.get_run_records(
+        dg.RunsFilter(tags={SYNC_ID_TAG: sync.sync_id}), ascending=True, order_by="id"
+    )
+    newest = {
+        platform: record
+        for record in records
+        if (platform := record.dagster_run.tags.get(_PARTITION_TAG)) in sync.platforms
+    }
+    runs = tuple(_platform_run(instance, name, record.dagster_run) for name, record in newest.items())
+    unserved = tuple(
+        PlatformRun(platform=name, run_id="", state="failed", error=_UNSERVED) for name in sync.unserved
+    )
+    ends = [record.end_time for record in newest.values() if record.end_time]
+    story = Story(
+        sync_id=sync.sync_id,
+        date=sync.date,
+        created_at=sync.created_at,
+        route=sync.route,
+        trigger=sync.trigger,
+        planned=sync.planned,
+        held=sync.held,
+        size=sync.size,
+        run_id=sync.run_id,
+        platforms=(*sync.platforms, *sync.unserved),
+        runs=(*runs, *unserved),
+    )
+    return story, max(ends, default=None)
+
+
+def _platform_run(instance: dg.DagsterInstance, platform: str, run: dg.DagsterRun) -> PlatformRun:
+    state = _STATES.get(run.status, "going")
+    if state == "failed" and will_be_retried(run):
+        state = "waiting"
+    reason, error = why_it_failed(instance, run.run_id) if state == "failed" else ("", "")
+    return PlatformRun(platform=platform, run_id=run.run_id, state=state, reason=reason, error=error)
+
+
+def will_be_retried(run: dg.DagsterRun) -> bool:
+    """Whether Dagster starts another run in the place of this one."""
+    return run.tags.get(WILL_RETRY_TAG, "").lower() == "true"
+
+
+def why_it_failed(instance: dg.DagsterInstance, run_id: str) -> tuple[str, str]:
+    """Our reason, if it was one of our errors, and what the run says went wrong."""
+    of_type = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
+    records = instance.get_records_for_run(run_id, of_type=of_type).records
+    events = [record.event_log_entry for record in records]
+    for event in events:
+        data = event.dagster_event.event_specific_data if event.dagster_event else None
+        told = getattr(data, "user_failure_data", None)
+        if told is not None:
+            reason = told.metadata.get("reason")
+            return _text(reason.value if reason else ""), _cut(told.description or "")
+    for event in events:
+        if event.dagster_event is not None and (message := event.dagster_event.message or event.message):
+            return "", _cut(message)
+    return "", "the run ended without saying why"
+
+
+def progress_of_runs(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Progress, int] | None:
+    """How far the runs are together, and the storage id of the newest observation; None before the first."""
+    newest = 0
+    bottles_done = bytes_done = 0
+    rate, current = 0.0, ""
+    for platform in sync.platforms:
+        record = _newest_of_platform(instance, sync, platform)
+        if record is None:
+            continue
+        storage_id, found, going = record
+        bottles_done += _number(found.get(BOTTLES_DONE, found.get("stored")))
+        bytes_done += _number(found.get(BYTES_DONE, found.get("bytes_downloaded")))
+        if going:
+            rate += float(found.get(BYTES_PER_SECOND) or 0.0)
+            if storage_id > newest:
+                newest, current = storage_id, _text(found.get(CURRENT))
+    if not newest:
+        return None
+    progress = Progress(
+        bottles_done=bottles_done,
+        bytes_done=bytes_done,
+        bytes_per_second=rate,
+        current=shown_entry(current),
+    )
+    return progress, newest
+
+
+def _newest_of_platform(
+    instance: dg.DagsterInstance, sync: OpenSync, platform: str
+) -> tuple[int, dict[str, Any], bool] | None:
+    """Storage id, metadata, and whether the run goes on: its last event about the platform's bottles."""
+    wanted = dg.AssetRecordsFilter(
+        asset_key=bottles.key, asset_partitions=[platform], after_timestamp=sync.created_at
+    )
+    stored = instance.fetch_materializations(wanted, limit=1).records
+    if stored and (made := stored[0].asset_materialization):
+        found = {name: value.value for name, value in made.metadata.items()}
+        if found.get(SYNC_ID) == sync.sync_id:
+            return stored[0].storage_id, found, False
+    observed = instance.fetch_observations(wanted, limit=1).records
+    if observed and (seen := observed[0].asset_observation):
+        run = instance.get_run_by_id(observed[0].run_id)
+        if run is not None and run.tags.get(SYNC_ID_TAG) == sync.sync_id:
+            found = {name: value.value for name, value in seen.metadata.items()}
+            return observed[0].storage_id, found, BOTTLES_DONE in found
+    return None
+
+
+def made_a_plan(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether the run has recorded a plan."""
+    records = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
+    return any(record.asset_key == pending_bottles.key for record in records)
+
+
+def _cut(text: str) -> str:
+    return text[:_ERROR_CHARACTERS]
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: object) -> int:
+    return int(value) if isinstance(value, int | float) else 0

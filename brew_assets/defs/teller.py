@@ -1,0 +1,237 @@
+"""Who tells the syncs: looks at each, works out what is due, and hands it to the channels."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from logging import Logger
+
+import dagster as dg
+import msgspec
+
+from brew_assets.compose import build_store, deployment_of
+from brew_assets.defs.deliveries import InstanceDeliveries, SyncState
+from brew_assets.defs.schedules import next_scheduled_sync
+from brew_assets.defs.sync_stories import OpenSync, progress_of_runs, story_of
+from brew_assets.domain.messages import Message
+from brew_assets.domain.metrics import Metric, gauges, sync_metrics
+from brew_assets.domain.plan import decode_plan
+from brew_assets.domain.report import Outcome
+from brew_assets.domain.story import Ending, Story
+from brew_assets.domain.telling import (
+    SECURITY_REASONS,
+    end_of,
+    end_without_plan,
+    large_download_of,
+    progress_of,
+    security_event,
+    security_text,
+    start_of,
+)
+from brew_assets.engine.adoption import PLAN_PREFIX
+from brew_assets.engine.announce import Announcement, Announcer, Channel
+from brew_assets.engine.clock import SystemClock
+from brew_assets.engine.kept_reports import kept_reports
+from brew_assets.errors import MirrorError
+from brew_assets.settings import Settings
+
+START, LARGE, END = "start", "large-download", "end"
+# A tick has a minute; what is left waits for the next one.
+_TICK_S = 40.0
+# So long the end waits for a store that cannot be read; then it is told without the reports.
+_PATIENCE_S = 600.0
+_TOO_OLD_S = 7 * 86_400.0
+# Platforms times tries; more would be a run that is begun again and again.
+_MOST_REPORTS = 1000
+_OUTCOMES: dict[Ending, Outcome] = {"success": "success", "warning": "partial", "failure": "failed"}
+
+
+class FailedPlanning(msgspec.Struct, frozen=True, kw_only=True):
+    """A planning run that failed before there was a plan. Times are seconds since 1970."""
+
+    run_id: str
+    started_at: float
+    ended_at: float
+    reason: str
+    error: str
+    channel: str
+
+
+class Teller:
+    """Tells syncs to the channels, for one tick."""
+
+    def __init__(
+        self, instance: dg.DagsterInstance, settings: Settings, channels: Sequence[Channel], *, log: Logger
+    ) -> None:
+        self._instance = instance
+        self._settings = settings
+        self._deployment = deployment_of(settings)
+        self._clock = SystemClock()
+        self._record = InstanceDeliveries(instance)
+        self._announcer = Announcer(channels, self._record, self._clock)
+        self._log = log
+        self._deadline = self._clock.monotonic() + _TICK_S
+
+    def tell(self, sync: OpenSync) -> OpenSync | None:
+        """What is left to tell of the sync; None when all was told, or it is too old to tell."""
+        if self._clock.now().timestamp() - sync.created_at > _TOO_OLD_S:
+            self._log.warning(f"sync {sync.sync_id}: not told to its end within a week; given up")
+            return None
+        try:
+            return self._tell_sync(sync)
+        except Exception:  # a mistake of ours about one sync must not silence the others
+            self._log.exception(f"sync {sync.sync_id}: cannot be told now")
+            return sync
+
+    def _tell_sync(self, sync: OpenSync) -> OpenSync | None:
+        story, ended_at = story_of(self._instance, sync)
+        due = [self._start(story, sync)]
+        if story.route == "ecs" and story.platforms:
+            due.append(self._announcement(LARGE, sync, message=large_download_of(story, self._deployment)))
+        if not story.ended:
+            self._tell(sync.sync_id, due)
+            return self._tell_progress(story, sync, after=[announcement.name for announcement in due])
+        end = self._end(story, sync, ended_at)
+        if end is None:
+            self._tell(sync.sync_id, due)
+            return sync
+        return None if self._tell(sync.sync_id, [*due, end]) else sync
+
+    def tell_failed_planning(self, planning: FailedPlanning) -> bool:
+        """Whether it was told that there is no plan."""
+        deployment, at = self._deployment, datetime.fromtimestamp(planning.ended_at, tz=UTC)
+        found = [("planning", planning.reason, planning.error)] if planning.reason in SECURITY_REASONS else []
+        duration_s = planning.ended_at - planning.started_at
+        message = end_without_plan(
+            deployment,
+            date=f"{at:%Y-%m-%d}",
+            run_id=planning.run_id,
+            reason=planning.reason,
+            error=planning.error,
+            duration_s=duration_s,
+        )
+        metrics = sync_metrics(
+            environment=deployment.environment,
+            sync_date=f"{at:%Y-%m-%d}",
+            route="none",
+            downloaded=0,
+            bytes_downloaded=0,
+            duration_s=duration_s,
+            failed=0,
+            outcome="failed",
+        )
+        end = Announcement(
+            name=END,
+            subject=self._subject(message.text),
+            message=message,
+            channel=planning.channel,
+            security=security_event(
+                found, deployment, subject=f"the planning run {planning.run_id}", run_id=planning.run_id
+            ),
+            metrics=tuple(metrics),
+        )
+        return self._tell(f"run-{planning.run_id}", [end])
+
+    def _tell(self, sync: str, due: Sequence[Announcement]) -> bool:
+        left_s = self._deadline - self._clock.monotonic()
+        return left_s > 0 and self._announcer.tell(sync, due, within_s=left_s)
+
+    def _start(self, story: Story, sync: OpenSync) -> Announcement:
+        at = datetime.fromtimestamp(story.created_at, tz=UTC)
+        message = start_of(story, self._deployment, started_at=f"{at:%Y-%m-%d %H:%M:%S}")
+        pending = gauges(
+            environment=self._deployment.environment, pending=story.planned, last_good_age_s=None
+        )
+        return self._announcement(START, sync, message=message, metrics=pending)
+
+    def _tell_progress(self, story: Story, sync: OpenSync, *, after: Sequence[str]) -> OpenSync:
+        """The sync, with what was told of its progress: at most once in an interval, and only of news."""
+        now = self._clock.now().timestamp()
+        begun = max(sync.created_at, sync.told_progress_at)
+        if story.route != "ecs" or now - begun < self._settings.progress_update_interval:
+            return sync
+        found = progress_of_runs(self._instance, sync)
+        if found is None or found[1] <= sync.told_progress_of:
+            return sync
+        progress, newest = found
+        message = progress_of(story, progress, now=now)
+        # Named by what it tells of: a tick that is repeated after a kill tells it no second time.
+        announcement = self._announcement(f"progress-{newest}", sync, message=message)
+        self._announcer.tell_once(sync.sync_id, announcement, after=after)
+        return msgspec.structs.replace(sync, told_progress_of=newest, told_progress_at=now)
+
+    def _end(self, story: Story, sync: OpenSync, ended_at: float | None) -> Announcement | None:
+        """The end; None while the store cannot be read and may be soon."""
+        now = self._clock.now()
+        ended = ended_at or now.timestamp()
+        try:
+            store = build_store(self._settings)
+            reports = tuple(kept_reports(store, story.sync_id, most=_MOST_REPORTS).values())
+            document = store.read(f"{PLAN_PREFIX}{story.sync_id}.json")
+            plan = decode_plan(document.data) if document else None
+        except MirrorError as error:
+            self._log.warning(f"sync {story.sync_id}: its reports cannot be read: {error}")
+            if now.timestamp() - ended < _PATIENCE_S:
+                return None
+            reports, plan = (), None
+        story = msgspec.structs.replace(story, reports=reports)
+        duration_s = max(0.0, ended - story.created_at)
+        self._remember(story, ended)
+        message = end_of(
+            story,
+            self._deployment,
+            objects=plan.objects if plan else (),
+            duration_s=duration_s,
+            next_sync=next_scheduled_sync(self._instance, self._settings, after=now),
+        )
+        return self._announcement(
+            END,
+            sync,
+            message=message,
+            security=security_text(story, self._deployment),
+            metrics=self._metrics(story, duration_s),
+        )
+
+    def _remember(self, story: Story, ended_at: float) -> None:
+        """The state that is published between syncs."""
+        before = self._record.state()
+        good = ended_at if story.ending == "success" else before.last_good_at
+        pending = max(0, story.planned - story.done)
+        self._record.set_state(SyncState(last_good_at=good, pending=pending))
+
+    def _metrics(self, story: Story, duration_s: float) -> list[Metric]:
+        environment = self._deployment.environment
+        return [
+            *sync_metrics(
+                environment=environment,
+                sync_date=story.date,
+                route=story.route or "local",
+                downloaded=story.done,
+                bytes_downloaded=story.downloaded,
+                duration_s=duration_s,
+                failed=len(story.failures),
+                outcome=_OUTCOMES[story.ending],
+            ),
+            *gauges(
+                environment=environment, pending=max(0, story.planned - story.done), last_good_age_s=None
+            ),
+        ]
+
+    def _announcement(
+        self,
+        name: str,
+        sync: OpenSync,
+        *,
+        message: Message,
+        security: str = "",
+        metrics: Sequence[Metric] = (),
+    ) -> Announcement:
+        return Announcement(
+            name=name,
+            subject=self._subject(message.text),
+            message=message,
+            channel=sync.channel,
+            security=security,
+            metrics=tuple(metrics),
+        )
+
+    def _subject(self, text: str) -> str:
+        return f"[{self._deployment.environment}] {text}"

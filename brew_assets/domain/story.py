@@ -1,0 +1,118 @@
+"""The story of a sync: its plan, its runs and their reports, and how it ended.
+
+Pure: whoever tells it looks at Dagster and the store, and hands over what was found.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from brew_assets.domain.links import Links
+from brew_assets.domain.report import Failure, Report
+
+RunState = Literal["waiting", "going", "succeeded", "failed", "cancelled"]
+Ending = Literal["success", "warning", "failure"]
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+    """What every message of this deployment says. `store_url` ends without a slash."""
+
+    environment: str
+    threshold_gb: float
+    cluster: str
+    store_url: str
+    links: Links
+
+
+class PlatformRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest try of a sync for one platform. `reason` and `error` say why it failed."""
+
+    platform: str
+    run_id: str
+    state: RunState
+    reason: str = ""
+    error: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more comes of it."""
+        return self.state in ("succeeded", "failed", "cancelled")
+
+
+class Story(msgspec.Struct, frozen=True, kw_only=True):
+    """A sync as it is known now.
+
+    `planned` counts names, `size` the bytes to download, `platforms` those that get a run; times are
+    seconds since 1970.
+    """
+
+    sync_id: str
+    date: str
+    created_at: float
+    route: str
+    trigger: str
+    planned: int
+    held: int
+    size: int
+    run_id: str
+    platforms: tuple[str, ...]
+    runs: tuple[PlatformRun, ...] = ()
+    reports: tuple[Report, ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        """Whether every platform's run has ended."""
+        ended = {run.platform for run in self.runs if run.ended}
+        return ended >= set(self.platforms)
+
+    @property
+    def newest_reports(self) -> dict[str, Report]:
+        """Platform -> the report of its last try."""
+        ordered = sorted(self.reports, key=lambda report: report.ended_at)
+        return {platform: report for report in ordered for platform in report.platforms}
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """The bottles that failed in the last tries, each once."""
+        found = {f.name: f for report in self.newest_reports.values() for f in report.failed}
+        return tuple(found.values())
+
+    @property
+    def broken(self) -> tuple[PlatformRun, ...]:
+        """The runs that ended without telling what became of every bottle."""
+        reports = self.newest_reports
+        return tuple(
+            run
+            for run in self.runs
+            if run.state in ("failed", "cancelled")
+            and (
+                (report := reports.get(run.platform)) is None
+                or report.aborted
+                or report.left
+                or not report.failed
+            )
+        )
+
+    @property
+    def done(self) -> int:
+        """How many of the planned names are in the store."""
+        if self.ending == "success":
+            return self.planned
+        if not self.broken:
+            return max(0, self.planned - len(self.failures))
+        counted = sum(report.stored + report.adopted for report in self.reports)
+        return max(0, min(self.planned - len(self.failures), counted))
+
+    @property
+    def downloaded(self) -> int:
+        """Bytes that the tries have downloaded."""
+        return sum(report.bytes_downloaded for report in self.reports)
+
+    @property
+    def ending(self) -> Ending:
+        """How the sync ended; a warning when only some bottles failed and every run told which."""
+        if self.broken:
+            return "failure"
+        if self.failures:
+            return "warning" if len(self.failures) < self.planned else "failure"
+        return "success"

@@ -1,0 +1,163 @@
+"""Announcements: what is told, to which channels, each in order and none twice.
+
+What was delivered is recorded before and after each sending. A process that is killed while it sends leaves
+the record `sending`: nobody can know whether the message arrived, and it is not sent again.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from brew_assets.domain.messages import Message
+from brew_assets.domain.metrics import Metric
+from brew_assets.engine.ports import Clock
+from brew_assets.errors import ChannelBusy, ChannelError, ChannelFailed
+
+logger = logging.getLogger(__name__)
+
+# Longer than a channel's own time-out: after it nobody is sending any more.
+_SENDING_S = 120.0
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 15.0, 600.0
+# A channel that is down for a day has other problems than a late message.
+_GIVE_UP_S = 86_400.0
+
+
+class Announcement(msgspec.Struct, frozen=True, kw_only=True):
+    """Something to tell. `channel` is the Slack channel that was asked for; empty means the usual one."""
+
+    name: str
+    subject: str
+    message: Message | None = None
+    channel: str = ""
+    security: str = ""
+    metrics: tuple[Metric, ...] = ()
+
+
+class Channel(Protocol):
+    """A way to people or other systems."""
+
+    name: str
+
+    def takes(self, announcement: Announcement) -> bool:
+        """Whether it has something for this channel."""
+
+    def send(self, announcement: Announcement) -> None:
+        """It was taken.
+
+        Raises:
+            ChannelBusy, ChannelFailed, ChannelRefused: it was not.
+        """
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an announcement on a channel; times are seconds since 1970."""
+
+    state: Literal["sending", "waiting", "sent", "dropped"]
+    at: float
+    first_at: float
+    tries: int = 0
+    not_before: float = 0.0
+
+
+class DeliveryRecord(Protocol):
+    """Where deliveries are remembered, longer than any process lives."""
+
+    def read(self, key: str) -> Delivery | None:
+        """What became of it, None when it was never tried."""
+
+    def write(self, key: str, delivery: Delivery) -> None:
+        """It is remembered."""
+
+
+class Announcer:
+    """Tells announcements to all channels; what goes wrong with one harms neither the others nor a sync."""
+
+    def __init__(self, channels: Sequence[Channel], record: DeliveryRecord, clock: Clock) -> None:
+        self._channels = channels
+        self._record = record
+        self._clock = clock
+
+    def tell(self, sync: str, announcements: Sequence[Announcement], *, within_s: float = 30.0) -> bool:
+        """Whether nothing is left to do: each was taken, or given up, by every channel that it is for.
+
+        A channel gets them in the given order: a later one waits for an earlier one. No sending begins
+        after so many seconds.
+        """
+        deadline = self._clock.monotonic() + within_s
+        settled = True
+        for channel in self._channels:
+            for announcement in announcements:
+                if not channel.takes(announcement):
+                    continue
+                key = f"{sync}/{announcement.name}/{channel.name}"
+                if self._clock.monotonic() > deadline or not self._deliver(key, channel, announcement):
+                    settled = False
+                    break
+        return settled
+
+    def tell_once(self, sync: str, announcement: Announcement, *, after: Sequence[str] = ()) -> None:
+        """Each channel gets it now or never, and only if those `after` have been settled there."""
+        for channel in self._channels:
+            before = [self._record.read(f"{sync}/{name}/{channel.name}") for name in after]
+            key = f"{sync}/{announcement.name}/{channel.name}"
+            if (
+                channel.takes(announcement)
+                and all(d is not None and d.state in ("sent", "dropped") for d in before)
+                and self._record.read(key) is None
+            ):
+                now = self._now()
+                self._send(key, channel, announcement, _untried(now), once=True)
+
+    def _deliver(self, key: str, channel: Channel, announcement: Announcement) -> bool:
+        """Whether the channel has it, or never will."""
+        now = self._now()
+        known = self._record.read(key) or _untried(now)
+        if known.state in ("sent", "dropped"):
+            return True
+        if known.state == "sending":
+            if now - known.at < _SENDING_S:
+                return False
+            logger.warning("%s: whoever sent it was stopped; it may have arrived and is not sent again", key)
+            self._record.write(key, msgspec.structs.replace(known, state="dropped", at=now))
+            return True
+        if now < known.not_before:
+            return False
+        return self._send(key, channel, announcement, known)
+
+    def _send(
+        self, key: str, channel: Channel, announcement: Announcement, known: Delivery, *, once: bool = False
+    ) -> bool:
+        sending = msgspec.structs.replace(known, state="sending", at=self._now(), tries=known.tries + 1)
+        self._record.write(key, sending)
+        try:
+            channel.send(announcement)
+        except ChannelError as error:
+            return self._put_off(key, error, sending, once=once)
+        except Exception as error:  # a mistake in one channel must not silence the others
+            # Nothing of its text is shown: it may have a webhook's address in it.
+            return self._put_off(key, ChannelFailed(f"a {type(error).__name__}"), sending, once=once)
+        self._record.write(key, msgspec.structs.replace(sending, state="sent", at=self._now()))
+        return True
+
+    def _put_off(self, key: str, error: ChannelError, sending: Delivery, *, once: bool) -> bool:
+        now = self._now()
+        wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(20, sending.tries - 1))
+        if isinstance(error, ChannelBusy) and error.wait_s is not None:
+            wait_s = error.wait_s
+        if once or now - sending.first_at > _GIVE_UP_S:
+            logger.warning("%s: given up after %d tries: %s", key, sending.tries, error)
+            self._record.write(key, msgspec.structs.replace(sending, state="dropped", at=now))
+            return True
+        logger.warning("%s: not sent, tried again in %.0f s: %s", key, wait_s, error)
+        waiting = msgspec.structs.replace(sending, state="waiting", at=now, not_before=now + wait_s)
+        self._record.write(key, waiting)
+        return False
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
+
+
+def _untried(now: float) -> Delivery:
+    return Delivery(state="waiting", at=now, first_at=now)

@@ -1,0 +1,35 @@
+"""The reports that stand in the store: what the runs of a sync did."""
+
+from brew_assets.domain.report import Report, decode_report
+from brew_assets.engine.ports import Store
+from brew_assets.engine.sync import REPORT_PREFIX
+
+MOST_REPORTS = 50
+# Reports on a Lambda's batch are parts of a run's.
+_BATCH = ".batch.json"
+
+
+def kept_reports(store: Store, sync_id: str, *, most: int = MOST_REPORTS) -> dict[str, Report]:
+    """The newest reports of the sync's runs by key, oldest first; one that cannot be read is left out.
+
+    Raises:
+        StoreError: the store did not answer.
+    """
+    listed = store.listing(f"{REPORT_PREFIX}{sync_id}/")
+    keys = sorted((item.key for item in listed if not item.key.endswith(_BATCH)), key=_time_of)
+    found: dict[str, Report] = {}
+    for key in keys[-most:]:
+        document = store.read(key)
+        if document is None:
+            continue
+        try:
+            found[key] = decode_report(document.data)
+        except ValueError:
+            continue
+    return found
+
+
+def _time_of(key: str) -> tuple[str, str]:
+    """What sorts keys by time: they end with `-<time>-<token>.json`."""
+    parts = key.rsplit("-", 2)
+    return (parts[1] if len(parts) == 3 else "", key)

@@ -1,0 +1,180 @@
+"""Log lines: one JSON object each where programs read them, text where a person does.
+
+Both carry the same facts: those of the line itself (`extra`) and those bound around it (log_context.py).
+Only our own loggers ever write below WARNING: httpx logs whole addresses, botocore and urllib3 headers.
+"""
+
+import logging
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.json import JsonFormatter
+
+from brew_assets.engine.log_context import bound_facts
+from brew_assets.settings import Settings
+
+OURS = "brew_assets"
+_LIBRARIES = ("boto3", "botocore", "httpcore", "httpx", "s3transfer", "urllib3")
+# AWS's runtime client puts a handler on the root logger before any code of ours runs.
+_RUNTIME_CLIENT = "awslambdaric"
+# So many lines of a kind on single bottles a terminal shows; the report at the end has the failures.
+_LINES_OF_A_KIND = 20
+# A progress bar may stand in the terminal's line: the line is erased, and the bar drawn anew below.
+_ERASE_LINE = "\r\x1b[2K"
+# The facts at the end of a line of text, and how they are called there.
+_WHERE = {"sync_id": "sync", "platform": "platform", "bottle": "bottle"}
+_NO_FACTS = frozenset({*RESERVED_ATTRS, "taskName"})
+
+
+def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> logging.Handler:
+    """This process logs to `stream` (default: its standard error) as LOG_FORMAT and LOG_LEVEL say.
+
+    What comes back writes the lines; it can be given to loggers that have no parent. Called again it changes
+    nothing unless settings or stream differ: whether somebody looks on is decided the first time, before
+    anybody redirects the output.
+    """
+    level = logging.getLevelName(settings.log_level)
+    root = logging.getLogger()
+    logging.getLogger(OURS).setLevel(level)
+    root.setLevel(max(level, logging.WARNING))
+    for library in _LIBRARIES:
+        logging.getLogger(library).setLevel(max(level, logging.WARNING))
+    target = stream or sys.__stderr__ or sys.stderr
+    wanted = (settings.log_format, level, id(target))
+    found = [handler for handler in root.handlers if isinstance(handler, LineHandler)]
+    if found and found[0].made_for == wanted:
+        return found[0]
+    made = _handler(settings.log_format, level, target)
+    made.made_for = wanted
+    for handler in list(root.handlers):
+        if isinstance(handler, LineHandler):
+            root.removeHandler(handler)
+        elif type(handler).__module__.startswith(_RUNTIME_CLIENT):
+            # Every line would come twice. Its filter knows the request's id.
+            root.removeHandler(handler)
+            made.filters.extend(handler.filters)
+    root.addHandler(made)
+    return made
+
+
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Writes each record as one line, at once and whole, so that lines of several processes do not mix."""
+
+    made_for: tuple[str, int, int] = ("", 0, 0)
+
+    def __init__(self, stream: TextIO, *, erases: bool = False) -> None:
+        super().__init__(stream)
+        self._before = _ERASE_LINE if erases else ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.stream.write(f"{self._before}{self.format(record)}\n")
+            self.flush()
+        except Exception:  # a log that cannot be written ends nothing
+            self.handleError(record)
+
+
+def _handler(log_format: str, level: int, target: TextIO) -> LineHandler:
+    terminal = target.isatty()
+    handler = LineHandler(target, erases=terminal)
+    handler.addFilter(_is_to_be_written)
+    handler.addFilter(_add_bound_facts)
+    if log_format == "json" or (log_format == "auto" and not terminal):
+        handler.setFormatter(JsonLines())
+        return handler
+    handler.setFormatter(TextLines())
+    if terminal and level > logging.DEBUG:
+        handler.addFilter(_Overview())
+    return handler
+
+
+def _is_to_be_written(record: logging.LogRecord) -> bool:
+    """Whether a record is ours, or a warning of a library that no handler below the root writes."""
+    if record.name.startswith(OURS):
+        return True
+    if record.levelno < logging.WARNING:
+        return False
+    logger: logging.Logger | None = logging.Logger.manager.loggerDict.get(record.name)  # type: ignore[assignment]
+    while isinstance(logger, logging.Logger) and logger.parent is not None:
+        # Libraries give their loggers one that does nothing.
+        if any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+            return False
+        logger = logger.parent
+    return True
+
+
+def _add_bound_facts(record: logging.LogRecord) -> bool:
+    """True; the record has the bound facts. Its own win."""
+    for name, value in bound_facts().items():
+        record.__dict__.setdefault(name, value)
+    return True
+
+
+class _Overview(logging.Filter):
+    """What a person can read while a sync runs: the bar shows the bottles that are stored."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: Counter[str] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if "bottle" not in record.__dict__:
+            return True
+        if record.levelno < logging.WARNING:
+            return False
+        self._shown[record.msg] += 1
+        if self._shown[record.msg] == _LINES_OF_A_KIND:
+            record.msg += " (further lines of this kind are left out; LOG_LEVEL=DEBUG shows them)"
+        return self._shown[record.msg] <= _LINES_OF_A_KIND
+
+
+class JsonLines(JsonFormatter):
+    """One object in one line of ASCII: whoever cuts a log's tail by bytes cuts no character."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            ["timestamp", "levelname", "name", "message"],
+            rename_fields={"levelname": "level", "name": "logger", "exc_info": "exception"},
+            reserved_attrs=sorted(_NO_FACTS),
+            timestamp=True,
+        )
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in log_data.items() if value is not None}
+
+
+class TextLines(logging.Formatter):
+    """Time, level, message and error, then the facts as `name=value`, those that say where last."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts = {
+            name: value
+            for name, value in record.__dict__.items()
+            if name not in _NO_FACTS and name not in _WHERE and value is not None
+        }
+        message = _one_line(record.getMessage())
+        if error := facts.pop("error", None):
+            message += f": {_one_line(str(error))}"
+        facts |= {
+            _WHERE[name]: record.__dict__[name] for name in _WHERE if record.__dict__.get(name) is not None
+        }
+        when = datetime.fromtimestamp(record.created, UTC)
+        told = [f"{name}={_quoted(value)}" for name, value in facts.items()]
+        line = " ".join([f"{when:%Y-%m-%d %H:%M:%S}Z", record.levelname, message, *told])
+        trace = self.formatException(record.exc_info) if record.exc_info else record.exc_text
+        return f"{line}\n{trace}" if trace else line
+
+
+def _quoted(value: object) -> str:
+    text = _one_line(str(value))
+    return f'"{text}"' if " " in text or not text else text
+
+
+def _one_line(text: str) -> str:
+    """The text without control characters: upstream's words may not move a terminal's cursor."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,117 @@
+"""Slack's webhook against a sink on loopback: what is posted, and what every failure becomes."""
+
+import logging
+import socket
+import threading
+import traceback
+
+import pytest
+
+from brew_assets.adapters.slack import SlackWebhook
+from brew_assets.domain.messages import Message, absence_message
+from brew_assets.engine.announce import Announcement
+from brew_assets.errors import ChannelBusy, ChannelError, ChannelFailed, ChannelRefused
+from brew_assets.settings import Secret
+from brew_assets_tests.slack_sink import Answer, SlackSink
+
+MESSAGE = absence_message(environment="prod", scheduled_for="2025-07-21 03:00", finding="It did not happen.")
+
+
+def announcement(*, channel: str = "", message: Message | None = MESSAGE) -> Announcement:
+    return Announcement(name="absence", subject="x", message=message, channel=channel)
+
+
+def webhook(address: str, **options: str) -> SlackWebhook:
+    return SlackWebhook(lambda: Secret(address), timeout_s=1.0, **options)
+
+
+def refused(address: str) -> ChannelError:
+    with pytest.raises(ChannelError) as caught:
+        webhook(address).send(announcement())
+    return caught.value
+
+
+def test_a_message_arrives_as_it_is(slack: SlackSink) -> None:
+    webhook(slack.url).send(announcement())
+    (body,) = slack.taken
+    assert body["text"] == MESSAGE.text
+    assert body["blocks"] == list(MESSAGE.blocks)
+    assert body.keys() == {"text", "blocks"}
+
+
+def test_channel_and_name_are_the_settings_or_what_a_trigger_asked_for(slack: SlackSink) -> None:
+    channel = webhook(slack.url, channel="#homebrew-sync", username="Homebrew Sync Bot")
+    channel.send(announcement())
+    channel.send(announcement(channel="#homebrew-sync-manual"))
+    assert [(body["channel"], body["username"]) for body in slack.taken] == [
+        ("#homebrew-sync", "Homebrew Sync Bot"),
+        ("#homebrew-sync-manual", "Homebrew Sync Bot"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("named", "wait_s"), [("30", 30.0), ("", None), ("soon", None)], ids=["seconds", "none", "unreadable"]
+)
+def test_a_busy_slack_says_how_long_to_wait(slack: SlackSink, named: str, wait_s: float | None) -> None:
+    headers = {"Retry-After": named} if named else {}
+    slack.answer_next(Answer(status=429, text="rate_limited", headers=headers))
+    error = refused(slack.url)
+    assert isinstance(error, ChannelBusy)
+    assert error.wait_s == wait_s
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_broken_slack_may_be_tried_again(slack: SlackSink, status: int) -> None:
+    slack.answer_next(Answer(status=status, text="fatal_error"))
+    error = refused(slack.url)
+    assert isinstance(error, ChannelFailed)
+    assert f"{status}: fatal_error" in str(error)
+
+
+@pytest.mark.parametrize("status", [302, 400, 403, 404, 410])
+def test_what_slack_refuses_it_refuses(slack: SlackSink, status: int) -> None:
+    slack.answer_next(Answer(status=status, text="no_service", headers={"Location": slack.url}))
+    assert isinstance(refused(slack.url), ChannelRefused)
+    assert len(slack.posted) == 1
+
+
+def test_a_slack_that_says_nothing_is_given_up(slack: SlackSink) -> None:
+    answered = threading.Event()
+    slack.answer_next(Answer(status=200, after=answered))
+    try:
+        assert isinstance(refused(slack.url), ChannelFailed)
+    finally:
+        answered.set()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "hooks.slack.com/services/SECRET", "http://hooks.slack.com/services/SECRET", "ftp://x/SECRET"],
+)
+def test_only_https_is_posted_to(address: str) -> None:
+    error = refused(address)
+    assert isinstance(error, ChannelRefused)
+    assert "SECRET" not in str(error)
+
+
+def test_the_address_stands_in_no_error_and_no_log(
+    slack: SlackSink, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{closed.getsockname()[1]}/services/PLANTED"
+    slack.answer_next(Answer(status=404, text=f"no such hook: {slack.url}"))
+    for address in (nobody, slack.url, f"{slack.url}/\x00PLANTED", f"http://127.0.0.1:99999/{'PLANTED'}"):
+        error = refused(address)
+        told = "".join(traceback.format_exception(error))
+        assert "PLANTED" not in told
+        assert "XXXXXXXX" not in told
+    webhook(slack.url).send(announcement())
+    assert "PLANTED" not in caplog.text
+    assert "XXXXXXXX" not in caplog.text
+    assert "XXXXXXXX" not in repr(webhook(slack.url).__dict__)
+
+
+def test_an_announcement_without_a_message_is_not_for_slack(slack: SlackSink) -> None:
+    assert not webhook(slack.url).takes(announcement(message=None))

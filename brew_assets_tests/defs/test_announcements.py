@@ -1,0 +1,296 @@
+"""What is told of syncs, by the sensor over real runs to a Slack on loopback: each message once, in order."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from brew_assets.definitions import defs
+from brew_assets.simulator import Fault
+from brew_assets_tests.defs.deployment import PLATFORMS, Deployment
+from brew_assets_tests.slack_sink import Answer, SlackSink, slack_sink
+
+START, COMPLETE = "🚀 Homebrew Bottles Sync Started", "✅ Homebrew Bottles Sync Complete"
+WARNING, FAILED = "⚠️ Homebrew Sync Completed with Warnings", "❌ Homebrew Bottles Sync Failed"
+LARGE = "⚡ Large Download Detected - Routing to ECS"
+
+
+class Announced:
+    """A deployment whose messages go to the sink."""
+
+    def __init__(self, deployment: Deployment, slack: SlackSink) -> None:
+        self.deployment = deployment
+        self.slack = slack
+        self.cursor: str | None = None
+
+    def tick(self, *, keep_cursor: bool = True) -> dg.SkipReason:
+        """One evaluation of the sensor; without its cursor it is as if the daemon was killed after it."""
+        sensor = defs.resolve_sensor_def("announce_syncs")
+        context = dg.build_sensor_context(
+            instance=self.deployment.instance, cursor=self.cursor, definitions=defs
+        )
+        data = sensor.evaluate_tick(context)
+        if keep_cursor:
+            self.cursor = data.cursor
+        return dg.SkipReason(data.skip_message)
+
+    @property
+    def open(self) -> int:
+        """How many syncs are not told to their end."""
+        found = json.loads(self.cursor or "{}")
+        return len(found["syncs"]) + len(found["plannings"])
+
+
+@pytest.fixture
+def slack() -> Iterator[SlackSink]:
+    with slack_sink() as sink:
+        yield sink
+
+
+@pytest.fixture
+def announced(
+    deployment: Deployment, slack: SlackSink, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Announced]:
+    monkeypatch.setenv("SLACK_WEBHOOK_URL", slack.url)
+    monkeypatch.setenv("ENVIRONMENT", "staging")
+    monkeypatch.setenv("RETRY_ATTEMPTS", "0")
+    monkeypatch.setenv("DAGSTER_URL", "https://dagster.example")
+    announced = Announced(deployment, slack)
+    yield announced
+    assert slack.problems == []
+
+
+def fields_of(body: dict[str, Any]) -> dict[str, str]:
+    """The named values of a message."""
+    texts = [field["text"] for block in body["blocks"] for field in block.get("fields", ())]
+    return {text.split(":*", 1)[0].strip("*"): text.split(":*", 1)[1].strip() for text in texts}
+
+
+def test_a_week_is_one_start_and_one_end_whatever_the_number_of_runs(announced: Announced) -> None:
+    deployment, slack = announced.deployment, announced.slack
+    assert deployment.run("weekly_sync").success
+    announced.tick()
+    assert slack.texts == [START]
+    assert fields_of(slack.taken[0])["Environment"] == "staging"
+    requests = deployment.tick().run_requests
+    for request in requests:
+        announced.tick()
+        deployment.carry_out([request])
+    assert slack.texts == [START]
+    announced.tick()
+    assert slack.texts == [START, COMPLETE]
+    announced.tick()
+    assert (slack.texts, announced.open) == ([START, COMPLETE], 0)
+    told, entries = fields_of(slack.taken[1]), deployment.entries()
+    assert told["New Bottles"] == f"{len(entries):,}"
+    assert told["Skipped (Existing)"] == "0"
+    assert fields_of(slack.taken[0])["Estimated Bottles"] == f"{len(entries):,}"
+    text = json.dumps(slack.taken[1], ensure_ascii=False)
+    date = next(iter(entries.values())).download_date
+    assert f"{deployment.root}/{date}/" in text
+    assert "Top Downloaded Formulas" in text
+    assert "Next sync: " in text
+    assert "https://dagster.example/runs?q" in text
+
+
+def test_a_week_without_news_says_so(announced: Announced) -> None:
+    deployment, slack = announced.deployment, announced.slack
+    deployment.sync()
+    announced.tick()
+    before = len(slack.taken)
+    deployment.sync()
+    announced.tick()
+    assert slack.texts[before:] == [START, COMPLETE]
+    assert fields_of(slack.taken[-1])["New Bottles"] == "0"
+    assert int(fields_of(slack.taken[-1])["Skipped (Existing)"]) == len(deployment.entries())
+
+
+def test_a_sync_that_misses_some_bottles_ends_with_a_warning(announced: Announced) -> None:
+    deployment, slack = announced.deployment, announced.slack
+    bottles = sorted({b.filename for b in deployment.world.bottles if b.tag == "arm64_sonoma"})[:5]
+    for filename in bottles:
+        deployment.simulator.fault(filename, Fault.not_found())
+    deployment.sync()
+    announced.tick()
+    assert slack.texts == [START, WARNING]
+    told = fields_of(slack.taken[1])
+    held, planned = len(deployment.entries()), int(fields_of(slack.taken[0])["Estimated Bottles"])
+    assert told["Failed"] == f"{planned - held} bottles"
+    assert told["Successful"] == f"{held}/{planned} bottles"
+    text = json.dumps(slack.taken[1], ensure_ascii=False)
+    assert text.count("(arm64_sonoma) - File not found") == 3
+    assert f"... and {planned - held - 3} other" in text
+
+
+def test_a_sync_that_stores_nothing_ends_as_a_failure(announced: Announced) -> None:
+    deployment, slack = announced.deployment, announced.slack
+    for bottle in deployment.world.bottles:
+        deployment.simulator.fault(bottle.filename, Fault.not_found())
+    deployment.sync()
+    announced.tick()
+    assert slack.texts == [START, FAILED]
+    told = fields_of(slack.taken[1])
+    assert told["Error Type"] == "File not found"
+    assert told["Bottles Downloaded"].startswith("0/")
+    text = json.dumps(slack.taken[1])
+    assert '"View Logs"' in text
+    assert "https://dagster.example/runs/" in text
+
+
+def test_a_week_without_a_plan_is_told_too(announced: Announced) -> None:
+    announced.deployment.simulator.api_down = True
+    assert not announced.deployment.run("weekly_sync").success
+    announced.tick()
+    announced.tick()
+    assert announced.slack.texts == [FAILED]
+    assert "no plan was made" in json.dumps(announced.slack.taken)
+
+
+def test_a_daemon_that_is_killed_after_any_message_tells_none_twice(announced: Announced) -> None:
+    deployment, slack = announced.deployment, announced.slack
+    announced.tick()
+    assert deployment.run("weekly_sync").success
+    for _ in range(3):
+        announced.tick(keep_cursor=False)
+    assert slack.texts == [START]
+    deployment.carry_out(deployment.tick().run_requests)
+    for _ in range(3):
+        announced.tick(keep_cursor=False)
+    announced.tick()
+    assert slack.texts == [START, COMPLETE]
+
+
+def test_a_slack_that_is_down_harms_no_sync_and_hears_of_it_later(
+    announced: Announced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment, slack = announced.deployment, announced.slack
+    slack.answer_always(Answer(status=500))
+    assert deployment.run("weekly_sync").success
+    announced.tick()
+    assert all(result.success for result in deployment.carry_out(deployment.tick().run_requests))
+    announced.tick()
+    assert (slack.texts, announced.open) == ([], 1)
+    slack.answer_always(None)
+    monkeypatch.setattr("brew_assets.engine.announce._FIRST_WAIT_S", 0.0)
+    forget_waits(announced)
+    announced.tick()
+    assert (slack.texts, announced.open) == ([START, COMPLETE], 0)
+
+
+def forget_waits(announced: Announced) -> None:
+    """As if the time that a channel is left alone were over."""
+    from brew_assets.defs.deliveries import InstanceDeliveries
+
+    record = InstanceDeliveries(announced.deployment.instance)
+    plan = json.loads(announced.cursor or "{}")["syncs"][0]["sync_id"]
+    for name in ("start", "end"):
+        key = f"{plan}/{name}/slack"
+        known = record.read(key)
+        if known is not None:
+            import msgspec
+
+            record.write(key, msgspec.structs.replace(known, not_before=0.0))
+
+
+def test_a_plan_for_a_platform_that_nobody_serves_is_no_success(announced: Announced) -> None:
+    announced.tick()
+    assert announced.deployment.plan(platforms=["x86_64_linux"]).success
+    announced.tick()
+    assert announced.slack.texts == [START, FAILED]
+    assert "x86_64_linux: not among TARGET_PLATFORMS" in json.dumps(announced.slack.taken[1])
+
+
+def test_a_run_that_plans_for_itself_is_told_like_any_sync(announced: Announced) -> None:
+    announced.tick()
+    assert announced.deployment.run("mirror_platform", platform="arm64_sonoma").success
+    announced.tick()
+    assert announced.slack.texts == [START, COMPLETE]
+    assert fields_of(announced.slack.taken[0])["Trigger"] == "Manual"
+
+
+def test_a_second_try_of_a_step_goes_on_with_the_plan_of_the_first(
+    announced: Announced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("brew_assets.defs.resources.STEP_RETRY_DELAY_S", 0.0)
+    announced.tick()
+    bottle = next(b for b in announced.deployment.world.bottles if b.tag == "arm64_sonoma")
+    announced.deployment.simulator.fault(bottle.filename, Fault.server_error(503, times=1))
+    run = announced.deployment.run("mirror_platform", platform="arm64_sonoma")
+    assert run.success
+    assert any(event.is_step_restarted for event in run.all_events if event.is_step_event)
+    announced.tick()
+    assert announced.slack.texts == [START, COMPLETE]
+
+
+def test_what_a_trigger_asked_for_is_told_in_its_channel(announced: Announced) -> None:
+    announced.tick()
+    deployment = announced.deployment
+    tags = {"mirror/trigger": "Selective", "mirror/notification_channel": "#homebrew-sync-manual"}
+    assert deployment.run("selective_sync", tags=tags).success
+    deployment.carry_out(deployment.tick().run_requests)
+    announced.tick()
+    assert {body["channel"] for body in announced.slack.taken} == {"#homebrew-sync-manual"}
+    assert fields_of(announced.slack.taken[0])["Trigger"] == "Selective"
+
+
+def test_silence_is_silence(announced: Announced, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENABLE_NOTIFICATIONS", "false")
+    announced.deployment.sync()
+    assert announced.tick().skip_message == "No channel is configured."
+    assert announced.slack.posted == []
+
+
+def test_a_new_deployment_says_nothing_of_what_was_long_before(
+    announced: Announced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("brew_assets.defs.announcements.LOOK_BACK_S", -60.0)
+    announced.deployment.sync()
+    announced.tick()
+    assert announced.slack.posted == []
+
+
+def test_a_cancelled_run_ends_the_sync_as_a_failure(announced: Announced) -> None:
+    deployment, slack = announced.deployment, announced.slack
+    assert deployment.run("weekly_sync").success
+    requests = deployment.tick().run_requests
+    deployment.carry_out(requests[1:])
+    run = deployment.instance.create_run_for_job(
+        defs.resolve_job_def("mirror_platform"),
+        tags={**requests[0].tags, "dagster/partition": requests[0].partition_key},
+    )
+    announced.tick()
+    assert slack.texts == [START]
+    deployment.instance.report_run_canceled(run)
+    announced.tick()
+    assert slack.texts == [START, FAILED]
+    assert fields_of(slack.taken[1])["Error Type"] == "Cancelled"
+
+
+def test_a_run_that_dagster_begins_again_is_not_the_end(announced: Announced) -> None:
+    deployment, slack = announced.deployment, announced.slack
+    assert deployment.run("weekly_sync").success
+    requests = deployment.tick().run_requests
+    deployment.carry_out(requests[1:])
+    tags = {**requests[0].tags, "dagster/partition": requests[0].partition_key}
+    run = deployment.instance.create_run_for_job(defs.resolve_job_def("mirror_platform"), tags=tags)
+    deployment.instance.report_run_failed(run, "the task was lost")
+    deployment.instance.add_run_tags(run.run_id, {"dagster/will_retry": "true"})
+    announced.tick()
+    assert slack.texts == [START]
+    deployment.carry_out(requests[:1])
+    announced.tick()
+    assert slack.texts == [START, COMPLETE]
+
+
+def test_the_route_through_ecs_is_told_after_the_start(
+    announced: Announced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ECS_CLUSTER_NAME", "homebrew-sync")
+    deployment, slack = announced.deployment, announced.slack
+    deployment.sync()
+    announced.tick()
+    assert slack.texts == [START, LARGE, COMPLETE]
+    assert fields_of(slack.taken[1])["ECS Cluster"] == "homebrew-sync"
+    assert len(PLATFORMS) == 3

@@ -1,0 +1,237 @@
+"""How a sync ended, told from its runs and reports."""
+
+from typing import Any
+
+import pytest
+
+from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, shown_entry
+from brew_assets.domain.links import Links
+from brew_assets.domain.plan import PlannedBottle
+from brew_assets.domain.report import Failure, Report
+from brew_assets.domain.story import Deployment, PlatformRun, Story
+from brew_assets.domain.telling import (
+    Progress,
+    end_of,
+    error_details,
+    error_type,
+    expected_minutes,
+    failed_lines,
+    progress_of,
+    security_text,
+    top_formulae,
+)
+
+SONOMA, TAHOE = "arm64_sonoma", "arm64_tahoe"
+DEPLOYMENT = Deployment(
+    environment="prod",
+    threshold_gb=20,
+    cluster="homebrew-sync",
+    store_url="s3://bottles",
+    links=Links(dagster_url="https://dagster.example", log_group="/ecs/homebrew-sync"),
+)
+
+
+def failure(name: str, reason: str = "not found") -> Failure:
+    return Failure(
+        name=f"{name}-1.0.{SONOMA}.bottle.tar.gz", digest="0" * 64, reason=reason, message=f"no {name}"
+    )
+
+
+def report(platform: str, *, ended_at: str = "2025-07-21T03:10:00Z", **changes: Any) -> Report:
+    given: dict[str, Any] = {
+        "sync_id": "s",
+        "sync_date": "2025-07-21",
+        "route": "ecs",
+        "started_at": "2025-07-21T03:00:00Z",
+        "duration_s": 600.0,
+        "planned": 5,
+    }
+    return Report(platforms=(platform,), ended_at=ended_at, **(given | changes))
+
+
+def run(platform: str, state: Any, **told: str) -> PlatformRun:
+    return PlatformRun(platform=platform, run_id=f"run-{platform}", state=state, **told)
+
+
+def story(*runs: PlatformRun, reports: tuple[Report, ...] = (), planned: int = 10) -> Story:
+    return Story(
+        sync_id="s",
+        date="2025-07-21",
+        created_at=0.0,
+        route="ecs",
+        trigger="Scheduled",
+        planned=planned,
+        held=3,
+        size=1000,
+        run_id="planning",
+        platforms=(SONOMA, TAHOE),
+        runs=runs,
+        reports=reports,
+    )
+
+
+def test_a_sync_has_ended_when_the_run_of_every_platform_has() -> None:
+    assert not story().ended
+    assert not story(run(SONOMA, "succeeded")).ended
+    assert not story(run(SONOMA, "succeeded"), run(TAHOE, "waiting")).ended
+    assert story(run(SONOMA, "succeeded"), run(TAHOE, "failed")).ended
+
+
+def test_all_stored_is_a_success_and_everything_planned_is_there() -> None:
+    told = story(
+        run(SONOMA, "succeeded"),
+        run(TAHOE, "succeeded"),
+        reports=(report(SONOMA, stored=4, bytes_downloaded=70), report(TAHOE, kept=5, bytes_downloaded=7)),
+    )
+    assert (told.ending, told.done, told.downloaded) == ("success", 10, 77)
+
+
+def test_some_failed_bottles_are_a_warning_each_counted_once() -> None:
+    reports = (
+        report(SONOMA, stored=4, failed=(failure("a"), failure("b"))),
+        report(TAHOE, failed=(failure("a"),)),
+    )
+    told = story(run(SONOMA, "failed"), run(TAHOE, "failed"), reports=reports)
+    assert (told.ending, told.done, len(told.failures)) == ("warning", 8, 2)
+
+
+def test_nothing_stored_is_a_failure() -> None:
+    reports = (report(SONOMA, failed=(failure("a"),)), report(TAHOE, failed=(failure("b"),)))
+    told = story(run(SONOMA, "failed"), run(TAHOE, "failed"), reports=reports, planned=2)
+    assert (told.ending, told.done) == ("failure", 0)
+    assert error_type(told) == "File not found"
+
+
+@pytest.mark.parametrize(
+    ("runs", "reports", "kind", "detail"),
+    [
+        (
+            (run(SONOMA, "succeeded"), run(TAHOE, "failed", error="the task was lost")),
+            (report(SONOMA, stored=4),),
+            "Run failed",
+            "arm64_tahoe: the task was lost",
+        ),
+        (
+            (run(SONOMA, "succeeded"), run(TAHOE, "failed", reason="store refused", error="no bucket")),
+            (report(SONOMA, stored=4), report(TAHOE, aborted="no space", left=3)),
+            "Store refused",
+            "arm64_tahoe: no space (3 bottles left)",
+        ),
+        (
+            (run(SONOMA, "succeeded"), run(TAHOE, "cancelled")),
+            (report(SONOMA, stored=4),),
+            "Cancelled",
+            "arm64_tahoe: cancelled",
+        ),
+    ],
+    ids=["lost", "given up", "cancelled"],
+)
+def test_a_run_that_does_not_tell_of_every_bottle_makes_it_a_failure(
+    runs: tuple[PlatformRun, ...], reports: tuple[Report, ...], kind: str, detail: str
+) -> None:
+    told = story(*runs, reports=reports)
+    assert (told.ending, told.done) == ("failure", 4)
+    assert error_type(told) == kind
+    assert detail in error_details(told)
+
+
+def test_only_the_last_try_of_a_platform_says_what_failed() -> None:
+    reports = (
+        report(SONOMA, failed=(failure("a"), failure("b")), stored=3, bytes_downloaded=30),
+        report(SONOMA, ended_at="2025-07-21T04:00:00Z", kept=3, stored=1, failed=(failure("a"),)),
+        report(TAHOE),
+    )
+    told = story(run(SONOMA, "failed"), run(TAHOE, "succeeded"), reports=reports)
+    assert [f.name for f in told.failures] == [failure("a").name]
+    assert (told.done, told.downloaded) == (9, 30)
+
+
+def bottle(formula: str, version: str = "1.0", tag: str = SONOMA, size: int = 1) -> PlannedBottle:
+    made = Bottle(formula=formula, pkg_version=PkgVersion(version), tag=tag, digest=Digest("0" * 64), url="")
+    return PlannedBottle(bottle=made, platforms=(tag,), size=size)
+
+
+def test_the_largest_formulae_are_named_with_their_platforms() -> None:
+    objects = [bottle(f"small-{number}") for number in range(9)]
+    objects += [bottle("node", "20.5.1", SONOMA, 50), bottle("node", "20.5.1", TAHOE, 60)]
+    top = top_formulae(objects)
+    assert len(top) == 5
+    assert (top[0].name, top[0].version, top[0].platforms) == ("node", "20.5.1", (SONOMA, TAHOE))
+
+
+def test_failed_bottles_are_named_as_the_plan_splits_them() -> None:
+    failures = [failure("gtk-doc-tools"), failure("unknown", "digest mismatch")]
+    assert failed_lines(failures, [bottle("gtk-doc-tools")]) == [
+        "gtk-doc-tools@1.0 (arm64_sonoma) - File not found",
+        "unknown-1.0 (arm64_sonoma) - SHA mismatch",
+    ]
+
+
+def test_every_ending_has_its_message_with_links() -> None:
+    succeeded = story(run(SONOMA, "succeeded"), run(TAHOE, "succeeded"))
+    warned = story(
+        run(SONOMA, "failed"), run(TAHOE, "succeeded"), reports=(report(SONOMA, failed=(failure("a"),)),)
+    )
+    failed = story(run(SONOMA, "failed", error="lost"), run(TAHOE, "succeeded"))
+    texts = [
+        end_of(told, DEPLOYMENT, objects=(), duration_s=514, next_sync="2025-07-28 03:00").plain()
+        for told in (succeeded, warned, failed)
+    ]
+    assert [text.splitlines()[0] for text in texts] == [
+        "✅ Homebrew Bottles Sync Complete",
+        "⚠️ Homebrew Sync Completed with Warnings",
+        "❌ Homebrew Bottles Sync Failed",
+    ]
+    for text in texts[:2]:
+        assert "https://dagster.example/runs?q%5B0%5D=tag%3Amirror%2Fsync_id%3Ds" in text
+    assert "https://dagster.example/runs/run-arm64_sonoma" in texts[2]
+    assert "log-group/$252Fecs$252Fhomebrew-sync" in texts[2]
+    assert "S3 Location: s3://bottles/2025-07-21/" in texts[0]
+
+
+def test_what_is_not_what_it_must_be_is_a_security_event() -> None:
+    quiet = story(
+        run(SONOMA, "failed"), run(TAHOE, "succeeded"), reports=(report(SONOMA, failed=(failure("a"),)),)
+    )
+    assert security_text(quiet, DEPLOYMENT) == ""
+    findings = (failure("a", "digest mismatch"), failure("b", "host refused"), failure("c"))
+    loud = story(run(SONOMA, "failed"), run(TAHOE, "succeeded"), reports=(report(SONOMA, failed=findings),))
+    text = security_text(loud, DEPLOYMENT)
+    assert "2 findings in sync s of prod" in text
+    assert "no a" in text
+    assert "no b" in text
+    assert "no c" not in text
+    assert "https://dagster.example/runs/planning" in text
+
+
+def test_progress_never_says_more_than_all() -> None:
+    progress = Progress(bottles_done=99, bytes_done=5000, bytes_per_second=100.0, current="jq@1.8.1")
+    text = progress_of(story(run(SONOMA, "going")), progress, now=50.0).plain()
+    assert "Downloaded: 10/10 bottles (100%)" in text
+    assert "Size Progress: 5.0 KB / 5.0 KB" in text
+    assert "ETA: 0 seconds" in text
+
+
+def test_progress_without_a_rate_has_no_eta() -> None:
+    progress = Progress(bottles_done=0, bytes_done=0, bytes_per_second=0.0, current="")
+    text = progress_of(story(), progress, now=600.0).plain()
+    assert "ETA: unknown" in text
+    assert "Current: looking at the store" in text
+
+
+def test_the_expected_duration_of_the_sample() -> None:
+    assert expected_minutes(int(47.8e9)) == (45, 60)
+    assert expected_minutes(0) == (1, 5)
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        ("node-20.5.1-arm64_sonoma", "node@20.5.1"),
+        ("gtk-doc-1.34.0_1-all.2", "gtk-doc@1.34.0_1"),
+        ("python@3.11-3.11.4-arm64_sonoma", "python@3.11"),
+        ("x", "x"),
+    ],
+)
+def test_entries_as_people_read_them(key: str, shown: str) -> None:
+    assert shown_entry(key) == shown

@@ -1,0 +1,1 @@
+"""The Terraform root: checked as text, tested with a mocked provider, and applied against moto."""

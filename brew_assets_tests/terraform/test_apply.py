@@ -1,0 +1,338 @@
+"""The root really applied: real provider, unpatched moto, and the project on what came of it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import msgspec
+import pytest
+
+from brew_assets.domain.schedule import cron_from_expression
+from brew_assets.settings import Settings, read_settings
+from brew_assets.simulator import Simulator, World
+from brew_assets_tests.docs.reading import ROOT
+from brew_assets_tests.terraform.program import SOURCES, Terraform, moto_account
+from brew_assets_tests.terraform.static import parliament
+
+# Both accounts by one process, one after the other: Terraform and moto need the cores.
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(1500), pytest.mark.xdist_group("apply")]
+
+# What this moto forgets or rewrites between two reads, by resource type: in place, and nobody's doing.
+READ_BACK_GAPS: dict[str, set[str]] = {
+    "aws_ecs_service": {
+        "availability_zone_rebalancing",
+        "enable_ecs_managed_tags",
+        "enable_execute_command",
+    },
+    "aws_db_parameter_group": {"parameter"},
+    "aws_db_instance": {
+        "performance_insights_enabled",
+        "performance_insights_kms_key_id",
+        "performance_insights_retention_period",
+    },
+    "aws_lambda_function": {"kms_key_arn", "dead_letter_config", "image_config"},
+    "aws_sqs_queue": {"redrive_policy"},
+    "aws_vpc_security_group_ingress_rule": {"description"},
+    "aws_vpc_security_group_egress_rule": {"description"},
+}
+# Actions that take no resource (AWS's service authorization reference); each of them is in a comment of iam.
+NO_RESOURCE = {
+    "cloudwatch:PutMetricData",
+    "ec2:DescribeNetworkInterfaces",
+    "ecr:GetAuthorizationToken",
+    "ecs:DescribeTaskDefinition",
+    "logs:DescribeLogGroups",
+    "ssmmessages:CreateControlChannel",
+    "ssmmessages:CreateDataChannel",
+    "ssmmessages:OpenControlChannel",
+    "ssmmessages:OpenDataChannel",
+    "xray:PutTelemetryRecords",
+    "xray:PutTraceSegments",
+}
+
+
+class Stack:
+    """An applied root."""
+
+    def __init__(self, terraform: Terraform, url: str, region: str, *arguments: str) -> None:
+        self.terraform = terraform
+        self.url = url
+        self.region = region
+        self.arguments = arguments
+        self.outputs: dict[str, Any] = {}
+
+    def client(self, service: str) -> Any:
+        return botocore.session.get_session().create_client(
+            service,
+            region_name=self.region,
+            endpoint_url=self.url,
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+        )
+
+    def environment(self) -> dict[str, str]:
+        """What a task of the stack has, with this machine's way to the account."""
+        return {
+            "PATH": os.environ["PATH"],
+            **self.outputs["environment"],
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def policies(self) -> dict[str, list[dict[str, Any]]]:
+        """Role -> the statements of its policy."""
+        found = self.outputs["policies_json"].items()
+        return {role: json.loads(text)["Statement"] for role, text in found}
+
+    def unexpected_changes(self) -> dict[str, tuple[list[str], set[str]]]:
+        """What a second plan would do beside what moto forgets."""
+        return {
+            address: (actions, names)
+            for address, (actions, names) in self.terraform.changes(*self.arguments).items()
+            if actions != ["update"] or not names <= READ_BACK_GAPS.get(_type_of(address), set())
+        }
+
+    def assert_destroyed(self) -> None:
+        """Nothing of it is left after a destroy."""
+        s3, bucket = self.client("s3"), self.outputs["bucket"]
+        # It takes a denial without TLS for one of everything.
+        s3.delete_bucket_policy(Bucket=bucket)
+        versions = s3.list_object_versions(Bucket=bucket)
+        # One by one, markers of deletion first: moto answers 500 to anything else.
+        for version in (*versions.get("DeleteMarkers", ()), *versions.get("Versions", ())):
+            s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
+        self.terraform.destroy(*self.arguments)
+        assert self.terraform.addresses() == []
+        ecs = self.client("ecs")
+        found = ecs.describe_clusters(clusters=ecs.list_clusters()["clusterArns"] or ["none"])["clusters"]
+        assert [cluster["clusterName"] for cluster in found if cluster["status"] == "ACTIVE"] == []
+        assert self.client("s3").list_buckets()["Buckets"] == []
+        assert self.client("lambda").list_functions()["Functions"] == []
+        names = [role["RoleName"] for role in self.client("iam").list_roles()["Roles"]]
+        assert [name for name in names if name.startswith("homebrew-bottles-sync")] == []
+
+
+def _type_of(address: str) -> str:
+    return next((part for part in address.split(".") if part.startswith("aws_")), address)
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The example for a development account, as it stands."""
+    with moto_account() as url:
+        terraform = Terraform(tmp_path_factory.mktemp("dev"), endpoint=url)
+        terraform.init(locked=True)
+        stack = Stack(terraform, url, "us-west-2", f"-var-file={SOURCES / 'envs' / 'dev.tfvars.example'}")
+        terraform.apply(*stack.arguments)
+        stack.outputs = terraform.outputs()
+        yield stack
+
+
+def test_a_second_plan_changes_nothing_but_what_moto_forgets(dev: Stack) -> None:
+    assert list(dev.unexpected_changes().items()) == []
+
+
+def test_the_bucket_keeps_what_is_held(dev: Stack) -> None:
+    s3, bucket = dev.client("s3"), dev.outputs["bucket"]
+    assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    (rule,) = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+    blocked = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+    assert set(blocked.values()) == {True}
+    policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
+    assert {statement["Effect"] for statement in policy["Statement"]} == {"Deny"}
+    rules = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    expiring = [rule for rule in rules if "Days" in rule.get("Expiration", {})]
+    assert [rule["Filter"]["Tag"] for rule in expiring] == [{"Key": "mirror-superseded", "Value": "true"}]
+    assert expiring[0]["Expiration"]["Days"] == 30
+    # Only date folders move, and only to what can be read at once.
+    moving = [rule for rule in rules if rule.get("Transitions")]
+    assert all(rule["Filter"]["Prefix"] == "20" for rule in moving)
+    classes = {step["StorageClass"] for rule in moving for step in rule["Transitions"]}
+    assert classes <= {"STANDARD_IA", "INTELLIGENT_TIERING", "GLACIER_IR", "ONEZONE_IA"}
+    assert any("NoncurrentVersionExpiration" in rule for rule in rules)
+    assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
+
+
+def test_every_name_in_the_environments_is_a_setting(dev: Stack) -> None:
+    known = {field.encode_name for field in msgspec.structs.fields(Settings)}
+    lines = (ROOT / "infra" / "README.md").read_text().splitlines()
+    documented = {line.split("`")[1] for line in lines if line.startswith("| `")}
+    ecs, family = dev.client("ecs"), dev.outputs["run_task_family"]
+    definition = ecs.describe_task_definition(taskDefinition=family)["taskDefinition"]
+    (container,) = [c for c in definition["containerDefinitions"] if c["name"] == "run"]
+    plain = {pair["name"]: pair["value"] for pair in container["environment"]}
+    secret = {pair["name"] for pair in container["secrets"]}
+    assert plain.keys() | secret <= known | documented
+    assert plain == dev.outputs["environment"]
+    assert secret == {"DAGSTER_POSTGRES_PASSWORD"}
+    function = dev.client("lambda").get_function_configuration(
+        FunctionName=dev.outputs["lambda_function_name"]
+    )
+    assert function["Environment"]["Variables"].keys() <= known
+    assert function["Timeout"] == 900
+
+
+def test_containers_write_only_where_the_image_has_a_volume(dev: Stack) -> None:
+    dockerfile = (ROOT / "infra" / "image" / "Dockerfile").read_text()
+    ecs = dev.client("ecs")
+    for arn in ecs.list_task_definitions()["taskDefinitionArns"]:
+        for container in ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"][
+            "containerDefinitions"
+        ]:
+            for mount in container.get("mountPoints", []):
+                assert f"VOLUME {mount['containerPath']}\n" in dockerfile
+
+
+def test_the_outputs_are_complete_settings_and_dagster_loads_with_them(dev: Stack, tmp_path: Path) -> None:
+    settings = read_settings(dev.outputs["environment"])
+    assert settings.s3_bucket_name == dev.outputs["bucket"]
+    assert settings.lambda_sync_function == dev.outputs["lambda_function_name"]
+    assert settings.ecs_cluster_name == dev.outputs["cluster_name"]
+    assert settings.ecs_task_definition == dev.outputs["run_task_family"]
+    assert settings.trigger_queue_url == dev.outputs["trigger_queue_url"]
+    assert (settings.environment, settings.size_threshold_gb) == ("dev", 5)
+    assert cron_from_expression(settings.schedule_expression) == "0 0,6,12,18 * * *"
+    program = (
+        "from brew_assets.definitions import defs;"
+        "print(sorted(s.name for s in defs.sensors if s.default_status.value == 'RUNNING'))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", program],
+        env=dev.environment() | {"DAGSTER_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert loaded.returncode == 0, loaded.stderr
+    for sensor in ("announce_syncs", "report_missing_syncs", "route_pending_bottles", "take_sync_events"):
+        assert sensor in loaded.stdout
+
+
+def test_an_event_on_the_bus_reaches_the_queue_that_the_settings_name(dev: Stack) -> None:
+    events, sqs = dev.client("events"), dev.client("sqs")
+    entries = json.loads((ROOT / "examples" / "selective-sync.json").read_text())
+    assert events.put_events(Entries=entries)["FailedEntryCount"] == 0
+    found = sqs.receive_message(QueueUrl=dev.outputs["trigger_queue_url"]).get("Messages", [])
+    assert [json.loads(message["Body"])["detail-type"] for message in found] == ["Selective Sync"]
+    # What others say is not heard; what we do not know comes too, to be refused with a reason.
+    unknown = {"Source": "homebrew.sync", "DetailType": "Format Disk", "Detail": "{}"}
+    events.put_events(Entries=[unknown | {"Source": "somebody"}, unknown])
+    later = sqs.receive_message(QueueUrl=dev.outputs["trigger_queue_url"], MaxNumberOfMessages=10)["Messages"]
+    assert [json.loads(message["Body"])["source"] for message in later] == ["homebrew.sync"]
+
+
+def test_roles_and_rules_are_in_the_account_as_the_outputs_say(dev: Stack) -> None:
+    iam, events = dev.client("iam"), dev.client("events")
+    assert dev.outputs["role_arns"].keys() == {"webserver", "daemon", "code", "run", "execution", "lambda"}
+    for role, arn in dev.outputs["role_arns"].items():
+        name = arn.rsplit("/", 1)[1]
+        (policy,) = iam.list_role_policies(RoleName=name)["PolicyNames"]
+        document = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+        assert document == json.loads(dev.outputs["policies_json"][role])
+        assert iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"] == []
+    types = set()
+    for arn in dev.outputs["rule_arns"]:
+        rule = events.describe_rule(Name=arn.rsplit("/", 1)[1])
+        pattern = json.loads(rule["EventPattern"])
+        assert (rule["State"], pattern["source"]) == ("ENABLED", ["homebrew.sync"])
+        types |= {kind for kind in pattern["detail-type"] if isinstance(kind, str)}
+        (target,) = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+        assert target["Arn"].rsplit(":", 1)[1] == dev.outputs["trigger_queue_url"].rsplit("/", 1)[1]
+        assert "DeadLetterConfig" in target
+    assert types == {"Manual Sync", "Manual Sync Trigger", "Selective Sync"}
+
+
+def test_services_run_in_private_subnets_and_the_daemon_is_one(dev: Stack) -> None:
+    services = {service["name"]: service for service in dev.terraform.resources("aws_ecs_service")}
+    names = dev.outputs["service_names"]
+    assert services.keys() == set(names.values())
+    for service in services.values():
+        (network,) = service["network_configuration"]
+        assert network["assign_public_ip"] is False
+        assert set(network["subnets"]) == set(dev.outputs["private_subnet_ids"])
+        assert service["load_balancer"] == []
+    daemon = services[names["daemon"]]
+    assert (daemon["desired_count"], daemon["deployment_maximum_percent"]) == (1, 100)
+    assert daemon["deployment_minimum_healthy_percent"] == 0
+    assert dev.terraform.resources("aws_lb") == []
+
+
+def test_alarms_notice_failed_and_missing_syncs(dev: Stack) -> None:
+    alarms = dev.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    by_metric = {alarm["MetricName"]: alarm for alarm in alarms if "MetricName" in alarm}
+    for name in ("SyncsFailed", "SyncsPartial", "LastGoodSyncAge"):
+        assert by_metric[name]["Namespace"] == "HomebrewSync"
+        assert by_metric[name]["Dimensions"] == [{"Name": "Environment", "Value": "dev"}]
+        assert by_metric[name]["AlarmActions"] != []
+    assert by_metric["LastGoodSyncAge"]["Threshold"] == 8 * 86_400
+    assert by_metric["LastGoodSyncAge"]["TreatMissingData"] == "breaching"
+
+
+def test_a_whole_sync_goes_into_the_applied_bucket(dev: Stack) -> None:
+    """Without the bucket's policy: moto takes a denial under a condition for one without."""
+    bucket = dev.outputs["bucket"]
+    s3 = dev.client("s3")
+    policy = s3.get_bucket_policy(Bucket=bucket)["Policy"]
+    s3.delete_bucket_policy(Bucket=bucket)
+    world = World.generate(seed=3, formulae=5)
+    with Simulator(world) as upstream:
+        done = subprocess.run(
+            [str(Path(sys.executable).parent / "brew-mirror"), "--quiet", "sync", "--json"],
+            env=dev.environment() | upstream.environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr[-3000:]
+    report = json.loads(done.stdout)
+    assert (report["outcome"], report["stored"]) == ("success", report["planned"])
+    manifest = json.loads(s3.get_object(Bucket=bucket, Key="bottles_hash.json")["Body"].read())
+    assert manifest["total_bottles"] == report["stored"] > 0
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy)
+
+
+def test_no_role_may_do_more_than_it_needs(dev: Stack) -> None:
+    for role, statements in dev.policies().items():
+        for statement in statements:
+            actions = statement["Action"]
+            assert not [a for a in actions if "*" in a], f"{role}: {statement['Sid']}"
+            if "*" in statement["Resource"]:
+                assert set(actions) <= NO_RESOURCE, f"{role}: {statement['Sid']}"
+            if "iam:PassRole" in actions:
+                condition = statement["Condition"]["StringEquals"]
+                assert condition["iam:PassedToService"] == "ecs-tasks.amazonaws.com"
+    policies = dev.policies()
+    deletes = [r for s in policies["run"] if "s3:DeleteObject" in s["Action"] for r in s["Resource"]]
+    arn = f"arn:aws:s3:::{dev.outputs['bucket']}"
+    assert sorted(deletes) == [f"{arn}/backups/bottles_hash/*", f"{arn}/state/receipts/*"]
+    for role in ("webserver", "daemon", "code"):
+        actions = {action for statement in policies[role] for action in statement["Action"]}
+        assert not {action for action in actions if action.startswith("s3:Delete")}, role
+    webserver = {a for s in policies["webserver"] for a in s["Action"] if a.startswith("s3:")}
+    assert webserver <= {"s3:GetObject", "s3:ListBucket"}
+
+
+def test_parliament_finds_nothing_in_the_policies(dev: Stack) -> None:
+    found = parliament(dev.outputs["policies_json"], accepted=("RESOURCE_STAR",))
+    assert {role: findings for role, findings in found.items() if findings} == {}
+
+
+def test_no_secret_stands_in_the_state(dev: Stack) -> None:
+    state = dev.terraform.run("state", "pull").output
+    assert "hooks.slack.com" not in state
+    assert "homebrew-bottles-dev" in state
+
+
+def test_destroy_leaves_nothing(dev: Stack) -> None:
+    """The last of this stack: it ends what the others look at."""
+    dev.assert_destroyed()

@@ -1,0 +1,77 @@
+"""The example for production, with what an unpatched moto lacks switched off by a file of the test."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from brew_assets_tests.terraform.program import SOURCES, Terraform, moto_account
+from brew_assets_tests.terraform.test_apply import Stack
+
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(1500), pytest.mark.xdist_group("apply-prod")]
+
+# What moto does not know, or fails at; the modules' own tests with a mocked provider cover it.
+WITHOUT = """
+enable_audit                 = false
+enable_autoscaling           = false
+enable_budget                = false
+enable_composite_alarm       = false
+enable_efs_backup            = false
+enable_efs_storage           = false
+enable_query_definitions     = false
+enable_xray_tracing          = false
+# So that it can be destroyed again.
+database_deletion_protection = false
+database_skip_final_snapshot = true
+s3_force_destroy             = true
+secret_recovery_days         = 0
+"""
+
+
+@pytest.fixture(scope="module")
+def prod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The production example, applied."""
+    with moto_account() as url:
+        folder = tmp_path_factory.mktemp("prod")
+        terraform = Terraform(folder, endpoint=url, region="us-east-1")
+        terraform.init(locked=True)
+        (folder / "without.tfvars").write_text(WITHOUT)
+        files = (SOURCES / "envs" / "prod.tfvars.example", folder / "without.tfvars")
+        stack = Stack(terraform, url, "us-east-1", *(f"-var-file={path}" for path in files))
+        terraform.apply(*stack.arguments)
+        stack.outputs = terraform.outputs()
+        yield stack
+
+
+def test_production_applies_and_stays(prod: Stack) -> None:
+    assert list(prod.unexpected_changes().items()) == []
+
+
+def test_the_webhook_is_in_its_secret_and_in_no_state(prod: Stack) -> None:
+    secret = prod.client("secretsmanager").get_secret_value(SecretId=prod.outputs["slack_secret_name"])
+    assert secret["SecretString"].startswith("https://hooks.slack.com/services/T00000000")
+    assert "hooks.slack.com" not in prod.terraform.run("state", "pull").output
+    environment = prod.outputs["environment"]
+    assert environment["SLACK_WEBHOOK_SECRET_NAME"] == prod.outputs["slack_secret_name"]
+    assert "hooks.slack.com" not in str(environment)
+
+
+def test_the_spec_values_reach_the_settings(prod: Stack) -> None:
+    environment = prod.outputs["environment"]
+    assert environment["TARGET_PLATFORMS"] == "arm64_sonoma,arm64_ventura,monterey"
+    assert environment["SIZE_THRESHOLD_GB"] == "20"
+    assert environment["MAX_CONCURRENT_DOWNLOADS"] == "10"
+    assert environment["DOWNLOAD_TIMEOUT_SECONDS"] == "300"
+    assert environment["RETRY_ATTEMPTS"] == "3"
+    assert environment["SLACK_CHANNEL"] == "#homebrew-sync"
+    assert environment["SNS_TOPIC_ARN"] == prod.outputs["topic_arns"]["messages"]
+    function = prod.client("lambda").get_function_configuration(
+        FunctionName=prod.outputs["lambda_function_name"]
+    )
+    assert (function["MemorySize"], function["Timeout"]) == (3008, 900)
+    subscriptions = prod.client("sns").list_subscriptions()["Subscriptions"]
+    assert {s["Endpoint"] for s in subscriptions} == {"devops@company.com", "alerts@company.com"}
+
+
+def test_destroy_leaves_nothing(prod: Stack) -> None:
+    """The last of this stack."""
+    prod.assert_destroyed()

@@ -1,0 +1,100 @@
+"""The sources: formatted, valid, locked, and each module's own tests with a mocked provider."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from brew_assets_tests.terraform.program import SOURCES, Terraform, modules
+
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(600)]
+
+
+def test_everything_is_formatted(terraform: Terraform) -> None:
+    done = terraform.run("fmt", "-check", "-recursive", "-diff", check=False)
+    assert done.code == 0, done.output
+
+
+def test_the_root_is_valid_with_the_provider_that_is_locked(terraform: Terraform) -> None:
+    terraform.init(locked=True)
+    lock = (terraform.root / ".terraform.lock.hcl").read_text()
+    assert lock == (SOURCES / ".terraform.lock.hcl").read_text()
+    # Machines of other kinds check the archive, this one the folder.
+    assert lock.count('"zh:') >= 10
+    assert '"h1:' in lock
+    terraform.run("validate", "-no-color")
+
+
+@pytest.mark.parametrize("name", ["", *modules()] if SOURCES.is_dir() else [])
+def test_the_tests_of_each_module_pass_with_a_mocked_provider(terraform: Terraform, name: str) -> None:
+    folder = terraform.root / "modules" / name if name else terraform.root
+    tests = list((folder / "tests").glob("*.tftest.hcl"))
+    assert tests, f"{name or 'the root'} has no test"
+    terraform.init(folder)
+    done = terraform.run("test", "-no-color", at=folder, check=False)
+    assert done.code == 0, done.output[-6000:]
+    passed = re.search(r"Success! (\d+) passed, 0 failed", done.output)
+    assert passed is not None
+    assert int(passed[1]) > 0
+
+
+@pytest.mark.parametrize("name", modules() if SOURCES.is_dir() else [])
+def test_a_module_names_no_provider_and_describes_what_it_takes_and_gives(name: str) -> None:
+    folder = SOURCES / "modules" / name
+    text = "\n".join(path.read_text() for path in sorted(folder.glob("*.tf")))
+    assert not re.search(r'^provider "', text, re.MULTILINE)
+    for kind in ("variable", "output"):
+        blocks = re.findall(rf'^{kind} "(\w+)" \{{\n(.*?)^\}}', text, re.MULTILINE | re.DOTALL)
+        assert blocks, f"{name} has no {kind}"
+        for block, body in blocks:
+            assert "description" in body, f"{name}: {kind} {block}"
+            assert kind == "output" or re.search(r"^  type\s+=", body, re.MULTILINE), f"{name}: {block}"
+
+
+def test_no_leftover_of_terraform_lies_in_the_sources() -> None:
+    left = [path for path in SOURCES.rglob("*") if path.name in (".terraform", "terraform.tfstate")]
+    assert left == []
+
+
+def names_of_variables(folder: Path) -> set[str]:
+    """The variables that a folder's configuration declares."""
+    text = "\n".join(path.read_text() for path in folder.glob("*.tf"))
+    return set(re.findall(r'^variable "(\w+)"', text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_the_examples_set_only_what_there_is(environment: str) -> None:
+    example = (SOURCES / "envs" / f"{environment}.tfvars.example").read_text()
+    named = set(re.findall(r"^(\w+)\s+=", example, re.MULTILINE))
+    assert named
+    assert named <= names_of_variables(SOURCES)
+
+
+# The configuration table of the system that was asked for.
+ASKED_FOR = {
+    "aws_region",
+    "environment",
+    "s3_bucket_name",
+    "slack_webhook_url",
+    "size_threshold_gb",
+    "enable_notifications",
+    "schedule_expression",
+    "external_hash_file_s3_key",
+    "external_hash_file_s3_bucket",
+    "external_hash_file_url",
+}
+
+
+def test_every_variable_that_was_asked_for_exists() -> None:
+    assert names_of_variables(SOURCES) >= ASKED_FOR
+    example = (SOURCES / "envs" / "prod.tfvars.example").read_text()
+    # 44 values of the production example, the replaced ones among them.
+    assert len(re.findall(r"^\w+\s+=", example, re.MULTILINE)) >= 44
+
+
+def test_variables_without_effect_say_what_took_their_place() -> None:
+    text = "\n".join(path.read_text() for path in SOURCES.glob("*.tf"))
+    table = (SOURCES / "README.md").read_text()
+    silent = re.findall(r'^variable "(\w+)" \{\n  description = "No effect', text, re.MULTILINE)
+    assert "lambda_orchestrator_memory_size" in silent
+    assert [name for name in silent if f"`{name}`" not in table] == []
