@@ -42,8 +42,8 @@ class PlatformRun(msgspec.Struct, frozen=True, kw_only=True):
 class Story(msgspec.Struct, frozen=True, kw_only=True):
     """A sync as it is known now.
 
-    `planned` counts names, `size` the bytes to download, `platforms` those that get a run; times are
-    seconds since 1970.
+    `planned` counts names, `size` the bytes to download, `platforms` those that get a run, `reports` stand
+    oldest first; times are seconds since 1970.
     """
 
     sync_id: str
@@ -68,8 +68,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def newest_reports(self) -> dict[str, Report]:
         """Platform -> the report of its last try."""
-        ordered = sorted(self.reports, key=lambda report: report.ended_at)
-        return {platform: report for report in ordered for platform in report.platforms}
+        return {platform: report for report in self.reports for platform in report.platforms}
 
     @property
     def failures(self) -> tuple[Failure, ...]:

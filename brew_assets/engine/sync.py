@@ -319,7 +319,8 @@ class Mirror:
             run_id=run_id,
             run_url=run_url,
         )
-        name = f"{platform or 'all'}-{clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        # To the microsecond: a second try may follow within the second, and what it says is the newer word.
+        name = f"{platform or 'all'}-{clock.now():%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(3)}"
         self.store.write(f"{REPORT_PREFIX}{plan.sync_id}/{name}.json", encode_report(report))
         _log.info("sync ends", extra=told | figures(report) | {"held": folded.entries})
         return report, folded

@@ -37,16 +37,17 @@ def failure(name: str, reason: str = "not found") -> Failure:
     )
 
 
-def report(platform: str, *, ended_at: str = "2025-07-21T03:10:00Z", **changes: Any) -> Report:
+def report(platform: str, **changes: Any) -> Report:
     given: dict[str, Any] = {
         "sync_id": "s",
         "sync_date": "2025-07-21",
         "route": "ecs",
         "started_at": "2025-07-21T03:00:00Z",
+        "ended_at": "2025-07-21T03:10:00Z",
         "duration_s": 600.0,
         "planned": 5,
     }
-    return Report(platforms=(platform,), ended_at=ended_at, **(given | changes))
+    return Report(platforms=(platform,), **(given | changes))
 
 
 def run(platform: str, state: Any, **told: str) -> PlatformRun:
@@ -138,7 +139,7 @@ def test_a_run_that_does_not_tell_of_every_bottle_makes_it_a_failure(
 def test_only_the_last_try_of_a_platform_says_what_failed() -> None:
     reports = (
         report(SONOMA, failed=(failure("a"), failure("b")), stored=3, bytes_downloaded=30),
-        report(SONOMA, ended_at="2025-07-21T04:00:00Z", kept=3, stored=1, failed=(failure("a"),)),
+        report(SONOMA, kept=3, stored=1, failed=(failure("a"),)),
         report(TAHOE),
     )
     told = story(run(SONOMA, "failed"), run(TAHOE, "succeeded"), reports=reports)

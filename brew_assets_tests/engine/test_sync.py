@@ -12,6 +12,7 @@ from brew_assets.adapters.directory_store import DirectoryStore
 from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
 from brew_assets.domain.plan import Plan, Request
 from brew_assets.domain.report import decode_report
+from brew_assets.engine.kept_reports import kept_reports
 from brew_assets.engine.ledger import RECEIPT_PREFIX, read_held
 from brew_assets.engine.ports import HashFile, Store
 from brew_assets.engine.retry import RetryPolicy
@@ -323,8 +324,17 @@ def test_the_report_stands_in_the_store(upstream: Upstream) -> None:
     document = upstream.store.read(listed.key)
     assert document is not None
     assert decode_report(document.data) == report
+    assert decode_report(document.data) == report
     assert list(upstream.store.listing(RECEIPT_PREFIX)) == []
 
+
+def test_reports_of_tries_within_one_second_stand_in_their_order(upstream: Upstream) -> None:
+    plan = upstream.plan()
+    tries = [f"try {number}" for number in range(6)]
+    for run_id in tries:
+        upstream.mirror().carry_out(plan, "arm64_sonoma", run_id=run_id)
+    kept = kept_reports(upstream.store, plan.sync_id)
+    assert [report.run_id for report in kept.values()] == tries
 
 def test_a_plan_can_be_loaded_by_its_sync(upstream: Upstream) -> None:
     plan = upstream.plan()

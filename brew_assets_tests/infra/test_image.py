@@ -339,6 +339,21 @@ def test_log_format_reaches_dagsters_own_programs(
     assert f"--log-format {flag} " in done.stdout
 
 
+def test_a_step_has_time_to_pass_its_last_lines_on_to_the_tasks_log(tmp_path: Path) -> None:
+    entrypoint = shutil.copy(image.IMAGE / "entrypoint", tmp_path)
+    name = "DAGSTER_COMPUTE_LOG_TAIL_WAIT_AFTER_FINISH"
+    for environment, seconds in (({}, "1.5"), ({name: "4"}, "4")):
+        done = subprocess.run(
+            [entrypoint, "printenv", name],
+            env={"PATH": "/usr/bin:/bin"} | environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=20,
+        )
+        assert done.stdout == f"{seconds}\n"
+
+
 def test_the_lambda_copies_what_an_event_names_and_refuses_what_it_does_not_understand(
     start: Start, upstream: Simulator, mirror: Path
 ) -> None:

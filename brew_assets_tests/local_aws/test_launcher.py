@@ -75,7 +75,11 @@ def test_the_stock_launcher_takes_its_network_and_definition_from_the_task_it_ru
         *("python", "-c", LAUNCH, str(tmp_path)),
         cpu="1024",
         memory="2048",
-        environment=[{"name": "DAGSTER_CURRENT_IMAGE", "value": "mirror:1"}],
+        environment=[
+            {"name": "DAGSTER_CURRENT_IMAGE", "value": "mirror:1"},
+            # Without it Dagster may end what copies a step's output to the task's before its first line.
+            {"name": "DAGSTER_COMPUTE_LOG_TAIL_WAIT_AFTER_FINISH", "value": "5"},
+        ],
     )
     daemon = cluster.aws.wait_for_task(cluster.run(definition), timeout_s=90)
     assert daemon.exit_code == 0, daemon.log
