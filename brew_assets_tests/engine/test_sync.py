@@ -336,6 +336,7 @@ def test_reports_of_tries_within_one_second_stand_in_their_order(upstream: Upstr
     kept = kept_reports(upstream.store, plan.sync_id)
     assert [report.run_id for report in kept.values()] == tries
 
+
 def test_a_plan_can_be_loaded_by_its_sync(upstream: Upstream) -> None:
     plan = upstream.plan()
     assert upstream.mirror().load_plan(plan.sync_id) == plan

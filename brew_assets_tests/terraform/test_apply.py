@@ -240,12 +240,13 @@ def test_roles_and_rules_are_in_the_account_as_the_outputs_say(dev: Stack) -> No
         assert document == json.loads(dev.outputs["policies_json"][role])
         assert iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"] == []
     types = set()
-    for arn in dev.outputs["rule_arns"]:
-        rule = events.describe_rule(Name=arn.rsplit("/", 1)[1])
+    bus = dev.outputs["event_bus_name"]
+    for arn in dev.outputs["rule_arns"].values():
+        rule = events.describe_rule(Name=arn.rsplit("/", 1)[1], EventBusName=bus)
         pattern = json.loads(rule["EventPattern"])
         assert (rule["State"], pattern["source"]) == ("ENABLED", ["homebrew.sync"])
         types |= {kind for kind in pattern["detail-type"] if isinstance(kind, str)}
-        (target,) = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+        (target,) = events.list_targets_by_rule(Rule=rule["Name"], EventBusName=bus)["Targets"]
         assert target["Arn"].rsplit(":", 1)[1] == dev.outputs["trigger_queue_url"].rsplit("/", 1)[1]
         assert "DeadLetterConfig" in target
     assert types == {"Manual Sync", "Manual Sync Trigger", "Selective Sync"}
