@@ -10,13 +10,14 @@ JUDGES = .venv-infra
 MIRROR = mirror
 LONG = -m long
 PYTEST = $(BIN)/python -m pytest
+INFRA_WORKERS = 2
 SOURCES = brew_assets brew_assets_tests benchmarks tools
 DEMO_MARK = $(MIRROR)/.simulated
 REFUSE_DEMO = if [ -z "$$MIRROR_URL" ] && [ -f $(DEMO_MARK) ]; then \
 	echo "$(MIRROR)/ holds the demo's simulated bottles: run 'make demo-clean' first, or name another place with MIRROR_URL"; \
 	exit 2; fi
 
-.PHONY: help install dev-install demo demo-ui demo-clean dev dev-aws sync test test-aws test-browser test-infra check format lock \
+.PHONY: help install dev-install demo demo-ui demo-clean dev dev-aws sync test test-stories test-aws test-browser test-infra check format lock \
 	benchmark benchmark-planning benchmark-lambda campaigns screenshots clean
 
 help: ## Show this list
@@ -74,8 +75,11 @@ sync: install ## Mirror real bottles: make sync FORMULAE="jq ripgrep" PLATFORMS=
 
 test: dev-install ## Run all tests
 	$(PYTEST) -n 2 --dist worksteal -m "not long and not aws and not browser and not infra" $(ARGS)
+	$(MAKE) -j 2 INFRA_WORKERS=1 test-stories test-infra
+
+# Daemons, tasks and Terraform wait more than they work: both halves at the same time.
+test-stories: dev-install
 	$(PYTEST) -m "aws or browser" $(ARGS)
-	$(MAKE) test-infra
 
 test-aws: dev-install ## Run only the stories on a local AWS, with a real daemon, ECS tasks and Lambdas
 	$(PYTEST) -m aws $(ARGS)
@@ -84,7 +88,7 @@ test-browser: dev-install ## Run only the clicks through Dagster's UI (needs Chr
 	$(PYTEST) -m browser $(ARGS)
 
 test-infra: $(JUDGES)/.done ## Run only the tests of infra/terraform (needs terraform)
-	$(PYTEST) -n 2 --dist loadgroup -m infra $(ARGS)
+	$(PYTEST) -n $(INFRA_WORKERS) --dist loadgroup -m infra $(ARGS)
 
 campaigns: dev-install ## Run the long campaigns: 200 kills, 50,000 bottles, a bottle of 4 GiB
 	$(PYTEST) $(LONG) $(ARGS)
