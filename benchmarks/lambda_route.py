@@ -1,6 +1,6 @@
 """What the Lambda route costs over the in-process route, and what raising LAMBDA_CONCURRENCY does.
 
-    python -m benchmarks.lambda_route [--bottles 2000] [--rounds 2] [--output docs/performance.md]
+    python -m benchmarks.lambda_route [--bottles 2000] [--rounds 3] [--output docs/performance.md]
 
 One Dagster run of `mirror_platform` per row, in this process, with the route as its tag. The bucket is
 SeaweedFS; the Lambdas are real awslambdaric processes of the local AWS, warm as a second sync finds them.
@@ -140,7 +140,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--bottles", type=int, default=2000)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, help="file whose marked block is replaced")
     arguments = parser.parse_args()
     os.environ["TARGET_PLATFORMS"] = PLATFORM
@@ -163,8 +163,8 @@ def main() -> None:
             "### The Lambda route beside the in-process route",
             "",
             f"Each Dagster run stores {arguments.bottles:,} bottles of {BOTTLE_BYTES // 1000} KB, ten",
-            "workers in each process. Upstream, bucket, run and Lambdas share the machine's two cores, which",
-            "real ones do not.",
+            "workers in each process. The Lambdas are warm. Upstream, bucket, run and Lambdas share the",
+            f"machine's two cores, which real ones do not. Rounds, the rows interleaved: {arguments.rounds}.",
             "",
             "Upstream as fast as it can be:",
             "",
