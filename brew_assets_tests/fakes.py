@@ -328,6 +328,10 @@ class ScriptedBlobs:
         for content in contents:
             self._contents[digest_of(content)] = content
 
+    def content(self, bottle: Bottle) -> bytes:
+        """The bottle's bytes."""
+        return self._contents[bottle.digest]
+
     def script(self, bottle: Bottle, *acts: Act) -> None:
         """These play for the bottle's next requests."""
         self._script.setdefault(bottle.filename, []).extend(acts)

@@ -6,7 +6,7 @@ against a type and checked before it names a key or an address.
 
 import re
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
@@ -29,6 +29,8 @@ BATCH_VERSION = 1
 BATCH_PREFIX = "state/batches/"
 # A sync id and a number: nothing that could lead out of the folder.
 _BATCH_KEY = re.compile(r"state/batches/(?P<sync>[0-9A-Za-z-]{1,79})/(?P<name>[0-9a-z-]{1,79})\.json")
+_TIME_IN_NAME = "%Y%m%d-%H%M%S"
+_TIMED_NAME = re.compile(r"(\d{8}-\d{6})-[0-9a-z]+")
 # The answer to an invocation may have 6 MB; the report in the store has every failure.
 MAX_FAILURES_ANSWERED = 100
 _MAX_REBUILD = 100_000
@@ -105,6 +107,21 @@ class _GivenRequest(msgspec.Struct, frozen=True):
 def batch_key(sync_id: str, name: str) -> str:
     """Where a batch of a sync lies."""
     return f"{BATCH_PREFIX}{sync_id}/{name}.json"
+
+
+def batch_name(given_out: datetime, token: str) -> str:
+    """The name of a batch that is given out at that time; a listing then tells how old it is."""
+    return f"{given_out.astimezone(UTC):{_TIME_IN_NAME}}-{token}"
+
+
+def given_out_at(key: str) -> datetime | None:
+    """When the batch at `key` was given out, None when its name does not tell."""
+    found = _BATCH_KEY.fullmatch(key)
+    timed = found and _TIMED_NAME.fullmatch(found["name"])
+    try:
+        return datetime.strptime(timed[1], _TIME_IN_NAME).replace(tzinfo=UTC) if timed else None
+    except ValueError:  # 99 hours
+        return None
 
 
 def batch_report_key(key: str) -> str:

@@ -1,5 +1,6 @@
 """Who carries bottles: this process itself, or workers elsewhere (dispatch.py)."""
 
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
@@ -11,6 +12,8 @@ from brew_assets.engine.ports import ProgressListener, StopSignal
 from brew_assets.engine.processes import transfer_in_processes, worthwhile_processes
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.transfer import TransferOptions, TransferPorts, Transferred, transfer
+
+_log = logging.getLogger(__name__)
 
 
 class Consignment(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +45,9 @@ class Carrier(Protocol):
             StoreError: receipts or batches could not be written; what was stored will be adopted.
         """
 
+    def tell(self, message: str) -> None:
+        """Tells a person."""
+
 
 class OwnCarrier:
     """This process, or several forked from it where that is safe and worth it."""
@@ -66,6 +72,10 @@ class OwnCarrier:
         self._retry = retry
         self._processes = processes
         self._remake = remake
+
+    def tell(self, message: str) -> None:
+        """Writes a line of the log."""
+        _log.info(message)
 
     def carry(self, consignment: Consignment, *, progress: ProgressListener | None = None) -> Transferred:
         """Every name of the consignment is in the store with a receipt, or counted as failed or undone.

@@ -13,7 +13,13 @@ from collections import deque
 
 import msgspec
 
-from brew_assets.domain.batch import Batch, batch_key, batch_report_key, encode_batch
+from brew_assets.domain.batch import (
+    Batch,
+    batch_key,
+    batch_name,
+    batch_report_key,
+    encode_batch,
+)
 from brew_assets.domain.plan import Fetch, cut_batch
 from brew_assets.domain.report import Report, decode_report
 from brew_assets.engine.carrier import Carrier, Consignment
@@ -129,6 +135,10 @@ class Dispatcher:
             tally.leave(fetch.names)
         return tally
 
+    def tell(self, message: str) -> None:
+        """Tells a person."""
+        self._invoker.tell(message)
+
     def _one_round(self, consignment: Consignment, tally: Transferred, teller: "_Teller") -> list[Fetch]:
         """What is to be done again: of batches that failed, were not finished or were never given out."""
         options = self._options
@@ -181,9 +191,8 @@ class Dispatcher:
             look_first=consignment.look_first,
             objects=tuple(planned for fetch in fetches for planned in fetch.names),
         )
-        given = _Given(
-            key=batch_key(consignment.sync_id, secrets.token_hex(8)), fetches=fetches, cost_s=cost_s
-        )
+        name = batch_name(self._clock.now(), secrets.token_hex(8))
+        given = _Given(key=batch_key(consignment.sync_id, name), fetches=fetches, cost_s=cost_s)
         self._store.write(given.key, encode_batch(batch), create_only=True)
         _log.info("batch given out", extra={"batch": given.key, "bottles": len(batch.objects)})
         see_through = in_this_context(lambda: back.put(self._see_through(given)))

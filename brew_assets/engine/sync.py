@@ -32,6 +32,7 @@ from brew_assets.engine.adoption import (
 )
 from brew_assets.engine.carrier import Carrier, OwnCarrier
 from brew_assets.engine.carrying_out import CarryingOut
+from brew_assets.engine.earlier_workers import let_earlier_workers_finish
 from brew_assets.engine.ledger import FoldResult, Held, Journal, fold, read_held
 from brew_assets.engine.log_context import bound, figures
 from brew_assets.engine.ports import (
@@ -299,9 +300,13 @@ class Mirror:
         told = {"sync_id": plan.sync_id, "platform": whose, "route": carrier.route}
         _log.info("sync begins", extra=told | {"planned": planned})
         with bound(**told), self._companions(plan, platform) as companions:
+            # Before the inventory: what they store meanwhile is seen there.
+            unfinished = let_earlier_workers_finish(
+                self.store, clock, self.ports.stop, plan=plan, fetches=own, tell=carrier.tell
+            )
             # After the announcement: whoever helps from now on waits for this run first.
             inventory = self.take_inventory(also=plan.sync_date)
-            look_first = companions is not None and companions.are_helping()
+            look_first = unfinished or (companions is not None and companions.are_helping())
             run = CarryingOut(plan, carrier, tally, progress)
             kept = run.copy(own, inventory.entries, look_first=look_first)
             if rest and companions is not None:

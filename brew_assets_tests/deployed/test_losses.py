@@ -109,6 +109,22 @@ def test_a_lambda_that_dies_half_way_loses_nothing(story: Story) -> None:
     assert len({invocation.environment_pid for invocation in invocations}) >= 3
 
 
+def test_lambdas_of_a_killed_watcher_finish_and_nothing_is_downloaded_twice(story: Story) -> None:
+    story.publish(60, bytes_per_second=SLOW)
+    sync_id = story.plan()
+    before = story.lambdas()
+    run_id = story.start("lambda", sync_id=sync_id)
+    task = story.deployed.wait_for_task_of(run_id)
+    story.wait_for_stored(3)
+    story.aws.kill_task(task)
+    assert story.deployed.wait_for_task_of(run_id, after=task) != task
+    assert len(story.stored()) < 60
+    story.wait_for_success(run_id)
+    story.assert_held()
+    # Whoever watches, they were the same Lambdas.
+    assert [i.result for i in story.aws.invocations()][before:] == ["ok"] * 3
+
+
 def test_throttled_invocations_are_made_again(story: Story) -> None:
     story.publish(6)
     sync_id = story.plan()

@@ -1,6 +1,7 @@
 """Events and batches: what a Lambda is asked to do, from whoever may invoke it."""
 
 import json
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -11,10 +12,12 @@ from brew_assets.domain.batch import (
     DirectRequest,
     answer,
     batch_key,
+    batch_name,
     batch_report_key,
     decode_batch,
     decode_event,
     encode_batch,
+    given_out_at,
 )
 from brew_assets.domain.bottle import blob_url
 from brew_assets.domain.report import Failure, Report
@@ -67,6 +70,19 @@ def test_bottles_can_be_given_by_value() -> None:
     assert (item.size, request.sync_date) == (1048576, "2025-07-21")
     plan = request.plan(sync_id=SYNC_ID, created_at="2026-08-22T03:00:00Z")
     assert (plan.platforms, plan.formulae, plan.sync_date) == (("arm64_sonoma",), ("curl",), "2025-07-21")
+
+
+def test_a_batchs_key_tells_when_it_was_given_out() -> None:
+    given_out = datetime(2026, 8, 22, 5, 0, 9, tzinfo=timezone(timedelta(hours=2)))
+    key = batch_key(SYNC_ID, batch_name(given_out, "0123abcd"))
+    assert decode_event({"batch_key": key}) == BatchReference(batch_key=key)
+    assert key.endswith("/20260822-030009-0123abcd.json")
+    assert given_out_at(key) == given_out
+
+
+@pytest.mark.parametrize("name", ["0123abcd", "20260822-030009", "20260899-990009-0", "x/20260822-030009-0"])
+def test_another_key_tells_no_time(name: str) -> None:
+    assert given_out_at(batch_key(SYNC_ID, name)) is None
 
 
 @pytest.mark.parametrize(
