@@ -26,7 +26,7 @@ from brew_assets.engine.carrier import Carrier, Consignment
 from brew_assets.engine.log_context import figures, in_this_context
 from brew_assets.engine.ports import Clock, Invoker, Progress, ProgressListener, StopSignal, Store
 from brew_assets.engine.transfer import Transferred
-from brew_assets.errors import StoreError, WorkerBusy, WorkerError, WorkerFailed, WorkerRefused
+from brew_assets.errors import WorkerBusy, WorkerError, WorkerFailed, WorkerRefused
 
 _TICK_S = 0.2
 
@@ -65,11 +65,11 @@ class DispatchOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Given(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch in the hands of a worker."""
+    """A batch in the hands of a worker, and the slowness that it was cut for."""
 
     key: str
     fetches: list[Fetch]
-    cost_s: float
+    slowness: float
 
 
 class _Back(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,9 +151,8 @@ class Dispatcher:
         again: list[Fetch] = []
         while running or (work and self._may_start(tally)):
             while work and len(running) < options.concurrency and self._may_start(tally):
-                room = min(share_s, options.pace.target_s / self._slowness)
-                fetches = cut_batch(work, room=room, weigh=weigh)
-                given = self._give_out(consignment, fetches, cost_s=sum(map(weigh, fetches)), back=back)
+                room = max(options.pace.least_s, min(share_s, options.pace.target_s / self._slowness))
+                given = self._give_out(consignment, cut_batch(work, room=room, weigh=weigh), back=back)
                 running[given.key] = given
             try:
                 came = back.get(timeout=_TICK_S)
@@ -161,7 +160,7 @@ class Dispatcher:
                 came = None
             if came is not None:
                 del running[came.given.key]
-                again.extend(self._take_back(came, tally))
+                again.extend(self._take_back(came, tally, weigh))
             teller.tell(tally)
             if self._stop.expired():
                 # Nobody waits for these any longer; they end by themselves.
@@ -177,7 +176,6 @@ class Dispatcher:
         consignment: Consignment,
         fetches: list[Fetch],
         *,
-        cost_s: float,
         back: "queue.SimpleQueue[_Back]",
     ) -> _Given:
         """The batch stands in the store, and a thread waits for its worker.
@@ -192,7 +190,8 @@ class Dispatcher:
             objects=tuple(planned for fetch in fetches for planned in fetch.names),
         )
         name = batch_name(self._clock.now(), secrets.token_hex(8))
-        given = _Given(key=batch_key(consignment.sync_id, name), fetches=fetches, cost_s=cost_s)
+        key = batch_key(consignment.sync_id, name)
+        given = _Given(key=key, fetches=fetches, slowness=self._slowness)
         self._store.write(given.key, encode_batch(batch), create_only=True)
         _log.info("batch given out", extra={"batch": given.key, "bottles": len(batch.objects)})
         see_through = in_this_context(lambda: back.put(self._see_through(given)))
@@ -211,10 +210,13 @@ class Dispatcher:
         try:
             document = self._store.read(batch_report_key(given.key))
             report = decode_report(document.data) if document else None
-        except (StoreError, ValueError) as found:
+        except Exception as found:  # as above
             return _Back(given=given, error=WorkerFailed(f"{given.key}: {found}"))
         finally:
-            self._store.close()
+            try:
+                self._store.close()
+            except Exception as found:  # what cannot be closed is closed with the process
+                _log.warning("not closed", extra={"batch": given.key, "error": str(found)})
         return _Back(given=given, report=report, error=error)
 
     def _invoke(self, key: str) -> None:
@@ -236,7 +238,7 @@ class Dispatcher:
             else:
                 return
 
-    def _take_back(self, came: _Back, tally: Transferred) -> list[Fetch]:
+    def _take_back(self, came: _Back, tally: Transferred, weigh: "_Weigher") -> list[Fetch]:
         """The fetches of the batch that are to be done again; what was done is in the tally."""
         given, report = came.given, came.report
         _log_return(came)
@@ -247,16 +249,25 @@ class Dispatcher:
             return given.fetches
         tally.add(_tally_of(report))
         undone = set(report.undone)
-        # Full batches tell how fast workers are; a nearly empty one only how long a worker takes to start.
-        if given.cost_s >= self._options.pace.least_s and not undone:
-            self._slowness = max(report.duration_s / given.cost_s, self._slowness * 0.8, 0.05)
-        elif undone:
-            self._slowness *= 2.0
-        return [
+        again = [
             msgspec.structs.replace(fetch, names=names)
             for fetch in given.fetches
             if (names := tuple(p for p in fetch.names if p.bottle.filename in undone))
         ]
+        self._learn(given, report, done_s=sum(map(weigh, given.fetches)) - sum(map(weigh, again)))
+        return again
+
+    def _learn(self, given: _Given, report: Report, *, done_s: float) -> None:
+        """Later batches are cut by how long the worker took for what it did, by its cost `done_s`."""
+        slowness = self._slowness
+        # Full batches tell how fast workers are; a nearly empty one only how long a worker takes to start.
+        # The least batches are a little under the least cost.
+        if done_s >= self._options.pace.least_s / 2:
+            slowness = max(report.duration_s / done_s, slowness * 0.8, 0.05)
+        if report.undone:
+            # Of what the batch was cut for: several that come back together all tell the same.
+            slowness = max(slowness, given.slowness * 2.0)
+        self._slowness = slowness
 
 
 def _log_return(came: _Back) -> None:

@@ -18,6 +18,7 @@ from brew_assets.domain.plan import Plan, Request
 from brew_assets.domain.report import Report, decode_report
 from brew_assets.engine.dispatch import Dispatcher, DispatchOptions, Pace, Throttling
 from brew_assets.engine.ledger import RECEIPT_PREFIX, read_held
+from brew_assets.engine.ports import Document
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.sync import Mirror, MirrorOptions, MirrorPorts
 from brew_assets.engine.worker import work_on
@@ -32,6 +33,24 @@ from brew_assets_tests.fakes import (
 
 SMALL_BATCHES = Pace(least_s=0.1)
 Behaviour = Callable[[str], None]
+
+
+class StrangeStore(MemoryStore):
+    """A store whose operation (`close`, or `read` of a batch's report) fails as no store should."""
+
+    def __init__(self, operation: str) -> None:
+        super().__init__()
+        self._operation = operation
+
+    def read(self, key: str) -> Document | None:
+        if self._operation == "read" and key.endswith(".batch.json"):
+            raise OSError("a descriptor that is closed")
+        return super().read(key)
+
+    def close(self) -> None:
+        if self._operation == "close":
+            raise OSError("a descriptor that is closed")
+        super().close()
 
 
 class Workers:
@@ -94,6 +113,14 @@ class Workers:
         stop.set()
         work_on(self._mirror(stop), decode_event({"batch_key": batch_key}))
 
+    def run_out_of_time_soon(self, batch_key: str) -> None:
+        """A worker whose time is over with its first bottles: it begins no other and reports that."""
+        stop = FakeStop()
+        store = self.upstream.store
+        assert isinstance(store, MemoryStore)
+        store.before("commit", stop.set)
+        work_on(self._mirror(stop), decode_event({"batch_key": batch_key}))
+
     def die(self, batch_key: str) -> None:
         """Does nothing at all."""
         raise WorkerFailed(f"{batch_key}: Task timed out after 900.00 seconds")
@@ -122,8 +149,9 @@ class Workers:
 class Story:
     """A plan of bottles, carried out through workers."""
 
-    def __init__(self, bottles: int = 12) -> None:
-        self.upstream = Upstream(MemoryStore())
+    def __init__(self, bottles: int = 12, *, store: MemoryStore | None = None) -> None:
+        self.store = store or MemoryStore()
+        self.upstream = Upstream(self.store)
         for number in range(bottles):
             self.upstream.publish(f"formula{number:03}")
         self.workers = Workers(self.upstream)
@@ -147,6 +175,16 @@ class Story:
         )
         report, _ = mirror.carry_out(plan, "arm64_sonoma", carrier=dispatcher)
         return report
+
+    def slow_down(self, plan: Plan, *, seconds: float, first: int | None = None) -> None:
+        """Each of the plan's first bottles (or all) takes its worker so long."""
+        slowly = Act(on_open=lambda: self.upstream.clock.advance(seconds))
+        for planned in plan.objects[:first]:
+            self.upstream.blobs.always(planned.bottle, slowly)
+
+    def sizes(self) -> list[int]:
+        """How many bottles each batch had, in the order of the invocations."""
+        return [len(decode_batch(self.store.data(key)).objects) for key in self.workers.invoked]
 
     def downloads(self) -> list[str]:
         return [name for name, _ in self.upstream.blobs.opened]
@@ -329,23 +367,18 @@ def test_after_the_grace_nobody_waits_and_receipts_are_folded_by_the_next_run() 
     assert story.entries() == 6
 
 
-def test_slow_workers_get_smaller_batches() -> None:
-    story = Story(40)
-
-    def slowly(batch_key: str) -> None:
-        story.upstream.clock.advance(100.0)
-        story.workers.work(batch_key)
-
-    story.workers.always = slowly
-    pace = Pace(names_per_s=1.0, target_s=10.0, least_s=1.0)
-    report = story.carry_out(story.plan(), concurrency=1, pace=pace)
-    story.assert_complete(report)
-    sizes = []
-    for key in story.workers.invoked:
-        document = story.upstream.store.read(key)
-        assert document is not None
-        sizes.append(len(decode_batch(document.data).objects))
-    assert sizes[0] == 10
+@pytest.mark.parametrize("operation", ["read", "close"])
+def test_a_store_that_fails_in_an_unknown_way_does_not_hang_the_run(operation: str) -> None:
+    story = Story(store=StrangeStore(operation))
+    results: list[Report] = []
+    plan = story.plan()
+    run = threading.Thread(target=lambda: results.append(story.carry_out(plan)), daemon=True)
+    run.start()
+    run.join(20)
+    assert results, "the run waits for ever"
+    story.assert_complete(results[0])
+    assert len(story.workers.invoked) == (8 if operation == "read" else 4)
+    assert sorted(story.downloads()) == sorted(set(story.downloads()))
 
 
 def test_a_forced_plan_downloads_again_through_workers() -> None:

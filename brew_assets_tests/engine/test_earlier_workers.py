@@ -66,7 +66,7 @@ class Orphans:
         ]
         for bottle in missing[:count]:
             upstream.blobs.opened.append((bottle.filename, 0))
-            upstream.store.put_bottle(bottle, upstream.blobs.content(bottle), date=self.batch.sync_date)
+            self._story.store.put_bottle(bottle, upstream.blobs.content(bottle), date=self.batch.sync_date)
 
 
 def test_a_run_lets_the_workers_of_a_killed_one_finish_and_downloads_nothing_again(
