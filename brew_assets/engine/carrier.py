@@ -19,7 +19,8 @@ _log = logging.getLogger(__name__)
 class Consignment(msgspec.Struct, frozen=True, kw_only=True):
     """Fetches of one sync, and how they are to be stored.
 
-    `look_first` asks the store for each name before it is fetched; `force` overwrites what stands there.
+    `look_first` asks the store for each name before it is fetched; `force` overwrites what stands there, and
+    does not ask.
     """
 
     sync_id: str

@@ -23,6 +23,7 @@ from brew_assets.domain.batch import (
 from brew_assets.domain.plan import Fetch, cut_batch
 from brew_assets.domain.report import Report, decode_report
 from brew_assets.engine.carrier import Carrier, Consignment
+from brew_assets.engine.ledger import read_recorded
 from brew_assets.engine.log_context import figures, in_this_context
 from brew_assets.engine.ports import Clock, Invoker, Progress, ProgressListener, StopSignal, Store
 from brew_assets.engine.transfer import Transferred
@@ -114,7 +115,7 @@ class Dispatcher:
         on by themselves, and their receipts are folded by whoever folds next.
 
         Raises:
-            StoreError: a batch could not be written, or a report not be read.
+            StoreError: a batch could not be written, or the receipts of a forced plan not be read.
         """
         tally = Transferred()
         teller = _Teller(progress, consignment.fetches)
@@ -124,7 +125,7 @@ class Dispatcher:
                 break
             look_first = consignment.look_first or number > 0
             todo = msgspec.structs.replace(consignment, fetches=left, look_first=look_first)
-            left = self._one_round(todo, tally, teller)
+            left = self._still_to_force(consignment, self._one_round(todo, tally, teller), tally)
         if left and not self._stop.is_set() and not tally.aborted:
             names = sum(len(fetch.names) for fetch in left)
             self._invoker.tell(f"{names:,} bottles are copied by the run itself, after its workers.")
@@ -134,6 +135,26 @@ class Dispatcher:
         for fetch in left:
             tally.leave(fetch.names)
         return tally
+
+    def _still_to_force(
+        self, consignment: Consignment, fetches: list[Fetch], tally: Transferred
+    ) -> list[Fetch]:
+        """Of a forced plan the names without a receipt of this very sync; those with one count as stored.
+
+        What stands in the store proves nothing here: it may be what the plan is to replace.
+        """
+        if not consignment.force:
+            return fetches
+        left: list[Fetch] = []
+        recorded = read_recorded(self._store, consignment.sync_id)
+        for fetch in fetches:
+            names = tuple(p for p in fetch.names if p.bottle.entry_key not in recorded)
+            done = len(fetch.names) - len(names)
+            tally.stored += done
+            tally.adopted += done
+            if names:
+                left.append(msgspec.structs.replace(fetch, names=names))
+        return left
 
     def tell(self, message: str) -> None:
         """Tells a person."""

@@ -78,6 +78,23 @@ def read_held(store: Store) -> Held:
         return Held(entries, document is None)
 
 
+def read_recorded(store: Store, sync_id: str) -> set[str]:
+    """The entry keys of the sync's receipts that nobody has folded yet.
+
+    Raises:
+        ManifestInvalid: a receipt cannot be trusted.
+        StoreError: the store cannot be read.
+    """
+    keys = [listed.key for listed in store.listing(f"{RECEIPT_PREFIX}{sync_id}/")]
+    documents = ((key, store.read(key)) for key in keys)
+    return {
+        receipt.key
+        for key, document in documents
+        if document is not None
+        for receipt in decode_receipts(document.data, key=key)
+    }
+
+
 def _slim(entry: Entry) -> HeldEntry:
     return HeldEntry(sha256=entry.sha256, file_size=entry.file_size, s3_key=entry.s3_key)
 

@@ -129,7 +129,7 @@ def transfer(
     """Every name of the fetches is in the folder of `date` with a receipt, or counted as failed or left.
 
     `look_first` asks the store for each name before it is fetched, because another run may have stored it
-    meanwhile. `gate` is one that other transfers share.
+    meanwhile; one that replaces what it finds does not look. `gate` is one that other transfers share.
 
     Raises:
         StoreError: receipts could not be written; the stored bottles will be adopted by the next run.
@@ -226,7 +226,8 @@ class _Run:
         self.ports = ports
         self.options = options
         self.date = date
-        self.look_first = look_first
+        # What is to be replaced stands there already and proves nothing.
+        self.look_first = look_first and not options.replace
         self.work = work
         self.gate = gate or Gate(ports.clock)
         self.budget = SyncBudget.for_bottles(len(work), options.retry.attempts)

@@ -388,6 +388,21 @@ def test_a_forced_plan_downloads_again_through_workers() -> None:
     assert (report.outcome, report.downloaded) == ("success", 4)
 
 
+@pytest.mark.parametrize("lost", [1, 2])
+@pytest.mark.parametrize("ending", ["die", "work_then_die", "store_then_die", "run_out_of_time"])
+def test_a_forced_plan_takes_nothing_older_for_what_a_lost_worker_did(ending: str, lost: int) -> None:
+    story = Story(4)
+    story.carry_out(story.plan())
+    before = len(story.downloads())
+    story.workers.script = [getattr(story.workers, ending)] * lost
+    report = story.carry_out(story.plan(force=True), concurrency=1)
+    story.assert_complete(report)
+    again = story.downloads()[before:]
+    # Without a receipt nothing proves that the worker was the one who stored it.
+    assert sorted(again) == sorted([*set(again)] * (lost + 1 if ending == "store_then_die" else 1))
+    assert len(set(again)) == 4
+
+
 def test_a_batch_that_is_not_there_is_refused(story: Story) -> None:
     with pytest.raises(EventInvalid, match="expected a batch in memory:, found none"):
         work_on(story.upstream.mirror(), BatchReference(batch_key="state/batches/x/y.json"))
