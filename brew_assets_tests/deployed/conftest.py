@@ -49,11 +49,13 @@ class Story:
         self.name = name
         self.bottles: list[SimulatedBottle] = []
 
-    def publish(self, count: int, *, bytes_per_second: int | None = None) -> None:
+    def publish(
+        self, count: int, *, bytes_per_second: int | None = None, size_bytes: int = BOTTLE_BYTES
+    ) -> None:
         """Upstream has so many new bottles, and sends each no faster than that."""
         for number in range(count):
             (bottle,) = self.upstream.world.publish(
-                f"{self.name}-{number:02}", "1.0", tags=(PLATFORM,), size_bytes=BOTTLE_BYTES
+                f"{self.name}-{number:02}", "1.0", tags=(PLATFORM,), size_bytes=size_bytes
             )
             self.bottles.append(bottle)
             if bytes_per_second:
