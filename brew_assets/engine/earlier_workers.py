@@ -59,10 +59,12 @@ def let_earlier_workers_finish(
         if missing != left:
             left, since = missing, clock.monotonic()
         if clock.monotonic() - since >= PATIENCE_S:
-            tell(f"Nothing new from {len(batches):,} earlier workers: the run goes on without them.")
+            tell(
+                f"Nothing new from workers of earlier runs ({len(batches):,}): this one goes on without them."
+            )
             return True
         if not told:
-            tell(f"{len(batches):,} workers of an earlier run are let finish first: {missing:,} bottles.")
+            tell(f"Workers of earlier runs ({len(batches):,}) are let finish first: {missing:,} bottles.")
             told = True
         if clock.wait(_LOOK_EVERY_S, stop):
             return True
