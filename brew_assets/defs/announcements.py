@@ -28,8 +28,12 @@ _PURPOSE_TAG, _PLANNING = "mirror/purpose", "plan"
 
 
 class Cursor(msgspec.Struct, frozen=True, kw_only=True):
-    """How far Dagster's events were read (storage ids), and what is not told to its end."""
+    """How far Dagster's events were read (storage ids), and what is not told to its end.
 
+    Nothing from before `since` (seconds since 1970) is told; 0 before the first tick.
+    """
+
+    since: float = 0.0
     plans: int = 0
     own_plans: int = 0
     failures: int = 0
@@ -74,8 +78,9 @@ def decode_cursor(text: str | None) -> Cursor | None:
 
 def with_news(instance: dg.DagsterInstance, cursor: Cursor | None) -> Cursor:
     """The cursor with the plans, and the failures of planning, that Dagster has recorded since."""
-    since = None if cursor else SystemClock().now().timestamp() - LOOK_BACK_S
     cursor = cursor or Cursor()
+    # Kept for ever: a storage id stays 0, and so excludes nothing, until there is a first such event.
+    since = cursor.since or SystemClock().now().timestamp() - LOOK_BACK_S
     made = instance.fetch_materializations(
         _plans(after=cursor.plans, since=since), limit=MAX_EVENTS_PER_TICK, ascending=True
     ).records
@@ -102,6 +107,7 @@ def with_news(instance: dg.DagsterInstance, cursor: Cursor | None) -> Cursor:
             syncs.append(sync)
     plannings = [planning for record in failed if (planning := _failed_planning(instance, record.run_id))]
     return Cursor(
+        since=since,
         plans=made[-1].storage_id if made else cursor.plans,
         own_plans=seen[-1].storage_id if seen else cursor.own_plans,
         failures=failed[-1].storage_id if failed else cursor.failures,
@@ -110,7 +116,7 @@ def with_news(instance: dg.DagsterInstance, cursor: Cursor | None) -> Cursor:
     )
 
 
-def _plans(*, after: int, since: float | None) -> dg.AssetRecordsFilter:
+def _plans(*, after: int, since: float) -> dg.AssetRecordsFilter:
     return dg.AssetRecordsFilter(
         asset_key=pending_bottles.key, after_storage_id=after or None, after_timestamp=since
     )

@@ -96,7 +96,10 @@ class Teller:
         return None if self._tell(sync.sync_id, [*due, end]) else sync
 
     def tell_failed_planning(self, planning: FailedPlanning) -> bool:
-        """Whether it was told that there is no plan."""
+        """Whether it was told that there is no plan, or it is too old to tell."""
+        if self._clock.now().timestamp() - planning.ended_at > _TOO_OLD_S:
+            self._log.warning(f"planning run {planning.run_id}: not told within a week; given up")
+            return True
         deployment, at = self._deployment, datetime.fromtimestamp(planning.ended_at, tz=UTC)
         found = [("planning", planning.reason, planning.error)] if planning.reason in SECURITY_REASONS else []
         duration_s = planning.ended_at - planning.started_at

@@ -242,13 +242,31 @@ def test_silence_is_silence(announced: Announced, monkeypatch: pytest.MonkeyPatc
     assert announced.slack.posted == []
 
 
-def test_a_new_deployment_says_nothing_of_what_was_long_before(
+def test_a_deployment_that_begins_to_tell_says_nothing_of_what_was_long_before(
     announced: Announced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("brew_assets.defs.resources.STEP_RETRY_DELAY_S", 0.0)
     monkeypatch.setattr("brew_assets.defs.announcements.LOOK_BACK_S", -60.0)
-    announced.deployment.sync()
-    announced.tick()
+    deployment = announced.deployment
+    deployment.simulator.api_down = True
+    assert not deployment.run("weekly_sync").success
+    deployment.simulator.api_down = False
+    deployment.sync()
+    assert deployment.run("mirror_platform", platform="arm64_sonoma").success
+    for _ in range(3):
+        announced.tick()
     assert announced.slack.posted == []
+
+
+def test_a_planning_that_failed_more_than_a_week_ago_is_given_up(
+    announced: Announced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("brew_assets.defs.resources.STEP_RETRY_DELAY_S", 0.0)
+    announced.deployment.simulator.api_down = True
+    assert not announced.deployment.run("weekly_sync").success
+    monkeypatch.setattr("brew_assets.defs.teller._TOO_OLD_S", -1.0)
+    announced.tick()
+    assert (announced.slack.posted, announced.open) == ([], 0)
 
 
 def test_a_cancelled_run_ends_the_sync_as_a_failure(announced: Announced) -> None:
