@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from logging import Logger
 
 import dagster as dg
 import msgspec
@@ -60,13 +61,13 @@ def report_missing_syncs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         cursor = msgspec.structs.replace(cursor, gauges_at=now.timestamp())
     told = "The schedule is stopped."
     if schedule_is_running(context.instance, settings):
-        cursor, told = look_for_missing(context.instance, settings, cursor, now)
+        cursor, told = look_for_missing(context.instance, settings, cursor, now, log=context.log)
     context.update_cursor(msgspec.json.encode(cursor).decode())
     return dg.SkipReason(told)
 
 
 def look_for_missing(
-    instance: dg.DagsterInstance, settings: Settings, cursor: Cursor, now: datetime
+    instance: dg.DagsterInstance, settings: Settings, cursor: Cursor, now: datetime, *, log: Logger
 ) -> tuple[Cursor, str]:
     """The cursor after the scheduled times since the last settled one were looked at, and what was found.
 
@@ -84,14 +85,14 @@ def look_for_missing(
         if finding:
             missing.append((at, finding))
         settled = at.timestamp()
-    if missing and not tell_missing(instance, settings, missing):
+    if missing and not tell_missing(instance, settings, missing, log=log):
         return cursor, missing[-1][1]
     told = missing[-1][1] if missing else "Every scheduled sync is well or under way."
     return msgspec.structs.replace(cursor, settled=settled), told
 
 
 def tell_missing(
-    instance: dg.DagsterInstance, settings: Settings, missing: list[tuple[datetime, str]]
+    instance: dg.DagsterInstance, settings: Settings, missing: list[tuple[datetime, str]], *, log: Logger
 ) -> bool:
     """Whether every channel has it, or gave up."""
     at, finding = missing[-1]
@@ -108,7 +109,7 @@ def tell_missing(
     announcement = Announcement(
         name="absence", subject=f"[{settings.environment}] {message.text}", message=message
     )
-    announcer = Announcer(build_channels(settings), InstanceDeliveries(instance), SystemClock())
+    announcer = Announcer(build_channels(settings), InstanceDeliveries(instance), SystemClock(), log=log)
     return announcer.tell(f"scheduled-{missing[0][0]:%Y%m%dT%H%M}", [announcement])
 
 

@@ -66,7 +66,7 @@ class Teller:
         self._deployment = deployment_of(settings)
         self._clock = SystemClock()
         self._record = InstanceDeliveries(instance)
-        self._announcer = Announcer(channels, self._record, self._clock)
+        self._announcer = Announcer(channels, self._record, self._clock, log=log)
         self._log = log
         self._deadline = self._clock.monotonic() + _TICK_S
 

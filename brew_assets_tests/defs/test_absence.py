@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from logging import getLogger
 
 import dagster as dg
+import msgspec
 import pytest
 
 from brew_assets.definitions import defs
 from brew_assets.defs.absence import Cursor, look_for_missing, report_missing_syncs
 from brew_assets.settings import read_settings
 from brew_assets_tests.defs.deployment import Deployment
+from brew_assets_tests.defs.ticks import log_of
 from brew_assets_tests.slack_sink import Answer, SlackSink, slack_sink
 
 SCHEDULED = {"dagster/schedule_name": "weekly_sync"}
@@ -41,7 +44,7 @@ class Watched:
     def look(self, after: timedelta) -> str:
         """What is found so long after the scheduled time."""
         self.cursor, found = look_for_missing(
-            self.deployment.instance, read_settings(), self.cursor, self.at + after
+            self.deployment.instance, read_settings(), self.cursor, self.at + after, log=getLogger("a tick")
         )
         return found
 
@@ -146,3 +149,13 @@ def test_a_schedule_that_is_off_misses_nothing(watched: Watched, monkeypatch: py
     monkeypatch.setenv("SCHEDULE_ENABLED", "false")
     context = dg.build_sensor_context(instance=watched.deployment.instance, cursor=None)
     assert report_missing_syncs(context).skip_message == "The schedule is stopped."
+
+
+def test_the_log_of_the_tick_says_why_nothing_was_told(watched: Watched) -> None:
+    watched.slack.answer_always(Answer(status=404, text="no_service"))
+    before = (watched.at - HOUR).timestamp()
+    cursor = msgspec.json.encode(Cursor(since=before, settled=before - 30 * 86_400)).decode()
+    context = dg.build_sensor_context(instance=watched.deployment.instance, cursor=cursor)
+    lines = log_of(context)
+    report_missing_syncs(context)
+    assert "Slack answered 404: no_service" in "\n".join(lines)

@@ -8,8 +8,10 @@ import dagster as dg
 import pytest
 
 from brew_assets.definitions import defs
+from brew_assets.defs.announcements import announce_syncs
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.deployment import PLATFORMS, Deployment
+from brew_assets_tests.defs.ticks import log_of
 from brew_assets_tests.slack_sink import Answer, SlackSink, slack_sink
 
 START, COMPLETE = "🚀 Homebrew Bottles Sync Started", "✅ Homebrew Bottles Sync Complete"
@@ -177,6 +179,16 @@ def test_a_slack_that_is_down_harms_no_sync_and_hears_of_it_later(
     forget_waits(announced)
     announced.tick()
     assert (slack.texts, announced.open) == ([START, COMPLETE], 0)
+
+
+def test_the_log_of_the_tick_says_why_a_message_was_not_sent(announced: Announced) -> None:
+    deployment = announced.deployment
+    announced.slack.answer_always(Answer(status=404, text="no_service"))
+    assert deployment.run("weekly_sync").success
+    context = dg.build_sensor_context(instance=deployment.instance)
+    lines = log_of(context)
+    announce_syncs(context)
+    assert "Slack answered 404: no_service" in "\n".join(lines)
 
 
 def forget_waits(announced: Announced) -> None:
