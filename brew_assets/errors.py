@@ -31,7 +31,8 @@ MirrorError                       has `reason`, a few words for reports, and a m
 │   └── WorkerRefused             no such function, no permission: asking again will not help
 ├── ChannelError                  a message or metric that people or other systems should get
 │   ├── ChannelBusy               429; carries how long to wait
-│   ├── ChannelFailed             network, 5xx, throttling: a later try may help
+│   ├── ChannelFailed             not reached, 5xx, throttling: a later try may help
+│   ├── ChannelUncertain          it was sent and no answer came: another try may make two of it
 │   └── ChannelRefused            no such webhook, topic or permission: trying again will not help
 ├── TriggerInvalid                an event that asks for no sync that could be started
 ├── QueueUnavailable              the queue of events did not answer or refused
@@ -269,9 +270,15 @@ class ChannelBusy(ChannelError):
 
 
 class ChannelFailed(ChannelError):
-    """The channel was not reached or failed; a later try may help."""
+    """The channel was not reached or said that it failed; a later try may help."""
 
     reason = "channel failed"
+
+
+class ChannelUncertain(ChannelError):
+    """It was sent, and nobody knows whether it was taken; another try may make two of it."""
+
+    reason = "channel uncertain"
 
 
 class ChannelRefused(ChannelError):

@@ -6,11 +6,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from brew_assets.adapters.aws_client import aws_client, channel_error
+from brew_assets.adapters.aws_client import aws_client, sending_error
 from brew_assets.domain.metrics import Metric
 from brew_assets.engine.announce import Announcement
 from brew_assets.engine.ports import Clock
-from brew_assets.errors import ChannelFailed
+from brew_assets.errors import ChannelUncertain
 
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html: 1,000 metrics and
 # 1 MB a call. What a metric weighs on the wire depends on botocore's protocol; the estimate is its longest.
@@ -35,6 +35,7 @@ class CloudWatchMetrics:
         Raises:
             ChannelBusy, ChannelFailed, ChannelRefused: it has not taken all of them; those of earlier calls
                 stay.
+            ChannelUncertain: it may have taken all or some of them.
         """
         for batch in _batches(metrics):
             self._put([_datum(metric, at) for metric in batch])
@@ -47,9 +48,9 @@ class CloudWatchMetrics:
             )
             self._client.put_metric_data(Namespace=self._namespace, MetricData=data)
         except (BotoCoreError, ClientError) as error:
-            raise channel_error(what, error) from error
+            raise sending_error(what, error) from error
         except ValueError as error:  # botocore lets these out: an answer or an address that it cannot read
-            raise ChannelFailed(f"{what}: {error}") from error
+            raise ChannelUncertain(f"{what}: {error}") from error
 
 
 class MetricsChannel:
@@ -70,7 +71,10 @@ class MetricsChannel:
 
         Raises:
             ChannelBusy, ChannelFailed, ChannelRefused: it has not.
+            ChannelUncertain: it may have.
         """
+        # Not as those of the sync's end: alarms look at the last minutes only, and one that is published late
+        # would raise none.
         self._metrics.publish(announcement.metrics, self._clock.now())
 
 

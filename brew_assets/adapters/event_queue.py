@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from botocore.exceptions import ClientError
 
-from brew_assets.adapters.aws_client import aws_client
+from brew_assets.adapters.aws_client import REPEATED, aws_client
 from brew_assets.errors import QueueUnavailable
 
 READ_TIMEOUT_S = 10
@@ -110,7 +110,11 @@ class EventQueue:
     def _client(self) -> Any:
         if self._made is None:
             self._made = aws_client(
-                "sqs", region=self._region, endpoint_url=self._endpoint_url, read_timeout_s=READ_TIMEOUT_S
+                "sqs",
+                region=self._region,
+                endpoint_url=self._endpoint_url,
+                read_timeout_s=READ_TIMEOUT_S,
+                tries=REPEATED,
             )
         return self._made
 

@@ -11,14 +11,22 @@ import httpx
 import msgspec
 
 from brew_assets.adapters.wire import split_url
-from brew_assets.engine.announce import Announcement
+from brew_assets.engine.announce import LONGEST_BUSY_S, UNCERTAIN_STATUSES, Announcement
 from brew_assets.engine.retry import parse_retry_after
-from brew_assets.errors import ChannelBusy, ChannelFailed, ChannelRefused
+from brew_assets.errors import ChannelBusy, ChannelFailed, ChannelRefused, ChannelUncertain
 from brew_assets.settings import Secret
 
 TIMEOUT_S = 5.0
 _SERVER_ERROR, _TOO_MANY = 500, 429
 _ANSWER_CHARACTERS = 100
+# After these nothing was sent; after any other error the message may have arrived.
+_NOT_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.UnsupportedProtocol,
+    httpx.InvalidURL,
+    UnicodeError,
+)
 
 
 class SlackWebhook:
@@ -48,6 +56,7 @@ class SlackWebhook:
 
         Raises:
             ChannelBusy, ChannelFailed, ChannelRefused: it has not.
+            ChannelUncertain: it may have.
         """
         body = msgspec.to_builtins(announcement.message)
         if channel := announcement.channel or self._channel:
@@ -59,14 +68,16 @@ class SlackWebhook:
             return
         told = f"Slack answered {status}: {answer}"
         if status == _TOO_MANY:
-            raise ChannelBusy(told, wait_s=parse_retry_after(retry_after, now=datetime.now(UTC)))
+            wait_s = parse_retry_after(retry_after, now=datetime.now(UTC), most_s=LONGEST_BUSY_S)
+            raise ChannelBusy(told, wait_s=wait_s)
+        if status in UNCERTAIN_STATUSES:
+            raise ChannelUncertain(told)
         raise ChannelFailed(told) if status >= _SERVER_ERROR else ChannelRefused(told)
 
     def _post(self, address: str, body: bytes) -> tuple[int, str, str | None]:
         """Status, the beginning of the answer, and its Retry-After."""
         _check(address)
         timeout = dict.fromkeys(("connect", "read", "write", "pool"), self._timeout_s)
-        failure = ""
         try:
             request = httpx.Request(
                 "POST",
@@ -78,17 +89,29 @@ class SlackWebhook:
             with httpx.HTTPTransport(retries=0) as transport:
                 response = transport.handle_request(request)
                 try:
-                    answer = next(iter(response.iter_bytes(_ANSWER_CHARACTERS)), b"")
+                    shown = _shown(response, address)
+                    return response.status_code, shown, response.headers.get("retry-after")
                 finally:
                     response.close()
-                shown = "".join(c for c in answer.decode(errors="replace") if c.isprintable())
-                # An answer that repeats the address must not bring it into a log.
-                shown = "…" if address in shown or httpx.URL(address).path in shown else shown
-                return response.status_code, shown, response.headers.get("retry-after")
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError) as error:
-            failure = type(error).__name__
+        except _NOT_SENT as error:
+            failure: ChannelFailed | ChannelUncertain = ChannelFailed(
+                f"Slack was not reached: {type(error).__name__}"
+            )
+        except httpx.HTTPError as error:
+            failure = ChannelUncertain(f"Slack did not answer: {type(error).__name__}")
         # Outside the handler: the error's own text and context may have the address.
-        raise ChannelFailed(f"Slack was not reached: {failure}")
+        raise failure
+
+
+def _shown(response: httpx.Response, address: str) -> str:
+    """The beginning of the answer; empty where it breaks off: the status alone says what became of it."""
+    try:
+        answer = next(iter(response.iter_bytes(_ANSWER_CHARACTERS)), b"")
+    except (httpx.HTTPError, httpx.StreamError):
+        return ""
+    shown = "".join(c for c in answer.decode(errors="replace") if c.isprintable())
+    # An answer that repeats the address must not bring it into a log.
+    return "…" if address in shown or httpx.URL(address).path in shown else shown
 
 
 def _check(address: str) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from brew_assets.adapters.aws_client import aws_client, channel_error
+from brew_assets.adapters.aws_client import aws_client, sending_error
 from brew_assets.engine.announce import Announcement
 
 # https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
@@ -30,7 +30,7 @@ class _Topic:
                 Message=text.encode()[:_MESSAGE_BYTES].decode(errors="ignore"),
             )
         except (BotoCoreError, ClientError) as error:
-            raise channel_error(f"topic {self._arn}", error) from error
+            raise sending_error(f"topic {self._arn}", error) from error
 
 
 class SnsTopic(_Topic):
@@ -47,6 +47,7 @@ class SnsTopic(_Topic):
 
         Raises:
             ChannelBusy, ChannelFailed, ChannelRefused: it has not.
+            ChannelUncertain: it may have.
         """
         assert announcement.message is not None
         self._publish(announcement.subject, announcement.message.plain())
@@ -66,6 +67,7 @@ class SnsSecurityTopic(_Topic):
 
         Raises:
             ChannelBusy, ChannelFailed, ChannelRefused: it has not.
+            ChannelUncertain: it may have.
         """
         self._publish(f"Security: {announcement.subject}", announcement.security)
 

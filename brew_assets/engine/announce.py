@@ -1,7 +1,8 @@
 """Announcements: what is told, to which channels, each in order and none twice.
 
 What was delivered is recorded before and after each sending. A process that is killed while it sends leaves
-the record `sending`: nobody can know whether the message arrived, and it is not sent again.
+the record `sending`: nobody can know whether the message arrived, and it is not sent again. The same holds
+for one that was sent and not answered. A channel that is busy is left alone by every message.
 """
 
 import logging
@@ -13,7 +14,7 @@ import msgspec
 from brew_assets.domain.messages import Message
 from brew_assets.domain.metrics import Metric
 from brew_assets.engine.ports import Clock
-from brew_assets.errors import ChannelBusy, ChannelError, ChannelFailed
+from brew_assets.errors import ChannelBusy, ChannelError, ChannelUncertain
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +23,10 @@ _SENDING_S = 120.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 15.0, 600.0
 # A channel that is down for a day has other problems than a late message.
 _GIVE_UP_S = 86_400.0
+# What a busy channel may ask for at most.
+LONGEST_BUSY_S = 86_400.0
+# A gateway knows no better than we do what became of the request.
+UNCERTAIN_STATUSES = frozenset({502, 504})
 
 
 class Announcement(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +53,7 @@ class Channel(Protocol):
 
         Raises:
             ChannelBusy, ChannelFailed, ChannelRefused: it was not.
+            ChannelUncertain: it may have been.
         """
 
 
@@ -74,10 +80,18 @@ class DeliveryRecord(Protocol):
 class Announcer:
     """Tells announcements to all channels; what goes wrong with one harms neither the others nor a sync."""
 
-    def __init__(self, channels: Sequence[Channel], record: DeliveryRecord, clock: Clock) -> None:
+    def __init__(
+        self,
+        channels: Sequence[Channel],
+        record: DeliveryRecord,
+        clock: Clock,
+        *,
+        log: logging.Logger = logger,
+    ) -> None:
         self._channels = channels
         self._record = record
         self._clock = clock
+        self._log = log
 
     def tell(self, sync: str, announcements: Sequence[Announcement], *, within_s: float = 30.0) -> bool:
         """Whether nothing is left to do: each was taken, or given up, by every channel that it is for.
@@ -104,6 +118,7 @@ class Announcer:
             key = f"{sync}/{announcement.name}/{channel.name}"
             if (
                 channel.takes(announcement)
+                and not self._is_busy(channel)
                 and all(d is not None and d.state in ("sent", "dropped") for d in before)
                 and self._record.read(key) is None
             ):
@@ -119,10 +134,10 @@ class Announcer:
         if known.state == "sending":
             if now - known.at < _SENDING_S:
                 return False
-            logger.warning("%s: whoever sent it was stopped; it may have arrived and is not sent again", key)
+            self._log.warning("%s: may have arrived and is not sent again: whoever sent it was stopped", key)
             self._record.write(key, msgspec.structs.replace(known, state="dropped", at=now))
             return True
-        if now < known.not_before:
+        if now < known.not_before or self._is_busy(channel):
             return False
         return self._send(key, channel, announcement, known)
 
@@ -134,29 +149,48 @@ class Announcer:
         try:
             channel.send(announcement)
         except ChannelError as error:
-            return self._put_off(key, error, sending, once=once)
+            return self._not_sent(key, channel, error, sending, once=once)
         except Exception as error:  # a mistake in one channel must not silence the others
             # Nothing of its text is shown: it may have a webhook's address in it.
-            return self._put_off(key, ChannelFailed(f"a {type(error).__name__}"), sending, once=once)
+            told = ChannelUncertain(f"a {type(error).__name__}")
+            return self._not_sent(key, channel, told, sending, once=once)
         self._record.write(key, msgspec.structs.replace(sending, state="sent", at=self._now()))
         return True
 
-    def _put_off(self, key: str, error: ChannelError, sending: Delivery, *, once: bool) -> bool:
+    def _not_sent(
+        self, key: str, channel: Channel, error: ChannelError, sending: Delivery, *, once: bool
+    ) -> bool:
+        """Whether it is given up."""
         now = self._now()
         wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(20, sending.tries - 1))
-        if isinstance(error, ChannelBusy) and error.wait_s is not None:
-            wait_s = error.wait_s
-        if once or now - sending.first_at > _GIVE_UP_S:
-            logger.warning("%s: given up after %d tries: %s", key, sending.tries, error)
-            self._record.write(key, msgspec.structs.replace(sending, state="dropped", at=now))
-            return True
-        logger.warning("%s: not sent, tried again in %.0f s: %s", key, wait_s, error)
-        waiting = msgspec.structs.replace(sending, state="waiting", at=now, not_before=now + wait_s)
-        self._record.write(key, waiting)
-        return False
+        if isinstance(error, ChannelBusy):
+            wait_s = wait_s if error.wait_s is None else error.wait_s
+            hold = Delivery(state="waiting", at=now, first_at=now, not_before=now + wait_s)
+            self._record.write(_hold_of(channel), hold)
+        if isinstance(error, ChannelUncertain):
+            self._log.warning("%s: may have arrived and is not sent again: %s", key, error)
+        elif once or now - sending.first_at > _GIVE_UP_S:
+            self._log.warning("%s: given up after %d tries: %s", key, sending.tries, error)
+        else:
+            self._log.warning("%s: not sent, tried again in %.0f s: %s", key, wait_s, error)
+            waiting = msgspec.structs.replace(sending, state="waiting", at=now, not_before=now + wait_s)
+            self._record.write(key, waiting)
+            return False
+        self._record.write(key, msgspec.structs.replace(sending, state="dropped", at=now))
+        return True
+
+    def _is_busy(self, channel: Channel) -> bool:
+        """Whether the channel asked to be left alone for longer."""
+        hold = self._record.read(_hold_of(channel))
+        return hold is not None and self._now() < hold.not_before
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
+
+
+def _hold_of(channel: Channel) -> str:
+    """The key of the record until when the channel is left alone."""
+    return f"channel/{channel.name}"
 
 
 def _untried(now: float) -> Delivery:

@@ -37,15 +37,17 @@ _GO_UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s"
 _IN_BODY = re.compile(r"retry-after:\s*([^,\s]+)", re.IGNORECASE)
 
 
-def parse_retry_after(text: str | None, *, now: datetime, body: str = "") -> float | None:
+def parse_retry_after(
+    text: str | None, *, now: datetime, body: str = "", most_s: float = MAX_BUSY_WAIT_S
+) -> float | None:
     """Seconds to wait: from integer seconds, an HTTP-date or a Go duration, in the header or the body.
 
-    None when nothing readable is named; at least MIN_BUSY_WAIT_S and at most MAX_BUSY_WAIT_S otherwise.
+    None when nothing readable is named; at least MIN_BUSY_WAIT_S and at most `most_s` otherwise.
     """
     found = _seconds((text or "").strip(), now)
     if found is None and (match := _IN_BODY.search(body)):
         found = _seconds(match[1], now)
-    return None if found is None else min(max(found, MIN_BUSY_WAIT_S), MAX_BUSY_WAIT_S)
+    return None if found is None else min(max(found, MIN_BUSY_WAIT_S), most_s)
 
 
 def _seconds(text: str, now: datetime) -> float | None:

@@ -2,16 +2,20 @@
 
 import logging
 import socket
+import socketserver
 import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from brew_assets.adapters.slack import SlackWebhook
 from brew_assets.domain.messages import Message, absence_message
 from brew_assets.engine.announce import Announcement
-from brew_assets.errors import ChannelBusy, ChannelError, ChannelFailed, ChannelRefused
+from brew_assets.errors import ChannelBusy, ChannelError, ChannelFailed, ChannelRefused, ChannelUncertain
 from brew_assets.settings import Secret
+from brew_assets_tests.servers import free_ports
 from brew_assets_tests.slack_sink import Answer, SlackSink
 
 MESSAGE = absence_message(environment="prod", scheduled_for="2025-07-21 03:00", finding="It did not happen.")
@@ -29,6 +33,26 @@ def refused(address: str) -> ChannelError:
     with pytest.raises(ChannelError) as caught:
         webhook(address).send(announcement())
     return caught.value
+
+
+@contextmanager
+def raw_server(answer: bytes) -> Iterator[str]:
+    """The address of a server that reads one request, answers so and hangs up."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            length = 0
+            while line := self.rfile.readline().strip():
+                if line.lower().startswith(b"content-length:"):
+                    length = int(line.split(b":")[1])
+            self.rfile.read(length)
+            self.wfile.write(answer)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.handle_request, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/services/x"
+        thread.join(10)
 
 
 def test_a_message_arrives_as_it_is(slack: SlackSink) -> None:
@@ -50,7 +74,9 @@ def test_channel_and_name_are_the_settings_or_what_a_trigger_asked_for(slack: Sl
 
 
 @pytest.mark.parametrize(
-    ("named", "wait_s"), [("30", 30.0), ("", None), ("soon", None)], ids=["seconds", "none", "unreadable"]
+    ("named", "wait_s"),
+    [("30", 30.0), ("3600", 3600.0), ("999999", 86_400.0), ("", None), ("soon", None)],
+    ids=["seconds", "hour", "days", "none", "unreadable"],
 )
 def test_a_busy_slack_says_how_long_to_wait(slack: SlackSink, named: str, wait_s: float | None) -> None:
     headers = {"Retry-After": named} if named else {}
@@ -75,13 +101,38 @@ def test_what_slack_refuses_it_refuses(slack: SlackSink, status: int) -> None:
     assert len(slack.posted) == 1
 
 
-def test_a_slack_that_says_nothing_is_given_up(slack: SlackSink) -> None:
+def test_a_slack_that_answers_too_late_may_have_taken_it(slack: SlackSink) -> None:
     answered = threading.Event()
     slack.answer_next(Answer(status=200, after=answered))
     try:
-        assert isinstance(refused(slack.url), ChannelFailed)
+        error = refused(slack.url)
     finally:
         answered.set()
+    assert isinstance(error, ChannelUncertain)
+    assert "ReadTimeout" in str(error)
+
+
+@pytest.mark.parametrize("status", [502, 504])
+def test_a_gateway_does_not_know_whether_slack_has_taken_it(slack: SlackSink, status: int) -> None:
+    slack.answer_next(Answer(status=status, text="no answer from upstream"))
+    assert isinstance(refused(slack.url), ChannelUncertain)
+
+
+def test_a_slack_that_hangs_up_may_have_taken_it() -> None:
+    with raw_server(b"") as address:
+        assert isinstance(refused(address), ChannelUncertain)
+
+
+def test_an_answer_that_breaks_off_counts_by_its_status() -> None:
+    with raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no") as address:
+        webhook(address).send(announcement())
+    with raw_server(b"HTTP/1.1 503 Busy\r\nContent-Length: 20\r\n\r\nno") as address:
+        assert isinstance(refused(address), ChannelFailed)
+
+
+def test_a_slack_that_is_not_reached_has_taken_nothing() -> None:
+    (port,) = free_ports(1)
+    assert isinstance(refused(f"http://127.0.0.1:{port}/services/x"), ChannelFailed)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
 """Announcements: in order, none twice, and no channel harms another."""
 
+import logging
 from datetime import timedelta
 
 import pytest
 
 from brew_assets.domain.messages import Message
 from brew_assets.engine.announce import Announcement, Announcer, Delivery
-from brew_assets.errors import ChannelBusy, ChannelError, ChannelFailed, ChannelRefused
+from brew_assets.errors import ChannelBusy, ChannelError, ChannelFailed, ChannelRefused, ChannelUncertain
 from brew_assets_tests.fakes import START, FakeClock
 
 
@@ -115,6 +116,58 @@ def test_a_busy_channel_is_left_alone_as_long_as_it_asks(clock: FakeClock, recor
     assert slack.taken == ["start", "end"]
 
 
+def test_a_busy_channel_is_left_alone_by_every_message(clock: FakeClock, record: Record) -> None:
+    slack, sns = Recorder("slack"), Recorder("sns")
+    announcer = Announcer([slack, sns], record, clock)
+    slack.errors = [ChannelBusy("busy", wait_s=3600)]
+    assert not announcer.tell("one", DUE[:1])
+    clock.advance(3599)
+    assert not announcer.tell("two", DUE)
+    announcer.tell_once("three", announcement("progress-1"))
+    assert (slack.tried, sns.taken) == (1, ["start", "start", "end", "progress-1"])
+    clock.advance(2)
+    assert announcer.tell("one", DUE)
+    assert announcer.tell("two", DUE)
+    assert slack.taken == ["start", "end", "start", "end"]
+
+
+def test_a_channel_that_is_too_busy_for_progress_is_left_alone_by_the_end_too(
+    clock: FakeClock, record: Record
+) -> None:
+    slack = Recorder()
+    announcer = Announcer([slack], record, clock)
+    assert announcer.tell("sync", DUE[:1])
+    slack.errors = [ChannelBusy("busy", wait_s=90)]
+    announcer.tell_once("sync", announcement("progress-1"), after=["start"])
+    assert not announcer.tell("sync", DUE)
+    clock.advance(91)
+    assert announcer.tell("sync", DUE)
+    assert slack.taken == ["start", "end"]
+
+
+def test_a_channel_that_is_busy_without_saying_how_long_is_left_alone_by_every_message(
+    clock: FakeClock, record: Record
+) -> None:
+    slack = Recorder()
+    announcer = Announcer([slack], record, clock)
+    slack.errors = [ChannelBusy("busy")]
+    assert not announcer.tell("one", DUE)
+    assert not announcer.tell("two", DUE)
+    assert slack.tried == 1
+    clock.advance(16)
+    assert announcer.tell("two", DUE)
+    assert announcer.tell("one", DUE)
+
+
+def test_the_reasons_stand_in_the_log_that_is_given(
+    clock: FakeClock, record: Record, caplog: pytest.LogCaptureFixture
+) -> None:
+    slack = Recorder()
+    slack.errors = [ChannelFailed("the reason")]
+    assert not Announcer([slack], record, clock, log=logging.getLogger("a tick")).tell("sync", DUE)
+    assert [(r.name, "the reason" in r.getMessage()) for r in caplog.records] == [("a tick", True)]
+
+
 def test_waits_grow_and_a_day_later_a_message_is_given_up(clock: FakeClock, record: Record) -> None:
     slack = Recorder()
     announcer = Announcer([slack], record, clock)
@@ -151,15 +204,18 @@ def test_what_was_not_yet_begun_when_the_process_died_is_sent(clock: FakeClock, 
     assert slack.taken == ["start", "end"]
 
 
-def test_a_mistake_of_ours_in_one_channel_is_no_end_of_the_others(clock: FakeClock, record: Record) -> None:
+@pytest.mark.parametrize("error", [ChannelUncertain("no answer"), ZeroDivisionError("PLANTED")])
+def test_what_may_have_arrived_is_not_sent_again_and_harms_no_other(
+    clock: FakeClock, record: Record, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
     slack, sns = Recorder("slack"), Recorder("sns")
-    slack.errors = [ZeroDivisionError()]
+    slack.errors = [error]
     announcer = Announcer([slack, sns], record, clock)
-    assert not announcer.tell("sync", DUE)
-    assert (slack.taken, sns.taken) == ([], ["start", "end"])
-    clock.advance(16)
     assert announcer.tell("sync", DUE)
-    assert slack.taken == ["start", "end"]
+    assert (slack.taken, sns.taken) == (["end"], ["start", "end"])
+    assert record.states()["sync/start/slack"] == "dropped"
+    assert "sync/start/slack: may have arrived and is not sent again" in caplog.text
+    assert "PLANTED" not in caplog.text
 
 
 def test_a_channel_gets_only_what_is_for_it(clock: FakeClock, record: Record) -> None:

@@ -1,0 +1,153 @@
+"""Channels that nobody can reach, and channels that answer nothing."""
+
+import socketserver
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import pytest
+
+from brew_assets.adapters.aws_client import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, REPEATED
+from brew_assets.adapters.cloudwatch import CloudWatchMetrics, MetricsChannel
+from brew_assets.adapters.secrets import WebhookSecret
+from brew_assets.adapters.slack import SlackWebhook
+from brew_assets.adapters.sns import SnsTopic
+from brew_assets.domain.messages import absence_message
+from brew_assets.domain.metrics import gauges
+from brew_assets.engine.announce import Announcement, Announcer, Channel, Delivery
+from brew_assets.engine.clock import SystemClock
+from brew_assets.settings import Secret
+from brew_assets_tests.event_account import REGION
+from brew_assets_tests.fakes import FakeClock
+from brew_assets_tests.servers import free_ports
+from brew_assets_tests.slack_sink import Answer, SlackSink
+
+MESSAGE = absence_message(environment="prod", scheduled_for="2025-07-21 03:00", finding="It did not happen.")
+DUE = [
+    Announcement(
+        name="absence",
+        subject=f"[prod] {MESSAGE.text}",
+        message=MESSAGE,
+        metrics=tuple(gauges(environment="prod", pending=1, last_good_age_s=None)),
+    )
+]
+# Time-outs, each as often as it may be met, and room for a busy machine.
+_LONGEST_S = REPEATED * (CONNECT_TIMEOUT_S + READ_TIMEOUT_S) + 10
+
+pytestmark = pytest.mark.usefixtures("credentials")
+
+
+class Record:
+    """Deliveries in memory."""
+
+    def __init__(self) -> None:
+        self.deliveries: dict[str, Delivery] = {}
+
+    def read(self, key: str) -> Delivery | None:
+        return self.deliveries.get(key)
+
+    def write(self, key: str, delivery: Delivery) -> None:
+        self.deliveries[key] = delivery
+
+
+class Silent:
+    """A server that reads what it is sent and never answers; `connections` are those it has met."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        silent, over = self, threading.Event()
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                silent.connections += 1
+                over.wait(120)
+
+        self._over = over
+        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> "Silent":
+        threading.Thread(target=self._server.serve_forever, args=[0.05], daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def slack_of(url: str) -> Channel:
+    return SlackWebhook(lambda: Secret(f"{url}/services/x"), timeout_s=1.0)
+
+
+def slack_by_secret_of(url: str) -> Channel:
+    return SlackWebhook(WebhookSecret("slack", region=REGION, endpoint_url=url))
+
+
+def sns_of(url: str) -> Channel:
+    return SnsTopic(f"arn:aws:sns:{REGION}:123456789012:t", region=REGION, endpoint_url=url)
+
+
+def cloudwatch_of(url: str) -> Channel:
+    return MetricsChannel(CloudWatchMetrics(region=REGION, endpoint_url=url), SystemClock())
+
+
+CHANNELS: dict[str, Callable[[str], Channel]] = {
+    "slack": slack_of,
+    "secretsmanager": slack_by_secret_of,
+    "sns": sns_of,
+    "cloudwatch": cloudwatch_of,
+}
+
+
+def told(channel: Channel) -> tuple[bool, str, float]:
+    """Whether all was settled, the state of the delivery, and how many seconds that took."""
+    record, begun = Record(), time.monotonic()
+    settled = Announcer([channel], record, SystemClock()).tell("sync", DUE)
+    return settled, record.deliveries[f"sync/absence/{channel.name}"].state, time.monotonic() - begun
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_a_channel_that_nobody_can_reach_is_tried_again_later(name: str) -> None:
+    (port,) = free_ports(1)
+    settled, state, took_s = told(CHANNELS[name](f"http://127.0.0.1:{port}"))
+    assert (settled, state) == (False, "waiting")
+    assert took_s < _LONGEST_S
+
+
+def test_a_channel_that_answers_nothing_ends_in_time_and_gets_it_once() -> None:
+    with ExitStack() as stack, ThreadPoolExecutor(len(CHANNELS)) as pool:
+        silence = {name: stack.enter_context(Silent()) for name in CHANNELS}
+        waiting = {name: pool.submit(told, CHANNELS[name](silence[name].url)) for name in CHANNELS}
+        found = {name: future.result(timeout=120) for name, future in waiting.items()}
+    # What was asked for by a secret that could not be read was not sent at all.
+    assert {name: (settled, state) for name, (settled, state, _) in found.items()} == {
+        "slack": (True, "dropped"),
+        "secretsmanager": (False, "waiting"),
+        "sns": (True, "dropped"),
+        "cloudwatch": (True, "dropped"),
+    }
+    assert max(took_s for _, _, took_s in found.values()) < _LONGEST_S
+    assert {name: server.connections for name, server in silence.items()} == {
+        "slack": 1,
+        "secretsmanager": REPEATED,
+        "sns": 1,
+        "cloudwatch": 1,
+    }
+
+
+def test_what_a_channel_refused_comes_when_it_is_back(slack: SlackSink) -> None:
+    clock, record = FakeClock(), Record()
+    channel = SlackWebhook(lambda: Secret(slack.url))
+    slack.answer_always(Answer(status=503))
+    for _ in range(3):
+        assert not Announcer([channel], record, clock).tell("sync", DUE)
+        clock.advance(601)
+    assert slack.texts == []
+    slack.answer_always(None)
+    assert Announcer([channel], record, clock).tell("sync", DUE)
+    assert Announcer([channel], record, clock).tell("sync", DUE)
+    assert slack.texts == [MESSAGE.text]
