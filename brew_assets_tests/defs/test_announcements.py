@@ -1,22 +1,27 @@
 """What is told of syncs, by the sensor over real runs to a Slack on loopback: each message once, in order."""
 
 import json
+import logging
 from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.events import AssetObservationData, DagsterEvent
 
 from brew_assets.definitions import defs
 from brew_assets.defs.announcements import announce_syncs
+from brew_assets.defs.metadata import progress_metadata
+from brew_assets.engine.ports import Progress
+from brew_assets.settings import read_settings
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.deployment import PLATFORMS, Deployment
 from brew_assets_tests.defs.ticks import log_of
-from brew_assets_tests.slack_sink import Answer, SlackSink, slack_sink
+from brew_assets_tests.slack_sink import PATH, Answer, SlackSink, slack_sink
 
 START, COMPLETE = "🚀 Homebrew Bottles Sync Started", "✅ Homebrew Bottles Sync Complete"
 WARNING, FAILED = "⚠️ Homebrew Sync Completed with Warnings", "❌ Homebrew Bottles Sync Failed"
-LARGE = "⚡ Large Download Detected - Routing to ECS"
+LARGE, PROGRESS = "⚡ Large Download Detected - Routing to ECS", "⏳ Homebrew Sync Progress Update"
 
 
 class Announced:
@@ -324,3 +329,88 @@ def test_the_route_through_ecs_is_told_after_the_start(
     assert slack.texts == [START, LARGE, COMPLETE]
     assert fields_of(slack.taken[1])["ECS Cluster"] == "homebrew-sync"
     assert len(PLATFORMS) == 3
+
+
+def test_progress_is_told_once_in_an_interval_and_summed_over_platforms(
+    announced: Announced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ECS_CLUSTER_NAME", "homebrew-sync")
+    deployment, slack = announced.deployment, announced.slack
+    assert deployment.run("weekly_sync").success
+    runs = [going(announced, request) for request in deployment.tick().run_requests[:2]]
+
+    def look(interval_s: float) -> int:
+        """How many progress messages there are after a tick with that interval."""
+        monkeypatch.setenv("PROGRESS_UPDATE_INTERVAL", str(interval_s))
+        announced.tick()
+        return slack.texts.count(PROGRESS)
+
+    stored(announced, runs[0], bottles=3, size=3_000_000)
+    stored(announced, runs[1], bottles=4, size=5_000_000)
+    # The interval counts from the start on.
+    assert look(3600) == 0
+    assert look(0.001) == 1
+    assert f"7/{fields_of(slack.taken[0])['Estimated Bottles']} bottles" in json.dumps(slack.taken[-1])
+    assert "8.0 MB / " in json.dumps(slack.taken[-1])
+    # Nothing new is nothing to tell.
+    assert look(0.001) == 1
+    stored(announced, runs[1], bottles=5, size=6_000_000)
+    assert look(3600) == 1
+    assert look(3600) == 1
+    assert look(0.001) == 2
+    assert "8/" in json.dumps(slack.taken[-1])
+    assert slack.texts == [START, LARGE, PROGRESS, PROGRESS]
+
+
+def going(announced: Announced, request: dg.RunRequest) -> dg.DagsterRun:
+    """A run that has begun."""
+    assert request.partition_key is not None
+    return announced.deployment.instance.create_run_for_job(
+        defs.resolve_job_def("mirror_platform"),
+        tags={**request.tags, "dagster/partition": request.partition_key},
+        status=dg.DagsterRunStatus.STARTED,
+    )
+
+
+def stored(announced: Announced, run: dg.DagsterRun, *, bottles: int, size: int) -> None:
+    """The run has told how far it is."""
+    progress = Progress(
+        bottles_done=bottles, bottles_total=20, bytes_done=size, bytes_total=9 * size, failed=0, current=""
+    )
+    seen = dg.AssetObservation(
+        "bottles",
+        partition=run.tags["dagster/partition"],
+        metadata=progress_metadata(progress, bytes_per_second=1000.0),
+    )
+    event = DagsterEvent(
+        event_type_value=dg.DagsterEventType.ASSET_OBSERVATION.value,
+        job_name=run.job_name,
+        event_specific_data=AssetObservationData(seen),
+    )
+    announced.deployment.instance.report_dagster_event(event, run.run_id)
+
+
+def test_the_webhook_stands_nowhere_however_much_is_logged(
+    announced: Announced,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("LOG_LEVEL", "DEBUG")
+    caplog.set_level(logging.DEBUG)
+    deployment, slack = announced.deployment, announced.slack
+    results = deployment.sync()
+    slack.answer_next(Answer(status=404, text=f"no such hook: {slack.url}"))
+    for _ in range(2):
+        announced.tick()
+    printed = capfd.readouterr()
+    assert "Slack answered 404: …" in printed.err
+    events = [
+        str(record.event_log_entry)
+        for result in results
+        for record in deployment.instance.get_records_for_run(result.run_id).records
+    ]
+    settings = read_settings()
+    places = [caplog.text, printed.out, printed.err, str(announced.cursor), repr(settings), *events]
+    assert [text for text in places if PATH in text] == []
+    assert settings.slack_webhook_url.reveal() == slack.url

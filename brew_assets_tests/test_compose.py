@@ -1,0 +1,29 @@
+"""Which channels the settings give."""
+
+import msgspec
+import pytest
+
+from brew_assets.compose import build_channels
+from brew_assets.settings import Secret, Settings
+
+TOLD = Settings(
+    slack_webhook_url=Secret("https://hooks.slack.example/services/T/B/X"),
+    sns_topic_arn="arn:aws:sns:us-east-1:123456789012:messages",
+    sns_security_topic_arn="arn:aws:sns:us-east-1:123456789012:security",
+)
+
+
+def names(settings: Settings) -> list[str]:
+    return [channel.name for channel in build_channels(settings)]
+
+
+def test_all_that_is_set_is_told() -> None:
+    assert names(TOLD) == ["slack", "sns", "sns-security"]
+    assert names(msgspec.structs.replace(TOLD, enable_metrics=True))[-1] == "cloudwatch"
+
+
+@pytest.mark.parametrize("secret_name", ["", "homebrew-sync/slack-webhook"])
+def test_without_notifications_slack_and_both_topics_are_silent(secret_name: str) -> None:
+    silent = msgspec.structs.replace(TOLD, enable_notifications=False, slack_webhook_secret_name=secret_name)
+    assert names(silent) == []
+    assert names(msgspec.structs.replace(silent, enable_metrics=True)) == ["cloudwatch"]
