@@ -23,11 +23,15 @@ class Posted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer other than "ok". `after` is awaited before it is given."""
+    """An answer other than "ok".
+
+    `arrived` is set when the post is there; `after` is awaited before the answer is given.
+    """
 
     status: int
     text: str = ""
     headers: Mapping[str, str] = {}
+    arrived: threading.Event | None = None
     after: threading.Event | None = None
 
 
@@ -88,6 +92,8 @@ class SlackSink:
         if answer is None and problems:
             answer = Answer(status=400, text="invalid_blocks")
         answer = answer or Answer(status=200, text="ok")
+        if answer.arrived is not None:
+            answer.arrived.set()
         if answer.after is not None:
             answer.after.wait(60)
         with self.arrived:

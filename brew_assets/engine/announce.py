@@ -19,7 +19,7 @@ from brew_assets.errors import ChannelBusy, ChannelError, ChannelUncertain
 logger = logging.getLogger(__name__)
 
 # Longer than a channel's own time-out: after it nobody is sending any more.
-_SENDING_S = 120.0
+_SENDING_S = 60.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 15.0, 600.0
 # A channel that is down for a day has other problems than a late message.
 _GIVE_UP_S = 86_400.0

@@ -65,11 +65,15 @@ class Story:
         """Upstream is as fast as it can again."""
         self.upstream.clear_faults()
 
-    def plan(self) -> str:
-        """The sync id of a new plan for the story's bottles."""
+    def begin_plan(self) -> str:
+        """The id of a new run that makes a plan for the story's bottles."""
         names = [bottle.formula for bottle in self.bottles]
         config = {"ops": {"pending_bottles": {"config": {"formula_names": names, "platforms": [PLATFORM]}}}}
-        run_id = self.webserver.launch("selective_sync", config=config)
+        return self.webserver.launch("selective_sync", config=config)
+
+    def plan(self) -> str:
+        """The sync id of a new plan for the story's bottles."""
+        run_id = self.begin_plan()
         run = self.deployed.wait_for_run(run_id)
         assert run.status == "SUCCESS", self.webserver.events(run_id)[-10:]
         return str(self.webserver.metadata("pending_bottles")["sync_id"])

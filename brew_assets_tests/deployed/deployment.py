@@ -1,6 +1,7 @@
 """The project deployed on a local AWS, started and ended as one thing."""
 
 import contextlib
+import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -35,6 +36,8 @@ class Deployed:
         webserver: Webserver,
         settings: Mapping[str, str],
         database: Postgres,
+        *,
+        code_port: int,
     ) -> None:
         self.account = account
         self.database = database
@@ -43,12 +46,24 @@ class Deployed:
         self.webserver = webserver
         self.settings = settings
         self.daemon = ""
+        self.code = ""
+        self._code_port = code_port
         self._s3 = account.aws.client("s3")
 
     def start_daemon(self) -> str:
         """The id of the daemon's new task."""
         self.daemon = self.account.run("homebrew-sync-daemon")
         return self.daemon
+
+    def start_code(self) -> str:
+        """The id of the code server's new task, which answers."""
+        self.code = self.account.run("homebrew-sync-code")
+        wait_for(self._code_answers, what="the code server", timeout_s=_START_TIMEOUT_S)
+        return self.code
+
+    def _code_answers(self) -> bool:
+        with socket.socket() as asking:
+            return asking.connect_ex(("127.0.0.1", self._code_port)) == 0
 
     def wait_for_run(self, run_id: str, *, timeout_s: float = 120.0) -> Run:
         """The run when it has ended."""
@@ -157,11 +172,11 @@ def deployed(
             ["dagster-webserver", "-w", workspace, "-h", "127.0.0.1", "-p", str(web_port)],
             both,
         )
-        account.run("homebrew-sync-code")
-        web = account.run("homebrew-sync-web")
         webserver = Webserver(f"http://127.0.0.1:{web_port}")
         stack.callback(webserver.close)
-        running = Deployed(account, upstream, webserver, mirror, database)
+        running = Deployed(account, upstream, webserver, mirror, database, code_port=code_port)
+        running.code = account.run("homebrew-sync-code")
+        web = account.run("homebrew-sync-web")
         running.start_daemon()
         try:
             wait_for(webserver.is_ready, what="the webserver with the project", timeout_s=_START_TIMEOUT_S)

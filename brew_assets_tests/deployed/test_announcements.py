@@ -88,9 +88,21 @@ def hearing(aws_deployment: Deployed, listeners: Listeners) -> Iterator[Hearing]
     listeners.slack.answer_always(None)
 
 
-def test_a_small_sync_is_a_start_and_an_end(story: Story, hearing: Hearing) -> None:
+def plan_and_lose_the_daemon(story: Story, hearing: Hearing) -> None:
+    """There is a plan, and another daemon than the one that told its start."""
+    run_id = story.begin_plan()
+    wait_for(lambda: hearing.texts, what="the start", timeout_s=90)
+    story.aws.kill_task(story.deployed.daemon)
+    assert hearing.texts == [START]
+    story.deployed.start_daemon()
+    story.wait_for_success(run_id)
+
+
+def test_a_small_sync_is_a_start_and_an_end_though_the_daemon_dies_between_them(
+    story: Story, hearing: Hearing
+) -> None:
     story.publish(4)
-    story.plan()
+    plan_and_lose_the_daemon(story, hearing)
     assert hearing.wait_for_end() == [START, COMPLETE]
     assert sorted(hearing.mails(2)) == sorted([START, COMPLETE])
     body = hearing.listeners.slack.taken[-1]
@@ -107,7 +119,9 @@ def test_a_small_sync_is_a_start_and_an_end(story: Story, hearing: Hearing) -> N
     story.assert_held()
 
 
-def test_a_large_sync_tells_how_far_it_is(story: Story, hearing: Hearing) -> None:
+def test_a_large_sync_tells_how_far_it_is_though_the_daemon_dies_meanwhile(
+    story: Story, hearing: Hearing
+) -> None:
     story.publish(16, bytes_per_second=SLOW)
     story.plan()
     wait_for(
@@ -115,11 +129,15 @@ def test_a_large_sync_tells_how_far_it_is(story: Story, hearing: Hearing) -> Non
         what="a progress message of a bottle",
         timeout_s=150,
     )
+    story.aws.kill_task(story.deployed.daemon)
+    story.deployed.start_daemon()
     story.hurry()
     told = hearing.wait_for_end()
     assert told[:2] == [START, LARGE]
     assert told[-1] == COMPLETE
     assert set(told[2:-1]) == {PROGRESS}
+    # Those before and after the daemon's death tell of one thing each.
+    assert len(set(hearing.shown(PROGRESS))) == len(hearing.shown(PROGRESS))
     progress = hearing.shown(PROGRESS)[-1]
     assert "/16 bottles (" in progress
     assert "MB / 1.6 MB" in progress or "KB / 1.6 MB" in progress
@@ -128,14 +146,14 @@ def test_a_large_sync_tells_how_far_it_is(story: Story, hearing: Hearing) -> Non
     story.assert_held()
 
 
-def test_a_partly_failed_sync_ends_with_a_warning_and_a_security_event(
+def test_a_partly_failed_sync_ends_with_a_warning_and_a_security_event_though_the_daemon_dies_before(
     story: Story, hearing: Hearing
 ) -> None:
     story.publish(4)
     bad, gone = story.bottles[:2]
     story.upstream.fault(bad.filename, Fault.wrong_bytes(times=None))
     story.upstream.fault(gone.filename, Fault.not_found())
-    story.plan()
+    plan_and_lose_the_daemon(story, hearing)
     assert hearing.wait_for_end() == [START, WARNING]
     told = json.dumps(hearing.listeners.slack.taken[-1], ensure_ascii=False)
     assert "*Successful:* 2/4 bottles" in told
@@ -152,15 +170,18 @@ def test_a_wholly_failed_sync_is_told_once_though_the_daemon_dies_between_the_me
     story.publish(3)
     for bottle in story.bottles:
         story.upstream.fault(bottle.filename, Fault.not_found())
-    slack, on_its_way = hearing.listeners.slack, threading.Event()
-    # The daemon dies while the start is on its way to Slack.
-    posted = len(slack.posted)
-    slack.answer_next(Answer(status=200, after=on_its_way))
-    story.plan()
+    slack, arrived, on_its_way = hearing.listeners.slack, threading.Event(), threading.Event()
+    slack.answer_next(Answer(status=200, arrived=arrived, after=on_its_way))
+    run_id = story.begin_plan()
+    # Who posts and who would record it die while the start is on its way: nobody learns that it was taken.
+    assert arrived.wait(90)
+    story.aws.kill_task(story.deployed.code)
     story.aws.kill_task(story.deployed.daemon)
     on_its_way.set()
+    wait_for(lambda: hearing.texts, what="the start", timeout_s=10)
+    story.deployed.start_code()
     story.deployed.start_daemon()
-    wait_for(lambda: len(slack.posted) > posted, what="the start", timeout_s=60)
+    story.wait_for_success(run_id)
     wait_for(lambda: story.deployed.wait_for_task_of(_run_of(story)), what="the run", timeout_s=90)
     # And once more between start and end.
     story.aws.kill_task(story.deployed.daemon)
