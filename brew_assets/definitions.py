@@ -6,6 +6,7 @@ from brew_assets.defs.absence import absence_sensor
 from brew_assets.defs.announcements import announcing_sensor
 from brew_assets.defs.assets import ASSETS
 from brew_assets.defs.checks import CHECKS
+from brew_assets.defs.executor import worker_executor
 from brew_assets.defs.jobs import JOBS
 from brew_assets.defs.resources import MirrorResource
 from brew_assets.defs.run_lines import loggers_of_all_runs
@@ -29,5 +30,5 @@ defs = dg.Definitions(
     ],
     resources={"mirror": MirrorResource()},
     loggers=loggers_of_all_runs(),
-    executor=dg.in_process_executor,
+    executor=worker_executor,
 )

@@ -3,14 +3,12 @@
 import dagster as dg
 
 from brew_assets.defs.assets import bottles, formula_catalog, hash_manifest, pending_bottles
-
-# One process: the store is the only thing that steps share, and a second one would cost seconds and memory.
-_EXECUTOR = dg.in_process_executor
+from brew_assets.defs.executor import worker_executor
 
 weekly_sync = dg.define_asset_job(
     "weekly_sync",
     selection=dg.AssetSelection.assets(formula_catalog, pending_bottles),
-    executor_def=_EXECUTOR,
+    executor_def=worker_executor,
     tags={"mirror/purpose": "plan"},
     description="Fetches the catalogue and plans everything that is not held; the sensor does the rest.",
 )
@@ -18,7 +16,7 @@ weekly_sync = dg.define_asset_job(
 selective_sync = dg.define_asset_job(
     "selective_sync",
     selection=dg.AssetSelection.assets(formula_catalog, pending_bottles),
-    executor_def=_EXECUTOR,
+    executor_def=worker_executor,
     tags={"mirror/purpose": "plan"},
     description=(
         "Plans what the run config of pending_bottles names: formula_names, platforms, force_download, "
@@ -29,7 +27,7 @@ selective_sync = dg.define_asset_job(
 mirror_platform = dg.define_asset_job(
     "mirror_platform",
     selection=dg.AssetSelection.assets(bottles, hash_manifest),
-    executor_def=_EXECUTOR,
+    executor_def=worker_executor,
     tags={"mirror/purpose": "transfer"},
     description=(
         "Stores the bottles of one platform and records them in the manifest. Carries out the plan that the "

@@ -1,13 +1,10 @@
 """The mirror as a Dagster resource: config fields that build the engine when asked, nothing before."""
 
-import atexit
-import os
 import random
 import signal
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -29,8 +26,6 @@ WORTH_A_RETRY = (*RETRYABLE, CatalogueUnavailable)
 STEP_RETRIES = 2
 # The executor sleeps through it: a termination waits as long.
 STEP_RETRY_DELAY_S = 30.0
-# Set by EcsRunLauncher.
-TASK_TAG = "ecs/task_arn"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -82,29 +77,8 @@ class MirrorResource(dg.ConfigurableResource[Any]):
             run = {"run_id": context.run_id} if context is not None else {}
             with bound(**run), stops_on_interrupt(stop):
                 yield build_mirror(settings, stop=stop)
-        except dg.DagsterExecutionInterruptedError:
-            if context is not None and context.run.tags.get(TASK_TAG):
-                exit_as_interrupted()
-            raise
         except MirrorError as error:
             end_step(context, failure_from(error))
-
-
-def exit_as_interrupted() -> None:
-    """This process will end with the exit code of a SIGTERM, once Dagster has written what it has to.
-
-    A run worker that was interrupted leaves its run to be resumed (dagster/_core/execution/api.py,
-    "not treating as failure because run will be resumed") and exits with 0. The monitoring takes a task that
-    stopped with 0 for done, and the run would stay STARTED for ever.
-    """
-    atexit.register(_exit_now, 128 + signal.SIGTERM)
-
-
-def _exit_now(code: int) -> NoReturn:
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(code)
 
 
 def failure_from(error: MirrorError) -> dg.Failure:

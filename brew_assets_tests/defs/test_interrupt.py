@@ -2,17 +2,32 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.code_pointer import ModuleCodePointer
+from dagster._core.origin import DEFAULT_DAGSTER_ENTRY_POINT, JobPythonOrigin, RepositoryPythonOrigin
+from dagster._grpc.types import ExecuteRunArgs, ResumeRunArgs
 
+from brew_assets.defs.executor import TASK_TAG
 from brew_assets.defs.resources import MirrorResource, stops_on_interrupt
 from brew_assets.engine.clock import GracefulStop
 from brew_assets.errors import StoreUnavailable
 from brew_assets.simulator import Fault
+from brew_assets_tests.defs import waiting_job
 from brew_assets_tests.defs.deployment import Deployment
+
+INSTANCE = """
+run_launcher: {module: brew_assets_tests.defs.waiting_job, class: ResumingLauncher}
+run_monitoring: {enabled: true, max_resume_run_attempts: 3}
+telemetry: {enabled: false}
+"""
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -120,3 +135,89 @@ def test_progress_is_observed_at_most_so_often(
     assert last.partition == "arm64_sonoma"
     assert last.metadata["bottles_done"].value == last.metadata["bottles_total"].value == 1
     assert last.metadata["bytes_done"].value == bottle.size
+
+
+class Worker:
+    """A run of the job that waits, and the process that carries it out as the launcher's command does."""
+
+    def __init__(self, instance: dg.DagsterInstance, *, tags: dict[str, str]) -> None:
+        self.instance = instance
+        repository = RepositoryPythonOrigin(
+            executable_path=sys.executable,
+            code_pointer=ModuleCodePointer(waiting_job.__name__, "waiting", working_directory=None),
+            entry_point=DEFAULT_DAGSTER_ENTRY_POINT,
+        )
+        self.origin = JobPythonOrigin(job_name="waiting", repository_origin=repository)
+        run = instance.create_run_for_job(waiting_job.waiting, job_code_origin=self.origin, tags=tags)
+        self.run_id = run.run_id
+        self.process = self._start(ExecuteRunArgs)
+
+    def _start(self, kind: type[ExecuteRunArgs | ResumeRunArgs]) -> subprocess.Popen[bytes]:
+        arguments = kind(
+            job_origin=self.origin, run_id=self.run_id, instance_ref=self.instance.get_ref()
+        ).get_command_args()
+        # An interrupt that the tests' own parent has them ignore would be passed on.
+        return subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+
+    def wait_for(self, kind: dg.DagsterEventType) -> None:
+        """The run has come to this event."""
+        deadline = time.monotonic() + 60
+        while not self.instance.all_logs(self.run_id, of_type=kind):
+            assert time.monotonic() < deadline, f"no {kind}"
+            assert self.process.poll() is None, f"ended before {kind}"
+            time.sleep(0.05)
+
+    def interrupt(self) -> int:
+        """The exit code after a SIGTERM."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+    def resume(self) -> int:
+        """The exit code of the process that run monitoring starts in its place."""
+        self.process = self._start(ResumeRunArgs)
+        return self.process.wait(60)
+
+    def run(self) -> dg.DagsterRun:
+        """The run as it stands now."""
+        run = self.instance.get_run_by_id(self.run_id)
+        assert run is not None
+        return run
+
+
+@pytest.fixture
+def resuming(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """An instance on which lost workers are replaced."""
+    (tmp_path / "dagster.yaml").write_text(INSTANCE)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        yield instance
+
+
+def test_a_task_that_is_interrupted_between_steps_is_seen_as_lost_and_resumed_to_success(
+    resuming: dg.DagsterInstance,
+) -> None:
+    worker = Worker(resuming, tags={TASK_TAG: "arn:aws:ecs:us-east-1:123456789012:task/one"})
+    worker.wait_for(dg.DagsterEventType.STEP_UP_FOR_RETRY)
+    # 0 would tell run monitoring that there is nothing left to do.
+    assert worker.interrupt() == 128 + signal.SIGTERM
+    assert worker.run().status == dg.DagsterRunStatus.STARTED
+    assert worker.resume() == 0
+    assert worker.run().status == dg.DagsterRunStatus.SUCCESS
+
+
+def test_a_termination_between_steps_ends_as_cancelled(resuming: dg.DagsterInstance) -> None:
+    worker = Worker(resuming, tags={TASK_TAG: "arn:aws:ecs:us-east-1:123456789012:task/one"})
+    worker.wait_for(dg.DagsterEventType.STEP_UP_FOR_RETRY)
+    resuming.report_run_canceling(worker.run())
+    worker.interrupt()
+    assert worker.run().status == dg.DagsterRunStatus.CANCELED
+
+
+def test_a_process_that_is_no_task_ends_as_dagster_ends_it(resuming: dg.DagsterInstance) -> None:
+    worker = Worker(resuming, tags={})
+    worker.wait_for(dg.DagsterEventType.STEP_UP_FOR_RETRY)
+    assert worker.interrupt() == 0

@@ -140,6 +140,17 @@ class Webserver:
         )["logsForRun"]
         return [event.get("message", "") for event in found.get("events", [])]
 
+    def progress(self, run_id: str) -> list[int]:
+        """How many bottles were done whenever the run told how far it was."""
+        found = self.ask(
+            """query($r: ID!) { logsForRun(runId: $r, limit: 2000) { ... on EventConnection { events {
+                 ... on ObservationEvent { metadataEntries { label
+                   ... on IntMetadataEntry { intRepr } } } } } } }""",
+            r=run_id,
+        )["logsForRun"]["events"]
+        entries = [entry for event in found for entry in event.get("metadataEntries", ())]
+        return [int(entry["intRepr"]) for entry in entries if entry["label"] == "bottles_done"]
+
     def metadata(self, asset: str, *, partition: str | None = None) -> dict[str, Any]:
         """The metadata of the asset's last materialization: texts and numbers."""
         found = self.ask(

@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from brew_assets.simulator import Fault
 from brew_assets_tests.deployed.conftest import SPOT, Story
 from brew_assets_tests.local_aws.session import wait_for
 
@@ -30,7 +31,28 @@ def test_spot_interruption_writes_receipts_and_another_task_copies_the_rest(stor
     assert story.deployed.wait_for_task_of(run_id, after=task) != task
     story.assert_held(once=whole)
     # On the way it told how far it was.
-    assert any("ASSET_OBSERVATION" in message for message in story.webserver.events(run_id))
+    told = story.webserver.progress(run_id)
+    assert any(0 < done < 16 for done in told), told
+
+
+def test_a_spot_interruption_between_two_tries_of_a_step_is_answered_by_a_new_task(story: Story) -> None:
+    story.publish(2)
+    for bottle in story.bottles:
+        story.upstream.fault(bottle.filename, Fault.server_error(times=None))
+    run_id = story.start("ecs", **SPOT)
+    task = story.deployed.wait_for_task_of(run_id)
+    wait_for(
+        lambda: any("requested a retry" in message for message in story.webserver.events(run_id)),
+        what="a step that waits for its next try",
+        timeout_s=90,
+    )
+    story.aws.interrupt_spot(task)
+    ended = story.aws.wait_for_task(task, timeout_s=60)
+    assert (ended.stop_code, ended.exit_code) == ("SpotInterruption", 143)
+    story.hurry()
+    story.wait_for_success(run_id)
+    assert story.deployed.wait_for_task_of(run_id, after=task) != task
+    story.assert_held()
 
 
 def test_a_killed_task_is_replaced_and_the_run_goes_on(story: Story) -> None:

@@ -97,6 +97,8 @@ def test_what_is_lost_is_resumed_or_run_again(configured: dict[str, Any]) -> Non
     assert monitoring["poll_interval_seconds"] <= 60 <= monitoring["start_timeout_seconds"]
     # ECS waits at most 120 s between SIGTERM and SIGKILL.
     assert monitoring["cancel_timeout_seconds"] > 120
+    # A first sync may take a day, and nothing may take for ever.
+    assert 86_400 <= monitoring["max_runtime_seconds"] <= 7 * 86_400
     # Without it a step that was killed keeps its place in the pool for ever.
     assert 0 < monitoring["free_slots_after_run_end_seconds"] <= 300
     assert configured["run_retries"] == {
