@@ -6,7 +6,7 @@ against a type and checked before it names a key or an address.
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -15,13 +15,13 @@ from brew_assets.domain.bottle import (
     Bottle,
     Digest,
     PkgVersion,
-    image_name,
+    blob_url,
     is_digest,
     is_formula_name,
     is_pkg_version,
-    is_tag,
 )
 from brew_assets.domain.plan import Fetch, Plan, PlannedBottle, group_fetches
+from brew_assets.domain.platforms import is_serving_tag
 from brew_assets.domain.report import Report
 from brew_assets.errors import UNREADABLE, EventInvalid, PlanInvalid
 
@@ -69,6 +69,16 @@ class DirectRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     sync_date: str
     objects: tuple[PlannedBottle, ...]
+
+    def check_date(self, today: date) -> None:
+        """The folder is none of the future: it would be among the newest for years.
+
+        Raises:
+            EventInvalid: it is later than tomorrow, which somewhere has begun.
+        """
+        latest = (today + timedelta(days=1)).isoformat()
+        if self.sync_date > latest:
+            raise EventInvalid(f"sync_date: expected at most {latest}, found {self.sync_date}")
 
     def plan(self, *, sync_id: str, created_at: str) -> Plan:
         """A plan of exactly these bottles."""
@@ -191,7 +201,7 @@ def _direct(event: Mapping[str, Any]) -> DirectRequest:
 
 def _checked_date(text: str) -> str:
     try:
-        valid = len(text) == 10 and date.fromisoformat(text)
+        valid = date.fromisoformat(text).isoformat() == text
     except ValueError:
         valid = False
     if not valid:
@@ -202,13 +212,14 @@ def _checked_date(text: str) -> str:
 def _planned(where: str, formula: _GivenFormula, tag: str, given: _GivenBottle) -> PlannedBottle:
     """The bottle, checked as an entry of the catalogue is."""
     path = f"{where}.bottles.{tag[:40]}"
-    tail = f"/{image_name(formula.name)}/blobs/sha256:{given.sha256}"
+    # Not any repository whose path ends so: everybody can have one at the registry.
+    url = blob_url(formula.name, given.sha256)
     for valid, field, expected, found in (
         (is_formula_name(formula.name), f"{where}.name", "a formula's name", formula.name),
         (is_pkg_version(formula.version), f"{where}.version", "a version", formula.version),
-        (is_tag(tag), path, "a bottle tag", tag),
+        (is_serving_tag(tag), path, "a bottle tag", tag),
         (is_digest(given.sha256), f"{path}.sha256", "64 lower-case hex digits", given.sha256),
-        (given.url.endswith(tail), f"{path}.url", f"an address that ends in {tail}", given.url),
+        (given.url == url, f"{path}.url", url, given.url),
         (given.size is None or given.size > 0, f"{path}.size", "a number of bytes", given.size),
         (0 <= given.rebuild < _MAX_REBUILD, f"{path}.rebuild", "a rebuild", given.rebuild),
     ):

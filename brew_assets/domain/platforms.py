@@ -37,6 +37,11 @@ def is_platform(tag: str) -> bool:
     return tag in KNOWN_PLATFORMS
 
 
+def is_serving_tag(tag: str) -> bool:
+    """Whether a bottle with this tag can serve some platform."""
+    return tag == ALL_TAG or is_platform(tag)
+
+
 def _macos(tag: str) -> tuple[str, int] | None:
     """(prefix, rank from the newest) of a macOS tag, None for any other."""
     prefix = "arm64_" if tag.startswith("arm64_") else ""

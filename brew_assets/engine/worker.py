@@ -27,7 +27,7 @@ def work_on(mirror: Mirror, work: BatchReference | DirectRequest) -> Report:
     Of a batch only receipts are written: the run that cut it folds. Bottles by value are folded at once.
 
     Raises:
-        EventInvalid: there is no such batch.
+        EventInvalid: there is no such batch, or a folder of the future is asked for.
         PlanInvalid: the batch cannot be read.
         StoreError: the store ended the work; what was stored is adopted by whoever comes next.
     """
@@ -69,6 +69,7 @@ def _work_on_batch(mirror: Mirror, batch: Batch) -> Report:
 
 def _work_on_request(mirror: Mirror, request: DirectRequest) -> Report:
     now = mirror.ports.clock.now()
+    request.check_date(now.date())
     plan = request.plan(sync_id=new_sync_id(now), created_at=now.strftime("%Y-%m-%dT%H:%M:%SZ"))
     mirror.store.prepare()
     mirror.keep_plan(plan)

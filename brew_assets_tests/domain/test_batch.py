@@ -101,15 +101,20 @@ def test_another_key_tells_no_time(name: str) -> None:
         (event(formulas="curl"), "formulas"),
         (event(sync_date="21.07.2025"), "sync_date: expected YYYY-MM-DD, found '21.07.2025'"),
         (event(sync_date="2025-02-30"), "sync_date"),
+        (event(sync_date="2025-W30-1"), "sync_date"),
         (event(sync_date="../../etc1"), "sync_date"),
         (event(name="../curl"), "formulas[0].name: expected a formula's name, found '../curl'"),
         (event(version="8/2"), "formulas[0].version"),
         (event(sha256="abc123..."), "formulas[0].bottles.arm64_sonoma.sha256: expected 64"),
-        (event(url="https://example.com/curl"), "formulas[0].bottles.arm64_sonoma.url: expected an address"),
+        (event(url="https://example.com/curl"), "formulas[0].bottles.arm64_sonoma.url: expected https://"),
+        (event(url=f"https://ghcr.io/v2/attacker/evil/curl/blobs/sha256:{DIGEST}"), ".url: expected https"),
+        (event(url=f"https://evil.example/v2/homebrew/core/curl/blobs/sha256:{DIGEST}"), ".url: expected"),
+        (event(url=f"http://ghcr.io/v2/homebrew/core/curl/blobs/sha256:{DIGEST}"), ".url: expected"),
         (event(size=-1), "size: expected a number of bytes, found '-1'"),
         (event(size="big"), "size"),
         (event(rebuild=-1), "rebuild"),
         (event(bottles={"../x": {"url": "u", "sha256": "s"}}), "expected a bottle tag"),
+        (event(bottles={"nonsense_tag": {"url": "u", "sha256": "s"}}), "expected a bottle tag"),
         (event(formulas=event()["formulas"] * 2), "every bottle once"),
     ],
 )
@@ -118,6 +123,14 @@ def test_a_hostile_event_is_refused_by_name(given: object, words: str) -> None:
         decode_event(given)
     assert words in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("tag", ["all", "x86_64_linux", "arm64_tahoe", "catalina"])
+def test_every_tag_that_serves_a_machine_can_be_given(tag: str) -> None:
+    given = {"url": blob_url("curl", DIGEST), "sha256": DIGEST}
+    request = decode_event(event(bottles={tag: given}))
+    assert isinstance(request, DirectRequest)
+    assert [item.bottle.tag for item in request.objects] == [tag]
 
 
 def test_an_answer_has_the_first_failures_and_stays_small() -> None:

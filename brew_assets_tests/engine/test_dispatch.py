@@ -9,6 +9,7 @@ import pytest
 from brew_assets.domain.batch import (
     BATCH_PREFIX,
     BatchReference,
+    DirectRequest,
     batch_report_key,
     decode_batch,
     decode_event,
@@ -420,3 +421,16 @@ def test_bottles_by_value_are_stored_recorded_and_reported(story: Story) -> None
     assert story.upstream.store.facts(f"2025-07-21/{item.filename}") is not None
     again = work_on(story.upstream.mirror(), decode_event(event))
     assert (again.kept, again.downloaded) == (1, 0)
+
+
+def test_bottles_by_value_do_not_go_to_a_folder_of_the_future(story: Story) -> None:
+    def on(date: str) -> DirectRequest:
+        return DirectRequest(sync_date=date, objects=())
+
+    # It would be among the newest folders, in which stored bottles are looked for, until that day.
+    with pytest.raises(EventInvalid, match="sync_date: expected at most 2026-08-23, found 9999-12-31"):
+        work_on(story.upstream.mirror(), on("9999-12-31"))
+    with pytest.raises(EventInvalid, match="sync_date"):
+        work_on(story.upstream.mirror(), on("2026-08-24"))
+    # In the east it is tomorrow already.
+    assert work_on(story.upstream.mirror(), on("2026-08-23")).sync_date == "2026-08-23"

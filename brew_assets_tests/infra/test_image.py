@@ -366,9 +366,9 @@ def test_the_lambda_copies_what_an_event_names_and_refuses_what_it_does_not_unde
         function = start("lambda", AWS_LAMBDA_RUNTIME_API=api.address)
         function.wait_until(api.ready.is_set, "first question for work")
         assert api.init_error is None, api.init_error
-        kind, answered = _invoke(api, {"formulas": [formula], "sync_date": "2026-11-22"})
+        kind, answered = _invoke(api, {"formulas": [formula], "sync_date": "2025-07-21"})
         assert kind == "ok", answered
-        stored = mirror / "store" / "2026-11-22" / bottle.filename
+        stored = mirror / "store" / "2025-07-21" / bottle.filename
         assert stored.stat().st_size == bottle.size
         assert [
             entry.sha256
