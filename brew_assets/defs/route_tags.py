@@ -42,7 +42,7 @@ def run_tags(
     # A run on the Lambda route only watches: a small task, on demand, so that nobody interrupts it.
     size = task_size(task_sizes(settings), pending_bytes) if route == "ecs" else CONTROL_TASK
     tags |= {CPU_TAG: str(size.cpu), MEMORY_TAG: str(size.memory_mib)}
-    spot = route == "ecs" and goes_to_spot(number, settings.ecs_spot_percent)
+    spot = route == "ecs" and goes_to_spot(sync_id, number, settings.ecs_spot_percent)
     if route == "ecs":
         tags[STORAGE_TAG] = str(size.storage_gib)
     if asked := _run_task_arguments(settings, spot=spot):

@@ -4,6 +4,7 @@ Decided once per plan, on its total: many small bottles are worth many short Lam
 plan is worth a few long tasks.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
@@ -171,10 +172,12 @@ def task_size(sizes: Iterable[TaskSize], pending_bytes: int) -> TaskSize:
     return next(size for size in sizes if size.up_to_bytes is None or pending_bytes <= size.up_to_bytes)
 
 
-def goes_to_spot(number: int, percent: int) -> bool:
-    """Whether the run with this number (0, 1, …) of a plan takes Fargate Spot.
+def goes_to_spot(sync_id: str, number: int, percent: int) -> bool:
+    """Whether the run with this number (0, 1, …) of that plan takes Fargate Spot.
 
-    Dealt out evenly, so that of any row of runs about `percent` of 100 do and the others are on demand: an
-    interruption of all Spot tasks at once leaves some work going on.
+    Dealt out evenly, so that of the runs of a plan about `percent` of 100 do and the others are on demand: an
+    interruption of all Spot tasks at once leaves some work going on. Each plan begins somewhere else, so that
+    small ones have their share too.
     """
-    return (number + 1) * percent // 100 > number * percent // 100
+    turn = number + int.from_bytes(hashlib.sha256(sync_id.encode()).digest()[:8]) % 100
+    return (turn + 1) * percent // 100 > turn * percent // 100

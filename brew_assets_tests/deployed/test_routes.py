@@ -92,8 +92,9 @@ def test_the_week_goes_by_itself_small_through_lambda_and_large_through_ecs() ->
             task = tasks[run.id]
             assert (task.cpu, task.memory, task.ephemeral_storage_gib) == ("1024", "2048", 21)
             assert (task.tags["mirror/route"], task.tags["mirror/sync_id"]) == ("ecs", second["sync_id"])
-        providers = sorted(str(tasks[run.id].capacity_provider) for run in runs)
-        assert providers == ["FARGATE", "FARGATE_SPOT", "FARGATE_SPOT"]
+        providers = [str(tasks[run.id].capacity_provider) for run in runs]
+        # 67 % of three are two; in one plan of a hundred it is all three's turn.
+        assert (providers.count("FARGATE_SPOT"), providers.count("FARGATE")) in ((2, 1), (3, 0))
         assert len(running.aws.invocations()) == len(invocations)
         assert_complete(running)
         assert_reported(running, second["sync_id"], "ecs")

@@ -144,7 +144,20 @@ def test_a_table_that_fargate_does_not_have_is_refused(text: str, words: str) ->
             task_sizes(msgspec.structs.replace(Settings(), ecs_task_sizes=text))
 
 
-@given(st.integers(0, 100), st.integers(1, 300))
-def test_spot_has_its_share_of_any_row_of_runs(percent: int, runs: int) -> None:
-    spot = sum(goes_to_spot(number, percent) for number in range(runs))
-    assert spot == runs * percent // 100
+@given(st.text(max_size=40), st.integers(0, 100), st.integers(1, 300))
+def test_spot_has_its_share_of_the_runs_of_any_plan(sync_id: str, percent: int, runs: int) -> None:
+    spot = sum(goes_to_spot(sync_id, number, percent) for number in range(runs))
+    assert runs * percent // 100 <= spot <= -(-runs * percent // 100)
+
+
+@pytest.mark.parametrize("runs", [1, 3, 8])
+@pytest.mark.parametrize("percent", [0, 1, 10, 33, 50, 67, 99, 100])
+def test_spot_has_its_share_of_many_small_plans(runs: int, percent: int) -> None:
+    plans = 4000
+    spot = sum(
+        goes_to_spot(f"20261122T030000Z-{plan:08x}", number, percent)
+        for plan in range(plans)
+        for number in range(runs)
+    )
+    assert abs(100 * spot / (plans * runs) - percent) < 3
+    assert spot or not percent
