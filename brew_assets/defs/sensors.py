@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from brew_assets.compose import task_sizes
 from brew_assets.defs.assets import pending_bottles
 from brew_assets.defs.jobs import mirror_platform
 from brew_assets.defs.metadata import PENDING, PENDING_BYTES, ROUTE, SYNC_ID
@@ -18,7 +19,12 @@ _INTERVAL_S = 30
 
 
 def pending_sensor(settings: Settings) -> dg.SensorDefinition:
-    """The sensor that has plans carried out; running from the start unless SCHEDULE_ENABLED says no."""
+    """The sensor that has plans carried out; running from the start unless SCHEDULE_ENABLED says no.
+
+    Raises:
+        SettingsInvalid: ECS_TASK_SIZES cannot be read; no tick would come further.
+    """
+    task_sizes(settings)
     running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
     return dg.SensorDefinition(
         name="route_pending_bottles",

@@ -60,6 +60,12 @@ def test_an_invalid_setting_is_named_when_the_definitions_load() -> None:
     assert "SCHEDULE_EXPRESSION: expected five cron fields" in loaded.stderr
 
 
+def test_task_sizes_that_no_run_could_have_are_named_when_the_definitions_load() -> None:
+    loaded = load(ECS_CLUSTER_NAME="sync", ECS_TASK_SIZES="nonsense")
+    assert loaded.returncode != 0
+    assert "ECS_TASK_SIZES: expected rows of Fargate's sizes" in loaded.stderr
+
+
 def test_unknown_platforms_are_named() -> None:
     with pytest.raises(SettingsInvalid, match=r"TARGET_PLATFORMS: .*arm64_sanoma.*did you mean"):
         platform_partitions(read_settings({"TARGET_PLATFORMS": "arm64_sanoma"}))

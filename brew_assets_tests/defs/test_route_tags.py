@@ -13,6 +13,7 @@ from brew_assets.domain.route import GB
 from brew_assets.errors import WorkerBusy, WorkerFailed, WorkerRefused
 from brew_assets.settings import Settings, read_settings
 from brew_assets_tests.defs.deployment import Deployment, metadata_of
+from brew_assets_tests.servers import seaweedfs
 
 IN_ECS = read_settings({"ECS_CLUSTER_NAME": "sync", "S3_BUCKET_NAME": "bottles-prod"})
 SYNC = "20261122T030000Z-0badcafe"
@@ -86,6 +87,27 @@ def test_the_sensor_decides_once_per_plan_on_its_total(
 def test_a_run_without_tags_decides_by_itself(deployment: Deployment) -> None:
     result = deployment.run("mirror_platform", platform="arm64_sonoma")
     assert metadata_of(result, "bottles")["route"] == "local"
+
+
+def test_a_run_without_tags_goes_by_its_platforms_bytes(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with seaweedfs() as bucket:
+        # A Lambda could reach this mirror; what is pending is too much for it.
+        asked = {
+            "ECS_CLUSTER_NAME": "sync",
+            "LAMBDA_SYNC_FUNCTION": "worker",
+            "SIZE_THRESHOLD_GB": "0.000001",
+        }
+        for name, value in (bucket.environment(bucket.new_prefix()) | asked).items():
+            monkeypatch.setenv(name, value)
+        result = deployment.run("mirror_platform", platform="arm64_sonoma")
+    found = metadata_of(result, "bottles")
+    assert (found["route"], found["outcome"]) == ("ecs", "success")
+    # It is decided inside the task: whoever wants a larger one names it by tags.
+    assert "ecs/cpu" not in result.dagster_run.tags
+    told = [entry.user_message for entry in deployment.instance.all_logs(result.run_id)]
+    assert any("not under the threshold of 1e-06 GB" in message for message in told)
 
 
 def test_a_tag_that_names_no_route_fails_the_run(deployment: Deployment) -> None:

@@ -55,6 +55,16 @@ def test_a_spot_interruption_between_two_tries_of_a_step_is_answered_by_a_new_ta
     story.assert_held()
 
 
+def test_a_spot_interruption_before_the_run_has_begun_has_it_started_anew(story: Story) -> None:
+    story.publish(2)
+    run_id = story.start("ecs", **SPOT)
+    story.aws.interrupt_spot(story.deployed.wait_for_task_of(run_id))
+    # Not resumed: there is nothing to go on with.
+    assert story.deployed.wait_for_run(run_id).status == "FAILURE"
+    story.wait_for_retry(run_id)
+    story.assert_held()
+
+
 def test_a_killed_task_is_replaced_and_the_run_goes_on(story: Story) -> None:
     story.publish(16, bytes_per_second=SLOW)
     run_id = story.start("ecs")

@@ -82,12 +82,14 @@ def test_the_week_goes_by_itself_small_through_lambda_and_large_through_ecs() ->
         # A week later upstream has more than the threshold.
         for number in range(12):
             world.publish(f"large-{number}", "1.0", tags=ARM, size_bytes=150_000)
-        assert running.wait_for_run(webserver.launch("weekly_sync")).status == "SUCCESS"
+        planning = webserver.launch("weekly_sync")
+        assert running.wait_for_run(planning).status == "SUCCESS"
         second = webserver.metadata("pending_bottles")
         assert second["route"] == "ecs"
         runs = runs_of(running, second["sync_id"])
         assert_successful(running, runs)
         tasks = {task.tags.get("dagster/run_id"): task for task in running.aws.tasks()}
+        assert (tasks[planning].cpu, tasks[planning].memory) == ("512", "1024")
         for run in runs:
             task = tasks[run.id]
             assert (task.cpu, task.memory, task.ephemeral_storage_gib) == ("1024", "2048", 21)
