@@ -12,7 +12,7 @@ from brew_assets.defs.assets import pending_bottles
 from brew_assets.defs.deliveries import InstanceDeliveries
 from brew_assets.defs.route_tags import SCHEDULE_TAG
 from brew_assets.defs.schedules import SCHEDULE, schedule_is_running, scheduled_times
-from brew_assets.defs.sync_stories import opened_sync, story_of, will_be_retried
+from brew_assets.defs.sync_stories import fate_of, opened_sync, story_of
 from brew_assets.domain.messages import absence_message
 from brew_assets.domain.metrics import gauges
 from brew_assets.domain.quantities import rough_duration
@@ -131,7 +131,7 @@ def finding_of(
             f"No run of {SCHEDULE} was started for it. Check that Dagster's daemon runs and that the "
             "schedule is on; a sync can be started by hand with the job selective_sync."
         )
-    if any(has_ended(instance, record.dagster_run) for record in mine):
+    if any(has_ended(instance, record) for record in mine):
         return ""
     if now - at < window:
         return None
@@ -141,24 +141,25 @@ def finding_of(
     )
 
 
-def has_ended(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+def has_ended(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
     """Whether the planning run failed for good or was cancelled, or all runs of its plan have ended."""
+    run = record.dagster_run
     if run.status == dg.DagsterRunStatus.CANCELED:
         return True
     if run.status == dg.DagsterRunStatus.FAILURE:
-        return not will_be_retried(run)
+        return fate_of(instance, record) == "final"
     if run.status != dg.DagsterRunStatus.SUCCESS:
         return False
     records = instance.get_records_for_run(
         run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
     ).records
-    for record in records:
-        if record.asset_key == pending_bottles.key and record.asset_materialization is not None:
+    for event in records:
+        if event.asset_key == pending_bottles.key and event.asset_materialization is not None:
             sync = opened_sync(
                 instance,
-                record.asset_materialization.metadata,
+                event.asset_materialization.metadata,
                 run_id=run.run_id,
-                at=record.timestamp,
+                at=event.timestamp,
             )
             return sync is None or story_of(instance, sync)[0].ended
     return True

@@ -1,6 +1,6 @@
 """The sensor that tells people and other systems how syncs go: one start and one end for each, in order."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -11,10 +11,10 @@ from brew_assets.defs.assets import pending_bottles
 from brew_assets.defs.route_tags import CHANNEL_TAG
 from brew_assets.defs.sync_stories import (
     OpenSync,
+    fate_of,
     made_a_plan,
     opened_sync,
     why_it_failed,
-    will_be_retried,
 )
 from brew_assets.defs.teller import FailedPlanning, Teller
 from brew_assets.engine.clock import SystemClock
@@ -30,6 +30,7 @@ _PURPOSE_TAG, _PLANNING = "mirror/purpose", "plan"
 class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     """How far Dagster's events were read (storage ids), and what is not told to its end.
 
+    `undecided` are planning runs that failed, and of which Dagster may still start another.
     Nothing from before `since` (seconds since 1970) is told; 0 before the first tick.
     """
 
@@ -39,6 +40,7 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     failures: int = 0
     syncs: tuple[OpenSync, ...] = ()
     plannings: tuple[FailedPlanning, ...] = ()
+    undecided: tuple[str, ...] = ()
 
 
 def announcing_sensor(settings: Settings) -> dg.SensorDefinition:
@@ -65,7 +67,8 @@ def announce_syncs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     plannings = tuple(planning for planning in cursor.plannings if not teller.tell_failed_planning(planning))
     cursor = msgspec.structs.replace(cursor, syncs=syncs, plannings=plannings)
     context.update_cursor(msgspec.json.encode(cursor).decode())
-    return dg.SkipReason(f"{len(syncs) + len(plannings)} syncs are not told to their end.")
+    left = len(syncs) + len(plannings) + len(cursor.undecided)
+    return dg.SkipReason(f"{left} syncs are not told to their end.")
 
 
 def decode_cursor(text: str | None) -> Cursor | None:
@@ -105,7 +108,7 @@ def with_news(instance: dg.DagsterInstance, cursor: Cursor | None) -> Cursor:
         if sync is not None and sync.sync_id not in known:
             known.add(sync.sync_id)
             syncs.append(sync)
-    plannings = [planning for record in failed if (planning := _failed_planning(instance, record.run_id))]
+    plannings, undecided = _failed_plannings(instance, [*cursor.undecided, *(r.run_id for r in failed)])
     return Cursor(
         since=since,
         plans=made[-1].storage_id if made else cursor.plans,
@@ -113,6 +116,7 @@ def with_news(instance: dg.DagsterInstance, cursor: Cursor | None) -> Cursor:
         failures=failed[-1].storage_id if failed else cursor.failures,
         syncs=tuple(syncs),
         plannings=(*cursor.plannings, *plannings),
+        undecided=undecided,
     )
 
 
@@ -122,18 +126,31 @@ def _plans(*, after: int, since: float) -> dg.AssetRecordsFilter:
     )
 
 
-def _failed_planning(instance: dg.DagsterInstance, run_id: str) -> FailedPlanning | None:
-    """The planning run that failed, None for any other run and where another one follows."""
-    record = instance.get_run_record_by_id(run_id)
-    run = record.dagster_run if record else None
-    if record is None or run is None or run.tags.get(_PURPOSE_TAG) != _PLANNING:
-        return None
-    if will_be_retried(run) or made_a_plan(instance, run_id):
-        return None
-    reason, error = why_it_failed(instance, run_id)
+def _failed_plannings(
+    instance: dg.DagsterInstance, run_ids: Iterable[str]
+) -> tuple[list[FailedPlanning], tuple[str, ...]]:
+    """Of the runs that failed the planning runs that no other follows, and those that one may still follow."""
+    plannings, undecided = [], []
+    for run_id in dict.fromkeys(run_ids):
+        record = instance.get_run_record_by_id(run_id)
+        if record is None or record.dagster_run.tags.get(_PURPOSE_TAG) != _PLANNING:
+            continue
+        status = record.dagster_run.status
+        # The event of a failure is stored before the run's status.
+        failed = status == dg.DagsterRunStatus.FAILURE
+        if not record.dagster_run.is_finished or (failed and fate_of(instance, record) == "open"):
+            undecided.append(run_id)
+        elif failed and fate_of(instance, record) == "final" and not made_a_plan(instance, run_id):
+            plannings.append(_failed_planning(instance, record))
+    return plannings, tuple(undecided)
+
+
+def _failed_planning(instance: dg.DagsterInstance, record: dg.RunRecord) -> FailedPlanning:
+    run = record.dagster_run
+    reason, error = why_it_failed(instance, run.run_id)
     ended_at = record.end_time or SystemClock().now().timestamp()
     return FailedPlanning(
-        run_id=run_id,
+        run_id=run.run_id,
         started_at=record.start_time or ended_at,
         ended_at=ended_at,
         reason=reason,

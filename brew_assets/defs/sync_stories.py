@@ -1,7 +1,7 @@
 """The story of a sync as Dagster's events and the store's reports tell it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 import msgspec
@@ -27,6 +27,7 @@ from brew_assets.defs.route_tags import TRIGGER_TAG as _TRIGGER
 from brew_assets.domain.bottle import shown_entry
 from brew_assets.domain.story import PlatformRun, RunState, Story
 from brew_assets.domain.telling import Progress
+from brew_assets.engine.clock import SystemClock
 
 _PARTITION_TAG = "dagster/partition"
 _STATES: Mapping[dg.DagsterRunStatus, RunState] = {
@@ -37,6 +38,9 @@ _STATES: Mapping[dg.DagsterRunStatus, RunState] = {
     dg.DagsterRunStatus.NOT_STARTED: "waiting",
 }
 _ERROR_CHARACTERS = 1000
+# Dagster stores a failure first, and in a later step whether another run follows. A process that dies between
+# the two leaves that to the daemon, which looks every few seconds.
+RETRY_KNOWN_WITHIN_S = 120.0
 _UNSERVED = "not among TARGET_PLATFORMS; no run is started for it"
 
 
@@ -103,7 +107,7 @@ def story_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Story, float
         for record in records
         if (platform := record.dagster_run.tags.get(_PARTITION_TAG)) in sync.platforms
     }
-    runs = tuple(_platform_run(instance, name, record.dagster_run) for name, record in newest.items())
+    runs = tuple(_platform_run(instance, name, record) for name, record in newest.items())
     unserved = tuple(
         PlatformRun(platform=name, run_id="", state="failed", error=_UNSERVED) for name in sync.unserved
     )
@@ -124,17 +128,25 @@ def story_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Story, float
     return story, max(ends, default=None)
 
 
-def _platform_run(instance: dg.DagsterInstance, platform: str, run: dg.DagsterRun) -> PlatformRun:
+def _platform_run(instance: dg.DagsterInstance, platform: str, record: dg.RunRecord) -> PlatformRun:
+    run = record.dagster_run
     state = _STATES.get(run.status, "going")
-    if state == "failed" and will_be_retried(run):
+    if state == "failed" and fate_of(instance, record) != "final":
         state = "waiting"
     reason, error = why_it_failed(instance, run.run_id) if state == "failed" else ("", "")
     return PlatformRun(platform=platform, run_id=run.run_id, state=state, reason=reason, error=error)
 
 
-def will_be_retried(run: dg.DagsterRun) -> bool:
-    """Whether Dagster starts another run in the place of this one."""
-    return run.tags.get(WILL_RETRY_TAG, "").lower() == "true"
+Fate = Literal["retried", "open", "final"]
+
+
+def fate_of(instance: dg.DagsterInstance, record: dg.RunRecord) -> Fate:
+    """Whether another run takes the place of this failed one; open as long as Dagster may still decide it."""
+    tag = record.dagster_run.tags.get(WILL_RETRY_TAG)
+    if tag is not None or not instance.run_retries_enabled:
+        return "retried" if (tag or "").lower() == "true" else "final"
+    ended_s = SystemClock().now().timestamp() - (record.end_time or 0.0)
+    return "open" if ended_s < RETRY_KNOWN_WITHIN_S else "final"
 
 
 def why_it_failed(instance: dg.DagsterInstance, run_id: str) -> tuple[str, str]:
