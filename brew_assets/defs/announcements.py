@@ -129,7 +129,7 @@ def _plans(*, after: int, since: float) -> dg.AssetRecordsFilter:
 def _failed_plannings(
     instance: dg.DagsterInstance, run_ids: Iterable[str]
 ) -> tuple[list[FailedPlanning], tuple[str, ...]]:
-    """Of the runs that failed the planning runs that no other follows, and those that one may still follow."""
+    """The planning runs among those that failed: which no other follows, and which one may still follow."""
     plannings, undecided = [], []
     for run_id in dict.fromkeys(run_ids):
         record = instance.get_run_record_by_id(run_id)

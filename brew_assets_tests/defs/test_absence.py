@@ -9,10 +9,11 @@ import msgspec
 import pytest
 
 from brew_assets.definitions import defs
-from brew_assets.defs.absence import Cursor, look_for_missing, report_missing_syncs
+from brew_assets.defs.absence import Cursor, absence_sensor, look_for_missing, report_missing_syncs
 from brew_assets.settings import read_settings
 from brew_assets_tests.defs.deployment import Deployment
 from brew_assets_tests.defs.ticks import log_of
+from brew_assets_tests.servers import free_ports
 from brew_assets_tests.slack_sink import Answer, SlackSink, slack_sink
 
 SCHEDULED = {"dagster/schedule_name": "weekly_sync"}
@@ -146,9 +147,73 @@ def test_what_was_scheduled_before_somebody_looked_is_not_missed(watched: Watche
 
 
 def test_a_schedule_that_is_off_misses_nothing(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    long_ago = (datetime.now(UTC) - timedelta(days=30)).timestamp()
+    cursor = msgspec.json.encode(Cursor(since=long_ago, settled=long_ago)).decode()
     monkeypatch.setenv("SCHEDULE_ENABLED", "false")
-    context = dg.build_sensor_context(instance=watched.deployment.instance, cursor=None)
-    assert report_missing_syncs(context).skip_message == "The schedule is stopped."
+    off = dg.build_sensor_context(instance=watched.deployment.instance, cursor=cursor)
+    assert report_missing_syncs(off).skip_message == "The schedule is stopped."
+    monkeypatch.setenv("SCHEDULE_ENABLED", "true")
+    on = dg.build_sensor_context(instance=watched.deployment.instance, cursor=off.cursor)
+    assert report_missing_syncs(on).skip_message == "Every scheduled sync is well or under way."
+    assert watched.slack.posted == []
+
+
+def test_it_is_noticed_that_the_schedule_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = read_settings({"SCHEDULE_ENABLED": "false", "SLACK_WEBHOOK_URL": "https://hooks.example/x"})
+    assert absence_sensor(settings).default_status == dg.DefaultSensorStatus.RUNNING
+    assert absence_sensor(read_settings({})).default_status == dg.DefaultSensorStatus.STOPPED
+
+
+def test_what_was_not_told_before_the_schedule_was_switched_off_is_told_yet(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("brew_assets.engine.announce._FIRST_WAIT_S", 0.0)
+    watched.slack.answer_next(Answer(status=503))
+    watched.look(HOUR)
+    monkeypatch.setenv("SCHEDULE_ENABLED", "false")
+    cursor = msgspec.json.encode(watched.cursor).decode()
+    report_missing_syncs(dg.build_sensor_context(instance=watched.deployment.instance, cursor=cursor))
+    assert len(watched.slack.taken) == 1
+
+
+def test_a_channel_that_is_down_keeps_nothing_from_the_others(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (port,) = free_ports(1)
+    monkeypatch.setenv("SCHEDULE_EXPRESSION", f"{watched.at.minute} {watched.at.hour % 6}-23/6 * * *")
+    monkeypatch.setenv("SYNC_WINDOW_HOURS", "5")
+    monkeypatch.setenv("SNS_TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:topic")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    for hours in (2, 8, 14, 20):
+        watched.look(hours * HOUR)
+        watched.look(hours * HOUR)
+    told = [fields["text"] for body in watched.slack.taken for fields in body["blocks"][1]["fields"][1:2]]
+    scheduled = [watched.at + hours * HOUR for hours in (0, 6, 12, 18)]
+    assert [f"{at:%Y-%m-%d %H:%M}" in text for at, text in zip(scheduled, told, strict=True)] == [True] * 4
+    assert len(watched.cursor.untold) == 4
+
+
+def planning_run(watched: Watched) -> dg.DagsterRun:
+    return watched.deployment.instance.create_run_for_job(defs.resolve_job_def("weekly_sync"), tags=SCHEDULED)
+
+
+def test_a_planning_run_that_is_cancelled_is_told(watched: Watched) -> None:
+    watched.deployment.instance.report_run_canceled(planning_run(watched))
+    watched.look(HOUR / 2)
+    assert watched.slack.posted == []
+    assert "was cancelled before it had a plan" in watched.look(HOUR)
+    watched.look(13 * HOUR)
+    assert watched.slack.texts == ["⏰ Homebrew Bottles Sync Is Missing"]
+
+
+def test_a_planning_run_that_follows_a_cancelled_one_takes_its_place(watched: Watched) -> None:
+    watched.deployment.instance.report_run_canceled(planning_run(watched))
+    watched.deployment.sync()
+    assert watched.deployment.run("weekly_sync", tags=SCHEDULED).success
+    watched.look(13 * HOUR)
+    assert watched.slack.posted == []
 
 
 def test_the_log_of_the_tick_says_why_nothing_was_told(watched: Watched) -> None:

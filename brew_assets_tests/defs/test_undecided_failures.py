@@ -57,7 +57,7 @@ class LostRun:
         )
 
     def event(self) -> None:
-        entry = EventLogEntry(
+        entry = EventLogEntry(  # type: ignore[no-untyped-call]
             error_info=None,
             level=ERROR,
             user_message="the task was lost",
@@ -162,9 +162,7 @@ def test_other_failures_are_told_while_one_is_undecided(announced: Announced) ->
     assert announced.slack.texts == [FAILED]
 
 
-def test_a_lost_planning_is_open_for_whoever_waits_for_the_scheduled_sync(
-    announced: Announced, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lost_planning_is_open_for_whoever_waits_for_the_scheduled_sync(announced: Announced) -> None:
     at = datetime.now(UTC) - timedelta(seconds=30)
     lost = lost_planning(announced)
     lost.event()
