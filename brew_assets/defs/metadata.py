@@ -31,6 +31,8 @@ SYNC_DATE = "sync_date"
 OBJECTS = "objects"
 HELD = "held"
 ESTIMATED_BYTES = "estimated_bytes"
+UNKNOWN_SIZES = "unknown_sizes"
+FORMULA_NAMES = "formula_names"
 # What is read of a run's progress.
 BOTTLES_DONE = "bottles_done"
 BYTES_DONE = "bytes_done"
@@ -77,14 +79,14 @@ def plan_metadata(planned: Planned, kept: KeptCatalogue, places: Places) -> Meta
         "downloads": summary.downloads,
         "bytes": summary.bytes,
         ESTIMATED_BYTES: load_of(plan.objects).bytes,
-        "unknown_sizes": summary.unknown_sizes,
+        UNKNOWN_SIZES: summary.unknown_sizes,
         HELD: summary.held,
         "skipped": summary.skipped,
         ROUTE: summary.route,
         "route_reason": summary.route_reason,
         "adopted": planned.adopted,
         "force_download": plan.force,
-        "formula_names": dg.MetadataValue.json(list(plan.formulae)),
+        FORMULA_NAMES: dg.MetadataValue.json(list(plan.formulae)),
         "platforms": table(
             ("platform", "bottles", "bytes", "unknown sizes"),
             ((name, t.bottles, t.bytes, t.unknown_sizes) for name, t in summary.platforms.items()),
@@ -115,6 +117,7 @@ def own_plan_metadata(plan: Plan) -> Metadata:
         "plan_key": f"{PLAN_PREFIX}{plan.sync_id}.json",
         OBJECTS: summary.objects,
         ESTIMATED_BYTES: load_of(plan.objects).bytes,
+        UNKNOWN_SIZES: summary.unknown_sizes,
         HELD: summary.held,
         ROUTE: summary.route,
         "route_reason": summary.route_reason,

@@ -14,12 +14,14 @@ from brew_assets.defs.metadata import (
     BYTES_PER_SECOND,
     CURRENT,
     ESTIMATED_BYTES,
+    FORMULA_NAMES,
     HELD,
     OBJECTS,
     PENDING,
     ROUTE,
     SYNC_DATE,
     SYNC_ID,
+    UNKNOWN_SIZES,
 )
 from brew_assets.defs.partitions import platforms
 from brew_assets.defs.route_tags import CHANNEL_TAG, SYNC_ID_TAG, inherited_tags
@@ -47,7 +49,8 @@ _UNSERVED = "not among TARGET_PLATFORMS; no run is started for it"
 class OpenSync(msgspec.Struct, frozen=True, kw_only=True):
     """A sync that is not told to its end; what its plan said. Times are seconds since 1970.
 
-    `unserved` are platforms of the plan that are none of TARGET_PLATFORMS: nobody starts a run for them.
+    `whole` says that it is of all formulae for all of TARGET_PLATFORMS: only such a sync tells how the mirror
+    stands. `unserved` are platforms of the plan that are none of TARGET_PLATFORMS: nobody starts runs for them.
     """
 
     sync_id: str
@@ -60,6 +63,8 @@ class OpenSync(msgspec.Struct, frozen=True, kw_only=True):
     planned: int
     held: int
     size: int
+    unknown_sizes: int = 0
+    whole: bool = False
     platforms: tuple[str, ...]
     unserved: tuple[str, ...] = ()
     told_progress_of: int = 0
@@ -92,6 +97,8 @@ def opened_sync(
         planned=_number(found.get(OBJECTS)),
         held=_number(found.get(HELD)),
         size=_number(found.get(ESTIMATED_BYTES)),
+        unknown_sizes=_number(found.get(UNKNOWN_SIZES)),
+        whole=not found.get(FORMULA_NAMES) and set(known) <= set(pending),
         platforms=tuple(name for name in known if pending.get(name)),
         unserved=tuple(name for name in pending if pending[name] and name not in known),
     )
@@ -121,6 +128,7 @@ def story_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Story, float
         planned=sync.planned,
         held=sync.held,
         size=sync.size,
+        unknown_sizes=sync.unknown_sizes,
         run_id=sync.run_id,
         platforms=(*sync.platforms, *sync.unserved),
         runs=(*runs, *unserved),

@@ -8,7 +8,7 @@ import dagster as dg
 import msgspec
 
 from brew_assets.compose import build_store, deployment_of
-from brew_assets.defs.deliveries import InstanceDeliveries, SyncState
+from brew_assets.defs.deliveries import InstanceDeliveries
 from brew_assets.defs.schedules import next_scheduled_sync
 from brew_assets.defs.sync_stories import OpenSync, progress_of_runs, story_of
 from brew_assets.domain.messages import Message
@@ -20,6 +20,7 @@ from brew_assets.domain.telling import (
     SECURITY_REASONS,
     end_of,
     end_without_plan,
+    is_large,
     large_download_of,
     progress_of,
     security_event,
@@ -84,9 +85,10 @@ class Teller:
     def _tell_sync(self, sync: OpenSync) -> OpenSync | None:
         story, ended_at = story_of(self._instance, sync)
         due = [self._start(story, sync)]
-        if story.route == "ecs" and story.platforms:
+        if is_large(story, self._deployment):
             due.append(self._announcement(LARGE, sync, message=large_download_of(story, self._deployment)))
         if not story.ended:
+            self._remember(sync, pending=story.planned)
             self._tell(sync.sync_id, due)
             return self._tell_progress(story, sync, after=[announcement.name for announcement in due])
         end = self._end(story, sync, ended_at)
@@ -140,10 +142,8 @@ class Teller:
     def _start(self, story: Story, sync: OpenSync) -> Announcement:
         at = datetime.fromtimestamp(story.created_at, tz=UTC)
         message = start_of(story, self._deployment, started_at=f"{at:%Y-%m-%d %H:%M:%S}")
-        pending = gauges(
-            environment=self._deployment.environment, pending=story.planned, last_good_age_s=None
-        )
-        return self._announcement(START, sync, message=message, metrics=pending)
+        metrics = self._gauges(sync, pending=story.planned)
+        return self._announcement(START, sync, message=message, metrics=metrics)
 
     def _tell_progress(self, story: Story, sync: OpenSync, *, after: Sequence[str]) -> OpenSync:
         """The sync, with what was told of its progress: at most once in an interval, and only of news."""
@@ -177,7 +177,8 @@ class Teller:
             reports, plan = (), None
         story = msgspec.structs.replace(story, reports=reports)
         duration_s = max(0.0, ended - story.created_at)
-        self._remember(story, ended)
+        left = max(0, story.planned - story.done)
+        self._remember(sync, pending=left, good_at=ended if story.ending == "success" else None)
         message = end_of(
             story,
             self._deployment,
@@ -190,33 +191,33 @@ class Teller:
             sync,
             message=message,
             security=security_text(story, self._deployment),
-            metrics=self._metrics(story, duration_s),
+            metrics=[*self._metrics(story, duration_s), *self._gauges(sync, pending=left)],
         )
 
-    def _remember(self, story: Story, ended_at: float) -> None:
-        """The state that is published between syncs."""
+    def _remember(self, sync: OpenSync, *, pending: int, good_at: float | None = None) -> None:
+        """The state that is published between syncs; a sync of a part says nothing about it."""
         before = self._record.state()
-        good = ended_at if story.ending == "success" else before.last_good_at
-        pending = max(0, story.planned - story.done)
-        self._record.set_state(SyncState(last_good_at=good, pending=pending))
+        after = before.after(created_at=sync.created_at, pending=pending, good_at=good_at)
+        if sync.whole and after != before:
+            self._record.set_state(after)
+
+    def _gauges(self, sync: OpenSync, *, pending: int) -> list[Metric]:
+        """What is pending, if the sync knows: it is the newest of everything."""
+        if not sync.whole or sync.created_at < self._record.state().pending_of:
+            return []
+        return gauges(environment=self._deployment.environment, pending=pending, last_good_age_s=None)
 
     def _metrics(self, story: Story, duration_s: float) -> list[Metric]:
-        environment = self._deployment.environment
-        return [
-            *sync_metrics(
-                environment=environment,
-                sync_date=story.date,
-                route=story.route or "local",
-                downloaded=story.done,
-                bytes_downloaded=story.downloaded,
-                duration_s=duration_s,
-                failed=len(story.failures),
-                outcome=_OUTCOMES[story.ending],
-            ),
-            *gauges(
-                environment=environment, pending=max(0, story.planned - story.done), last_good_age_s=None
-            ),
-        ]
+        return sync_metrics(
+            environment=self._deployment.environment,
+            sync_date=story.date,
+            route=story.route or "local",
+            downloaded=story.done,
+            bytes_downloaded=story.downloaded,
+            duration_s=duration_s,
+            failed=len(story.failures),
+            outcome=_OUTCOMES[story.ending],
+        )
 
     def _announcement(
         self,

@@ -95,28 +95,26 @@ def large_download_message(
     *,
     environment: str,
     date: str,
-    size: int,
+    size: int | None,
     threshold_gb: float,
     bottles: int,
     cluster: str,
-    expected_minutes: tuple[int, int],
+    expected_minutes: tuple[int, int] | None,
 ) -> Message:
-    """A sync goes through ECS. `size` in bytes."""
-    low, high = expected_minutes
+    """A sync goes through ECS. `size` in bytes; None, like `expected_minutes`, when nobody knows."""
+    low, high = expected_minutes or (0, 0)
+    expected = f" Expected duration: {low:,}-{high:,} minutes." if expected_minutes else ""
     return _message(
         "⚡ Large Download Detected - Routing to ECS",
         _fields(
             ("Environment", environment),
             ("Date", date),
-            ("Total Size", human_bytes(size)),
+            ("Total Size", "unknown" if size is None else human_bytes(size)),
             ("Threshold", f"{threshold_gb:g} GB"),
             ("Bottles Count", f"{bottles:,}"),
             ("ECS Cluster", cluster),
         ),
-        _section(
-            "Starting ECS Fargate task for large-scale download. "
-            f"Expected duration: {low:,}-{high:,} minutes."
-        ),
+        _section(f"Starting ECS Fargate task for large-scale download.{expected}"),
         header="⚡ Large Download Detected",
     )
 

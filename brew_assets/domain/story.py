@@ -42,8 +42,9 @@ class PlatformRun(msgspec.Struct, frozen=True, kw_only=True):
 class Story(msgspec.Struct, frozen=True, kw_only=True):
     """A sync as it is known now.
 
-    `planned` counts names, `size` the bytes to download, `platforms` those that get a run, `reports` stand
-    oldest first; times are seconds since 1970.
+    `planned` counts names, `size` the bytes to download (unknown sizes estimated by the known ones),
+    `platforms` those that get a run; `run_id` is the planning run's, `reports` stand oldest first; times are
+    seconds since 1970.
     """
 
     sync_id: str
@@ -54,10 +55,16 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     planned: int
     held: int
     size: int
+    unknown_sizes: int = 0
     run_id: str
     platforms: tuple[str, ...]
     runs: tuple[PlatformRun, ...] = ()
     reports: tuple[Report, ...] = ()
+
+    @property
+    def known_size(self) -> int | None:
+        """The bytes to download, None when upstream told no size at all."""
+        return None if self.unknown_sizes and not self.size else self.size
 
     @property
     def ended(self) -> bool:
@@ -91,6 +98,14 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
                 or not report.failed
             )
         )
+
+    @property
+    def failed_run_id(self) -> str:
+        """The run that shows what went wrong: one that broke, else one with failures, else the planning."""
+        reports = self.newest_reports
+        broken = [run.run_id for run in self.broken]
+        failed = [run.run_id for run in self.runs if (r := reports.get(run.platform)) and r.failed]
+        return next((run_id for run_id in (*broken, *failed) if run_id), self.run_id)
 
     @property
     def done(self) -> int:

@@ -22,6 +22,7 @@ from brew_assets.domain.messages import (
 )
 from brew_assets.domain.plan import PlannedBottle
 from brew_assets.domain.report import Failure
+from brew_assets.domain.route import GB
 from brew_assets.domain.story import Deployment, Story
 
 # What such a failure says is not that something broke but that something is not what it must be.
@@ -64,16 +65,23 @@ def start_of(story: Story, deployment: Deployment, *, started_at: str) -> Messag
     )
 
 
+def is_large(story: Story, deployment: Deployment) -> bool:
+    """Whether the sync goes through ECS for its size: it exceeds what Lambda gets, or nobody knows."""
+    size = story.known_size
+    exceeds = size is None or size >= deployment.threshold_gb * GB
+    return story.route == "ecs" and bool(story.platforms) and exceeds
+
+
 def large_download_of(story: Story, deployment: Deployment) -> Message:
     """The message that the sync goes through ECS."""
     return large_download_message(
         environment=deployment.environment,
         date=story.date,
-        size=story.size,
+        size=story.known_size,
         threshold_gb=deployment.threshold_gb,
         bottles=story.planned,
         cluster=deployment.cluster,
-        expected_minutes=expected_minutes(story.size),
+        expected_minutes=None if story.known_size is None else expected_minutes(story.size),
     )
 
 
@@ -134,7 +142,6 @@ def end_of(
             duration_s=duration_s,
             links=links.of_sync(story.sync_id),
         )
-    run_id = next((run.run_id for run in story.broken if run.run_id), story.run_id)
     return failure_message(
         environment=environment,
         date=date,
@@ -145,7 +152,7 @@ def end_of(
         size=story.downloaded,
         details=error_details(story),
         log_group=links.log_group,
-        links=links.of_failure(run_id),
+        links=links.of_failure(story.failed_run_id),
     )
 
 
@@ -222,8 +229,15 @@ def error_details(story: Story) -> list[str]:
 def security_text(story: Story, deployment: Deployment) -> str:
     """What is not what it must be (a digest, size, host or manifest), for those who watch over that."""
     found = [(f.name, f.reason, f.message) for f in story.failures if f.reason in SECURITY_REASONS]
-    found += [(run.platform, run.reason, run.error) for run in story.broken if run.reason in SECURITY_REASONS]
-    return security_event(found, deployment, subject=f"sync {story.sync_id}", run_id=story.run_id)
+    broken = [run for run in story.broken if run.reason in SECURITY_REASONS]
+    found += [(run.platform, run.reason, run.error) for run in broken]
+    finders = {
+        platform
+        for platform, report in story.newest_reports.items()
+        if any(failure.reason in SECURITY_REASONS for failure in report.failed)
+    } | {run.platform for run in broken}
+    run_id = next((run.run_id for run in story.runs if run.platform in finders and run.run_id), story.run_id)
+    return security_event(found, deployment, subject=f"sync {story.sync_id}", run_id=run_id)
 
 
 def security_event(

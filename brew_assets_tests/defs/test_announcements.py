@@ -135,7 +135,7 @@ def test_a_sync_that_stores_nothing_ends_as_a_failure(announced: Announced) -> N
     deployment, slack = announced.deployment, announced.slack
     for bottle in deployment.world.bottles:
         deployment.simulator.fault(bottle.filename, Fault.not_found())
-    deployment.sync()
+    runs = deployment.sync()
     announced.tick()
     assert slack.texts == [START, FAILED]
     told = fields_of(slack.taken[1])
@@ -143,7 +143,7 @@ def test_a_sync_that_stores_nothing_ends_as_a_failure(announced: Announced) -> N
     assert told["Bottles Downloaded"].startswith("0/")
     text = json.dumps(slack.taken[1])
     assert '"View Logs"' in text
-    assert "https://dagster.example/runs/" in text
+    assert any(f"https://dagster.example/runs/{run.run_id}" in text for run in runs)
 
 
 def test_a_week_without_a_plan_is_told_too(announced: Announced) -> None:
@@ -319,10 +319,20 @@ def test_a_run_that_dagster_begins_again_is_not_the_end(announced: Announced) ->
     assert slack.texts == [START, COMPLETE]
 
 
-def test_the_route_through_ecs_is_told_after_the_start(
+def test_a_small_sync_through_ecs_is_not_called_large(
     announced: Announced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ECS_CLUSTER_NAME", "homebrew-sync")
+    announced.deployment.sync()
+    announced.tick()
+    assert announced.slack.texts == [START, COMPLETE]
+
+
+def test_a_large_sync_through_ecs_is_told_after_the_start(
+    announced: Announced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ECS_CLUSTER_NAME", "homebrew-sync")
+    monkeypatch.setenv("SIZE_THRESHOLD_GB", "0.0005")
     deployment, slack = announced.deployment, announced.slack
     deployment.sync()
     announced.tick()

@@ -114,7 +114,7 @@ def test_a_small_sync_is_a_start_and_an_end_though_the_daemon_dies_between_them(
     )
     assert ("SyncType", "lambda") in metrics["SyncDuration"]
     assert ("Environment", "dev") in metrics["DownloadSize"]
-    assert {"BottlesDownloaded", "BottlesFailed", "PendingBottles"} <= metrics.keys()
+    assert {"BottlesDownloaded", "BottlesFailed"} <= metrics.keys()
     assert hearing.listeners.texts("security") == []
     story.assert_held()
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, shown_entry
@@ -16,6 +17,8 @@ from brew_assets.domain.telling import (
     error_type,
     expected_minutes,
     failed_lines,
+    is_large,
+    large_download_of,
     progress_of,
     security_text,
     top_formulae,
@@ -202,7 +205,70 @@ def test_what_is_not_what_it_must_be_is_a_security_event() -> None:
     assert "no a" in text
     assert "no b" in text
     assert "no c" not in text
-    assert "https://dagster.example/runs/planning" in text
+    assert "https://dagster.example/runs/run-arm64_sonoma" in text
+
+
+def test_a_security_event_leads_to_the_run_that_found_it() -> None:
+    reports = (
+        report(SONOMA, failed=(failure("a"),)),
+        report(TAHOE, failed=(failure("b", "digest mismatch"),)),
+    )
+    told = story(run(SONOMA, "failed"), run(TAHOE, "failed"), reports=reports)
+    assert "https://dagster.example/runs/run-arm64_tahoe" in security_text(told, DEPLOYMENT)
+    lost = story(
+        run(SONOMA, "succeeded"), run(TAHOE, "failed", reason="invalid manifest", error="a byte was changed")
+    )
+    assert "https://dagster.example/runs/run-arm64_tahoe" in security_text(lost, DEPLOYMENT)
+
+
+@pytest.mark.parametrize(
+    ("runs", "reports", "shown"),
+    [
+        ((run(SONOMA, "failed"), run(TAHOE, "failed")), (report(SONOMA, failed=(failure("a"),)),), TAHOE),
+        (
+            (run(SONOMA, "succeeded"), run(TAHOE, "failed")),
+            (report(SONOMA), report(TAHOE, failed=(failure("a"),))),
+            TAHOE,
+        ),
+    ],
+    ids=["a run that broke before one with failures", "a run with failures before the planning"],
+)
+def test_a_failure_leads_to_the_run_that_shows_it(
+    runs: tuple[PlatformRun, ...], reports: tuple[Report, ...], shown: str
+) -> None:
+    told = story(*runs, reports=reports, planned=1)
+    assert told.ending == "failure"
+    text = end_of(told, DEPLOYMENT, objects=(), duration_s=1, next_sync="").plain()
+    assert f"https://dagster.example/runs/run-{shown}" in text
+    assert "runs/planning" not in text
+
+
+def test_a_failure_without_any_run_leads_to_the_planning() -> None:
+    unserved = PlatformRun(platform="x86_64_linux", run_id="", state="failed", error="nobody serves it")
+    assert story(unserved).failed_run_id == "planning"
+
+
+@pytest.mark.parametrize(
+    ("changes", "large"),
+    [
+        ({"size": int(20e9)}, True),
+        ({"size": int(20e9) - 1}, False),
+        ({"size": int(20e9), "route": "local"}, False),
+        ({"size": int(20e9), "platforms": ()}, False),
+        ({"size": 0, "unknown_sizes": 3}, True),
+        ({"size": 607_000, "unknown_sizes": 3}, False),
+        ({"size": 0}, False),
+    ],
+)
+def test_a_large_download_is_one_that_lambda_would_not_get(changes: dict[str, Any], large: bool) -> None:
+    assert is_large(msgspec.structs.replace(story(), **changes), DEPLOYMENT) is large
+
+
+def test_a_download_of_unknown_size_is_told_without_numbers() -> None:
+    told = msgspec.structs.replace(story(), size=0, unknown_sizes=3)
+    text = large_download_of(told, DEPLOYMENT).plain()
+    assert "Total Size: unknown" in text
+    assert "Expected duration" not in text
 
 
 def test_progress_never_says_more_than_all() -> None:

@@ -1,0 +1,190 @@
+"""How the mirror stands, as CloudWatch hears it: from syncs of everything, and never from an older one."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import msgspec
+import pytest
+from moto.server import ThreadedMotoServer
+
+from brew_assets.adapters.aws_client import aws_client
+from brew_assets.defs.absence import Cursor, report_missing_syncs
+from brew_assets.defs.deliveries import InstanceDeliveries, SyncState
+from brew_assets.simulator import Fault
+from brew_assets_tests.defs.deployment import Deployment
+from brew_assets_tests.defs.test_announcements import COMPLETE, START, WARNING, Announced
+from brew_assets_tests.servers import free_ports
+from brew_assets_tests.slack_sink import Answer, SlackSink, slack_sink
+
+
+@pytest.fixture
+def slack() -> Iterator[SlackSink]:
+    with slack_sink() as sink:
+        yield sink
+        assert sink.problems == []
+
+
+@pytest.fixture
+def announced(deployment: Deployment, slack: SlackSink, monkeypatch: pytest.MonkeyPatch) -> Announced:
+    monkeypatch.setenv("SLACK_WEBHOOK_URL", slack.url)
+    monkeypatch.setenv("RETRY_ATTEMPTS", "0")
+    announced = Announced(deployment, slack)
+    announced.tick()
+    return announced
+
+
+def state_of(announced: Announced) -> SyncState:
+    return InstanceDeliveries(announced.deployment.instance).state()
+
+
+def whole_sync(announced: Announced, *, missing: int = 0) -> None:
+    """A sync of everything; so many names are not to be had."""
+    names = sorted({b.filename for b in announced.deployment.world.bottles if b.tag == "arm64_sonoma"})
+    for name in names[:missing]:
+        announced.deployment.simulator.fault(name, Fault.not_found())
+    announced.deployment.sync()
+    announced.deployment.simulator.clear_faults()
+
+
+def test_what_is_pending_is_known_from_the_plan_on(announced: Announced) -> None:
+    deployment = announced.deployment
+    assert deployment.run("weekly_sync").success
+    announced.tick()
+    planned = state_of(announced)
+    assert planned.last_good_at is None
+    assert planned.pending
+    deployment.carry_out(deployment.tick().run_requests)
+    assert len(deployment.entries()) == planned.pending
+    announced.tick()
+    assert state_of(announced).pending == 0
+    assert state_of(announced).last_good_at is not None
+
+
+def test_a_sync_of_one_formula_or_platform_says_nothing_of_the_whole(announced: Announced) -> None:
+    deployment, platforms = announced.deployment, ["arm64_tahoe", "arm64_sequoia", "arm64_sonoma"]
+    whole_sync(announced, missing=3)
+    announced.tick()
+    before = state_of(announced)
+    assert before.pending
+    assert before.last_good_at is None
+    names = [formula.name for formula in deployment.world.formulae[:1]]
+    for asked in ({"formula_names": names, "platforms": platforms}, {"platforms": platforms[:1]}):
+        assert deployment.plan(**asked).success
+        deployment.carry_out(deployment.tick().run_requests)
+    assert deployment.run("mirror_platform", platform="arm64_sequoia").success
+    announced.tick()
+    assert announced.slack.texts == [START, WARNING, *[START, COMPLETE] * 3]
+    assert state_of(announced) == before
+
+
+def test_a_selective_sync_without_any_selection_is_one_of_everything(announced: Announced) -> None:
+    assert announced.deployment.plan().success
+    announced.deployment.carry_out(announced.deployment.tick().run_requests)
+    announced.tick()
+    assert state_of(announced).last_good_at is not None
+
+
+def test_an_older_sync_whose_end_waits_takes_nothing_back(announced: Announced) -> None:
+    whole_sync(announced, missing=3)
+    announced.slack.answer_next(Answer(status=429, headers={"Retry-After": "900"}))
+    announced.tick()
+    assert state_of(announced).pending
+    whole_sync(announced)
+    announced.tick()
+    after = state_of(announced)
+    assert after.pending == 0
+    assert after.last_good_at is not None
+    announced.tick()
+    assert announced.open == 1
+    assert state_of(announced) == after
+
+
+def test_the_state_goes_forward_only() -> None:
+    first = SyncState().after(created_at=10.0, pending=5, good_at=None)
+    second = first.after(created_at=20.0, pending=0, good_at=25.0)
+    assert second == SyncState(last_good_at=25.0, pending=0, pending_of=20.0)
+    assert second.after(created_at=10.0, pending=3, good_at=None) == second
+    assert second.after(created_at=10.0, pending=3, good_at=15.0) == second
+    # The older one has ended later: it was good then.
+    assert second.after(created_at=10.0, pending=0, good_at=30.0).last_good_at == 30.0
+
+
+@pytest.fixture
+def cloudwatch(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a CloudWatch that keeps what it is given."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    settings = {
+        "ENABLE_METRICS": "true",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+def published(url: str, name: str, environment: str) -> list[float]:
+    """The values of the metric in this environment."""
+    client = aws_client("cloudwatch", region="us-east-1", endpoint_url=url)
+    dimensions = [{"Name": "Environment", "Value": environment}]
+    metric = {"Namespace": "HomebrewSync", "MetricName": name, "Dimensions": dimensions}
+    query = {"Id": "one", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Maximum"}}
+    now, hour = datetime.now(UTC), timedelta(hours=1)
+    answer = client.get_metric_data(MetricDataQueries=[query], StartTime=now - hour, EndTime=now + hour)
+    return list(answer["MetricDataResults"][0]["Values"])
+
+
+@pytest.mark.parametrize(
+    ("state", "environment", "age_s", "pending"),
+    [
+        (SyncState(), "untold", 3600.0, []),
+        (SyncState(last_good_at=600.0, pending=8, pending_of=1.0), "good", 600.0, [8.0]),
+        (SyncState(pending=8, pending_of=1.0), "never-good", 3600.0, [8.0]),
+    ],
+    ids=["before any sync", "after a good one", "without a good one"],
+)
+def test_the_age_of_the_last_good_sync_and_what_is_pending_are_published(
+    instance: dg.DagsterInstance,
+    cloudwatch: str,
+    monkeypatch: pytest.MonkeyPatch,
+    state: SyncState,
+    environment: str,
+    age_s: float,
+    pending: list[float],
+) -> None:
+    monkeypatch.setenv("ENVIRONMENT", environment)
+    now = datetime.now(UTC).timestamp()
+    if state.last_good_at is not None:
+        state = msgspec.structs.replace(state, last_good_at=now - state.last_good_at)
+    InstanceDeliveries(instance).set_state(state)
+    cursor = msgspec.json.encode(Cursor(since=now - 3600.0, settled=now)).decode()
+    first = dg.build_sensor_context(instance=instance, cursor=cursor)
+    report_missing_syncs(first)
+    again = dg.build_sensor_context(instance=instance, cursor=first.cursor)
+    report_missing_syncs(again)
+    (age,) = published(cloudwatch, "LastGoodSyncAge", environment)
+    assert age_s <= age <= age_s + 120.0
+    assert published(cloudwatch, "PendingBottles", environment) == pending
+    assert msgspec.json.decode(first.cursor or "", type=Cursor).gauges_at >= now
+    assert again.cursor == first.cursor
+
+
+def test_a_cloudwatch_that_is_down_keeps_no_missing_sync_from_being_told(
+    announced: Announced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (port,) = free_ports(1)
+    monkeypatch.setenv("ENABLE_METRICS", "true")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    before = (datetime.now(UTC) - timedelta(days=8)).timestamp()
+    cursor = msgspec.json.encode(Cursor(since=before, settled=before)).decode()
+    report_missing_syncs(dg.build_sensor_context(instance=announced.deployment.instance, cursor=cursor))
+    assert announced.slack.texts == ["⏰ Homebrew Bottles Sync Is Missing"]
