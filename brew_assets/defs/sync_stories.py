@@ -50,7 +50,8 @@ class OpenSync(msgspec.Struct, frozen=True, kw_only=True):
     """A sync that is not told to its end; what its plan said. Times are seconds since 1970.
 
     `whole` says that it is of all formulae for all of TARGET_PLATFORMS: only such a sync tells how the mirror
-    stands. `unserved` are platforms of the plan that are none of TARGET_PLATFORMS: nobody starts runs for them.
+    stands. `unserved` are platforms of the plan that are none of TARGET_PLATFORMS: nobody starts a run for
+    them.
     """
 
     sync_id: str

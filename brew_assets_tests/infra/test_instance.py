@@ -184,9 +184,44 @@ def test_dagster_cloud_has_an_ecs_context_that_dagster_aws_accepts() -> None:
     found = process_config(ECS_CONTAINER_CONTEXT_SCHEMA, context)
     assert found.success, found.errors
     assert (context["run_resources"]["cpu"], context["run_resources"]["memory"]) == ("512", "1024")
-    named = [variable.partition("=")[0] for variable in context["env_vars"]]
+
+
+# Every name in dagster_cloud.yaml has to be set in the agent's environment: only what deployments differ in.
+_TUNES = "tunes a transfer; the default fits"
+_HOMEBREW = "Homebrew's own servers are meant"
+_AWS = "AWS itself is meant"
+NOT_IN_DAGSTER_CLOUD = {
+    "S3_BUCKET_NAME": "MIRROR_URL names the bucket",
+    "SLACK_WEBHOOK_URL": "a secret; SLACK_WEBHOOK_SECRET_NAME leads to it",
+    "ECS_TASK_DEFINITION": "for dagster.yaml; the agent registers task definitions of its own",
+    "EXTERNAL_HASH_FILE_PATH": "tasks share no disk",
+    "MAX_TRANSFER_PROCESSES": "only the command line reads it",
+    "LOG_FORMAT": "auto is JSON in a task",
+    "FORMULAE_API_URL": _HOMEBREW,
+    "BOTTLE_REGISTRY_URL": _HOMEBREW,
+    "BOTTLE_CDN_HOSTS": _HOMEBREW,
+    "AWS_ENDPOINT_URL": _AWS,
+    "AWS_ENDPOINT_URL_S3": _AWS,
+    "MAX_CONCURRENT_DOWNLOADS": _TUNES,
+    "DOWNLOAD_CONCURRENCY": _TUNES,
+    "RETRY_ATTEMPTS": _TUNES,
+    "RETRY_DELAY_SECONDS": _TUNES,
+    "DOWNLOAD_TIMEOUT_SECONDS": _TUNES,
+    "BATCH_SIZE": _TUNES,
+    "S3_ACCELERATE": _TUNES,
+}
+
+
+def test_dagster_cloud_hands_on_every_setting_in_which_deployments_differ() -> None:
+    cloud = yaml.safe_load((ROOT / "dagster_cloud.yaml").read_text())
+    named = [
+        variable.partition("=")[0]
+        for variable in cloud["locations"][0]["container_context"]["ecs"]["env_vars"]
+    ]
+    assert len(named) == len(set(named))
+    assert not set(named) & set(NOT_IN_DAGSTER_CLOUD)
     settings = {field.upper() for field in read_settings({}).__struct_fields__}
-    assert set(named) <= settings
+    assert {*named, *NOT_IN_DAGSTER_CLOUD} == settings
 
 
 def test_a_sensor_that_waits_for_an_answer_keeps_no_other_waiting(configured: dict[str, Any]) -> None:
