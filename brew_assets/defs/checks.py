@@ -18,6 +18,8 @@ from brew_assets.engine.upstream import KeptCatalogue, kept_catalogue, load_cata
 from brew_assets.errors import UNREADABLE, ManifestInvalid
 
 SAMPLE_SIZE = 20
+# Bad bottles that the description names; the table has all.
+MOST_NAMED = 3
 MAX_SHRINK = 0.10
 # A week, and a day for a sync that takes long.
 MAX_AGE = timedelta(days=8)
@@ -136,9 +138,11 @@ def sampled_objects_present(
         certificates = certify(engine.store, sample, workers=engine.options.workers)
     bad = [c for c in certificates if c.verdict != "CURRENT"]
     rows = [(c.entry.s3_key, c.verdict, c.finding) for c in bad]
+    named = [f"{c.entry.s3_key} is {c.verdict} {c.finding}".rstrip() for c in bad[:MOST_NAMED]]
+    counted = f"{len(sample) - len(bad)} of {len(sample)} sampled bottles are as the manifest says"
     return _result(
         not bad,
-        f"{len(sample) - len(bad)} of {len(sample)} sampled bottles are as the manifest says",
+        "; ".join((counted, *named)),
         sampled=len(sample),
         bad=len(bad),
         findings=table(("object", "verdict", "finding"), rows),

@@ -10,6 +10,7 @@ import msgspec
 from brew_assets.compose import build_store, deployment_of
 from brew_assets.defs.deliveries import InstanceDeliveries
 from brew_assets.defs.schedules import next_scheduled_sync
+from brew_assets.defs.store_findings import store_findings
 from brew_assets.defs.sync_stories import OpenSync, progress_of_runs, story_of
 from brew_assets.domain.messages import Message
 from brew_assets.domain.metrics import Metric, gauges, sync_metrics
@@ -175,7 +176,8 @@ class Teller:
             if now.timestamp() - ended < _PATIENCE_S:
                 return None
             reports, plan = (), None
-        story = msgspec.structs.replace(story, reports=reports)
+        findings = store_findings(self._instance, [run.run_id for run in story.runs if run.run_id])
+        story = msgspec.structs.replace(story, reports=reports, store_findings=findings)
         duration_s = max(0.0, ended - story.created_at)
         left = max(0, story.planned - story.done)
         self._remember(sync, pending=left, good_at=ended if story.ending == "success" else None)

@@ -39,6 +39,14 @@ class PlatformRun(msgspec.Struct, frozen=True, kw_only=True):
         return self.state in ("succeeded", "failed", "cancelled")
 
 
+class StoreFinding(msgspec.Struct, frozen=True, kw_only=True):
+    """A check in one of the runs that found stored data to be other than recorded."""
+
+    run_id: str
+    check: str
+    message: str
+
+
 class Story(msgspec.Struct, frozen=True, kw_only=True):
     """A sync as it is known now.
 
@@ -60,6 +68,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     platforms: tuple[str, ...]
     runs: tuple[PlatformRun, ...] = ()
     reports: tuple[Report, ...] = ()
+    store_findings: tuple[StoreFinding, ...] = ()
 
     @property
     def known_size(self) -> int | None:

@@ -227,7 +227,10 @@ def error_details(story: Story) -> list[str]:
 
 
 def security_text(story: Story, deployment: Deployment) -> str:
-    """What is not what it must be (a digest, size, host or manifest), for those who watch over that."""
+    """What is not what it must be (a digest, size, host or manifest), for those who watch over that.
+
+    A paragraph for what came from upstream, and one for what lies in the store.
+    """
     found = [(f.name, f.reason, f.message) for f in story.failures if f.reason in SECURITY_REASONS]
     broken = [run for run in story.broken if run.reason in SECURITY_REASONS]
     found += [(run.platform, run.reason, run.error) for run in broken]
@@ -237,11 +240,29 @@ def security_text(story: Story, deployment: Deployment) -> str:
         if any(failure.reason in SECURITY_REASONS for failure in report.failed)
     } | {run.platform for run in broken}
     run_id = next((run.run_id for run in story.runs if run.platform in finders and run.run_id), story.run_id)
-    return security_event(found, deployment, subject=f"sync {story.sync_id}", run_id=run_id)
+    subject = f"sync {story.sync_id}"
+    texts = [security_event(found, deployment, subject=subject, run_id=run_id)]
+    if story.store_findings:
+        stored = [(finding.check, "check failed", finding.message) for finding in story.store_findings]
+        texts.append(
+            security_event(
+                stored,
+                deployment,
+                subject=f"the store after {subject}",
+                run_id=story.store_findings[0].run_id,
+                consequence="look with brew-mirror verify --deep, mend with --repair",
+            )
+        )
+    return "\n\n".join(text for text in texts if text)
 
 
 def security_event(
-    found: Sequence[tuple[str, str, str]], deployment: Deployment, *, subject: str, run_id: str
+    found: Sequence[tuple[str, str, str]],
+    deployment: Deployment,
+    *,
+    subject: str,
+    run_id: str,
+    consequence: str = "nothing of it was stored",
 ) -> str:
     """The text of a security event; empty when nothing was found. Rows: what, reason, message."""
     if not found:
@@ -252,7 +273,7 @@ def security_event(
     count = f"{len(found):,} finding{'' if len(found) == 1 else 's'}"
     return "\n".join(
         (
-            f"{count} in {subject} of {deployment.environment}; nothing of it was stored:",
+            f"{count} in {subject} of {deployment.environment}; {consequence}:",
             *shown,
             *others,
             *where,

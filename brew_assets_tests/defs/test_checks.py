@@ -117,6 +117,8 @@ def test_a_lost_and_a_changed_object_are_found(deployment: Deployment) -> None:
     check = evaluate(deployment.instance)["sampled_objects_present"]
     assert not check.passed
     assert check.metadata["bad"].value == 2
+    assert f"{lost} is MISSING" in (check.description or "")
+    assert f"{changed} is MISMATCH expected sha256" in (check.description or "")
     assert "MISSING" in str(check.metadata["findings"].value)
     assert "MISMATCH" in str(check.metadata["findings"].value)
 

@@ -1,0 +1,62 @@
+"""What a sync's checks find wrong in the store is a security event."""
+
+import logging
+
+import pytest
+
+from brew_assets.defs.announcements import with_news
+from brew_assets.defs.teller import Teller
+from brew_assets.engine.announce import Announcement
+from brew_assets.settings import read_settings
+from brew_assets_tests.defs.deployment import PLATFORMS, Deployment
+
+
+class SecurityChannel:
+    """Keeps the security events that it is given."""
+
+    name = "security"
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def takes(self, announcement: Announcement) -> bool:
+        return bool(announcement.security)
+
+    def send(self, announcement: Announcement) -> None:
+        self.texts.append(announcement.security)
+
+
+def synced(deployment: Deployment, number: int) -> list[str]:
+    """The ids of the runs of a sync of one formula."""
+    deployment.plan(formula_names=[deployment.world.formulae[number].name], platforms=list(PLATFORMS))
+    return [run.run_id for run in deployment.carry_out(deployment.tick().run_requests)]
+
+
+def security_events(deployment: Deployment) -> list[str]:
+    """What is told of all syncs so far."""
+    channel = SecurityChannel()
+    teller = Teller(
+        deployment.instance, read_settings(), [channel], log=logging.getLogger("brew_assets_tests.teller")
+    )
+    for sync in with_news(deployment.instance, None).syncs:
+        teller.tell(sync)
+    return channel.texts
+
+
+def test_a_stored_object_that_was_changed_is_a_security_event_of_the_next_sync(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_URL", "https://dagster.example")
+    synced(deployment, 0)
+    assert security_events(deployment) == []
+    changed, *_ = [entry.s3_key for entry in deployment.entries().values()]
+    path = deployment.root / changed
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    runs = synced(deployment, 1)
+    (text,) = security_events(deployment)
+    assert "in the store after sync" in text
+    assert f"{changed} is MISMATCH expected sha256" in text
+    assert "nothing of it was stored" not in text
+    assert f"https://dagster.example/runs/{runs[0]}" in text
