@@ -21,7 +21,9 @@ def test_images_are_built_for_the_processor_of_the_tasks_and_in_the_form_that_la
     default = re.search(r'default\s+= "(\w+)"', _declared("variable")["cpu_architecture"])
     assert default is not None
     lines = [line for path in documents() for block in blocks(path, "bash") for line in block.splitlines()]
-    builds = [match[0] for line in (*lines, *DOCKERFILE.read_text().splitlines()) if (match := _BUILD.search(line))]
+    builds = [
+        match[0] for line in (*lines, *DOCKERFILE.read_text().splitlines()) if (match := _BUILD.search(line))
+    ]
     assert len(builds) >= 4
     for build in builds:
         assert build.startswith("docker buildx build "), build

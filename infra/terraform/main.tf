@@ -111,6 +111,8 @@ module "database" {
   engine                      = var.database_engine
   instance_class              = var.database_instance_class
   allocated_storage           = var.database_allocated_storage
+  max_allocated_storage       = coalesce(var.database_max_allocated_storage, max(100, 2 * var.database_allocated_storage))
+  snapshot_identifier         = var.database_snapshot_identifier == "" ? null : var.database_snapshot_identifier
   multi_az                    = var.database_multi_az
   deletion_protection         = var.database_deletion_protection
   skip_final_snapshot         = var.database_skip_final_snapshot

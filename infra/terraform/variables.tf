@@ -37,6 +37,16 @@ variable "tags" {
   description = "Tags of everything, beside Project, Environment and ManagedBy."
   type        = map(string)
   default     = {}
+
+  validation {
+    condition     = alltrue([for key, value in var.tags : can(regex("^[\\p{L}\\p{Z}\\p{N}_.:/=+@-]{1,128}$", key)) && can(regex("^[\\p{L}\\p{Z}\\p{N}_.:/=+@-]{0,256}$", value)) && !startswith(lower(key), "aws:")])
+    error_message = "tags must be as AWS takes them: keys of 1 to 128 and values of up to 256 letters, digits, spaces and _.:/=+@-, and no key that begins with aws:."
+  }
+
+  validation {
+    condition     = length(var.tags) <= 40
+    error_message = "tags must be at most 40: AWS takes 50 on a resource, and Terraform and ECS add theirs."
+  }
 }
 
 # Image
@@ -68,6 +78,12 @@ variable "ecr_keep_images" {
   description = "Images that the repository keeps: more than the versions to which a rollback may go."
   type        = number
   default     = 30
+
+  validation {
+    # An expired image that is still in use cannot be pulled any more.
+    condition     = var.ecr_keep_images >= 5 && var.ecr_keep_images <= 1000 && floor(var.ecr_keep_images) == var.ecr_keep_images
+    error_message = "ecr_keep_images must be a whole number from 5 to 1000."
+  }
 }
 
 variable "ecr_force_delete" {
@@ -209,6 +225,12 @@ variable "external_hash_file_s3_key" {
   description = "Key of an external hash file in S3, whose bottles are not downloaded: the setting EXTERNAL_HASH_FILE_S3_KEY."
   type        = string
   default     = ""
+
+  validation {
+    # It becomes a resource of the run role's policy, where these would name more than one object.
+    condition     = var.external_hash_file_s3_key == "" || (length(var.external_hash_file_s3_key) <= 1024 && can(regex("^[^/\\s*?$][^*?$\\r\\n]*$", var.external_hash_file_s3_key)))
+    error_message = "external_hash_file_s3_key must be empty, or a key of at most 1024 characters that does not begin with a slash and holds no *, ? or $."
+  }
 }
 
 variable "external_hash_file_s3_bucket" {
@@ -219,6 +241,11 @@ variable "external_hash_file_s3_bucket" {
   validation {
     condition     = var.external_hash_file_s3_bucket == "" || var.external_hash_file_s3_key != ""
     error_message = "external_hash_file_s3_bucket needs external_hash_file_s3_key."
+  }
+
+  validation {
+    condition     = var.external_hash_file_s3_bucket == "" || can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.external_hash_file_s3_bucket))
+    error_message = "external_hash_file_s3_bucket must be empty, or the name of a bucket."
   }
 }
 
@@ -281,6 +308,11 @@ variable "event_bus" {
   description = "Bus on which events start syncs; default is the account's own, any other word makes one. Two deployments on one bus both hear every event."
   type        = string
   default     = "default"
+
+  validation {
+    condition     = can(regex("^[a-z0-9][a-z0-9-]{0,63}$", var.event_bus))
+    error_message = "event_bus must be default, or a word of lower-case letters, digits and hyphens."
+  }
 }
 
 # Storage
@@ -327,12 +359,27 @@ variable "s3_transition_days" {
   description = "Days after which bottles move to s3_transition_storage_class; 0 means never."
   type        = number
   default     = 30
+
+  validation {
+    condition     = var.s3_transition_days >= 0 && floor(var.s3_transition_days) == var.s3_transition_days
+    error_message = "s3_transition_days must be a whole number, 0 or more."
+  }
+
+  validation {
+    condition     = var.s3_transition_days == 0 || var.s3_transition_days >= 30 || var.s3_transition_storage_class != "STANDARD_IA"
+    error_message = "s3_transition_days must be 0, or 30 or more: S3 moves nothing to STANDARD_IA earlier."
+  }
 }
 
 variable "s3_transition_storage_class" {
   description = "Cheaper storage that is read at once: INTELLIGENT_TIERING, STANDARD_IA or GLACIER_IR."
   type        = string
   default     = "INTELLIGENT_TIERING"
+
+  validation {
+    condition     = contains(["INTELLIGENT_TIERING", "STANDARD_IA", "GLACIER_IR"], var.s3_transition_storage_class)
+    error_message = "s3_transition_storage_class must be INTELLIGENT_TIERING, STANDARD_IA or GLACIER_IR: others are not read at once."
+  }
 }
 
 variable "enable_s3_transfer_acceleration" {
@@ -349,12 +396,42 @@ variable "s3_replication" {
     storage_class = optional(string, "STANDARD_IA")
   })
   default = null
+
+  validation {
+    condition     = var.s3_replication == null || can(regex("^arn:[a-z-]+:s3:::[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.s3_replication.bucket_arn))
+    error_message = "s3_replication.bucket_arn must be a bucket's ARN, such as arn:aws:s3:::my-replica."
+  }
+
+  validation {
+    condition     = try(var.s3_replication.kms_key_arn, null) == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/", var.s3_replication.kms_key_arn))
+    error_message = "s3_replication.kms_key_arn must be a key's ARN."
+  }
+
+  validation {
+    condition     = var.s3_replication == null || contains(["STANDARD", "STANDARD_IA", "INTELLIGENT_TIERING", "GLACIER_IR"], try(var.s3_replication.storage_class, ""))
+    error_message = "s3_replication.storage_class must be STANDARD, STANDARD_IA, INTELLIGENT_TIERING or GLACIER_IR."
+  }
+
+  validation {
+    condition     = var.s3_replication == null || var.enable_s3_versioning
+    error_message = "s3_replication needs enable_s3_versioning."
+  }
+
+  validation {
+    condition     = var.s3_replication == null || var.kms_key_id == "" || try(var.s3_replication.kms_key_arn, null) != null
+    error_message = "s3_replication.kms_key_arn is needed when kms_key_id encrypts the bucket."
+  }
 }
 
 variable "s3_access_log_bucket" {
   description = "Existing bucket for the access log of the mirror's; empty makes one."
   type        = string
   default     = ""
+
+  validation {
+    condition     = var.s3_access_log_bucket == "" || can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.s3_access_log_bucket))
+    error_message = "s3_access_log_bucket must be empty, or the name of a bucket."
+  }
 }
 
 variable "s3_force_destroy" {
@@ -463,6 +540,19 @@ variable "service_sizes" {
     daemon    = { cpu = 512, memory = 1024 }
     code      = { cpu = 512, memory = 1024 }
   }
+
+  validation {
+    condition = alltrue([
+      for size in values(var.service_sizes) : contains(lookup({
+        256  = [512, 1024, 2048]
+        512  = [for gib in range(1, 5) : gib * 1024]
+        1024 = [for gib in range(2, 9) : gib * 1024]
+        2048 = [for gib in range(4, 17) : gib * 1024]
+        4096 = [for gib in range(8, 31) : gib * 1024]
+      }, size.cpu, []), size.memory)
+    ])
+    error_message = "service_sizes must be sizes of Fargate, such as 512 CPU units with 1024 to 4096 MiB."
+  }
 }
 
 variable "enable_autoscaling" {
@@ -475,6 +565,11 @@ variable "autoscaling_max_count" {
   description = "Most tasks of each, with enable_autoscaling."
   type        = number
   default     = 3
+
+  validation {
+    condition     = var.autoscaling_max_count >= 1 && var.autoscaling_max_count <= 10 && floor(var.autoscaling_max_count) == var.autoscaling_max_count
+    error_message = "autoscaling_max_count must be a whole number from 1 to 10."
+  }
 }
 
 variable "enable_execute_command" {
@@ -519,8 +614,8 @@ variable "lambda_sync_timeout" {
   default     = 900
 
   validation {
-    condition     = var.lambda_sync_timeout >= 60 && var.lambda_sync_timeout <= 900
-    error_message = "lambda_sync_timeout must be 60 to 900 seconds."
+    condition     = var.lambda_sync_timeout >= 60 && var.lambda_sync_timeout <= 900 && floor(var.lambda_sync_timeout) == var.lambda_sync_timeout
+    error_message = "lambda_sync_timeout must be a whole number from 60 to 900 seconds."
   }
 }
 
@@ -539,6 +634,11 @@ variable "lambda_reserved_concurrency" {
   description = "Most invocations of the Lambda at the same time, taken from the account's; -1 reserves none."
   type        = number
   default     = -1
+
+  validation {
+    condition     = (var.lambda_reserved_concurrency == -1 || var.lambda_reserved_concurrency >= 1) && floor(var.lambda_reserved_concurrency) == var.lambda_reserved_concurrency
+    error_message = "lambda_reserved_concurrency must be -1, or a whole number of 1 or more: 0 would switch the Lambda off."
+  }
 }
 
 # Network
@@ -547,18 +647,38 @@ variable "vpc_cidr" {
   description = "Addresses of the VPC."
   type        = string
   default     = "10.40.0.0/16"
+
+  validation {
+    condition     = can(cidrhost(var.vpc_cidr, 0)) && try(tonumber(split("/", var.vpc_cidr)[1]), 0) >= 16 && try(tonumber(split("/", var.vpc_cidr)[1]), 99) <= 22
+    error_message = "vpc_cidr must be an IPv4 network from /16 to /22, such as 10.40.0.0/16."
+  }
+
+  validation {
+    condition     = try(cidrhost(var.vpc_cidr, 0) == split("/", var.vpc_cidr)[0], false)
+    error_message = "vpc_cidr must be written with the network's first address, such as 10.40.0.0/16."
+  }
 }
 
 variable "az_count" {
   description = "Availability zones in use."
   type        = number
   default     = 2
+
+  validation {
+    condition     = contains([2, 3, 4], var.az_count)
+    error_message = "az_count must be 2, 3 or 4."
+  }
 }
 
 variable "nat_mode" {
   description = "How tasks reach the registry: single (one NAT gateway), per_az, or none (no way out: nothing can be mirrored through ECS)."
   type        = string
   default     = "single"
+
+  validation {
+    condition     = contains(["none", "single", "per_az"], var.nat_mode)
+    error_message = "nat_mode must be none, single or per_az."
+  }
 }
 
 variable "enable_vpc_endpoints" {
@@ -585,18 +705,43 @@ variable "efs_performance_mode" {
   description = "generalPurpose or maxIO."
   type        = string
   default     = "generalPurpose"
+
+  validation {
+    condition     = contains(["generalPurpose", "maxIO"], var.efs_performance_mode)
+    error_message = "efs_performance_mode must be generalPurpose or maxIO."
+  }
 }
 
 variable "efs_throughput_mode" {
   description = "elastic, bursting or provisioned."
   type        = string
   default     = "elastic"
+
+  validation {
+    condition     = contains(["elastic", "bursting", "provisioned"], var.efs_throughput_mode)
+    error_message = "efs_throughput_mode must be elastic, bursting or provisioned."
+  }
+
+  validation {
+    condition     = var.efs_throughput_mode != "elastic" || var.efs_performance_mode != "maxIO"
+    error_message = "efs_throughput_mode elastic needs efs_performance_mode generalPurpose."
+  }
 }
 
 variable "efs_provisioned_throughput" {
   description = "MiB/s with efs_throughput_mode provisioned, at about 6 USD a month each."
   type        = number
   default     = null
+
+  validation {
+    condition     = var.efs_provisioned_throughput == null ? true : var.efs_provisioned_throughput >= 1 && var.efs_provisioned_throughput <= 1024
+    error_message = "efs_provisioned_throughput must be from 1 to 1024 MiB/s."
+  }
+
+  validation {
+    condition     = var.efs_throughput_mode != "provisioned" || var.efs_provisioned_throughput != null
+    error_message = "efs_provisioned_throughput is needed with efs_throughput_mode provisioned."
+  }
 }
 
 variable "enable_efs_backup" {
@@ -611,18 +756,68 @@ variable "database_engine" {
   description = "postgres, or aurora-postgresql."
   type        = string
   default     = "postgres"
+
+  validation {
+    condition     = contains(["postgres", "aurora-postgresql"], var.database_engine)
+    error_message = "database_engine must be postgres or aurora-postgresql."
+  }
 }
 
 variable "database_instance_class" {
   description = "Size of the database."
   type        = string
   default     = "db.t4g.micro"
+
+  validation {
+    condition     = can(regex("^db\\.[a-z0-9]+\\.[a-z0-9]+$", var.database_instance_class)) || var.database_instance_class == "db.serverless"
+    error_message = "database_instance_class must be a class such as db.t4g.micro, or db.serverless."
+  }
+
+  validation {
+    condition     = var.database_engine == "aurora-postgresql" || var.database_instance_class != "db.serverless"
+    error_message = "database_instance_class db.serverless needs database_engine aurora-postgresql."
+  }
+
+  validation {
+    condition     = var.database_engine != "aurora-postgresql" || !can(regex("\\.(micro|small)$", var.database_instance_class))
+    error_message = "database_instance_class micro or small does not exist in Aurora: use db.t4g.medium or db.serverless."
+  }
 }
 
 variable "database_allocated_storage" {
-  description = "GiB of the database's disk at the start; it grows to 100 by itself."
+  description = "GiB of the database's disk at the start; it grows to database_max_allocated_storage by itself. Not used by Aurora."
   type        = number
   default     = 20
+
+  validation {
+    condition     = var.database_allocated_storage >= 20 && var.database_allocated_storage <= 1000 && floor(var.database_allocated_storage) == var.database_allocated_storage
+    error_message = "database_allocated_storage must be a whole number from 20 to 1000 GiB."
+  }
+}
+
+variable "database_max_allocated_storage" {
+  description = "GiB to which the database's disk grows by itself; 0 means that it does not. null: 100, or twice database_allocated_storage where that is more."
+  type        = number
+  default     = null
+
+  validation {
+    # RDS wants a tenth more at least.
+    condition = var.database_max_allocated_storage == null || try(var.database_max_allocated_storage == 0 || (
+      10 * var.database_max_allocated_storage >= 11 * var.database_allocated_storage && var.database_max_allocated_storage <= 4000
+    ), false)
+    error_message = "database_max_allocated_storage must be null, 0, or at least a tenth more than database_allocated_storage and 4000 GiB at most."
+  }
+}
+
+variable "database_snapshot_identifier" {
+  description = "Snapshot from which the database is made, by name or ARN; empty means an empty database. Looked at only when the database is made: a database that is there stays. The snapshot must be encrypted with the key of this deployment."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.database_snapshot_identifier == "" || can(regex("^(arn:[a-z-]+:rds:[a-z0-9-]+:[0-9]{12}:(cluster-)?snapshot:)?((rds|awsbackup):)?[A-Za-z][A-Za-z0-9-]{0,254}$", var.database_snapshot_identifier))
+    error_message = "database_snapshot_identifier must be empty, or a snapshot's name, such as rds:homebrew-bottles-sync-prod-database-2026-11-22-22-05, or its ARN."
+  }
 }
 
 variable "database_multi_az" {
@@ -647,12 +842,22 @@ variable "database_backup_retention_days" {
   description = "Days that the database can be restored to any second of."
   type        = number
   default     = 7
+
+  validation {
+    condition     = var.database_backup_retention_days >= 1 && var.database_backup_retention_days <= 35 && floor(var.database_backup_retention_days) == var.database_backup_retention_days
+    error_message = "database_backup_retention_days must be a whole number from 1 to 35."
+  }
 }
 
 variable "database_password_rotation_days" {
   description = "Days after which RDS changes the password; null leaves RDS's own 7. Services whose password is old are replaced by their health check."
   type        = number
   default     = null
+
+  validation {
+    condition     = var.database_password_rotation_days == null ? true : var.database_password_rotation_days >= 1 && var.database_password_rotation_days <= 1000 && floor(var.database_password_rotation_days) == var.database_password_rotation_days
+    error_message = "database_password_rotation_days must be a whole number from 1 to 1000."
+  }
 }
 
 # Messages
@@ -669,12 +874,27 @@ variable "slack_webhook_url" {
   default     = ""
   sensitive   = true
   ephemeral   = true
+
+  validation {
+    condition     = var.slack_webhook_url == "" || can(regex("^https://[^\\s]+$", var.slack_webhook_url))
+    error_message = "slack_webhook_url must be empty, or an https address."
+  }
+
+  validation {
+    condition     = var.slack_webhook_url == "" || var.slack_webhook_version >= 1
+    error_message = "slack_webhook_url is given but would not be written: set slack_webhook_version to 1, and one higher for every new webhook."
+  }
 }
 
 variable "slack_webhook_version" {
   description = "0: no webhook is written. 1 with the first webhook, one higher with every new one. The webhook is needed only on the apply that raises it."
   type        = number
   default     = 0
+
+  validation {
+    condition     = var.slack_webhook_version >= 0 && floor(var.slack_webhook_version) == var.slack_webhook_version
+    error_message = "slack_webhook_version must be a whole number, 0 or more."
+  }
 }
 
 variable "enable_slack_notifications" {
@@ -698,6 +918,11 @@ variable "slack_username" {
   description = "Name under which messages appear in Slack; empty means the webhook's own: the setting SLACK_USERNAME."
   type        = string
   default     = ""
+
+  validation {
+    condition     = can(regex("^[^\\r\\n]{0,80}$", var.slack_username))
+    error_message = "slack_username must be one line of at most 80 characters."
+  }
 }
 
 variable "enable_sns_notifications" {
@@ -710,12 +935,22 @@ variable "notification_email_addresses" {
   description = "Who gets alarms, security events and, with enable_sns_notifications, messages by e-mail. Each address has to confirm."
   type        = list(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for address in var.notification_email_addresses : can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", address))]) && length(distinct(var.notification_email_addresses)) == length(var.notification_email_addresses)
+    error_message = "notification_email_addresses must be e-mail addresses, each once."
+  }
 }
 
 variable "api_keys" {
   description = "Places for further keys in Secrets Manager: name to description. Nothing of the project reads them."
   type        = map(string)
   default     = {}
+
+  validation {
+    condition     = alltrue([for key, text in var.api_keys : can(regex("^[a-z0-9][a-z0-9-]{0,62}$", key)) && text != ""])
+    error_message = "api_keys must have names of lower-case letters, digits and hyphens, and a description each."
+  }
 }
 
 variable "enable_secrets_rotation" {
@@ -728,12 +963,27 @@ variable "secrets_rotation_lambda_arn" {
   description = "Your own Lambda that changes these secrets: Slack has no way to change a webhook by itself."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.secrets_rotation_lambda_arn == null || can(regex("^arn:[a-z-]+:lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_-]+(:[A-Za-z0-9_$-]+)?$", var.secrets_rotation_lambda_arn))
+    error_message = "secrets_rotation_lambda_arn must be a function's ARN."
+  }
+
+  validation {
+    condition     = !var.enable_secrets_rotation || var.secrets_rotation_lambda_arn != null
+    error_message = "secrets_rotation_lambda_arn is needed with enable_secrets_rotation: Slack has no way to change a webhook by itself."
+  }
 }
 
 variable "secret_recovery_days" {
   description = "Days in which a deleted secret can be brought back, and its name is taken; 0 deletes at once."
   type        = number
   default     = 30
+
+  validation {
+    condition     = (var.secret_recovery_days == 0 || (var.secret_recovery_days >= 7 && var.secret_recovery_days <= 30)) && floor(var.secret_recovery_days) == var.secret_recovery_days
+    error_message = "secret_recovery_days must be 0, or a whole number from 7 to 30."
+  }
 }
 
 # Watching
@@ -829,12 +1079,22 @@ variable "sync_age_limit_hours" {
   description = "Hours since the last good sync after which an alarm is raised; 192 are a week and a day."
   type        = number
   default     = 192
+
+  validation {
+    condition     = var.sync_age_limit_hours >= 2 && var.sync_age_limit_hours <= 8760
+    error_message = "sync_age_limit_hours must be 2 to 8760."
+  }
 }
 
 variable "database_free_storage_threshold_gb" {
   description = "GB that the database's disk must have free before an alarm is raised."
   type        = number
   default     = 4
+
+  validation {
+    condition     = var.database_free_storage_threshold_gb > 0 && (var.database_engine == "aurora-postgresql" || var.database_free_storage_threshold_gb < var.database_allocated_storage)
+    error_message = "database_free_storage_threshold_gb must be above 0 and below database_allocated_storage."
+  }
 }
 
 variable "monthly_budget_limit" {
@@ -878,6 +1138,11 @@ variable "kms_deletion_window_days" {
   description = "Days in which that key can be brought back after its deletion."
   type        = number
   default     = 30
+
+  validation {
+    condition     = var.kms_deletion_window_days >= 7 && var.kms_deletion_window_days <= 30 && floor(var.kms_deletion_window_days) == var.kms_deletion_window_days
+    error_message = "kms_deletion_window_days must be a whole number from 7 to 30."
+  }
 }
 
 variable "enable_audit" {
@@ -893,28 +1158,53 @@ variable "lambda_layer_zip_path" {
   description = "No effect: the Lambda is the project's image."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.lambda_layer_zip_path == null || can(regex("\\.zip$", var.lambda_layer_zip_path))
+    error_message = "lambda_layer_zip_path must be the path of a .zip file, or left out: it has no effect."
+  }
 }
 
 variable "lambda_orchestrator_zip_path" {
   description = "No effect: Dagster plans."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.lambda_orchestrator_zip_path == null || can(regex("\\.zip$", var.lambda_orchestrator_zip_path))
+    error_message = "lambda_orchestrator_zip_path must be the path of a .zip file, or left out: it has no effect."
+  }
 }
 
 variable "lambda_sync_zip_path" {
   description = "No effect: the Lambda is the project's image (ecs_container_image, image_tag)."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.lambda_sync_zip_path == null || can(regex("\\.zip$", var.lambda_sync_zip_path))
+    error_message = "lambda_sync_zip_path must be the path of a .zip file, or left out: it has no effect."
+  }
 }
 
 variable "lambda_orchestrator_memory_size" {
   description = "No effect: planning is a run in ECS, of the size in infra/dagster/dagster.yaml."
   type        = number
   default     = null
+
+  validation {
+    condition     = var.lambda_orchestrator_memory_size == null ? true : var.lambda_orchestrator_memory_size >= 128 && var.lambda_orchestrator_memory_size <= 10240 && floor(var.lambda_orchestrator_memory_size) == var.lambda_orchestrator_memory_size
+    error_message = "lambda_orchestrator_memory_size must be 128 to 10,240 MB, or left out: it has no effect."
+  }
 }
 
 variable "lambda_orchestrator_timeout" {
   description = "No effect: a planning run has no time limit; messages tell of one that is missing (sync_window_hours)."
   type        = number
   default     = null
+
+  validation {
+    condition     = var.lambda_orchestrator_timeout == null ? true : var.lambda_orchestrator_timeout >= 1 && var.lambda_orchestrator_timeout <= 900 && floor(var.lambda_orchestrator_timeout) == var.lambda_orchestrator_timeout
+    error_message = "lambda_orchestrator_timeout must be 1 to 900 seconds, or left out: it has no effect."
+  }
 }

@@ -40,6 +40,8 @@ resource "aws_rds_cluster" "this" {
   master_username    = var.username
   port               = local.port
 
+  snapshot_identifier = var.snapshot_identifier
+
   manage_master_user_password   = true
   master_user_secret_kms_key_id = var.kms_key_arn
 
@@ -72,6 +74,10 @@ resource "aws_rds_cluster" "this" {
   }
 
   tags = merge(var.tags, { Name = local.identifier })
+
+  lifecycle {
+    ignore_changes = [snapshot_identifier]
+  }
 
   depends_on = [aws_cloudwatch_log_group.this]
 }

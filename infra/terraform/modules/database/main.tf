@@ -77,6 +77,8 @@ resource "aws_db_instance" "this" {
   username       = var.username
   port           = local.port
 
+  snapshot_identifier = var.snapshot_identifier
+
   # RDS makes the password and keeps it in a secret: it is never in Terraform's state.
   manage_master_user_password   = true
   master_user_secret_kms_key_id = var.kms_key_arn
@@ -113,6 +115,11 @@ resource "aws_db_instance" "this" {
   monitoring_role_arn                   = one(aws_iam_role.monitoring[*].arn)
 
   tags = merge(var.tags, { Name = local.identifier })
+
+  lifecycle {
+    # Where the database came from is history: another snapshot, or none any more, must not make an empty one.
+    ignore_changes = [snapshot_identifier]
+  }
 
   depends_on = [aws_cloudwatch_log_group.this, aws_iam_role_policy.monitoring]
 }

@@ -101,8 +101,19 @@ variable "max_allocated_storage" {
   default     = 100
 
   validation {
-    condition     = var.max_allocated_storage == 0 || (var.max_allocated_storage > var.allocated_storage && var.max_allocated_storage <= 4000)
-    error_message = "max_allocated_storage must be 0, or larger than allocated_storage and 4000 GiB at most."
+    condition     = var.max_allocated_storage == 0 || (10 * var.max_allocated_storage >= 11 * var.allocated_storage && var.max_allocated_storage <= 4000)
+    error_message = "max_allocated_storage must be 0, or at least a tenth more than allocated_storage and 4000 GiB at most."
+  }
+}
+
+variable "snapshot_identifier" {
+  description = "Snapshot from which the database is made, by name or ARN; null makes an empty one. Looked at only when the database is made."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.snapshot_identifier == null || can(regex("^(arn:[a-z-]+:rds:[a-z0-9-]+:[0-9]{12}:(cluster-)?snapshot:)?((rds|awsbackup):)?[A-Za-z][A-Za-z0-9-]{0,254}$", var.snapshot_identifier))
+    error_message = "snapshot_identifier must be null, or a snapshot's name or ARN."
   }
 }
 
