@@ -43,6 +43,7 @@ module "iam" {
   }
 
   enable_execute_command = var.enable_execute_command
+  webserver_may_end_runs = var.webserver_may_end_runs
   enable_xray_tracing    = var.enable_xray_tracing
 }
 

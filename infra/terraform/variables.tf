@@ -578,6 +578,12 @@ variable "enable_execute_command" {
   default     = true
 }
 
+variable "webserver_may_end_runs" {
+  description = "Whether the webserver's role may stop tasks of runs, so that people can terminate runs in the UI. false leaves it a role that can only read."
+  type        = bool
+  default     = true
+}
+
 variable "read_only_root_filesystem" {
   description = "Whether containers can write to /tmp only. The image must declare VOLUME /tmp."
   type        = bool
@@ -1098,7 +1104,7 @@ variable "database_free_storage_threshold_gb" {
 }
 
 variable "monthly_budget_limit" {
-  description = "USD a month that the account may cost; 0 means no limit."
+  description = "USD a month that the account may cost, for the budget (enable_budget) and, in us-east-1, the alarm on charges, which needs billing alerts in the account's billing preferences; 0 means no limit."
   type        = number
   default     = 0
 

@@ -5,6 +5,12 @@ mock_provider "aws" {
   source = "./tests/mocks"
 }
 
+# Mocks give every bucket the same ARN, and policies are kept by it.
+override_resource {
+  target = module.s3.aws_s3_bucket.logs
+  values = { arn = "arn:aws:s3:::test-bucket-logs" }
+}
+
 variables {
   s3_bucket_name    = "homebrew-bottles-test"
   slack_webhook_url = ""
@@ -181,5 +187,26 @@ run "settings" {
     slack_channel                         = "#homebrew sync"
     ecs_cpu_utilization_threshold         = 0
     ecs_memory_utilization_threshold      = 101
+  }
+}
+
+run "a_webserver_that_only_reads" {
+  variables {
+    webserver_may_end_runs = false
+  }
+  assert {
+    condition     = !strcontains(output.policies_json["webserver"], "ecs:StopTask") && strcontains(output.policies_json["daemon"], "ecs:StopTask")
+    error_message = "The switch must reach the webserver's role, and no other."
+  }
+}
+
+run "a_restored_database" {
+  variables {
+    database_snapshot_identifier = "rds:homebrew-bottles-sync-prod-database-2026-11-22-22-05"
+    database_deletion_protection = false
+  }
+  assert {
+    condition     = output.database_identifier == "homebrew-bottles-sync-prod-database"
+    error_message = "A snapshot's name must be taken as RDS writes it."
   }
 }

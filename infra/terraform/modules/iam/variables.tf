@@ -146,6 +146,12 @@ variable "enable_execute_command" {
   default     = true
 }
 
+variable "webserver_may_end_runs" {
+  description = "Whether the webserver may stop tasks of runs, and only those."
+  type        = bool
+  default     = true
+}
+
 variable "enable_xray_tracing" {
   description = "Whether the Lambda may send traces."
   type        = bool
