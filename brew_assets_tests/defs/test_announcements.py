@@ -369,7 +369,7 @@ def test_progress_is_told_once_in_an_interval_and_summed_over_platforms(
     assert look(3600) == 1
     assert look(0.001) == 2
     assert "8/" in json.dumps(slack.taken[-1])
-    assert slack.texts == [START, LARGE, PROGRESS, PROGRESS]
+    assert slack.texts == [START, PROGRESS, PROGRESS]
 
 
 def going(announced: Announced, request: dg.RunRequest) -> dg.DagsterRun:

@@ -87,7 +87,7 @@ def test_a_selective_sync_without_any_selection_is_one_of_everything(announced: 
 
 def test_an_older_sync_whose_end_waits_takes_nothing_back(announced: Announced) -> None:
     whole_sync(announced, missing=3)
-    announced.slack.answer_next(Answer(status=429, headers={"Retry-After": "900"}))
+    announced.slack.answer_next(Answer(status=503))
     announced.tick()
     assert state_of(announced).pending
     whole_sync(announced)
