@@ -105,7 +105,7 @@ locals {
     webserver = [
       local.look_up_task_definition,
       local.watch_runs,
-      # The one thing it can change: a person ends a run in the UI (docs/adr/0026).
+      # The one thing it can change: a person ends a run in the UI (docs/adr/0023).
       var.webserver_may_end_runs ? local.end_runs : null,
       local.list_compute_logs,
       local.read_compute_logs,
