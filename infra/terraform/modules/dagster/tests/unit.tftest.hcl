@@ -92,6 +92,11 @@ run "services_and_runs" {
   }
 
   assert {
+    condition     = alltrue([for definition in concat([aws_ecs_task_definition.run], values(aws_ecs_task_definition.service)) : definition.skip_destroy])
+    error_message = "A daemon that is rolled back needs the revisions of before."
+  }
+
+  assert {
     condition     = length(aws_appautoscaling_target.this) == 0
     error_message = "Scaling is off unless asked for."
   }
