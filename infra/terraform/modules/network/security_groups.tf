@@ -19,7 +19,8 @@ locals {
   # Who talks to whom: one rule out of the first group, one into the second.
   connections = merge(
     { for role in local.dagster : "${role}-database" => { from = role, to = "database", port = 5432 } },
-    { for role in local.dagster : "${role}-efs" => { from = role, to = "efs", port = 2049 } },
+    # Runs mount the scratch. Planning runs are started in the daemon's group.
+    { for role in ["daemon", "run"] : "${role}-efs" => { from = role, to = "efs", port = 2049 } },
     # Runs load the code from their own image and never ask the code server.
     { for role in ["webserver", "daemon"] : "${role}-code" => { from = role, to = "code", port = 4000 } },
   )

@@ -23,33 +23,56 @@ run "as_it_is" {
   }
 
   assert {
-    condition     = length([for s in jsondecode(aws_kms_key.this.policy).Statement : s if s.Effect == "Allow" && s.Action == "kms:*" && try(s.Principal.AWS, "") != "arn:aws:iam::123456789012:root"]) == 0
-    error_message = "Only the account itself may do everything."
-  }
-
-  assert {
-    condition     = alltrue([for s in jsondecode(aws_kms_key.this.policy).Statement : can(s.Condition) if can(s.Principal.Service)])
-    error_message = "Every service must be bound by a condition."
-  }
-
-  assert {
-    condition     = toset(({ for s in jsondecode(aws_kms_key.this.policy).Statement : s.Sid => s })["AlarmsAndBudgetsToTopics"].Principal.Service) == toset(["budgets.amazonaws.com", "cloudwatch.amazonaws.com"])
-    error_message = "Alarms and budgets must be able to use encrypted topics."
-  }
-
-  assert {
-    condition     = !can(({ for s in jsondecode(aws_kms_key.this.policy).Statement : s.Sid => s })["EventsToTopics"].Condition.StringEquals) && ({ for s in jsondecode(aws_kms_key.this.policy).Statement : s.Sid => s })["EventsToTopics"].Condition.ArnLike["kms:EncryptionContext:aws:sns:topicArn"] == "arn:aws:sns:us-west-2:123456789012:mirror-test-*"
-    error_message = "EventBridge must be bound by the topic alone: AWS drops events under other conditions."
-  }
-
-  assert {
-    condition     = ({ for s in jsondecode(aws_kms_key.this.policy).Statement : s.Sid => s })["EventsToQueues"].Condition.ArnLike["kms:EncryptionContext:aws:sqs:arn"] == "arn:aws:sqs:us-west-2:123456789012:mirror-test-*"
-    error_message = "EventBridge must be able to use our encrypted queues."
-  }
-
-  assert {
-    condition     = ({ for s in jsondecode(aws_kms_key.this.policy).Statement : s.Sid => s })["LogGroups"].Principal.Service == "logs.us-west-2.amazonaws.com"
-    error_message = "CloudWatch Logs must be able to use the key."
+    condition = jsonencode({ for statement in jsondecode(aws_kms_key.this.policy).Statement : statement.Sid => statement }) == jsonencode({
+      for sid, statement in {
+        # Without it the key obeys no IAM policy; only the account itself may do everything.
+        AccountByIamPolicies = {
+          Principal = { AWS = "arn:aws:iam::123456789012:root" }
+          Action    = "kms:*"
+        }
+        LogGroups = {
+          Principal = { Service = "logs.us-west-2.amazonaws.com" }
+          Action = [
+            "kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey",
+            "kms:GenerateDataKeyWithoutPlaintext", "kms:DescribeKey",
+          ]
+          Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = "arn:aws:logs:us-west-2:123456789012:log-group:*" } }
+        }
+        AlarmsAndBudgetsToTopics = {
+          Principal = { Service = ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"] }
+          Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+          Condition = {
+            StringEquals = { "aws:SourceAccount" = "123456789012" }
+            ArnLike      = { "kms:EncryptionContext:aws:sns:topicArn" = "arn:aws:sns:us-west-2:123456789012:mirror-test-*" }
+          }
+        }
+        # Bound by the topic alone: AWS drops events under other conditions.
+        EventsToTopics = {
+          Principal = { Service = "events.amazonaws.com" }
+          Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+          Condition = { ArnLike = { "kms:EncryptionContext:aws:sns:topicArn" = "arn:aws:sns:us-west-2:123456789012:mirror-test-*" } }
+        }
+        EventsToQueues = {
+          Principal = { Service = "events.amazonaws.com" }
+          Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+          Condition = { ArnLike = { "kms:EncryptionContext:aws:sqs:arn" = "arn:aws:sqs:us-west-2:123456789012:mirror-test-*" } }
+        }
+        TrailEncrypts = {
+          Principal = { Service = "cloudtrail.amazonaws.com" }
+          Action    = "kms:GenerateDataKey"
+          Condition = { StringEquals = {
+            "aws:SourceArn"                            = "arn:aws:cloudtrail:us-west-2:123456789012:trail/mirror-test-audit"
+            "kms:EncryptionContext:aws:cloudtrail:arn" = "arn:aws:cloudtrail:us-west-2:123456789012:trail/mirror-test-audit"
+          } }
+        }
+        TrailReads = {
+          Principal = { Service = "cloudtrail.amazonaws.com" }
+          Action    = ["kms:Decrypt", "kms:DescribeKey"]
+          Condition = { StringEquals = { "aws:SourceArn" = "arn:aws:cloudtrail:us-west-2:123456789012:trail/mirror-test-audit" } }
+        }
+      } : sid => merge(statement, { Effect = "Allow", Resource = "*", Sid = sid })
+    })
+    error_message = "Each service that acts by itself has what it needs, and nobody else: ${aws_kms_key.this.policy}"
   }
 }
 

@@ -56,29 +56,88 @@ run "as_it_is" {
 run "who_may_talk_to_whom" {
   command = apply
 
+  # Role of the group, role or address on the other side, protocol and ports: both ways, so that no way is missing and
+  # none is open that nobody asked for.
   assert {
-    condition     = toset([for rule in aws_vpc_security_group_egress_rule.https : "${rule.from_port} ${rule.cidr_ipv4}"]) == toset(["443 0.0.0.0/0"])
-    error_message = "Only https may leave the VPC."
+    condition = toset([for rule in concat(
+      values(aws_vpc_security_group_ingress_rule.between), values(aws_vpc_security_group_ingress_rule.endpoints),
+      ) : join(" ", [
+        one([for role, group in aws_security_group.this : role if group.id == rule.security_group_id]), "from",
+        rule.cidr_ipv4 != null ? rule.cidr_ipv4 : one([for role, group in aws_security_group.this : role if group.id == rule.referenced_security_group_id]),
+        rule.ip_protocol, rule.from_port, rule.to_port,
+      ])]) == toset([
+      "database from webserver tcp 5432 5432",
+      "database from daemon tcp 5432 5432",
+      "database from code tcp 5432 5432",
+      "database from run tcp 5432 5432",
+      "efs from daemon tcp 2049 2049",
+      "efs from run tcp 2049 2049",
+      "code from webserver tcp 4000 4000",
+      "code from daemon tcp 4000 4000",
+      "endpoints from webserver tcp 443 443",
+      "endpoints from daemon tcp 443 443",
+      "endpoints from code tcp 443 443",
+      "endpoints from run tcp 443 443",
+      "endpoints from lambda tcp 443 443",
+    ])
+    error_message = "Who is let in is not what it must be."
   }
 
   assert {
-    condition     = length([for rule in aws_vpc_security_group_ingress_rule.between : rule if rule.cidr_ipv4 != null]) == 0
-    error_message = "Nobody may come in from an address."
+    condition = toset([for rule in concat(
+      values(aws_vpc_security_group_egress_rule.between), values(aws_vpc_security_group_egress_rule.https),
+      ) : join(" ", [
+        one([for role, group in aws_security_group.this : role if group.id == rule.security_group_id]), "to",
+        rule.cidr_ipv4 != null ? rule.cidr_ipv4 : one([for role, group in aws_security_group.this : role if group.id == rule.referenced_security_group_id]),
+        rule.ip_protocol, rule.from_port, rule.to_port,
+      ])]) == toset([
+      "webserver to database tcp 5432 5432",
+      "daemon to database tcp 5432 5432",
+      "code to database tcp 5432 5432",
+      "run to database tcp 5432 5432",
+      "daemon to efs tcp 2049 2049",
+      "run to efs tcp 2049 2049",
+      "webserver to code tcp 4000 4000",
+      "daemon to code tcp 4000 4000",
+      "webserver to 0.0.0.0/0 tcp 443 443",
+      "daemon to 0.0.0.0/0 tcp 443 443",
+      "code to 0.0.0.0/0 tcp 443 443",
+      "run to 0.0.0.0/0 tcp 443 443",
+      "lambda to 0.0.0.0/0 tcp 443 443",
+    ])
+    error_message = "Who is let out is not what it must be."
   }
 
   assert {
-    condition     = toset(keys(aws_vpc_security_group_ingress_rule.between)) == toset(["code-database", "code-efs", "daemon-code", "daemon-database", "daemon-efs", "run-database", "run-efs", "webserver-code", "webserver-database", "webserver-efs"])
-    error_message = "Each connection is wanted by somebody."
+    condition = toset([for rule in [
+      aws_network_acl_rule.private_in_vpc, aws_network_acl_rule.private_in_answers,
+      aws_network_acl_rule.private_out_vpc, aws_network_acl_rule.private_out_https,
+      aws_network_acl_rule.public_in_https, aws_network_acl_rule.public_in_answers,
+      aws_network_acl_rule.public_out_https, aws_network_acl_rule.public_out_answers,
+      ] : join(" ", [
+        one([for list, id in { private = aws_network_acl.private.id, public = aws_network_acl.public.id } : list if id == rule.network_acl_id]),
+        rule.egress ? "out" : "in", rule.rule_number, rule.rule_action, rule.cidr_block, rule.protocol,
+        rule.protocol == "-1" ? "all" : "${rule.from_port}-${rule.to_port}",
+      ])]) == toset([
+      "private in 100 allow 10.40.0.0/16 -1 all",
+      "private in 200 allow 0.0.0.0/0 tcp 1024-65535",
+      "private out 100 allow 10.40.0.0/16 -1 all",
+      "private out 200 allow 0.0.0.0/0 tcp 443-443",
+      "public in 100 allow 10.40.0.0/16 tcp 443-443",
+      "public in 200 allow 0.0.0.0/0 tcp 1024-65535",
+      "public out 100 allow 0.0.0.0/0 tcp 443-443",
+      "public out 200 allow 10.40.0.0/16 tcp 1024-65535",
+    ])
+    error_message = "Https goes out of private subnets through the NAT gateways, answers come back, and nothing else passes."
   }
 
   assert {
-    condition     = aws_vpc_security_group_ingress_rule.between["run-database"].from_port == 5432 && aws_vpc_security_group_ingress_rule.between["daemon-code"].from_port == 4000 && aws_vpc_security_group_ingress_rule.between["run-efs"].from_port == 2049
-    error_message = "Ports must be those of the services."
-  }
-
-  assert {
-    condition     = !contains(keys(aws_vpc_security_group_egress_rule.between), "lambda-database")
-    error_message = "The Lambda has no business with the database."
+    condition = (
+      length(aws_network_acl_association.private) == 2 && length(aws_network_acl_association.public) == 2 &&
+      alltrue([for association in aws_network_acl_association.private : association.network_acl_id == aws_network_acl.private.id]) &&
+      alltrue([for association in aws_network_acl_association.public : association.network_acl_id == aws_network_acl.public.id])
+    )
+    error_message = "Each subnet must have the list of its kind."
   }
 }
 
@@ -95,6 +154,11 @@ run "flags_the_other_way" {
   assert {
     condition     = length(aws_vpc_endpoint.interface) == 11 && aws_vpc_endpoint.interface["ecr.api"].service_name == "com.amazonaws.us-west-2.ecr.api" && alltrue([for endpoint in aws_vpc_endpoint.interface : endpoint.private_dns_enabled])
     error_message = "There must be eleven interface endpoints with private names."
+  }
+
+  assert {
+    condition     = alltrue([for endpoint in aws_vpc_endpoint.interface : endpoint.security_group_ids == toset([aws_security_group.this["endpoints"].id])])
+    error_message = "Endpoints must let in whom their group lets in."
   }
 
   assert {
