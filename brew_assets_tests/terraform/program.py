@@ -20,6 +20,7 @@ from brew_assets_tests.servers import free_ports
 
 SOURCES = Path(__file__).resolve().parents[2] / "infra" / "terraform"
 REGION = "us-west-2"
+_LOCK = ".terraform.lock.hcl"
 _PROVIDER = Path("registry.terraform.io") / "hashicorp" / "aws"
 # Where a mirror of the provider may lie besides the places that Terraform looks at by itself.
 _SHARED = ("/opt", "/usr/local/share", "/usr/share", "/srv")
@@ -32,6 +33,10 @@ _INSTALLATION = """provider_installation {
 }
 """
 _TIMEOUT_S = 900
+# What an operator's own work leaves in the sources: state, values, a backend.
+_LEFT_OUT = shutil.ignore_patterns(".terraform", "*.tfstate*", "*.tfvars", "*.tfplan", "backend.tf")
+# How this machine reaches the registry. Go asks no proxy for loopback addresses.
+_WAY_OUT = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "TF_PLUGIN_CACHE_DIR")
 # The provider's 25 tries would turn every call that the server does not know into minutes.
 _OVERRIDE = 'provider "aws" {\n  max_retries = 4\n}\n'
 
@@ -78,6 +83,16 @@ def cli_config(folder: Path) -> dict[str, str]:
     return {"TF_CLI_CONFIG_FILE": str(path)}
 
 
+def copy_sources(source: Path, target: Path) -> None:
+    """The configuration stands in `target` without what an operator's own work left beside it."""
+    shutil.copytree(source, target, ignore=_LEFT_OUT)
+
+
+def way_out(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that say how to reach the registry."""
+    return {name: value for name, value in environment.items() if name.upper() in _WAY_OUT}
+
+
 class Done(msgspec.Struct, frozen=True, kw_only=True):
     """What a call of Terraform gave."""
 
@@ -91,8 +106,13 @@ class Terraform:
     def __init__(self, folder: Path, *, endpoint: str = "", region: str = REGION) -> None:
         self.program = find_terraform()
         self.root = folder / "terraform"
-        shutil.copytree(SOURCES, self.root, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*"))
+        copy_sources(SOURCES, self.root)
+        # One of each worker of pytest: the provider is unpacked once, and Terraform does not share caches.
+        plugins = folder.parent / "terraform-plugins"
+        plugins.mkdir(exist_ok=True)
         self.environment = {
+            "TF_PLUGIN_CACHE_DIR": str(plugins),
+            **way_out(os.environ),
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
             "AWS_ACCESS_KEY_ID": "testing",
@@ -127,10 +147,11 @@ class Terraform:
             pytest.fail(f"terraform {' '.join(arguments)} in {at or self.root}:\n{output[-6000:]}")
         return Done(code=done.returncode, output=output)
 
-    def init(self, at: Path | None = None, *, locked: bool = False) -> None:
-        """Provider and modules are there."""
-        lock = ("-lockfile=readonly",) if locked else ()
-        done = self.run("init", "-backend=false", "-no-color", *lock, at=at, check=False)
+    def init(self, at: Path | None = None) -> None:
+        """Provider and modules are there, the provider being the root's."""
+        if at is not None and at != self.root:
+            shutil.copy(self.root / _LOCK, at / _LOCK)
+        done = self.run("init", "-backend=false", "-no-color", "-lockfile=readonly", at=at, check=False)
         if done.code and "Failed to query available provider packages" in done.output:
             missing(f"the provider hashicorp/aws cannot be had:\n{done.output[-2000:]}")
         if done.code:

@@ -128,7 +128,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The example for a development account, as it stands."""
     with moto_account() as url:
         terraform = Terraform(tmp_path_factory.mktemp("dev"), endpoint=url)
-        terraform.init(locked=True)
+        terraform.init()
         stack = Stack(terraform, url, "us-west-2", f"-var-file={SOURCES / 'envs' / 'dev.tfvars.example'}")
         terraform.apply(*stack.arguments)
         stack.outputs = terraform.outputs()

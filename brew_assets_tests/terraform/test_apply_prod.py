@@ -33,7 +33,7 @@ def prod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with moto_account() as url:
         folder = tmp_path_factory.mktemp("prod")
         terraform = Terraform(folder, endpoint=url, region="us-east-1")
-        terraform.init(locked=True)
+        terraform.init()
         (folder / "without.tfvars").write_text(WITHOUT)
         files = (SOURCES / "envs" / "prod.tfvars.example", folder / "without.tfvars")
         stack = Stack(terraform, url, "us-east-1", *(f"-var-file={path}" for path in files))

@@ -1,11 +1,12 @@
 """The sources: formatted, valid, locked, and each module's own tests with a mocked provider."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from brew_assets_tests.terraform.program import SOURCES, Terraform, modules
+from brew_assets_tests.terraform.program import SOURCES, Terraform, copy_sources, missing, modules, way_out
 
 pytestmark = [pytest.mark.infra, pytest.mark.timeout(600)]
 
@@ -16,7 +17,7 @@ def test_everything_is_formatted(terraform: Terraform) -> None:
 
 
 def test_the_root_is_valid_with_the_provider_that_is_locked(terraform: Terraform) -> None:
-    terraform.init(locked=True)
+    terraform.init()
     lock = (terraform.root / ".terraform.lock.hcl").read_text()
     assert lock == (SOURCES / ".terraform.lock.hcl").read_text()
     # Machines of other kinds check the archive, this one the folder.
@@ -26,16 +27,40 @@ def test_the_root_is_valid_with_the_provider_that_is_locked(terraform: Terraform
 
 
 @pytest.mark.parametrize("name", ["", *modules()] if SOURCES.is_dir() else [])
-def test_the_tests_of_each_module_pass_with_a_mocked_provider(terraform: Terraform, name: str) -> None:
+def test_each_module_is_valid_and_its_tests_pass_with_a_mocked_provider(
+    terraform: Terraform, name: str
+) -> None:
     folder = terraform.root / "modules" / name if name else terraform.root
     tests = list((folder / "tests").glob("*.tftest.hcl"))
     assert tests, f"{name or 'the root'} has no test"
     terraform.init(folder)
+    lock = (folder / ".terraform.lock.hcl").read_text()
+    assert lock == (SOURCES / ".terraform.lock.hcl").read_text()
+    # Unpacked it has 700 MB: it lies somewhere once.
+    (provider,) = (folder / ".terraform" / "providers").glob("*/hashicorp/aws/*/*")
+    assert provider.is_symlink()
+    terraform.run("validate", "-no-color", at=folder)
     done = terraform.run("test", "-no-color", at=folder, check=False)
     assert done.code == 0, done.output[-6000:]
     passed = re.search(r"Success! (\d+) passed, 0 failed", done.output)
     assert passed is not None
     assert int(passed[1]) > 0
+
+
+def test_what_an_operator_leaves_in_the_sources_is_not_taken_along(tmp_path: Path) -> None:
+    sources = tmp_path / "sources"
+    left = ("backend.tf", "terraform.tfstate", "envs/prod.tfvars", ".terraform/environment")
+    for name in (*left, "main.tf", "envs/prod.tfvars.example"):
+        (sources / name).parent.mkdir(parents=True, exist_ok=True)
+        (sources / name).touch()
+    copy_sources(sources, tmp_path / "copy")
+    taken = {str(path.relative_to(tmp_path / "copy")) for path in (tmp_path / "copy").rglob("*.*")}
+    assert taken == {"main.tf", "envs/prod.tfvars.example"}
+
+
+def test_the_registry_is_reached_by_the_proxy_of_this_machine() -> None:
+    proxies = {"HTTPS_PROXY": "http://proxy.example:3128", "no_proxy": "127.0.0.1"}
+    assert way_out(proxies | {"AWS_PROFILE": "prod", "TF_VAR_environment": "prod"}) == proxies
 
 
 @pytest.mark.parametrize("name", modules() if SOURCES.is_dir() else [])
@@ -51,9 +76,20 @@ def test_a_module_names_no_provider_and_describes_what_it_takes_and_gives(name: 
             assert kind == "output" or re.search(r"^  type\s+=", body, re.MULTILINE), f"{name}: {block}"
 
 
-def test_no_leftover_of_terraform_lies_in_the_sources() -> None:
-    left = [path for path in SOURCES.rglob("*") if path.name in (".terraform", "terraform.tfstate")]
+def test_no_leftover_of_terraform_is_kept_with_the_sources() -> None:
+    """An operator's own are his: git leaves them out."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--", str(SOURCES)], cwd=SOURCES, capture_output=True, text=True, check=False
+    )
+    if listed.returncode:
+        missing("the project does not lie in a clone of its repository")
+    kept = [Path(line) for line in listed.stdout.splitlines()]
+    assert Path("main.tf") in kept
+    suffixes = (".tfstate", ".tfvars", ".tfplan", ".backup")
+    left = [path for path in kept if ".terraform" in path.parts or path.suffix in suffixes]
     assert left == []
+    assert [path for path in kept if path.name == "backend.tf"] == []
+    assert [path for path in kept if path.name == ".terraform.lock.hcl"] == [Path(".terraform.lock.hcl")]
 
 
 def names_of_variables(folder: Path) -> set[str]:
