@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -246,3 +247,22 @@ def _without_settings(environment: Mapping[str, str]) -> dict[str, str]:
 def modules() -> Sequence[str]:
     """The names of the root's modules."""
     return sorted(path.name for path in (SOURCES / "modules").iterdir() if path.is_dir())
+
+
+def names_of_variables() -> set[str]:
+    """The variables that the root declares."""
+    return set(re.findall(r'^variable "(\w+)"', _root_text(), re.MULTILINE))
+
+
+def without_effect() -> list[str]:
+    """The root's variables that are accepted and change nothing."""
+    return re.findall(r'^variable "(\w+)" \{\n  description = "No effect', _root_text(), re.MULTILINE)
+
+
+def names_of_values(text: str) -> set[str]:
+    """The variables that a file of values sets."""
+    return set(re.findall(r"^(\w+)\s+=", text, re.MULTILINE))
+
+
+def _root_text() -> str:
+    return "\n".join(path.read_text() for path in SOURCES.glob("*.tf"))

@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from brew_assets_tests.terraform.program import SOURCES, Terraform, copy_sources, missing, modules, way_out
+from brew_assets_tests.terraform.program import (
+    SOURCES,
+    Terraform,
+    copy_sources,
+    missing,
+    modules,
+    names_of_values,
+    names_of_variables,
+    way_out,
+    without_effect,
+)
 
 pytestmark = [pytest.mark.infra, pytest.mark.timeout(600)]
 
@@ -92,18 +102,12 @@ def test_no_leftover_of_terraform_is_kept_with_the_sources() -> None:
     assert [path for path in kept if path.name == ".terraform.lock.hcl"] == [Path(".terraform.lock.hcl")]
 
 
-def names_of_variables(folder: Path) -> set[str]:
-    """The variables that a folder's configuration declares."""
-    text = "\n".join(path.read_text() for path in folder.glob("*.tf"))
-    return set(re.findall(r'^variable "(\w+)"', text, re.MULTILINE))
-
-
 @pytest.mark.parametrize("environment", ["dev", "prod"])
 def test_the_examples_set_only_what_there_is(environment: str) -> None:
     example = (SOURCES / "envs" / f"{environment}.tfvars.example").read_text()
-    named = set(re.findall(r"^(\w+)\s+=", example, re.MULTILINE))
+    named = names_of_values(example)
     assert named
-    assert named <= names_of_variables(SOURCES)
+    assert named <= names_of_variables()
 
 
 # The configuration table of the system that was asked for.
@@ -122,15 +126,14 @@ ASKED_FOR = {
 
 
 def test_every_variable_that_was_asked_for_exists() -> None:
-    assert names_of_variables(SOURCES) >= ASKED_FOR
+    assert names_of_variables() >= ASKED_FOR
     example = (SOURCES / "envs" / "prod.tfvars.example").read_text()
     # 44 values of the production example, the replaced ones among them.
     assert len(re.findall(r"^\w+\s+=", example, re.MULTILINE)) >= 44
 
 
 def test_variables_without_effect_say_what_took_their_place() -> None:
-    text = "\n".join(path.read_text() for path in SOURCES.glob("*.tf"))
     table = (SOURCES / "README.md").read_text()
-    silent = re.findall(r'^variable "(\w+)" \{\n  description = "No effect', text, re.MULTILINE)
+    silent = without_effect()
     assert "lambda_orchestrator_memory_size" in silent
     assert [name for name in silent if f"`{name}`" not in table] == []
