@@ -17,6 +17,10 @@ override_resource {
   values = { arn = "arn:aws:s3:::test-bucket-logs" }
 }
 override_resource {
+  target = module.eventbridge.aws_sqs_queue.triggers
+  values = { arn = "arn:aws:sqs:us-west-2:123456789012:mirror-wired-triggers" }
+}
+override_resource {
   target = module.eventbridge.aws_sqs_queue.dead_letters
   values = { arn = "arn:aws:sqs:us-west-2:123456789012:dead-letters" }
 }

@@ -127,7 +127,9 @@ def test_only_actions_that_take_no_resource_are_allowed_on_all(
 
 
 @pytest.mark.parametrize("variant", ["everything", "nothing"])
-def test_a_role_is_taken_by_one_service_and_by_nobody_else(variant: str, request: pytest.FixtureRequest) -> None:
+def test_a_role_is_taken_by_one_service_and_by_nobody_else(
+    variant: str, request: pytest.FixtureRequest
+) -> None:
     mocked: Mocked = request.getfixturevalue(variant)
     for role in mocked.of_kind("aws_iam_role"):
         (statement,) = json.loads(role.values["assume_role_policy"])["Statement"]

@@ -187,10 +187,9 @@ SETTINGS = {
     "SYNC_WINDOW_HOURS": "15",
     "TARGET_PLATFORMS": "monterey,x86_64_linux",
     "TMPDIR": "/mnt/efs",
-    "TRIGGER_QUEUE_URL": "https://sqs.us-west-2.amazonaws.com/123456789012/test",
 }
 # Dagster's own, and those whose values the mocks make up.
-UNKNOWN = {"DAGSTER_", "PGSSLMODE", "ECS_SUBNETS", "ECS_SECURITY_GROUPS", "TRIGGER_DEAD_LETTER_QUEUE_URL"}
+UNKNOWN = {"DAGSTER_", "PGSSLMODE", "ECS_SUBNETS", "ECS_SECURITY_GROUPS", "TRIGGER_"}
 SETTINGS_OFF = {
     "ECS_SPOT_PERCENT": "0",
     "ECS_TASK_SIZES": "7:1024:2048:22,*:2048:4096:23",
@@ -360,7 +359,9 @@ def test_roles_get_what_this_deployment_made(everything: Mocked) -> None:
     def allowed(role: str, action: str) -> set[str]:
         return {r for s in policies[role] if action in s["Action"] for r in s["Resource"]}
 
-    assert allowed("code", "sqs:ReceiveMessage") == {"arn:aws:sqs:us-west-2:123456789012:test"}
+    assert allowed("code", "sqs:ReceiveMessage") == {
+        "arn:aws:sqs:us-west-2:123456789012:mirror-wired-triggers"
+    }
     assert allowed("code", "sqs:SendMessage") == {"arn:aws:sqs:us-west-2:123456789012:dead-letters"}
     assert allowed("code", "sns:Publish") == {
         "arn:aws:sns:us-west-2:123456789012:test",
