@@ -1,14 +1,11 @@
 """The root really applied: real provider, unpatched moto, and the project on what came of it."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import botocore.session
 import msgspec
 import pytest
 
@@ -16,97 +13,13 @@ from brew_assets.domain.schedule import cron_from_expression
 from brew_assets.settings import Settings, read_settings
 from brew_assets.simulator import Simulator, World
 from brew_assets_tests.docs.reading import ROOT
+from brew_assets_tests.terraform.containers import assert_starts
 from brew_assets_tests.terraform.program import SOURCES, Terraform, moto_account
+from brew_assets_tests.terraform.stack import Stack
 from brew_assets_tests.terraform.test_policies import NO_RESOURCE
 
 # One process for this account: each test looks at what the one before left.
 pytestmark = [pytest.mark.infra, pytest.mark.timeout(1500), pytest.mark.xdist_group("apply")]
-
-# What this moto forgets or rewrites between two reads, by resource type: in place, and nobody's doing.
-READ_BACK_GAPS: dict[str, set[str]] = {
-    "aws_ecs_service": {
-        "availability_zone_rebalancing",
-        "enable_ecs_managed_tags",
-        "enable_execute_command",
-    },
-    "aws_db_parameter_group": {"parameter"},
-    "aws_db_instance": {
-        "performance_insights_enabled",
-        "performance_insights_kms_key_id",
-        "performance_insights_retention_period",
-    },
-    "aws_lambda_function": {"image_config"},
-    "aws_sqs_queue": {"redrive_policy"},
-    "aws_vpc_security_group_ingress_rule": {"description"},
-    "aws_vpc_security_group_egress_rule": {"description"},
-}
-
-
-class Stack:
-    """An applied root."""
-
-    def __init__(self, terraform: Terraform, url: str, region: str, *arguments: str) -> None:
-        self.terraform = terraform
-        self.url = url
-        self.region = region
-        self.arguments = arguments
-        self.outputs: dict[str, Any] = {}
-
-    def client(self, service: str) -> Any:
-        return botocore.session.get_session().create_client(
-            service,
-            region_name=self.region,
-            endpoint_url=self.url,
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
-        )
-
-    def environment(self) -> dict[str, str]:
-        """What a task of the stack has, with this machine's way to the account."""
-        return {
-            "PATH": os.environ["PATH"],
-            **self.outputs["environment"],
-            "AWS_ENDPOINT_URL": self.url,
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
-
-    def policies(self) -> dict[str, list[dict[str, Any]]]:
-        """Role -> the statements of its policy."""
-        found = self.outputs["policies_json"].items()
-        return {role: json.loads(text)["Statement"] for role, text in found}
-
-    def unexpected_changes(self) -> dict[str, tuple[list[str], set[str]]]:
-        """What a second plan would do beside what moto forgets."""
-        return {
-            address: (actions, names)
-            for address, (actions, names) in self.terraform.changes(*self.arguments).items()
-            if actions != ["update"] or not names <= READ_BACK_GAPS.get(_type_of(address), set())
-        }
-
-    def assert_destroyed(self) -> None:
-        """Nothing of it is left after a destroy."""
-        s3, bucket = self.client("s3"), self.outputs["bucket"]
-        # It takes a denial without TLS for one of everything.
-        s3.delete_bucket_policy(Bucket=bucket)
-        versions = s3.list_object_versions(Bucket=bucket)
-        # One by one, markers of deletion first: moto answers 500 to anything else.
-        for version in (*versions.get("DeleteMarkers", ()), *versions.get("Versions", ())):
-            s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
-        self.terraform.destroy(*self.arguments)
-        assert self.terraform.addresses() == []
-        ecs = self.client("ecs")
-        found = ecs.describe_clusters(clusters=ecs.list_clusters()["clusterArns"] or ["none"])["clusters"]
-        assert [cluster["clusterName"] for cluster in found if cluster["status"] == "ACTIVE"] == []
-        assert self.client("s3").list_buckets()["Buckets"] == []
-        assert self.client("lambda").list_functions()["Functions"] == []
-        names = [role["RoleName"] for role in self.client("iam").list_roles()["Roles"]]
-        assert [name for name in names if name.startswith("homebrew-bottles-sync")] == []
-
-
-def _type_of(address: str) -> str:
-    return next((part for part in address.split(".") if part.startswith("aws_")), address)
 
 
 @pytest.fixture(scope="module")
@@ -270,15 +183,31 @@ def test_a_daemon_that_is_rolled_back_finds_the_definition_of_its_runs(dev: Stac
     assert of_runs["taskDefinitionArn"] != newest["taskDefinitionArn"]
 
 
-def test_alarms_notice_failed_and_missing_syncs(dev: Stack) -> None:
+def test_alarms_and_filters_of_the_account_are_those_that_are_wanted(dev: Stack) -> None:
+    dev.assert_watched(absent={"run-memory", "charges"})
     alarms = dev.client("cloudwatch").describe_alarms()["MetricAlarms"]
-    by_metric = {alarm["MetricName"]: alarm for alarm in alarms if "MetricName" in alarm}
-    for name in ("SyncsFailed", "SyncsPartial", "LastGoodSyncAge"):
-        assert by_metric[name]["Namespace"] == "HomebrewSync"
-        assert by_metric[name]["Dimensions"] == [{"Name": "Environment", "Value": "dev"}]
-        assert by_metric[name]["AlarmActions"] != []
-    assert by_metric["LastGoodSyncAge"]["Threshold"] == 8 * 86_400
-    assert by_metric["LastGoodSyncAge"]["TreatMissingData"] == "breaching"
+    (age,) = [alarm for alarm in alarms if alarm["AlarmName"].endswith("-no-sync")]
+    assert age["Threshold"] == 8 * 86_400
+
+
+def test_containers_start_what_the_image_knows(dev: Stack) -> None:
+    ecs = dev.client("ecs")
+    families = (*dev.outputs["service_names"].values(), dev.outputs["run_task_family"])
+    containers = {}
+    for family in families:
+        definition = ecs.describe_task_definition(taskDefinition=family)["taskDefinition"]
+        (container,) = definition["containerDefinitions"]
+        containers[container["name"]] = container
+    assert_starts(containers)
+
+
+def test_everything_has_the_tags_that_were_given(dev: Stack) -> None:
+    tagging = dev.client("s3").get_bucket_tagging(Bucket=dev.outputs["bucket"])["TagSet"]
+    tags = {pair["Key"]: pair["Value"] for pair in tagging}
+    assert {"Project": "homebrew-bottles-sync", "Environment": "dev", "ManagedBy": "terraform"}.items() <= (
+        tags.items()
+    )
+    assert (tags["Team"], tags["AutoShutdown"]) == ("devops", "enabled")
 
 
 def test_a_whole_sync_goes_into_the_applied_bucket(dev: Stack) -> None:

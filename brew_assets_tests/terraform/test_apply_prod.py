@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from brew_assets_tests.terraform.program import SOURCES, Terraform, moto_account
-from brew_assets_tests.terraform.test_apply import Stack
+from brew_assets_tests.terraform.stack import Stack
 
 pytestmark = [pytest.mark.infra, pytest.mark.timeout(1500), pytest.mark.xdist_group("apply-prod")]
 
@@ -44,6 +44,10 @@ def prod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 def test_production_applies_and_stays(prod: Stack) -> None:
     assert list(prod.unexpected_changes().items()) == []
+
+
+def test_all_seventeen_alarms_are_in_the_account(prod: Stack) -> None:
+    prod.assert_watched(absent=set())
 
 
 def test_the_webhook_is_in_its_secret_and_in_no_state(prod: Stack) -> None:

@@ -6,6 +6,9 @@ locals {
   # Metrics of filters have no constant dimension: a namespace of their own keeps two copies apart.
   log_namespace = "HomebrewSync/${var.name}"
 
+  # X-Ray takes 32 characters; two names that begin alike must not meet.
+  traces = length(var.name) <= 32 ? var.name : "${substr(var.name, 0, 23)}-${substr(sha256(var.name), 0, 8)}"
+
   programs = toset(["webserver", "daemon", "code", "run", "lambda"])
   # Lines of the mirror's own programs (infra/README.md, "Logs"); Dagster's have no such field.
   tellers = toset(["run", "lambda"])
@@ -60,31 +63,14 @@ resource "aws_cloudwatch_log_metric_filter" "failed_bottles" {
   }
 }
 
-# Traces of the Lambda.
+# Traces of the Lambda. No sampling rule: Lambda takes none, it traces the first call of each second and 5 % of the others.
+# https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html
 resource "aws_xray_group" "this" {
   count = var.enable_xray_tracing ? 1 : 0
 
-  # X-Ray takes 32 characters.
-  group_name        = substr(var.name, 0, 32)
+  group_name        = local.traces
   filter_expression = "service(\"${var.function_name}\")"
   tags              = var.tags
-}
-
-resource "aws_xray_sampling_rule" "this" {
-  count = var.enable_xray_tracing ? 1 : 0
-
-  rule_name      = substr(var.name, 0, 32)
-  priority       = 1000
-  reservoir_size = 1
-  fixed_rate     = 0.1
-  version        = 1
-  host           = "*"
-  http_method    = "*"
-  resource_arn   = "*"
-  service_name   = var.function_name
-  service_type   = "*"
-  url_path       = "*"
-  tags           = var.tags
 }
 
 # Costs. Tags would have to be activated for billing first, and an inactive one counts nothing: the budget is

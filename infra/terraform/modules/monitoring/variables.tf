@@ -204,7 +204,7 @@ variable "enable_query_definitions" {
 }
 
 variable "enable_xray_tracing" {
-  description = "Whether the Lambda's traces have a group and a sampling rule of their own."
+  description = "Whether the Lambda's traces have a group of their own."
   type        = bool
   default     = false
 }

@@ -392,12 +392,6 @@ mock_resource "aws_xray_group" {
   }
 }
 
-mock_resource "aws_xray_sampling_rule" {
-  defaults = {
-    arn = "arn:aws:xray:us-west-2:123456789012:sampling-rule/test"
-  }
-}
-
 mock_resource "aws_cloudtrail" {
   defaults = {
     arn         = "arn:aws:cloudtrail:us-west-2:123456789012:trail/test"

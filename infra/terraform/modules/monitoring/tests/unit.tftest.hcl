@@ -64,6 +64,11 @@ run "everything" {
   }
 
   assert {
+    condition     = aws_xray_group.this[0].group_name == "mirror-test"
+    error_message = "A name that fits stands as it is."
+  }
+
+  assert {
     condition     = length(aws_cloudwatch_composite_alarm.this[0].alarm_rule) > 0 && strcontains(aws_cloudwatch_composite_alarm.this[0].alarm_rule, "ALARM(\"mirror-test-no-sync\")")
     error_message = "The composite alarm must name single ones."
   }
@@ -92,6 +97,21 @@ run "switched_off" {
   assert {
     condition     = aws_cloudwatch_metric_alarm.database_storage.metric_name == "FreeLocalStorage"
     error_message = "Aurora's metric has another name."
+  }
+}
+
+run "long_name" {
+  command = plan
+
+  variables {
+    name                = "homebrew-bottles-sync-for-all-staging"
+    enable_xray_tracing = true
+  }
+
+  assert {
+    # Its first 32 characters may be another deployment's too.
+    condition     = length(aws_xray_group.this[0].group_name) <= 32 && aws_xray_group.this[0].group_name != substr("homebrew-bottles-sync-for-all-staging", 0, 32)
+    error_message = "A group's name must fit, and must not be another deployment's: ${aws_xray_group.this[0].group_name}"
   }
 }
 
