@@ -63,6 +63,7 @@ def _assert_code(containers: dict[str, dict[str, Any]]) -> None:
     compile(program[1], "health check", "exec")
     _assert_logs_in(containers["code"], program[1])
     # It listens where the entry point is told to, and webserver and daemon look there.
+    assert f'DAGSTER_CODE_SERVER_PORT="${{DAGSTER_CODE_SERVER_PORT:-{port}}}"' in _ENTRYPOINT
     assert '-p "$DAGSTER_CODE_SERVER_PORT"' in _ENTRYPOINT
     workspace = yaml.safe_load((ROOT / "infra" / "dagster" / "workspace.yaml").read_text())
     server = workspace["load_from"][0]["grpc_server"]

@@ -170,3 +170,17 @@ def test_containers_start_what_the_image_knows(variant: str, request: pytest.Fix
     assert_starts(containers)
     assert mocked.value("lambda.aws_lambda_function.this", "image_config", 0, "command") == ["lambda"]
     assert "lambda" in words()
+
+
+def test_groups_open_the_ports_on_which_somebody_listens(everything: Mocked) -> None:
+    listens = {
+        "code": everything.outputs["environment"]["DAGSTER_CODE_SERVER_PORT"],
+        "database": everything.outputs["environment"]["DAGSTER_POSTGRES_PORT"],
+    }
+    opened: dict[str, set[str]] = {}
+    for rule in everything.of_kind("aws_vpc_security_group_ingress_rule"):
+        found = re.search(r'between\["\w+-(\w+)"\]', rule.address)
+        if found and found[1] in listens:
+            opened.setdefault(found[1], set()).add(str(rule.values["from_port"]))
+    assert opened == {group: {port} for group, port in listens.items()}
+    assert str(everything.value("database.aws_db_instance.this[0]", "port")) == listens["database"]
