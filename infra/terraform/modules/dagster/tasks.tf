@@ -1,6 +1,6 @@
 # Task definitions: one for runs, one for each service. Revisions are never deregistered: a deployment that ECS rolls
 # back goes on with the former ones, and its daemon starts runs with the revision that its environment names. A
-# revision that is no longer ACTIVE starts no task (docs/adr/0028).
+# revision that is no longer ACTIVE starts no task (docs/adr/0024).
 
 resource "aws_ecs_task_definition" "run" {
   family                   = var.run_task_family
