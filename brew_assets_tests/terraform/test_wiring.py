@@ -58,6 +58,8 @@ ARRIVE: list[tuple[str, Path, Any]] = [
     # Database
     ("database.aws_db_instance.this[0]", ("instance_class",), "db.m7g.large"),
     ("database.aws_db_instance.this[0]", ("allocated_storage",), 53),
+    ("database.aws_db_instance.this[0]", ("max_allocated_storage",), 311),
+    ("database.aws_db_instance.this[0]", ("snapshot_identifier",), "rds:of-the-test-2026-11-22"),
     ("database.aws_db_instance.this[0]", ("multi_az",), True),
     ("database.aws_db_instance.this[0]", ("deletion_protection",), True),
     ("database.aws_db_instance.this[0]", ("skip_final_snapshot",), False),
@@ -232,6 +234,12 @@ def test_every_variable_that_is_a_setting_reaches_it(everything: Mocked, nothing
     off = nothing.outputs["environment"]
     assert {name: off[name] for name in SETTINGS_OFF} == SETTINGS_OFF
     assert not {"SNS_TOPIC_ARN", "TMPDIR", "S3_KMS_KEY_ID"} & off.keys()
+
+
+def test_the_webserver_may_end_runs_where_it_is_said(everything: Mocked, nothing: Mocked) -> None:
+    for mocked, allowed in ((everything, True), (nothing, False)):
+        policy = mocked.value('iam.aws_iam_role_policy.this["webserver"]', "policy")
+        assert ("ecs:StopTask" in policy) == allowed
 
 
 def test_tasks_have_the_image_that_was_named(everything: Mocked, nothing: Mocked) -> None:

@@ -30,3 +30,4 @@ enable_composite_alarm             = false
 enable_query_definitions           = false
 enable_kms_key                     = false
 enable_audit                       = false
+webserver_may_end_runs             = false
