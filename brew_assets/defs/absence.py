@@ -51,6 +51,13 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     settled: float
     gauges_at: float = 0.0
     untold: tuple[Missing, ...] = ()
+    expression: str = ""
+
+    def under(self, expression: str, now: datetime) -> "Cursor":
+        """The cursor under that SCHEDULE_EXPRESSION; by a new one nothing was scheduled before now."""
+        changed = self.expression not in ("", expression)
+        settled = now.timestamp() if changed else self.settled
+        return msgspec.structs.replace(self, expression=expression, settled=settled)
 
 
 def absence_sensor(settings: Settings) -> dg.SensorDefinition:
@@ -72,7 +79,7 @@ def absence_sensor(settings: Settings) -> dg.SensorDefinition:
 def report_missing_syncs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """A scheduled sync that is missing was told, once."""
     settings, now = read_settings(), SystemClock().now()
-    cursor = _cursor(context.cursor, now)
+    cursor = _cursor(context.cursor, now).under(settings.schedule_expression, now)
     if now.timestamp() - cursor.gauges_at >= _GAUGES_EVERY_S:
         publish_gauges(context, settings, now, since=cursor.since)
         cursor = msgspec.structs.replace(cursor, gauges_at=now.timestamp())

@@ -158,6 +158,16 @@ def test_a_schedule_that_is_off_misses_nothing(watched: Watched, monkeypatch: py
     assert watched.slack.posted == []
 
 
+def test_a_new_schedule_is_not_measured_by_the_time_before_it(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long_ago = (datetime.now(UTC) - timedelta(days=30)).timestamp()
+    cursor = msgspec.json.encode(Cursor(since=long_ago, settled=long_ago, expression="0 0 1 1 *")).decode()
+    tick = dg.build_sensor_context(instance=watched.deployment.instance, cursor=cursor)
+    assert report_missing_syncs(tick).skip_message == "Every scheduled sync is well or under way."
+    assert watched.slack.posted == []
+
+
 def test_it_is_noticed_that_the_schedule_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = read_settings({"SCHEDULE_ENABLED": "false", "SLACK_WEBHOOK_URL": "https://hooks.example/x"})
     assert absence_sensor(settings).default_status == dg.DefaultSensorStatus.RUNNING
