@@ -6,7 +6,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from brew_assets_tests.defs.announced import Announced
 from brew_assets_tests.defs.deployment import Deployment
+from brew_assets_tests.slack_sink import SlackSink, slack_sink
 
 
 @pytest.fixture
@@ -26,3 +28,20 @@ def deployment(
         for name, value in deployment.environment().items():
             monkeypatch.setenv(name, value)
         yield deployment
+
+
+@pytest.fixture
+def slack() -> Iterator[SlackSink]:
+    with slack_sink() as sink:
+        yield sink
+        assert sink.problems == []
+
+
+@pytest.fixture
+def announced(deployment: Deployment, slack: SlackSink, monkeypatch: pytest.MonkeyPatch) -> Announced:
+    """The deployment, which tells its syncs to `slack`."""
+    monkeypatch.setenv("SLACK_WEBHOOK_URL", slack.url)
+    monkeypatch.setenv("ENVIRONMENT", "staging")
+    monkeypatch.setenv("RETRY_ATTEMPTS", "0")
+    monkeypatch.setenv("DAGSTER_URL", "https://dagster.example")
+    return Announced(deployment, slack)

@@ -1,6 +1,5 @@
 """A scheduled sync that is missing is told once; time is an argument."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from logging import getLogger
 
@@ -14,17 +13,10 @@ from brew_assets.settings import read_settings
 from brew_assets_tests.defs.deployment import Deployment
 from brew_assets_tests.defs.ticks import log_of
 from brew_assets_tests.servers import free_ports
-from brew_assets_tests.slack_sink import Answer, SlackSink, slack_sink
+from brew_assets_tests.slack_sink import Answer, SlackSink
 
 SCHEDULED = {"dagster/schedule_name": "weekly_sync"}
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def slack() -> Iterator[SlackSink]:
-    with slack_sink() as sink:
-        yield sink
-        assert sink.problems == []
 
 
 class Watched:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -15,58 +14,10 @@ from brew_assets.defs.metadata import progress_metadata
 from brew_assets.engine.ports import Progress
 from brew_assets.settings import read_settings
 from brew_assets.simulator import Fault
-from brew_assets_tests.defs.deployment import PLATFORMS, Deployment
+from brew_assets_tests.defs.announced import COMPLETE, FAILED, LARGE, PROGRESS, START, WARNING, Announced
+from brew_assets_tests.defs.deployment import PLATFORMS
 from brew_assets_tests.defs.ticks import log_of
-from brew_assets_tests.slack_sink import PATH, Answer, SlackSink, slack_sink
-
-START, COMPLETE = "🚀 Homebrew Bottles Sync Started", "✅ Homebrew Bottles Sync Complete"
-WARNING, FAILED = "⚠️ Homebrew Sync Completed with Warnings", "❌ Homebrew Bottles Sync Failed"
-LARGE, PROGRESS = "⚡ Large Download Detected - Routing to ECS", "⏳ Homebrew Sync Progress Update"
-
-
-class Announced:
-    """A deployment whose messages go to the sink."""
-
-    def __init__(self, deployment: Deployment, slack: SlackSink) -> None:
-        self.deployment = deployment
-        self.slack = slack
-        self.cursor: str | None = None
-
-    def tick(self, *, keep_cursor: bool = True) -> dg.SkipReason:
-        """One evaluation of the sensor; without its cursor it is as if the daemon was killed after it."""
-        sensor = defs.resolve_sensor_def("announce_syncs")
-        context = dg.build_sensor_context(
-            instance=self.deployment.instance, cursor=self.cursor, definitions=defs
-        )
-        data = sensor.evaluate_tick(context)
-        if keep_cursor:
-            self.cursor = data.cursor
-        return dg.SkipReason(data.skip_message)
-
-    @property
-    def open(self) -> int:
-        """How many syncs are not told to their end."""
-        found = json.loads(self.cursor or "{}")
-        return len(found["syncs"]) + len(found["plannings"])
-
-
-@pytest.fixture
-def slack() -> Iterator[SlackSink]:
-    with slack_sink() as sink:
-        yield sink
-
-
-@pytest.fixture
-def announced(
-    deployment: Deployment, slack: SlackSink, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Announced]:
-    monkeypatch.setenv("SLACK_WEBHOOK_URL", slack.url)
-    monkeypatch.setenv("ENVIRONMENT", "staging")
-    monkeypatch.setenv("RETRY_ATTEMPTS", "0")
-    monkeypatch.setenv("DAGSTER_URL", "https://dagster.example")
-    announced = Announced(deployment, slack)
-    yield announced
-    assert slack.problems == []
+from brew_assets_tests.slack_sink import PATH, Answer
 
 
 def fields_of(body: dict[str, Any]) -> dict[str, str]:

@@ -12,24 +12,14 @@ from brew_assets.adapters.aws_client import aws_client
 from brew_assets.defs.absence import Cursor, report_missing_syncs
 from brew_assets.defs.deliveries import InstanceDeliveries, SyncState
 from brew_assets.simulator import Fault
-from brew_assets_tests.defs.deployment import Deployment
-from brew_assets_tests.defs.test_announcements import COMPLETE, START, WARNING, Announced
+from brew_assets_tests.defs.announced import COMPLETE, START, WARNING, Announced
 from brew_assets_tests.servers import free_ports
-from brew_assets_tests.slack_sink import Answer, SlackSink, slack_sink
+from brew_assets_tests.slack_sink import Answer
 
 
 @pytest.fixture
-def slack() -> Iterator[SlackSink]:
-    with slack_sink() as sink:
-        yield sink
-        assert sink.problems == []
-
-
-@pytest.fixture
-def announced(deployment: Deployment, slack: SlackSink, monkeypatch: pytest.MonkeyPatch) -> Announced:
-    monkeypatch.setenv("SLACK_WEBHOOK_URL", slack.url)
-    monkeypatch.setenv("RETRY_ATTEMPTS", "0")
-    announced = Announced(deployment, slack)
+def announced(announced: Announced) -> Announced:
+    """It has begun to tell."""
     announced.tick()
     return announced
 

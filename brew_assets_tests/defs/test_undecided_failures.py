@@ -11,9 +11,7 @@ from dagster._core.events.log import EventLogEntry
 
 from brew_assets.definitions import defs
 from brew_assets.defs.absence import finding_of
-from brew_assets_tests.defs.deployment import Deployment
-from brew_assets_tests.defs.test_announcements import COMPLETE, FAILED, START, Announced
-from brew_assets_tests.slack_sink import SlackSink, slack_sink
+from brew_assets_tests.defs.announced import COMPLETE, FAILED, START, Announced
 
 RETRY = {"dagster/will_retry": "true"}
 NO_RETRY = {"dagster/will_retry": "false"}
@@ -28,17 +26,8 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterIns
 
 
 @pytest.fixture
-def slack() -> Iterator[SlackSink]:
-    with slack_sink() as sink:
-        yield sink
-        assert sink.problems == []
-
-
-@pytest.fixture
-def announced(deployment: Deployment, slack: SlackSink, monkeypatch: pytest.MonkeyPatch) -> Announced:
-    monkeypatch.setenv("SLACK_WEBHOOK_URL", slack.url)
-    monkeypatch.setenv("RETRY_ATTEMPTS", "0")
-    announced = Announced(deployment, slack)
+def announced(announced: Announced) -> Announced:
+    """It has begun to tell."""
     announced.tick()
     return announced
 
