@@ -82,7 +82,7 @@ def decode_cursor(text: str | None) -> Cursor | None:
 def with_news(instance: dg.DagsterInstance, cursor: Cursor | None) -> Cursor:
     """The cursor with the plans, and the failures of planning, that Dagster has recorded since."""
     cursor = cursor or Cursor()
-    # Kept for ever: a storage id stays 0, and so excludes nothing, until there is a first such event.
+    # For what has no storage id yet: without either, all of the past would be news.
     since = cursor.since or SystemClock().now().timestamp() - LOOK_BACK_S
     made = instance.fetch_materializations(
         _plans(after=cursor.plans, since=since), limit=MAX_EVENTS_PER_TICK, ascending=True
@@ -94,7 +94,7 @@ def with_news(instance: dg.DagsterInstance, cursor: Cursor | None) -> Cursor:
         dg.RunStatusChangeRecordsFilter(
             event_type=dg.DagsterEventType.RUN_FAILURE,
             after_storage_id=cursor.failures or None,
-            after_timestamp=since,
+            after_timestamp=None if cursor.failures else since,
         ),
         limit=MAX_EVENTS_PER_TICK,
         ascending=True,
@@ -122,7 +122,9 @@ def with_news(instance: dg.DagsterInstance, cursor: Cursor | None) -> Cursor:
 
 def _plans(*, after: int, since: float) -> dg.AssetRecordsFilter:
     return dg.AssetRecordsFilter(
-        asset_key=pending_bottles.key, after_storage_id=after or None, after_timestamp=since
+        asset_key=pending_bottles.key,
+        after_storage_id=after or None,
+        after_timestamp=None if after else since,
     )
 
 

@@ -273,6 +273,7 @@ class Mirror:
         *,
         progress: ProgressListener | None = None,
         carrier: Carrier | None = None,
+        patient: bool = True,
         run_id: str = "",
         run_url: str = "",
     ) -> tuple[Report, FoldResult]:
@@ -280,6 +281,7 @@ class Mirror:
 
         Idempotent: it looks again at what is held, adopts what an earlier try left, and copies only what
         is missing, with this process as the carrier when none is given. The report stands in the store.
+        A run that is not `patient` lets no earlier workers finish: it looks before each download.
 
         Raises:
             PlanInvalid: the plan does not cover the platform, or is larger than a run may download.
@@ -301,12 +303,10 @@ class Mirror:
         _log.info("sync begins", extra=told | {"planned": planned})
         with bound(**told), self._companions(plan, platform) as companions:
             # Before the inventory: what they store meanwhile is seen there.
-            unfinished = let_earlier_workers_finish(
-                self.store, clock, self.ports.stop, plan=plan, fetches=own, tell=carrier.tell
-            )
+            unfinished = patient and self._let_earlier_workers_finish(plan, own, carrier)
             # After the announcement: whoever helps from now on waits for this run first.
             inventory = self.take_inventory(also=plan.sync_date)
-            look_first = unfinished or (companions is not None and companions.are_helping())
+            look_first = unfinished or not patient or (companions is not None and companions.are_helping())
             run = CarryingOut(plan, carrier, tally, progress)
             kept = run.copy(own, inventory.entries, look_first=look_first)
             if rest and companions is not None:
@@ -354,6 +354,12 @@ class Mirror:
                 "platforms or formulae."
             )
 
+    def _let_earlier_workers_finish(self, plan: Plan, fetches: list[Fetch], carrier: Carrier) -> bool:
+        ports = self.ports
+        return let_earlier_workers_finish(
+            ports.store, ports.clock, ports.stop, plan=plan, fetches=fetches, tell=carrier.tell
+        )
+
     def _help(self, run: CarryingOut, rest: list[Fetch], companions: Companions) -> int:
         """How many names of the rest were held; the others were copied, a few at a time.
 
@@ -361,6 +367,8 @@ class Mirror:
         """
         companions.help()
         companions.wait_while_they_get_on(rest)
+        # Of a run that was ended meanwhile the workers are still there.
+        self._let_earlier_workers_finish(run.plan, rest, run.carrier)
         held = read_held(self.store).entries
         kept = 0
         for start in range(0, len(rest), run.carrier.gulp):

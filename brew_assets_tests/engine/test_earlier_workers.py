@@ -4,11 +4,20 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from msgspec import structs
 
-from brew_assets.domain.batch import Batch, batch_key, batch_name, batch_report_key, encode_batch
+from brew_assets.domain.batch import (
+    Batch,
+    DirectRequest,
+    batch_key,
+    batch_name,
+    batch_report_key,
+    encode_batch,
+)
 from brew_assets.domain.plan import Plan
 from brew_assets.engine.earlier_workers import PATIENCE_S, WORKER_LIVES_S
 from brew_assets.engine.ports import StopSignal
+from brew_assets.engine.worker import work_on
 from brew_assets_tests.engine.test_dispatch import Story
 from brew_assets_tests.fakes import FakeClock
 
@@ -28,8 +37,8 @@ class WatchedClock(FakeClock):
 class WatchedStory(Story):
     """A story in whose waits something may happen."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, bottles: int = 12) -> None:
+        super().__init__(bottles)
         self.clock = self.upstream.clock = WatchedClock()
 
 
@@ -160,3 +169,25 @@ def test_a_run_of_another_route_lets_lambdas_finish_too(story: WatchedStory) -> 
     story.clock.meanwhile = Orphans(story, plan).store_next
     report, _ = story.upstream.mirror().carry_out(plan, "arm64_sonoma")
     assert (report.outcome, report.kept, report.downloaded) == ("success", 12, 0)
+
+
+def test_the_run_of_another_platform_lets_the_workers_of_a_cancelled_one_finish_too() -> None:
+    story = WatchedStory(bottles=0)
+    for number in range(6):
+        story.upstream.publish(f"shared{number}", tags=("all",))
+    plan = story.upstream.plan("arm64_tahoe", "arm64_sonoma")
+    theirs = tuple(planned for planned in plan.objects if planned.owner == "arm64_tahoe")
+    assert 0 < len(theirs) < 6
+    story.clock.meanwhile = Orphans(story, structs.replace(plan, objects=theirs)).store_next
+    report, _ = story.upstream.mirror().carry_out(plan, "arm64_sonoma")
+    assert (report.outcome, report.downloaded) == ("success", 6 - len(theirs))
+    assert sorted(story.downloads()) == sorted(set(story.downloads()))
+
+
+def test_a_lambda_that_gets_bottles_by_value_waits_for_no_other(story: WatchedStory) -> None:
+    orphans = Orphans(story, story.plan())
+    objects = story.plan().objects
+    request = DirectRequest(sync_date="2026-08-22", objects=objects)
+    report = work_on(story.upstream.mirror(), request)
+    assert (report.outcome, report.stored) == ("success", 12)
+    assert orphans.waited_s < 1

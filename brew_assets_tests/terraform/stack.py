@@ -109,7 +109,7 @@ class Stack:
         self.terraform.destroy(*self.arguments)
         assert self.terraform.addresses() == []
         assert {kind: names for kind, names in self._left().items() if names} == {
-            # A deployment that is rolled back needs them, and they cost nothing (docs/adr/0028).
+            # A deployment that is rolled back needs them, and they cost nothing (docs/adr/0024).
             "task definitions": sorted(
                 [self.outputs["run_task_family"], *self.outputs["service_names"].values()]
             ),
