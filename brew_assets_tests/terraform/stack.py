@@ -97,8 +97,8 @@ class Stack:
             + [(group, metric) for group in tellers for metric in ("SecurityEvents", "FailedBottleLines")]
         )
 
-    def assert_destroyed(self) -> None:
-        """Nothing of it is left after a destroy."""
+    def assert_destroyed(self, *, kept: dict[str, list[str]] | None = None) -> None:
+        """Nothing of it is left after a destroy, but what it was told to keep."""
         s3, bucket = self.client("s3"), self.outputs["bucket"]
         # It takes a denial without TLS for one of everything.
         s3.delete_bucket_policy(Bucket=bucket)
@@ -108,21 +108,16 @@ class Stack:
             s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
         self.terraform.destroy(*self.arguments)
         assert self.terraform.addresses() == []
-        assert {kind: names for kind, names in self._left().items() if names} == {
-            # A deployment that is rolled back needs them, and they cost nothing (docs/adr/0024).
-            "task definitions": sorted(
-                [self.outputs["run_task_family"], *self.outputs["service_names"].values()]
-            ),
-        }
+        assert self.left() == (kept or {})
 
-    def _left(self) -> dict[str, list[str]]:
+    def left(self) -> dict[str, list[str]]:
         """What the account still has that is not its own, by name."""
         ecs, ec2, events = self.client("ecs"), self.client("ec2"), self.client("events")
         clusters = ecs.describe_clusters(clusters=ecs.list_clusters()["clusterArns"] or ["none"])["clusters"]
         revisions = ecs.list_task_definitions(status="ACTIVE")["taskDefinitionArns"]
         secrets = self.client("secretsmanager").list_secrets(IncludePlannedDeletion=True)["SecretList"]
         roles = self.client("iam").list_roles()["Roles"]
-        return {
+        found = {
             "alarms": [a["AlarmName"] for a in self.client("cloudwatch").describe_alarms()["MetricAlarms"]],
             "buckets": [bucket["Name"] for bucket in self.client("s3").list_buckets()["Buckets"]],
             "clusters": [c["clusterName"] for c in clusters if c["status"] == "ACTIVE"],
@@ -145,6 +140,7 @@ class Stack:
             "topics": [topic["TopicArn"] for topic in self.client("sns").list_topics()["Topics"]],
             "networks": [vpc["VpcId"] for vpc in ec2.describe_vpcs()["Vpcs"] if not vpc["IsDefault"]],
         }
+        return {kind: names for kind, names in found.items() if names}
 
 
 def _type_of(address: str) -> str:

@@ -166,23 +166,6 @@ def test_services_run_in_private_subnets_and_the_daemon_is_one(dev: Stack) -> No
     assert dev.terraform.resources("aws_lb") == []
 
 
-def test_a_daemon_that_is_rolled_back_finds_the_definition_of_its_runs(dev: Stack) -> None:
-    """The circuit breaker goes back to the revision before; its environment names the runs' of that time."""
-    ecs = dev.client("ecs")
-    where = {"cluster": dev.outputs["cluster_name"], "services": [dev.outputs["service_names"]["daemon"]]}
-    (before,) = ecs.describe_services(**where)["services"]
-    dev.terraform.apply("-target=module.dagster", "-refresh=false", *dev.arguments, "-var=image_tag=0.2.0")
-    (after,) = ecs.describe_services(**where)["services"]
-    assert after["taskDefinition"] != before["taskDefinition"]
-    rolled_back = ecs.describe_task_definition(taskDefinition=before["taskDefinition"])["taskDefinition"]
-    (container,) = rolled_back["containerDefinitions"]
-    named = {pair["name"]: pair["value"] for pair in container["environment"]}["ECS_TASK_DEFINITION"]
-    of_runs = ecs.describe_task_definition(taskDefinition=named)["taskDefinition"]
-    assert (rolled_back["status"], of_runs["status"]) == ("ACTIVE", "ACTIVE")
-    newest = ecs.describe_task_definition(taskDefinition=dev.outputs["run_task_family"])["taskDefinition"]
-    assert of_runs["taskDefinitionArn"] != newest["taskDefinitionArn"]
-
-
 def test_alarms_and_filters_of_the_account_are_those_that_are_wanted(dev: Stack) -> None:
     dev.assert_watched(absent={"run-memory", "charges"})
     alarms = dev.client("cloudwatch").describe_alarms()["MetricAlarms"]

@@ -76,6 +76,31 @@ def test_the_spec_values_reach_the_settings(prod: Stack) -> None:
     assert {s["Endpoint"] for s in subscriptions} == {"devops@company.com", "alerts@company.com"}
 
 
-def test_destroy_leaves_nothing(prod: Stack) -> None:
+def test_a_daemon_that_is_rolled_back_finds_the_definition_of_its_runs(prod: Stack) -> None:
+    """The circuit breaker goes back to the revision before; its environment names the runs' of that time."""
+    ecs = prod.client("ecs")
+    where = {"cluster": prod.outputs["cluster_name"], "services": [prod.outputs["service_names"]["daemon"]]}
+    (before,) = ecs.describe_services(**where)["services"]
+    image = f"{prod.outputs['image'].rsplit(':', 1)[0]}:next"
+    asked = (*prod.arguments, f"-var=ecs_container_image={image}")
+    prod.terraform.apply("-target=module.dagster", "-refresh=false", *asked)
+    (after,) = ecs.describe_services(**where)["services"]
+    assert after["taskDefinition"] != before["taskDefinition"]
+    rolled_back = ecs.describe_task_definition(taskDefinition=before["taskDefinition"])["taskDefinition"]
+    (container,) = rolled_back["containerDefinitions"]
+    named = {pair["name"]: pair["value"] for pair in container["environment"]}["ECS_TASK_DEFINITION"]
+    of_runs = ecs.describe_task_definition(taskDefinition=named)["taskDefinition"]
+    assert (rolled_back["status"], of_runs["status"]) == ("ACTIVE", "ACTIVE")
+    newest = ecs.describe_task_definition(taskDefinition=prod.outputs["run_task_family"])["taskDefinition"]
+    assert of_runs["taskDefinitionArn"] != newest["taskDefinitionArn"]
+
+
+def test_destroy_leaves_nothing_but_the_revisions_that_are_kept(prod: Stack) -> None:
     """The last of this stack."""
-    prod.assert_destroyed()
+    families = sorted([prod.outputs["run_task_family"], *prod.outputs["service_names"].values()])
+    prod.assert_destroyed(kept={"task definitions": families})
+    # As modules/dagster/README.md says.
+    ecs = prod.client("ecs")
+    for arn in ecs.list_task_definitions(status="ACTIVE")["taskDefinitionArns"]:
+        ecs.deregister_task_definition(taskDefinition=arn)
+    assert prod.left() == {}

@@ -242,6 +242,12 @@ def test_the_webserver_may_end_runs_where_it_is_said(everything: Mocked, nothing
         assert ("ecs:StopTask" in policy) == allowed
 
 
+def test_former_revisions_are_kept_where_it_is_said(everything: Mocked, nothing: Mocked) -> None:
+    for mocked, kept in ((everything, True), (nothing, False)):
+        definitions = mocked.of_kind("aws_ecs_task_definition")
+        assert [definition.values["skip_destroy"] for definition in definitions] == [kept] * 4
+
+
 def test_tasks_have_the_image_that_was_named(everything: Mocked, nothing: Mocked) -> None:
     for mocked, image in (
         (everything, "123456789012.dkr.ecr.us-west-2.amazonaws.com/test:7.8.9"),

@@ -98,6 +98,7 @@ module "dagster" {
   service_sizes             = var.service_sizes
   enable_execute_command    = var.enable_execute_command
   read_only_root_filesystem = var.read_only_root_filesystem
+  keep_task_definitions     = var.keep_task_definitions
   enable_autoscaling        = var.enable_autoscaling
   autoscaling_max_count     = var.autoscaling_max_count
 }

@@ -555,6 +555,12 @@ variable "service_sizes" {
   }
 }
 
+variable "keep_task_definitions" {
+  description = "Whether former revisions of task definitions stay ACTIVE, so that a deployment that is rolled back starts runs; they then stay after a destroy too."
+  type        = bool
+  default     = true
+}
+
 variable "enable_autoscaling" {
   description = "Whether webserver and code server are scaled by their CPU; the daemon is always one."
   type        = bool

@@ -114,3 +114,4 @@ enable_kms_key                     = true
 kms_deletion_window_days           = 19
 enable_audit                       = true
 webserver_may_end_runs             = true
+keep_task_definitions              = true

@@ -31,3 +31,4 @@ enable_query_definitions           = false
 enable_kms_key                     = false
 enable_audit                       = false
 webserver_may_end_runs             = false
+keep_task_definitions              = false

@@ -1,6 +1,6 @@
-# Task definitions: one for runs, one for each service. Revisions are never deregistered: a deployment that ECS rolls
-# back goes on with the former ones, and its daemon starts runs with the revision that its environment names. A
-# revision that is no longer ACTIVE starts no task (docs/adr/0024).
+# Task definitions: one for runs, one for each service. Former revisions are kept: a deployment that ECS rolls back
+# goes on with them, and its daemon starts runs with the revision that its environment names. A revision that is no
+# longer ACTIVE starts no task (docs/adr/0024).
 
 resource "aws_ecs_task_definition" "run" {
   family                   = var.run_task_family
@@ -8,7 +8,7 @@ resource "aws_ecs_task_definition" "run" {
   network_mode             = "awsvpc"
   task_role_arn            = var.role_arns["run"]
   execution_role_arn       = var.role_arns["execution"]
-  skip_destroy             = true
+  skip_destroy             = var.keep_task_definitions
   tags                     = var.tags
 
   # A control run's size (run_resources of infra/dagster/dagster.yaml). Dagster's launcher asks for its size
@@ -78,7 +78,7 @@ resource "aws_ecs_task_definition" "service" {
   memory                   = var.service_sizes[each.key].memory
   task_role_arn            = var.role_arns[each.key]
   execution_role_arn       = var.role_arns["execution"]
-  skip_destroy             = true
+  skip_destroy             = var.keep_task_definitions
   tags                     = var.tags
 
   runtime_platform {

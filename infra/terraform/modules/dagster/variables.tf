@@ -146,6 +146,12 @@ variable "read_only_root_filesystem" {
   default     = true
 }
 
+variable "keep_task_definitions" {
+  description = "Whether former revisions of task definitions stay ACTIVE, so that a deployment that is rolled back starts runs; they then stay after a destroy too."
+  type        = bool
+  default     = true
+}
+
 variable "enable_autoscaling" {
   description = "Whether webserver and code server are scaled by their CPU. The daemon is always one."
   type        = bool
