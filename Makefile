@@ -103,7 +103,7 @@ format: dev-install ## Format and mend what can be mended
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-lock: dev-install ## Renew both lock files from pyproject.toml
+lock: dev-install ## Renew the lock files from pyproject.toml and tools/lock
 	tools/lock $(BIN)/uv
 
 benchmark: dev-install ## Compare with rclone and aria2 then s5cmd; renews docs/performance.md

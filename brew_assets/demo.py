@@ -12,9 +12,9 @@ import dagster as dg
 
 from brew_assets.domain.manifest import MANIFEST_KEY
 from brew_assets.errors import MirrorError
+from brew_assets.runtimes.context import SIMULATED_MARK
 from brew_assets.simulator import Simulator, SizeDistribution, World
 
-MARK = ".simulated"
 # The UI has every event; the terminal shows what went wrong.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
 _FORMULAE = 40
@@ -33,11 +33,11 @@ def demo_world() -> World:
 def main(mirror: str, home: str) -> None:
     """Run the weekly sync against a simulated upstream, twice, and prove every stored byte."""
     root = Path(mirror).absolute()
-    if (root / MANIFEST_KEY).exists() and not (root / MARK).exists():
+    if (root / MANIFEST_KEY).exists() and not (root / SIMULATED_MARK).exists():
         click.echo(f"{mirror}/ holds real bottles; the demo goes elsewhere: make demo MIRROR=demo", err=True)
         sys.exit(2)
     root.mkdir(parents=True, exist_ok=True)
-    (root / MARK).write_text("Simulated bottles of `make demo`; `make demo-clean` removes them.\n")
+    (root / SIMULATED_MARK).write_text("Simulated bottles of `make demo`; `make demo-clean` removes them.\n")
     os.environ["DAGSTER_HOME"] = str(Path(home).absolute())
     Path(home).mkdir(parents=True, exist_ok=True)
     world = demo_world()

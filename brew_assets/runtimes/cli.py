@@ -202,7 +202,7 @@ def sync(
         raise click.UsageError("--plan names everything; it goes with no --platform, --formula or --force")
     if run_of and not sync_id:
         raise click.UsageError("--run-of goes with --plan")
-    mirror = context.mirror()
+    mirror = context.mirror(stores=not dry_run)
     if sync_id:
         chosen, warnings = mirror.load_plan(sync_id), []
     else:
@@ -256,7 +256,7 @@ def verify(
     from brew_assets.engine.repair import count, repair
     from brew_assets.runtimes.progress import counting_bar, transfer_bar
 
-    mirror = context.mirror()
+    mirror = context.mirror(stores=do_repair)
     folded = mirror.fold()
     entries = [
         (key, entry)

@@ -2,12 +2,14 @@
 
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
+from brew_assets.errors import SettingsInvalid
 from brew_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 1
 EXIT_CANNOT_RUN = 2
+# In a directory that `make demo` has filled; `make demo-clean` removes all of it.
+SIMULATED_MARK = ".simulated"
 
 
 def print_json(value: Any) -> None:
@@ -25,8 +29,14 @@ class CommandContext(msgspec.Struct):
     settings: Settings
     quiet: bool
 
-    def mirror(self) -> "Mirror":
-        """The engine; SIGTERM and Ctrl-C end its work in good order."""
+    def mirror(self, *, stores: bool = False) -> "Mirror":
+        """The engine; SIGTERM and Ctrl-C end its work in good order.
+
+        Raises:
+            SettingsInvalid: it `stores` bottles, and real ones would stand among the demo's.
+        """
+        if stores:
+            self._refuse_demo()
         from brew_assets.compose import build_mirror
         from brew_assets.engine.clock import GracefulStop
 
@@ -41,6 +51,22 @@ class CommandContext(msgspec.Struct):
         signal.signal(signal.SIGTERM, ask_to_stop)
         signal.signal(signal.SIGINT, ask_to_stop)
         return build_mirror(self.settings, stop=stop)
+
+    def _refuse_demo(self) -> None:
+        """Nothing real is stored among the demo's simulated bottles, with which it would be removed."""
+        from brew_assets.adapters.wire import split_url
+
+        settings = self.settings
+        marked = (
+            not settings.mirror_url.startswith("s3:")
+            and (Path(settings.mirror_url).expanduser() / SIMULATED_MARK).is_file()
+        )
+        if marked and not split_url(settings.formulae_api_url)[0].is_loopback:
+            raise SettingsInvalid(
+                name="MIRROR_URL",
+                expected="a mirror without the demo's simulated bottles (make demo-clean removes those)",
+                found=repr(settings.mirror_url[:80]),
+            )
 
     @property
     def bars(self) -> bool:

@@ -11,7 +11,7 @@ from brew_assets_tests.deployed.deployment import deployed
 
 # Small plans go through Lambda, one of all formulae through ECS.
 _SETTINGS = {
-    "SIZE_THRESHOLD_GB": "0.005",
+    "SIZE_THRESHOLD_GB": "0.001",
     "ECS_SPOT_PERCENT": "67",
     "LAMBDA_CONCURRENCY": "3",
     "PROGRESS_UPDATE_INTERVAL": "10",
@@ -37,7 +37,7 @@ def main(formulae: int) -> None:
         click.echo(f"AWS:      {running.aws.url} (any access key), for example:")
         environment = running.aws.environment()
         click.echo(
-            "  "
+            "  export "
             + " ".join(f"{name}={environment[name]}" for name in sorted(environment) if "META" not in name)
         )
         click.echo(f"  aws s3 ls s3://{running.settings['S3_BUCKET_NAME']}/ --recursive")
