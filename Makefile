@@ -10,7 +10,6 @@ JUDGES = .venv-infra
 MIRROR = mirror
 LONG = -m long
 PYTEST = $(BIN)/python -m pytest
-INFRA_WORKERS = 2
 SOURCES = brew_assets brew_assets_tests benchmarks tools
 DEMO_MARK = $(MIRROR)/.simulated
 REFUSE_DEMO = if [ -z "$$MIRROR_URL" ] && [ -f $(DEMO_MARK) ]; then \
@@ -75,20 +74,20 @@ sync: install ## Mirror real bottles: make sync FORMULAE="jq ripgrep" PLATFORMS=
 
 test: dev-install ## Run all tests
 	$(PYTEST) -n 2 --dist worksteal -m "not long and not aws and not browser and not infra" $(ARGS)
-	$(MAKE) -j 2 INFRA_WORKERS=1 test-stories test-infra
+	$(MAKE) -j 2 test-stories test-infra
 
 # Daemons, tasks and Terraform wait more than they work: both halves at the same time.
 test-stories: dev-install
-	$(PYTEST) -m "aws or browser" $(ARGS)
+	$(PYTEST) -n 2 --dist loadfile -m "aws or browser" $(ARGS)
 
 test-aws: dev-install ## Run only the stories on a local AWS, with a real daemon, ECS tasks and Lambdas
-	$(PYTEST) -m aws $(ARGS)
+	$(PYTEST) -n 2 --dist loadfile -m aws $(ARGS)
 
 test-browser: dev-install ## Run only the clicks through Dagster's UI (needs Chromium)
 	$(PYTEST) -m browser $(ARGS)
 
 test-infra: $(JUDGES)/.done ## Run only the tests of infra/terraform (needs terraform)
-	$(PYTEST) -n $(INFRA_WORKERS) --dist loadgroup -m infra $(ARGS)
+	$(PYTEST) -n 2 --dist loadgroup -m infra $(ARGS)
 
 campaigns: dev-install ## Run the long campaigns: 200 kills, 50,000 bottles, a bottle of 4 GiB
 	$(PYTEST) $(LONG) $(ARGS)
