@@ -61,7 +61,11 @@ class CommandContext(msgspec.Struct):
             not settings.mirror_url.startswith("s3:")
             and (Path(settings.mirror_url).expanduser() / SIMULATED_MARK).is_file()
         )
-        if marked and not split_url(settings.formulae_api_url)[0].is_loopback:
+        try:
+            simulated = split_url(settings.formulae_api_url)[0].is_loopback
+        except ValueError:  # no address at all
+            simulated = False
+        if marked and not simulated:
             raise SettingsInvalid(
                 name="MIRROR_URL",
                 expected="a mirror without the demo's simulated bottles (make demo-clean removes those)",

@@ -109,10 +109,13 @@ def test_the_simulator_serves_what_it_prints() -> None:
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize("upstream", ["https://formulae.brew.sh/api", "nowhere"])
 @pytest.mark.parametrize("arguments", [("sync",), ("verify", "--repair")], ids=" ".join)
-def test_nothing_real_is_stored_among_the_demos_bottles(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_nothing_real_is_stored_among_the_demos_bottles(
+    tmp_path: Path, arguments: tuple[str, ...], upstream: str
+) -> None:
     (tmp_path / ".simulated").touch()
-    done = run("--mirror", str(tmp_path), *arguments)
+    done = run("--mirror", str(tmp_path), *arguments, FORMULAE_API_URL=upstream)
     assert done.returncode == 2
     assert "make demo-clean" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == [".simulated"]
