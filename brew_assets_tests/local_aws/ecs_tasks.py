@@ -48,7 +48,12 @@ class RunningTask:
         self.lock = threading.Lock()
 
     def record(self) -> TaskRecord:
-        """What is known of it now."""
+        """What is known of it now: one moment of it, for what is told belongs together."""
+        # Without the lock, a process that has just begun is told with its output and without its id.
+        with self.lock:
+            return self._record()
+
+    def _record(self) -> TaskRecord:
         task = self.task
         return TaskRecord(
             id=task.id,

@@ -60,8 +60,11 @@ class Invocation:
 
     def record(self) -> InvocationRecord:
         """What is known of it now."""
-        log = self.outcome.log if self.outcome else ""
-        if self.outcome is None and self.environment is not None:
+        # In the other order than they are set: what is told to have ended has a result too.
+        ended = self.ended
+        outcome = self.outcome
+        log = outcome.log if outcome else ""
+        if outcome is None and self.environment is not None:
             log = self.environment.output.since(self.mark)
         return InvocationRecord(
             function=self.function,
@@ -70,9 +73,9 @@ class Invocation:
             cold=self.cold,
             payload=self.payload[:MOST_PAYLOAD_BYTES].decode("utf-8", "replace"),
             type=self.kind,
-            result=self.outcome.result if self.outcome else "running",
+            result=outcome.result if outcome else "running",
             started=self.started,
-            ended=self.ended,
+            ended=ended,
             log=log,
         )
 

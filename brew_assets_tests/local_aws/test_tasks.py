@@ -3,6 +3,7 @@
 import json
 import os
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from botocore.exceptions import ClientError
@@ -43,6 +44,19 @@ def test_a_running_task_has_no_exit_code_and_is_listed(cluster: Cluster) -> None
     cluster.aws.kill_task(task_id)
     cluster.aws.wait_for_task(task_id)
     assert told["taskArn"] not in cluster.ecs.list_tasks(cluster=cluster.name)["taskArns"]
+
+
+def test_a_task_that_has_written_something_is_told_with_its_process(cluster: Cluster) -> None:
+    definition = cluster.register("echo", "ready")
+    torn = []
+    with ThreadPoolExecutor(1) as starter:
+        starting = starter.submit(lambda: [cluster.run(definition) for _ in range(40)])
+        # Asked without a pause, to meet the moment between a process's first line and its id.
+        while not starting.done():
+            torn += [task.id for task in cluster.aws.tasks() if task.log and task.pid is None]
+    for task_id in starting.result():
+        assert cluster.aws.wait_for_task(task_id).log == "ready\n"
+    assert torn == []
 
 
 def test_the_command_is_the_entry_point_with_the_override_or_else_the_containers(cluster: Cluster) -> None:
