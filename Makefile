@@ -52,7 +52,10 @@ $(JUDGES)/.done: requirements-infra.lock $(VENV)/.dev
 demo: install .demo/dagster.yaml ## Run the whole job in Dagster against a simulated upstream into ./mirror
 	@$(BIN)/python -m brew_assets.demo --mirror $(MIRROR) --home .demo
 
-demo-ui: install .demo/dagster.yaml ## Look at the demo's runs in Dagster's UI (http://127.0.0.1:3000)
+$(DEMO_MARK):
+	@$(MAKE) demo
+
+demo-ui: install .demo/dagster.yaml $(DEMO_MARK) ## Look at the demo's runs in Dagster's UI (http://127.0.0.1:3000)
 	DAGSTER_HOME="$$(pwd)/.demo" MIRROR_URL=$(MIRROR) $(BIN)/dagster-webserver -w workspace.yaml -h 127.0.0.1
 
 demo-clean: ## Remove ./mirror if it holds the demo's simulated bottles
