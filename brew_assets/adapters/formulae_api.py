@@ -5,7 +5,7 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-from brew_assets.adapters.wire import split_url
+from brew_assets.adapters.origin import split_url
 from brew_assets.engine.ports import FetchedCatalogue
 from brew_assets.errors import CatalogueUnavailable
 

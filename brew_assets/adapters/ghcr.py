@@ -12,15 +12,9 @@ from urllib.parse import quote, urljoin
 
 import msgspec
 
-from brew_assets.adapters.wire import (
-    NETWORK_ERRORS,
-    Origin,
-    ThreadWires,
-    Wire,
-    WireResponse,
-    answered,
-    split_url,
-)
+from brew_assets.adapters.origin import Origin, split_url
+from brew_assets.adapters.wire import NETWORK_ERRORS, Wire, WireResponse
+from brew_assets.adapters.wires import ThreadWires, answered
 from brew_assets.domain.bottle import Bottle
 from brew_assets.domain.oci import CHILD_MEDIA_TYPE, INDEX_MEDIA_TYPE, MAX_INDEX_BYTES
 from brew_assets.engine.retry import parse_retry_after

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import httpx
 
+from brew_assets.adapters.origin import split_url
 from brew_assets.adapters.s3_store import S3Options, S3Store
-from brew_assets.adapters.wire import split_url
 from brew_assets.domain.hash_file import MAX_HASH_FILE_BYTES
 from brew_assets.engine.ports import HashFile
 from brew_assets.errors import HashFileInvalid, StoreError

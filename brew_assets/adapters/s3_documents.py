@@ -16,7 +16,8 @@ from xml.sax.saxutils import escape
 
 from brew_assets.adapters.s3_signing import BulkSigner
 from brew_assets.adapters.s3_sinks import body_error, refusal
-from brew_assets.adapters.wire import NETWORK_ERRORS, ThreadWires, WireResponse
+from brew_assets.adapters.wire import NETWORK_ERRORS, WireResponse
+from brew_assets.adapters.wires import ThreadWires
 from brew_assets.engine.ports import Document, ListedObject
 from brew_assets.errors import StoreUnavailable
 

@@ -9,7 +9,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError
 
-from brew_assets.adapters.wire import split_url
+from brew_assets.adapters.origin import split_url
 from brew_assets.errors import StoreError, StoreRefused, StoreUnavailable
 
 _CONTENT_HASH = "X-Amz-Content-SHA256"

@@ -24,7 +24,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from brew_assets.adapters.s3_documents import Page, S3Documents
 from brew_assets.adapters.s3_signing import BulkSigner, credentials_error
 from brew_assets.adapters.s3_sinks import MultipartSink, PutSink, status_error
-from brew_assets.adapters.wire import ThreadWires
+from brew_assets.adapters.wires import ThreadWires
 from brew_assets.domain.bottle import Bottle, is_object_key
 from brew_assets.domain.manifest import MANIFEST_KEY, SYNC_VERSION
 from brew_assets.engine.ports import BottleSink, Document, ListedObject, ObjectFacts

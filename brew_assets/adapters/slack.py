@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import httpx
 import msgspec
 
-from brew_assets.adapters.wire import split_url
+from brew_assets.adapters.origin import split_url
 from brew_assets.engine.announce import LONGEST_BUSY_S, UNCERTAIN_STATUSES, Announcement
 from brew_assets.engine.retry import parse_retry_after
 from brew_assets.errors import ChannelBusy, ChannelFailed, ChannelRefused, ChannelUncertain

@@ -8,17 +8,14 @@ into a plain dict: the library's e-mail parser costs more than all else on a sma
 import contextlib
 import http.client
 import io
-import re
 import select
 import socket
 import ssl
 import struct
-import threading
 import time
-import weakref
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
+
+from brew_assets.adapters.origin import TARGET, Origin
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -32,43 +29,8 @@ _DRAIN_BYTES = 65536
 # A small bottle comes with its head in one call.
 _READ_AHEAD_BYTES = 65536
 
-_TARGET = re.compile(r"[\x21-\x7e]+")
-
 # http.client lets a malformed chunk size out as ValueError.
 NETWORK_ERRORS = (OSError, http.client.HTTPException, ValueError)
-
-
-class Origin(NamedTuple):
-    """Scheme, host and port of a server."""
-
-    scheme: str
-    host: str
-    port: int
-
-    @property
-    def netloc(self) -> str:
-        """host[:port], the port only when it is not the scheme's own."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == (443 if self.scheme == "https" else 80) else f"{host}:{self.port}"
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether the host is this machine."""
-        return self.host in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", self.host) is not None
-
-
-def split_url(url: str) -> tuple[Origin, str]:
-    """Origin and request target of an absolute http(s) address.
-
-    Raises:
-        ValueError: it is none, or holds characters that do not belong into a request line.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not _TARGET.fullmatch(url):
-        raise ValueError(f"expected an absolute http(s) address, found {url[:200]!r}")
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Origin(parts.scheme, parts.hostname, port), target
 
 
 class WireResponse(http.client.HTTPResponse):
@@ -363,74 +325,6 @@ def _limit_silence(sock: socket.socket, timeout_s: float) -> None:
 def _request_head(method: str, target: str, host: str, headers: dict[str, str]) -> bytes:
     lines = "\r\n".join([f"{name}: {value}" for name, value in headers.items()])
     head = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n\r\n"
-    if not _TARGET.fullmatch(target) or head.count("\n") != len(headers) + 3 or not head.isascii():
+    if not TARGET.fullmatch(target) or head.count("\n") != len(headers) + 3 or not head.isascii():
         raise http.client.InvalidURL(f"expected visible ASCII in the request for {target[:200]!r}")
     return head.encode("ascii")
-
-
-class Wires:
-    """The calling thread's connections, one per origin."""
-
-    def __init__(self, *, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
-        self._context: ssl.SSLContext | None = None
-        self._wires: dict[Origin, Wire] = {}
-
-    def to(self, origin: Origin) -> Wire:
-        """The connection to this origin."""
-        wire = self._wires.get(origin)
-        if wire is None:
-            if origin.scheme == "https" and self._context is None:
-                self._context = ssl.create_default_context()
-            wire = self._wires[origin] = Wire(origin, timeout_s=self._timeout_s, context=self._context)
-        return wire
-
-    def interrupt(self) -> None:
-        """Whatever the thread sends or awaits fails at once. Called from another thread."""
-        for wire in list(self._wires.values()):
-            wire.interrupt()
-
-    def close(self) -> None:
-        """All connections are closed."""
-        for wire in self._wires.values():
-            wire.close()
-        self._wires.clear()
-
-
-class ThreadWires:
-    """Every thread's own connections, and a way to break off all of them."""
-
-    def __init__(self, *, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
-        self._local = threading.local()
-        self._all: weakref.WeakSet[Wires] = weakref.WeakSet()
-        self._lock = threading.Lock()
-
-    def mine(self) -> Wires:
-        """The calling thread's connections."""
-        wires: Wires | None = getattr(self._local, "wires", None)
-        if wires is None:
-            wires = self._local.wires = Wires(timeout_s=self._timeout_s)
-            with self._lock:
-                self._all.add(wires)
-        return wires
-
-    def interrupt(self) -> None:
-        """Whatever any thread sends or awaits fails at once."""
-        with self._lock:
-            everyone = list(self._all)
-        for wires in everyone:
-            wires.interrupt()
-
-
-@contextlib.contextmanager
-def answered(wire: Wire, method: str, target: str, headers: dict[str, str]) -> Iterator[WireResponse]:
-    """The response to a request without a body; afterwards the connection is kept or closed.
-
-    Raises:
-        OSError, http.client.HTTPException: the connection cannot be made or breaks.
-    """
-    try:
-        yield wire.exchange(method, target, headers)
-    finally:
-        wire.finish()

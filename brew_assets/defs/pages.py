@@ -7,8 +7,9 @@ from brew_assets.defs.places import Places
 from brew_assets.defs.sync_report import holdings_of, sync_report
 from brew_assets.domain.manifest import Manifest
 from brew_assets.domain.report import Report
+from brew_assets.engine.inventory import Inventory
 from brew_assets.engine.kept_reports import kept_reports
-from brew_assets.engine.sync import Inventory, Mirror
+from brew_assets.engine.sync import Mirror
 from brew_assets.settings import Settings
 
 

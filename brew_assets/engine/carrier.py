@@ -11,7 +11,8 @@ from brew_assets.engine.ledger import Journal
 from brew_assets.engine.ports import ProgressListener, StopSignal
 from brew_assets.engine.processes import transfer_in_processes, worthwhile_processes
 from brew_assets.engine.retry import RetryPolicy
-from brew_assets.engine.transfer import TransferOptions, TransferPorts, Transferred, transfer
+from brew_assets.engine.transfer import TransferOptions, TransferPorts, transfer
+from brew_assets.engine.transferred import Transferred
 
 _log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from brew_assets.domain.plan import Fetch, Plan, PlannedBottle
 from brew_assets.engine.carrier import Carrier, Consignment
 from brew_assets.engine.ledger import Held
 from brew_assets.engine.ports import ProgressListener
-from brew_assets.engine.transfer import Transferred
+from brew_assets.engine.transferred import Transferred
 
 
 class CarryingOut:

@@ -26,7 +26,7 @@ from brew_assets.engine.carrier import Carrier, Consignment
 from brew_assets.engine.ledger import read_recorded
 from brew_assets.engine.log_context import figures, in_this_context
 from brew_assets.engine.ports import Clock, Invoker, Progress, ProgressListener, StopSignal, Store
-from brew_assets.engine.transfer import Transferred
+from brew_assets.engine.transferred import Transferred
 from brew_assets.errors import WorkerBusy, WorkerError, WorkerFailed, WorkerRefused
 
 _TICK_S = 0.2

@@ -25,7 +25,8 @@ from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.ledger import Journal
 from brew_assets.engine.ports import Progress, ProgressListener, StopSignal
 from brew_assets.engine.retry import Gate
-from brew_assets.engine.transfer import TransferOptions, TransferPorts, Transferred, transfer
+from brew_assets.engine.transfer import TransferOptions, TransferPorts, transfer
+from brew_assets.engine.transferred import Transferred
 from brew_assets.errors import StoreError
 
 # A process costs some hundredths of a second; so many bottles are worth one.

@@ -11,7 +11,7 @@ from brew_assets.engine.carrier import Consignment
 from brew_assets.engine.certify import Certificate
 from brew_assets.engine.ports import ProgressListener
 from brew_assets.engine.sync import Mirror
-from brew_assets.engine.transfer import Transferred
+from brew_assets.engine.transferred import Transferred
 
 
 def repair(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from brew_assets.domain.report import Report
 from brew_assets.engine.ports import Clock
-from brew_assets.engine.transfer import Transferred
+from brew_assets.engine.transferred import Transferred
 
 
 class Stopwatch:

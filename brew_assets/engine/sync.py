@@ -9,8 +9,7 @@ from datetime import datetime
 import msgspec
 
 from brew_assets.domain.catalogue import Catalogue
-from brew_assets.domain.hash_file import HashList, decode_hash_file
-from brew_assets.domain.manifest import MANIFEST_KEY, HeldEntry, Receipt
+from brew_assets.domain.manifest import MANIFEST_KEY
 from brew_assets.domain.plan import (
     Fetch,
     Plan,
@@ -23,17 +22,12 @@ from brew_assets.domain.plan import (
 )
 from brew_assets.domain.report import Report, encode_report
 from brew_assets.domain.route import GB, Decision, RoutingRules, choose_route, load_of
-from brew_assets.engine.adoption import (
-    NEWEST_FOLDERS,
-    PLAN_PREFIX,
-    Stray,
-    adopt,
-    unrecorded,
-)
+from brew_assets.engine.adoption import PLAN_PREFIX, Stray
 from brew_assets.engine.carrier import Carrier, OwnCarrier
 from brew_assets.engine.carrying_out import CarryingOut
 from brew_assets.engine.earlier_workers import let_earlier_workers_finish
-from brew_assets.engine.ledger import FoldResult, Held, Journal, fold, read_held
+from brew_assets.engine.inventory import Inventory, take_inventory
+from brew_assets.engine.ledger import FoldResult, fold, read_held
 from brew_assets.engine.log_context import bound, figures
 from brew_assets.engine.ports import (
     Blobs,
@@ -45,14 +39,15 @@ from brew_assets.engine.ports import (
     StopSignal,
     Store,
 )
-from brew_assets.engine.rebuild import rebuild_missing_manifest
 from brew_assets.engine.reporting import Stopwatch
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.runs import Companions
 from brew_assets.engine.sizes import SizeLookUp, SizesFound
-from brew_assets.engine.transfer import TransferPorts, Transferred
+from brew_assets.engine.skip_list import SkipList, load_skip_list
+from brew_assets.engine.transfer import TransferPorts
+from brew_assets.engine.transferred import Transferred
 from brew_assets.engine.upstream import CatalogueNow, refresh_catalogue
-from brew_assets.errors import HashFileInvalid, KeyTaken, PlanInvalid
+from brew_assets.errors import KeyTaken, PlanInvalid
 
 REPORT_PREFIX = "state/reports/"
 
@@ -85,15 +80,6 @@ class MirrorOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_download_gb: float = 0.0
 
 
-class SkipList(msgspec.Struct, frozen=True, kw_only=True):
-    """The external hash files as they were found; `warnings` name those that could not be had."""
-
-    digests: frozenset[str] = frozenset()
-    sources: tuple[str, ...] = ()
-    rejected: int = 0
-    warnings: tuple[str, ...] = ()
-
-
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """A plan and what was learnt while it was made."""
 
@@ -102,15 +88,6 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     sizes: SizesFound
     adopted: int
     strays: tuple[Stray, ...]
-
-
-class Inventory(msgspec.Struct, frozen=True, kw_only=True):
-    """What is held now, after unrecorded bottles of the newest folders were adopted."""
-
-    entries: dict[str, HeldEntry]
-    adopted: int
-    strays: tuple[Stray, ...]
-    rebuilt: bool
 
 
 class Mirror:
@@ -138,36 +115,15 @@ class Mirror:
         return refresh_catalogue(self.ports.catalogue, self.store, self.ports.clock, keep=keep)
 
     def take_inventory(self, *, record: bool = True, also: str = "") -> Inventory:
-        """What is held. A manifest that is missing beside filled date folders is rebuilt first.
-
-        Unrecorded bottles are looked for in the newest folders and in the one of the date `also`.
-
-        With `record` false nothing is written; what would be adopted still counts as held.
-        """
-        held = read_held(self.store)
-        folders = self.store.date_folders()
-        rebuilt = held.manifest_missing and bool(folders)
-        if rebuilt:
-            found = rebuild_missing_manifest(
-                self.store, self.ports.clock, workers=self.options.workers, record=record
-            )
-            entries = {r.key: _held(r) for r in found.receipts} | held.entries
-            return Inventory(
-                entries=entries, adopted=len(found.receipts), strays=tuple(found.strays), rebuilt=True
-            )
-        if held.manifest_missing and record:
-            # From now on a missing manifest means that somebody deleted it.
-            fold(self.store, self.ports.clock)
-        strays = list(unrecorded(self.store, held.entries, _folders_to_look_at(folders, held, also=also)))
-        adopted = adopt(self.store, strays, workers=self.options.workers)
-        # The place that the manifest names for a bottle stays, unless the plan wanted it anew there.
-        fresh = [receipt for receipt in adopted.receipts if _is_news(receipt, held)]
-        if fresh and record:
-            journal = self._journal("adopted")
-            journal.add(fresh)
-            journal.flush()
-        entries = held.entries | {receipt.key: _held(receipt) for receipt in fresh}
-        return Inventory(entries=entries, adopted=len(fresh), strays=tuple(adopted.strays), rebuilt=False)
+        """What is held; see engine/inventory.py."""
+        return take_inventory(
+            self.store,
+            self.ports.clock,
+            workers=self.options.workers,
+            batch_size=self.options.batch_size,
+            record=record,
+            also=also,
+        )
 
     def make_plan(
         self,
@@ -189,7 +145,7 @@ class Mirror:
         inventory = self.take_inventory(record=record)
         if catalogue is None:
             catalogue = self.refresh_catalogue(keep=record).catalogue
-        skip = self.load_skip_list()
+        skip = load_skip_list(self.ports.hash_files)
         now = self.ports.clock.now()
         plan = plan_sync(
             catalogue,
@@ -229,26 +185,6 @@ class Mirror:
         if document is None:
             raise PlanInvalid(f"sync {sync_id[:80]!r}: expected a plan under {PLAN_PREFIX}, found none")
         return decode_plan(document.data)
-
-    def load_skip_list(self) -> SkipList:
-        """The digests of all external hash files; one that cannot be had is a warning."""
-        digests: set[str] = set()
-        sources: list[str] = []
-        warnings: list[str] = []
-        rejected = 0
-        for source in self.ports.hash_files:
-            try:
-                listed: HashList = decode_hash_file(source.load().data)
-            except HashFileInvalid as error:
-                warnings.append(f"{source.name}: {error}; the sync goes on without it")
-                continue
-            sources.append(source.name)
-            digests |= listed.digests
-            rejected += listed.rejected
-            warnings.extend(f"{source.name}: {example}" for example in listed.examples)
-        return SkipList(
-            digests=frozenset(digests), sources=tuple(sources), rejected=rejected, warnings=tuple(warnings)
-        )
 
     def look_up_sizes(
         self, plan: Plan, *, keep: bool = True, progress: Callable[[int, int], None] | None = None
@@ -400,19 +336,6 @@ class Mirror:
         with companions.announced():
             yield companions
 
-    def _journal(self, sync_id: str) -> Journal:
-        return Journal(self.store, self.ports.clock, sync_id=sync_id, batch_size=self.options.batch_size)
-
-
-def _folders_to_look_at(folders: list[str], held: Held, *, also: str) -> list[str]:
-    """The newest folders, and every one that is as new as the newest record or newer (a restore)."""
-    newest = max((entry.s3_key[:10] for entry in held.entries.values()), default="")
-    return [
-        folder
-        for number, folder in enumerate(folders)
-        if number < NEWEST_FOLDERS or folder >= newest or folder == also
-    ]
-
 
 def _transfer_ports(ports: MirrorPorts) -> TransferPorts:
     return TransferPorts(blobs=ports.blobs, store=ports.store, clock=ports.clock, stop=ports.stop)
@@ -425,16 +348,3 @@ def new_sync_id(now: datetime) -> str:
 
 def _is_sync_id(text: str) -> bool:
     return 0 < len(text) < 80 and all(c.isascii() and (c.isalnum() or c == "-") for c in text)
-
-
-def _held(receipt: Receipt) -> HeldEntry:
-    entry = receipt.entry
-    return HeldEntry(sha256=entry.sha256, file_size=entry.file_size, s3_key=entry.s3_key)
-
-
-def _is_news(receipt: Receipt, held: Held) -> bool:
-    """Whether an unrecorded bottle is one that the record lacks; a second place of a held one is not."""
-    known = held.entries.get(receipt.key)
-    if known is None:
-        return True
-    return known.sha256 != receipt.entry.sha256 and known.s3_key <= receipt.entry.s3_key

@@ -15,6 +15,7 @@ import msgspec
 from brew_assets.domain.manifest import Receipt, entry_for
 from brew_assets.domain.plan import Fetch, PlannedBottle
 from brew_assets.domain.report import Failure
+from brew_assets.engine.download import facts_of, receive_whole
 from brew_assets.engine.ledger import Journal
 from brew_assets.engine.log_context import in_this_context
 from brew_assets.engine.ports import (
@@ -27,11 +28,9 @@ from brew_assets.engine.ports import (
     Store,
 )
 from brew_assets.engine.reception import BUFFER_BYTES, Reception
-from brew_assets.engine.retry import Gate, RetryPolicy, SyncBudget, Tries
+from brew_assets.engine.retry import Gate, RetryPolicy, SyncBudget
+from brew_assets.engine.transferred import Transferred
 from brew_assets.errors import (
-    ChecksumRefused,
-    ContentMismatch,
-    HostRefused,
     KeyTaken,
     MirrorError,
     StoreError,
@@ -40,12 +39,7 @@ from brew_assets.errors import (
     TransferStopped,
 )
 
-# The catalogue's digest is the truth: bytes that miss it twice will miss it again.
-MAX_MISMATCHES = 2
 _TICK_S = 0.1
-# Somebody between us and the catalogue's bytes may be at work.
-_SECURITY = (ContentMismatch, ChecksumRefused, HostRefused)
-
 _log = logging.getLogger(__name__)
 
 
@@ -56,54 +50,6 @@ class TransferOptions(msgspec.Struct, frozen=True, kw_only=True):
     batch_size: int = 50
     retry: RetryPolicy = RetryPolicy()
     replace: bool = False
-
-
-class Transferred(msgspec.Struct, kw_only=True):
-    """What a transfer, or one fetch of it, did; see Report for the counts.
-
-    `undone` are the file names that were not begun or not finished; `aborted` is the error that ended the
-    transfer early.
-    """
-
-    receipts: list[Receipt] = msgspec.field(default_factory=list)
-    failed: list[Failure] = msgspec.field(default_factory=list)
-    stored: int = 0
-    downloaded: int = 0
-    duplicated: int = 0
-    adopted: int = 0
-    undone: list[str] = msgspec.field(default_factory=list)
-    retries: int = 0
-    bytes_downloaded: int = 0
-    bytes_stored: int = 0
-    aborted: str = ""
-
-    @property
-    def left(self) -> int:
-        """How many names were not begun or not finished."""
-        return len(self.undone)
-
-    def leave(self, names: Iterable[PlannedBottle]) -> None:
-        """Counts the names as not begun or not finished."""
-        self.undone.extend(planned.bottle.filename for planned in names)
-
-    def add(self, other: "Transferred") -> None:
-        """Adds the other's counts, failures and undone names; receipts are not kept."""
-        self.failed.extend(other.failed)
-        self.undone.extend(other.undone)
-        for name in _COUNTS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.aborted = self.aborted or other.aborted
-
-
-_COUNTS = (
-    "stored",
-    "downloaded",
-    "duplicated",
-    "adopted",
-    "retries",
-    "bytes_downloaded",
-    "bytes_stored",
-)
 
 
 class TransferPorts(msgspec.Struct, frozen=True, kw_only=True):
@@ -370,7 +316,7 @@ class _Worker:
     def _fail(self, planned: PlannedBottle, error: MirrorError, done: Transferred) -> None:
         if isinstance(error, StoreRefused):
             self._run.abort(str(error))
-        _log.error("not stored", extra=_facts(planned, error))
+        _log.error("not stored", extra=facts_of(planned, error))
         done.failed.append(
             Failure(
                 name=planned.bottle.filename,
@@ -422,7 +368,15 @@ class _Worker:
             on_bytes=run.count_bytes,
         )
         try:
-            size = self._try_until_whole(planned, reception)
+            size = receive_whole(
+                planned,
+                reception,
+                retry=run.options.retry,
+                budget=run.budget,
+                gate=run.gate,
+                clock=run.ports.clock,
+                stop=run.ports.stop,
+            )
             self._record(planned, size, done, how="downloaded")
             done.downloaded += 1
         except KeyTaken as taken:
@@ -437,38 +391,3 @@ class _Worker:
         return lambda size: self._store.receive(
             planned.bottle, date=self._run.date, size=size, replace=self._run.options.replace
         )
-
-    def _try_until_whole(self, planned: PlannedBottle, reception: Reception) -> int:
-        run = self._run
-        tries = Tries(run.options.retry, run.budget, run.gate)
-        furthest = mismatches = 0
-        while True:
-            if not run.gate.pass_through(run.ports.stop):
-                raise TransferStopped(f"{planned.bottle.filename}: stopped while waiting for upstream")
-            try:
-                return reception.go_on()
-            except (ContentMismatch, ChecksumRefused) as error:
-                mismatches += 1
-                if mismatches >= MAX_MISMATCHES or not run.budget.spend():
-                    raise
-                _log.warning("tried again", extra=_facts(planned, error) | {"wait_s": 0.0})
-                reception.reset()
-            except MirrorError as error:
-                wait_s = tries.next_wait_s(error, gained=reception.received > furthest)
-                if wait_s is None:
-                    raise
-                furthest = max(furthest, reception.received)
-                _log.warning("tried again", extra=_facts(planned, error) | {"wait_s": round(wait_s, 3)})
-                reception.pause()
-                if run.ports.clock.wait(wait_s, run.ports.stop):
-                    raise TransferStopped(f"{planned.bottle.filename}: stopped before a retry") from error
-
-
-def _facts(planned: PlannedBottle, error: MirrorError) -> dict[str, object]:
-    """What a log line says of a try that failed."""
-    facts: dict[str, object] = {
-        "bottle": planned.bottle.filename,
-        "reason": error.reason,
-        "error": str(error),
-    }
-    return facts | {"security": True} if isinstance(error, _SECURITY) else facts

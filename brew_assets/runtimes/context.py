@@ -54,7 +54,7 @@ class CommandContext(msgspec.Struct):
 
     def _refuse_demo(self) -> None:
         """Nothing real is stored among the demo's simulated bottles, with which it would be removed."""
-        from brew_assets.adapters.wire import split_url
+        from brew_assets.adapters.origin import split_url
 
         settings = self.settings
         marked = (

@@ -15,7 +15,8 @@ from brew_assets.engine.clock import GracefulStop, SystemClock
 from brew_assets.engine.ledger import Journal
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.sizes import INDEX_PREFIX, SizeLookUp
-from brew_assets.engine.transfer import TransferOptions, TransferPorts, Transferred, transfer
+from brew_assets.engine.transfer import TransferOptions, TransferPorts, transfer
+from brew_assets.engine.transferred import Transferred
 from brew_assets.errors import (
     BlobNotFound,
     ContentMismatch,

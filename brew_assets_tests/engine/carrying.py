@@ -8,7 +8,8 @@ from brew_assets.domain.plan import Fetch
 from brew_assets.engine.ledger import RECEIPT_PREFIX, Journal
 from brew_assets.engine.ports import ProgressListener
 from brew_assets.engine.retry import RetryPolicy
-from brew_assets.engine.transfer import TransferOptions, TransferPorts, Transferred, transfer
+from brew_assets.engine.transfer import TransferOptions, TransferPorts, transfer
+from brew_assets.engine.transferred import Transferred
 from brew_assets_tests.fakes import FakeClock, FakeStop, MemoryStore, ScriptedBlobs
 from brew_assets_tests.worlds import DATE, SYNC_ID
 

@@ -1,0 +1,78 @@
+"""Which connection a thread uses: its own, one per origin, all of which can be broken off."""
+
+import contextlib
+import ssl
+import threading
+import weakref
+from collections.abc import Iterator
+
+from brew_assets.adapters.origin import Origin
+from brew_assets.adapters.wire import Wire, WireResponse
+
+
+class Wires:
+    """The calling thread's connections, one per origin."""
+
+    def __init__(self, *, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._context: ssl.SSLContext | None = None
+        self._wires: dict[Origin, Wire] = {}
+
+    def to(self, origin: Origin) -> Wire:
+        """The connection to this origin."""
+        wire = self._wires.get(origin)
+        if wire is None:
+            if origin.scheme == "https" and self._context is None:
+                self._context = ssl.create_default_context()
+            wire = self._wires[origin] = Wire(origin, timeout_s=self._timeout_s, context=self._context)
+        return wire
+
+    def interrupt(self) -> None:
+        """Whatever the thread sends or awaits fails at once. Called from another thread."""
+        for wire in list(self._wires.values()):
+            wire.interrupt()
+
+    def close(self) -> None:
+        """All connections are closed."""
+        for wire in self._wires.values():
+            wire.close()
+        self._wires.clear()
+
+
+class ThreadWires:
+    """Every thread's own connections, and a way to break off all of them."""
+
+    def __init__(self, *, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._local = threading.local()
+        self._all: weakref.WeakSet[Wires] = weakref.WeakSet()
+        self._lock = threading.Lock()
+
+    def mine(self) -> Wires:
+        """The calling thread's connections."""
+        wires: Wires | None = getattr(self._local, "wires", None)
+        if wires is None:
+            wires = self._local.wires = Wires(timeout_s=self._timeout_s)
+            with self._lock:
+                self._all.add(wires)
+        return wires
+
+    def interrupt(self) -> None:
+        """Whatever any thread sends or awaits fails at once."""
+        with self._lock:
+            everyone = list(self._all)
+        for wires in everyone:
+            wires.interrupt()
+
+
+@contextlib.contextmanager
+def answered(wire: Wire, method: str, target: str, headers: dict[str, str]) -> Iterator[WireResponse]:
+    """The response to a request without a body; afterwards the connection is kept or closed.
+
+    Raises:
+        OSError, http.client.HTTPException: the connection cannot be made or breaks.
+    """
+    try:
+        yield wire.exchange(method, target, headers)
+    finally:
+        wire.finish()

@@ -1,0 +1,67 @@
+"""One bottle from upstream: tried again by class of error until it is whole, or given up."""
+
+import logging
+
+from brew_assets.domain.plan import PlannedBottle
+from brew_assets.engine.ports import Clock, StopSignal
+from brew_assets.engine.reception import Reception
+from brew_assets.engine.retry import Gate, RetryPolicy, SyncBudget, Tries
+from brew_assets.errors import ChecksumRefused, ContentMismatch, HostRefused, MirrorError, TransferStopped
+
+# The catalogue's digest is the truth: bytes that miss it twice will miss it again.
+MAX_MISMATCHES = 2
+# Somebody between us and the catalogue's bytes may be at work.
+_SECURITY = (ContentMismatch, ChecksumRefused, HostRefused)
+
+_log = logging.getLogger(__name__)
+
+
+def receive_whole(
+    planned: PlannedBottle,
+    reception: Reception,
+    *,
+    retry: RetryPolicy,
+    budget: SyncBudget,
+    gate: Gate,
+    clock: Clock,
+    stop: StopSignal,
+) -> int:
+    """The bottle's size; the reception has stored all of it.
+
+    Raises:
+        TransferStopped: the stop signal came first.
+        KeyTaken: another object stands under its key.
+        MirrorError: it cannot be had; the last try's error.
+    """
+    tries = Tries(retry, budget, gate)
+    furthest = mismatches = 0
+    while True:
+        if not gate.pass_through(stop):
+            raise TransferStopped(f"{planned.bottle.filename}: stopped while waiting for upstream")
+        try:
+            return reception.go_on()
+        except (ContentMismatch, ChecksumRefused) as error:
+            mismatches += 1
+            if mismatches >= MAX_MISMATCHES or not budget.spend():
+                raise
+            _log.warning("tried again", extra=facts_of(planned, error) | {"wait_s": 0.0})
+            reception.reset()
+        except MirrorError as error:
+            wait_s = tries.next_wait_s(error, gained=reception.received > furthest)
+            if wait_s is None:
+                raise
+            furthest = max(furthest, reception.received)
+            _log.warning("tried again", extra=facts_of(planned, error) | {"wait_s": round(wait_s, 3)})
+            reception.pause()
+            if clock.wait(wait_s, stop):
+                raise TransferStopped(f"{planned.bottle.filename}: stopped before a retry") from error
+
+
+def facts_of(planned: PlannedBottle, error: MirrorError) -> dict[str, object]:
+    """What a log line says of a try that failed."""
+    facts: dict[str, object] = {
+        "bottle": planned.bottle.filename,
+        "reason": error.reason,
+        "error": str(error),
+    }
+    return facts | {"security": True} if isinstance(error, _SECURITY) else facts

@@ -1,0 +1,57 @@
+"""What a transfer did: counted by the bottle, added up by the run."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from brew_assets.domain.manifest import Receipt
+from brew_assets.domain.plan import PlannedBottle
+from brew_assets.domain.report import Failure
+
+
+class Transferred(msgspec.Struct, kw_only=True):
+    """What a transfer, or one fetch of it, did; see Report for the counts.
+
+    `undone` are the file names that were not begun or not finished; `aborted` is the error that ended the
+    transfer early.
+    """
+
+    receipts: list[Receipt] = msgspec.field(default_factory=list)
+    failed: list[Failure] = msgspec.field(default_factory=list)
+    stored: int = 0
+    downloaded: int = 0
+    duplicated: int = 0
+    adopted: int = 0
+    undone: list[str] = msgspec.field(default_factory=list)
+    retries: int = 0
+    bytes_downloaded: int = 0
+    bytes_stored: int = 0
+    aborted: str = ""
+
+    @property
+    def left(self) -> int:
+        """How many names were not begun or not finished."""
+        return len(self.undone)
+
+    def leave(self, names: Iterable[PlannedBottle]) -> None:
+        """Counts the names as not begun or not finished."""
+        self.undone.extend(planned.bottle.filename for planned in names)
+
+    def add(self, other: "Transferred") -> None:
+        """Adds the other's counts, failures and undone names; receipts are not kept."""
+        self.failed.extend(other.failed)
+        self.undone.extend(other.undone)
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.aborted = self.aborted or other.aborted
+
+
+_COUNTS = (
+    "stored",
+    "downloaded",
+    "duplicated",
+    "adopted",
+    "retries",
+    "bytes_downloaded",
+    "bytes_stored",
+)
