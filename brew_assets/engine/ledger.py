@@ -6,6 +6,7 @@ receipts afterwards, so at every instant a stored bottle is named by a receipt, 
 
 import contextlib
 import logging
+import random
 import secrets
 from collections.abc import Iterable, Iterator
 
@@ -24,12 +25,15 @@ from brew_assets.domain.manifest import (
     decode_receipts,
     encode_receipts,
 )
+from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.ports import Clock, Document, Store
 from brew_assets.errors import KeyTaken, ManifestInvalid, PreconditionFailed, StoreError
 
 RECEIPT_PREFIX = "state/receipts/"
 # Every lost race means that another fold won; so many in a row mean that something else is wrong.
 MAX_FOLD_RACES = 50
+_FIRST_STAND_BACK_S = 0.02
+_LONGEST_STAND_BACK_S = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -179,6 +183,7 @@ def fold(store: Store, clock: Clock, *, extra: Iterable[Receipt] = ()) -> FoldRe
     """
     additional = list(extra)
     for races in range(MAX_FOLD_RACES):
+        _stand_back(clock, races)
         # Listed before the manifest is read: what another fold takes meanwhile is seen to vanish.
         keys = _journal_keys(store)
         document = store.read(MANIFEST_KEY)
@@ -208,6 +213,13 @@ def fold(store: Store, clock: Clock, *, extra: Iterable[Receipt] = ()) -> FoldRe
         )
         return FoldResult(entries=len(manifest), added=added, races=races, manifest=manifest)
     raise StoreError(f"{MANIFEST_KEY}: lost {MAX_FOLD_RACES} races in a row against other writers")
+
+
+def _stand_back(clock: Clock, races: int) -> None:
+    """A random wait after a lost race, longer each time: a slow writer would lose to quick ones for ever."""
+    if races:
+        longest_s = min(_LONGEST_STAND_BACK_S, _FIRST_STAND_BACK_S * 2.0**races)
+        clock.wait(random.uniform(0.0, longest_s), GracefulStop())
 
 
 def _replace_manifest(store: Store, clock: Clock, document: Document | None, manifest: Manifest) -> None:
@@ -247,7 +259,8 @@ def replace_manifest(store: Store, clock: Clock, manifest: Manifest) -> str | No
 
     For deliberate repairs (rebuild, restore, import) only; a sync folds.
     """
-    for _ in range(MAX_FOLD_RACES):
+    for races in range(MAX_FOLD_RACES):
+        _stand_back(clock, races)
         document = store.read(MANIFEST_KEY)
         data = manifest.encode(last_updated=clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
         try:

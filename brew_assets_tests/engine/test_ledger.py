@@ -17,8 +17,9 @@ from brew_assets.domain.manifest import (
 )
 from brew_assets.domain.plan import encode_plan
 from brew_assets.engine.certify import certify
+from brew_assets.engine.clock import SystemClock
 from brew_assets.engine.ledger import RECEIPT_PREFIX, Journal, backups, fold, read_held
-from brew_assets.engine.ports import Store
+from brew_assets.engine.ports import Clock, Store
 from brew_assets.engine.rebuild import import_manifest, rebuild_manifest, restore_manifest
 from brew_assets.errors import ManifestInvalid, StoreUnavailable
 from brew_assets_tests.fakes import FakeClock, MemoryStore
@@ -48,11 +49,11 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return store
 
 
-def journal(store: Store, clock: FakeClock, **options: float) -> Journal:
+def journal(store: Store, clock: Clock, **options: float) -> Journal:
     return Journal(store, clock, sync_id=SYNC_ID, **options)  # type: ignore[arg-type]
 
 
-def note(store: Store, clock: FakeClock, *bottles: Bottle, date: str = DATE) -> None:
+def note(store: Store, clock: Clock, *bottles: Bottle, date: str = DATE) -> None:
     """Receipts for the bottles stand in the store."""
     written = journal(store, clock)
     written.add(receipt(item, date=date) for item in bottles)
@@ -175,7 +176,27 @@ def test_receipts_that_come_during_a_fold_stay(clock: FakeClock) -> None:
     assert set(read_held(store).entries) == {WGET.entry_key, CURL.entry_key}
 
 
-def test_two_folds_at_the_same_time_lose_nothing(store: Store, clock: FakeClock) -> None:
+def test_a_fold_that_loses_races_stands_back(clock: FakeClock) -> None:
+    store = MemoryStore()
+    note(store, clock, WGET)
+    rivals = [bottle(f"rival{number}") for number in range(12)]
+
+    def win() -> None:
+        recorded = manifest_keys(store) if store.read(MANIFEST_KEY) else []
+        store.write(MANIFEST_KEY, manifest_of(*rivals[: len(recorded) + 1]))
+        if len(recorded) + 1 < len(rivals):
+            store.before("write", win)
+
+    store.before("write", win)
+    folded = fold(store, clock)
+    assert set(manifest_keys(store)) == {WGET.entry_key, *(rival.entry_key for rival in rivals)}
+    assert folded.races == len(clock.waits) > 3
+    assert all(0 < wait_s <= 1 for wait_s in clock.waits)
+
+
+def test_two_folds_at_the_same_time_lose_nothing(store: Store) -> None:
+    # One that stands back does so for real.
+    clock = SystemClock()
     failures: list[BaseException] = []
 
     def work(name: str) -> None:
