@@ -13,6 +13,7 @@ from typing import Self
 import psutil
 
 from benchmarks.sets import WorkSet
+from brew_assets_tests.ports import free_ports
 
 _CONFIG = """\
 {user}worker_processes 1;
@@ -55,14 +56,6 @@ def find_nginx() -> str | None:
     return shutil.which("nginx", path=path)
 
 
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class Upstream:
     """One nginx that serves one work set; use as a context manager."""
 
@@ -70,7 +63,7 @@ class Upstream:
         self._nginx = nginx
         self._root = work_set.root
         self._scratch = scratch
-        self._port = free_port()
+        (self._port,) = free_ports(1)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from brew_assets_tests.local_aws.processes import Reaper
-from brew_assets_tests.servers import free_ports
+from brew_assets_tests.ports import free_ports
 
 _USER = "dagster"
 _DATABASE = "dagster"

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,8 @@ import botocore.session
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+
+from brew_assets_tests.ports import free_ports
 
 ACCESS_KEY, SECRET_KEY = "test-access-key", "test-secret-key"
 REGION = "us-east-1"
@@ -62,23 +63,6 @@ def s3_client(url: str, *, secret: str = SECRET_KEY) -> Any:
         aws_secret_access_key=secret,
         config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 3}),
     )
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now, and whose gRPC twins (10,000 higher) are free too."""
-    ports: list[int] = []
-    while len(ports) < count:
-        with contextlib.ExitStack() as stack:
-            first = stack.enter_context(socket.socket())
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-            if port + 10_000 > 65_535 or port in ports:
-                continue
-            twin = stack.enter_context(socket.socket())
-            with contextlib.suppress(OSError):
-                twin.bind(("127.0.0.1", port + 10_000))
-                ports.append(port)
-    return ports
 
 
 def weed_program() -> Path:
@@ -161,7 +145,8 @@ def _wait_until_ready(server: S3Server, process: "subprocess.Popen[bytes]", log:
     deadline = time.monotonic() + _START_TIMEOUT_S
     while True:
         try:
-            server.client.create_bucket(Bucket=server.bucket)
+            with contextlib.suppress(server.client.exceptions.BucketAlreadyExists):
+                server.client.create_bucket(Bucket=server.bucket)
             server.client.put_object(Bucket=server.bucket, Key="ready", Body=b"yes")
             return
         except (ClientError, BotoCoreError) as exc:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-PATIENCE_MS = 30_000
+PATIENCE_MS = 90_000
 # The layout of the graph and the plots come after the page itself.
 SETTLE_MS = 2500
 
@@ -62,6 +62,7 @@ def opened(browser: str, *, profile: Path, width: int, height: int) -> "Iterator
             headless=True,
             viewport={"width": width, "height": height},
             args=list(_FLAGS),
+            timeout=PATIENCE_MS,
         )
         page = context.new_page()
         page.set_default_timeout(PATIENCE_MS)

@@ -6,7 +6,6 @@ For the README's pictures and for the tests that click.
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx
+
+from brew_assets_tests.ports import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 _PATIENCE_S = 120.0
@@ -53,7 +54,7 @@ def served(environment: dict[str, str], *, log: Path) -> Iterator[str]:
     Raises:
         CannotRun: it did not start.
     """
-    port = free_port()
+    (port,) = free_ports(1)
     command = ["dagster_webserver", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
     with started(command, environment, log=log) as process:
         url = f"http://127.0.0.1:{port}"
@@ -84,13 +85,6 @@ def started(
         yield process
     finally:
         end(process)
-
-
-def free_port() -> int:
-    """A port of this machine that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(url: str, process: "subprocess.Popen[bytes]") -> bool:

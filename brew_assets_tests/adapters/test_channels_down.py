@@ -21,7 +21,7 @@ from brew_assets.engine.clock import SystemClock
 from brew_assets.settings import Secret
 from brew_assets_tests.event_account import REGION
 from brew_assets_tests.fakes import FakeClock
-from brew_assets_tests.servers import free_ports
+from brew_assets_tests.ports import free_ports
 from brew_assets_tests.slack_sink import Answer, SlackSink
 
 MESSAGE = absence_message(environment="prod", scheduled_for="2025-07-21 03:00", finding="It did not happen.")

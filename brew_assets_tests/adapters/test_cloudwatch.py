@@ -17,7 +17,7 @@ from brew_assets.compose import build_metrics
 from brew_assets.domain.metrics import Metric, gauges, sync_metrics
 from brew_assets.errors import ChannelBusy, ChannelError, ChannelFailed, ChannelRefused, ChannelUncertain
 from brew_assets.settings import Settings
-from brew_assets_tests.servers import free_ports
+from brew_assets_tests.ports import free_ports
 
 REGION = "us-east-1"
 AT = datetime(2025, 7, 21, 3, 8, 34, tzinfo=UTC)

@@ -14,7 +14,7 @@ from brew_assets.compose import build_event_queue
 from brew_assets.errors import QueueUnavailable
 from brew_assets.settings import Settings, read_settings
 from brew_assets_tests.event_account import REGION, EventAccount
-from brew_assets_tests.servers import free_ports
+from brew_assets_tests.ports import free_ports
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ def simulator() -> Iterator[Simulator]:
 
 @pytest.fixture
 def api(simulator: Simulator) -> FormulaeApi:
-    return FormulaeApi(simulator.api_url, timeout_s=3)
+    return FormulaeApi(simulator.api_url, timeout_s=20)
 
 
 def test_the_catalogue_comes_decoded_with_its_validators(simulator: Simulator, api: FormulaeApi) -> None:
@@ -75,12 +75,12 @@ def test_an_answer_that_is_no_catalogue_is_unavailable(
     status: int, headers: dict[str, str], body: bytes
 ) -> None:
     with answering(status, headers, body) as url, pytest.raises(CatalogueUnavailable):
-        FormulaeApi(url, timeout_s=2).fetch()
+        FormulaeApi(url, timeout_s=20).fetch()
 
 
 def test_an_etag_that_no_header_can_carry_is_sent_back_or_left_out() -> None:
     with answering(200, {"ETag": '"\u00fcber"'}, b"[]") as url:
-        api = FormulaeApi(url, timeout_s=2)
+        api = FormulaeApi(url, timeout_s=20)
         first = api.fetch()
         assert first is not None
         second = api.fetch(etag=first.etag)

@@ -31,6 +31,7 @@ from brew_assets.errors import (
 )
 from brew_assets.simulator import Fault, SimulatedBottle, Simulator, World
 from brew_assets_tests.fakes import FakeClock, FakeStop, MemoryStore
+from brew_assets_tests.ports import free_ports
 from brew_assets_tests.worlds import DATE, SYNC_ID, fetch
 
 TIMEOUT_S = 5.0
@@ -206,8 +207,8 @@ def test_silence_is_an_interruption_after_the_time_out_and_costs_it_once(
     simulator.fault(wget.filename, Fault.stalls_after(500))
     begin = time.monotonic()
     with pytest.raises(UpstreamInterrupted):
-        download(registry(simulator, timeout_s=1.0), ours(wget))
-    assert 0.9 <= time.monotonic() - begin < 1.7
+        download(registry(simulator, timeout_s=2.0), ours(wget))
+    assert 1.9 <= time.monotonic() - begin < 3.7
 
 
 def test_a_416_heals(simulator: Simulator, ghcr: Ghcr, wget: SimulatedBottle) -> None:
@@ -252,7 +253,8 @@ def test_each_passing_fault_heals(world: World, simulator: Simulator, faults: li
         faults = [Fault.slow(5_000_000)]
     simulator.fault(item.filename, *faults)
     store = MemoryStore()
-    done = carry(simulator, item, timeout_s=0.5, store=store)
+    timeout_s = 0.5 if any(fault.kind == "stall" for fault in faults) else TIMEOUT_S
+    done = carry(simulator, item, timeout_s=timeout_s, store=store)
     assert (done.stored, done.failed) == (1, [])
     assert store.data(ours(item).key(DATE)) == world.blob(item.digest)
     assert simulator.violations == []
@@ -300,11 +302,11 @@ def test_a_stop_ends_a_silent_bottle_within_the_grace(
     timer = threading.Timer(0.2, stop.set)
     timer.start()
     begin = time.monotonic()
-    done = carry(simulator, wget, stop=stop, timeout_s=2.0, clock=SystemClock())
+    done = carry(simulator, wget, stop=stop, timeout_s=30.0, clock=SystemClock())
     took = time.monotonic() - begin
     timer.join()
     assert (done.stored, done.left) == (0, 1)
-    assert took < 1.5
+    assert took < 15
 
 
 def test_tokens_are_fetched_when_the_registry_wants_them(world: World, wget: SimulatedBottle) -> None:
@@ -346,17 +348,11 @@ def test_a_host_that_was_once_refused_stays_refused(
     simulator: Simulator, ghcr: Ghcr, wget: SimulatedBottle
 ) -> None:
     download(ghcr, ours(wget))
-    other = f"http://127.0.0.1:{_free_port()}/blob"
+    other = f"http://127.0.0.1:{free_ports(1)[0]}/blob"
     simulator.fault(wget.filename, Fault.redirects_to(other, times=2))
     for _ in range(2):
         with pytest.raises(HostRefused, match="127"):
             ghcr.open(ours(wget))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_plain_http_is_only_for_this_machine() -> None:

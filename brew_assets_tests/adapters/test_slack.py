@@ -1,7 +1,6 @@
 """Slack's webhook against a sink on loopback: what is posted, and what every failure becomes."""
 
 import logging
-import socket
 import socketserver
 import threading
 import traceback
@@ -15,7 +14,7 @@ from brew_assets.domain.messages import Message, absence_message
 from brew_assets.engine.announce import Announcement
 from brew_assets.errors import ChannelBusy, ChannelError, ChannelFailed, ChannelRefused, ChannelUncertain
 from brew_assets.settings import Secret
-from brew_assets_tests.servers import free_ports
+from brew_assets_tests.ports import free_ports
 from brew_assets_tests.slack_sink import Answer, SlackSink
 
 MESSAGE = absence_message(environment="prod", scheduled_for="2025-07-21 03:00", finding="It did not happen.")
@@ -25,13 +24,13 @@ def announcement(*, channel: str = "", message: Message | None = MESSAGE) -> Ann
     return Announcement(name="absence", subject="x", message=message, channel=channel)
 
 
-def webhook(address: str, **options: str) -> SlackWebhook:
-    return SlackWebhook(lambda: Secret(address), timeout_s=1.0, **options)
+def webhook(address: str, *, timeout_s: float = 10.0, **options: str) -> SlackWebhook:
+    return SlackWebhook(lambda: Secret(address), timeout_s=timeout_s, **options)
 
 
-def refused(address: str) -> ChannelError:
+def refused(address: str, *, timeout_s: float = 10.0) -> ChannelError:
     with pytest.raises(ChannelError) as caught:
-        webhook(address).send(announcement())
+        webhook(address, timeout_s=timeout_s).send(announcement())
     return caught.value
 
 
@@ -105,7 +104,7 @@ def test_a_slack_that_answers_too_late_may_have_taken_it(slack: SlackSink) -> No
     answered = threading.Event()
     slack.answer_next(Answer(status=200, after=answered))
     try:
-        error = refused(slack.url)
+        error = refused(slack.url, timeout_s=1.0)
     finally:
         answered.set()
     assert isinstance(error, ChannelUncertain)
@@ -149,9 +148,7 @@ def test_the_address_stands_in_no_error_and_no_log(
     slack: SlackSink, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        nobody = f"http://127.0.0.1:{closed.getsockname()[1]}/services/PLANTED"
+    nobody = f"http://127.0.0.1:{free_ports(1)[0]}/services/PLANTED"
     slack.answer_next(Answer(status=404, text=f"no such hook: {slack.url}"))
     for address in (nobody, slack.url, f"{slack.url}/\x00PLANTED", f"http://127.0.0.1:99999/{'PLANTED'}"):
         error = refused(address)

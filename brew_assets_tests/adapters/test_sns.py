@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ from brew_assets.domain.messages import absence_message
 from brew_assets.engine.announce import Announcement
 from brew_assets.errors import ChannelError, ChannelFailed, ChannelRefused
 from brew_assets_tests.event_account import REGION
+from brew_assets_tests.ports import free_ports
 
 MESSAGE = absence_message(environment="prod", scheduled_for="2025-07-21 03:00", finding="It did not happen.")
 GIVEN = Announcement(name="absence", subject=f"[prod] {MESSAGE.text}", message=MESSAGE, security="- a digest")
@@ -73,9 +73,7 @@ def test_a_topic_that_is_not_there_refuses(aws_url: str) -> None:
 @pytest.fixture
 def nobody() -> str:
     """An address where nothing listens."""
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{closed.getsockname()[1]}"
+    return f"http://127.0.0.1:{free_ports(1)[0]}"
 
 
 def test_a_service_that_is_down_may_be_tried_again(nobody: str) -> None:

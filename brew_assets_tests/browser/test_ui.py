@@ -6,11 +6,11 @@ from playwright.sync_api import Locator, Page, expect
 from brew_assets_tests.browser.conftest import DemoUi
 from tools.browser import go_to_graph, go_to_plots, open_report
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
-PAGE_MS = 30_000
+PAGE_MS = 90_000
 # The daemon looks twice: to start the runs, and to find them done.
-BACKFILL_MS = 120_000
+BACKFILL_MS = 240_000
 ASSETS = {
     "formula_catalog": "Homebrew's formulae as upstream shows them now",
     "pending_bottles": "What has to be copied:",
@@ -33,10 +33,11 @@ def backfill(browser_page: Page, demo_ui: DemoUi) -> str:
     page.get_by_text("Launch runs to materialize bottles").click()
     expect(dialogue).to_contain_text("2 partitions", timeout=PAGE_MS)
     dialogue.get_by_role("button", name="Launch backfill").click()
-    expect(page.get_by_text("Created backfill")).to_be_visible(timeout=PAGE_MS)
-    demo_ui.start_daemon()
+    # What tells of it, and leads there, stands for four seconds only.
+    page.get_by_text("Created backfill").wait_for(timeout=PAGE_MS)
     page.get_by_text("View", exact=True).click()
     page.wait_for_url("**/runs/b/**", timeout=PAGE_MS)
+    demo_ui.start_daemon()
     return page.url
 
 
@@ -100,17 +101,20 @@ DRAWN = """canvas => {
 }"""
 
 
+# A picture that is there, and of a chart's size.
+LARGE = "image => image.complete && image.naturalWidth > 500 && image.naturalHeight > 50"
+
+
 def test_the_report_of_a_sync_opens_and_its_charts_are_drawn(page: Page, demo_ui: DemoUi) -> None:
     dialogue = open_report(page, demo_ui.url)
     expect(dialogue.get_by_role("heading", name="Sync of ")).to_contain_text(
-        "all that was planned is in the store"
+        "all that was planned is in the store", timeout=PAGE_MS
     )
     for word in ("Runs", "Held: ", "By date", "The largest of ", "Where to look"):
-        expect(dialogue.get_by_role("heading", name=word)).to_be_visible()
+        expect(dialogue.get_by_role("heading", name=word)).to_be_visible(timeout=PAGE_MS)
     for title in ("Held by platform", "Held by date"):
         chart = dialogue.get_by_role("img", name=title)
-        assert chart.evaluate("image => image.naturalWidth") > 500
-        assert chart.evaluate("image => image.naturalHeight") > 50
+        page.wait_for_function(LARGE, arg=chart.element_handle(), timeout=PAGE_MS)
     run = dialogue.locator("a[href*='/runs/']").first
     run.click()
     expect(page.get_by_text("Success").first).to_be_visible(timeout=PAGE_MS)

@@ -12,7 +12,7 @@ from brew_assets.defs.absence import Cursor, absence_sensor, look_for_missing, r
 from brew_assets.settings import read_settings
 from brew_assets_tests.defs.deployment import Deployment
 from brew_assets_tests.defs.ticks import log_of
-from brew_assets_tests.servers import free_ports
+from brew_assets_tests.ports import free_ports
 from brew_assets_tests.slack_sink import Answer, SlackSink
 
 SCHEDULED = {"dagster/schedule_name": "weekly_sync"}

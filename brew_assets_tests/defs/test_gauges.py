@@ -13,7 +13,7 @@ from brew_assets.defs.absence import Cursor, report_missing_syncs
 from brew_assets.defs.deliveries import InstanceDeliveries, SyncState
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.announced import COMPLETE, START, WARNING, Announced
-from brew_assets_tests.servers import free_ports
+from brew_assets_tests.ports import free_ports
 from brew_assets_tests.slack_sink import Answer
 
 

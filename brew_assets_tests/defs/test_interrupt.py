@@ -94,7 +94,7 @@ def test_an_interrupted_run_records_what_it_stored_and_the_next_one_goes_on(
     deployment.world.publish("slow", "1.0", tags=("arm64_sonoma",), size_bytes=40_000)
     deployment.world.publish("never-begun", "1.0", tags=("arm64_sonoma",))
     (slow,) = [bottle for bottle in deployment.world.bottles if bottle.formula == "slow"]
-    deployment.simulator.fault(slow.filename, Fault.slow(40_000))
+    deployment.simulator.fault(slow.filename, Fault.slow(10_000))
 
     def interrupt_when_slow_is_under_way() -> None:
         deadline = time.monotonic() + 30

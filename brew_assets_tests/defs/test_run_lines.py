@@ -34,6 +34,8 @@ def environment(upstream: Simulator, tmp_path: Path) -> dict[str, str]:
     home.mkdir()
     (home / "dagster.yaml").write_text("telemetry: { enabled: false }\n")
     own = {"MIRROR_URL": str(tmp_path / "mirror"), "RETRY_DELAY_SECONDS": "0.01", "DAGSTER_HOME": str(home)}
+    # As in the image: what a step said last is passed on by a program that Dagster ends otherwise at once.
+    own |= {"DAGSTER_COMPUTE_LOG_TAIL_WAIT_AFTER_FINISH": "1.5"}
     return {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(home), **own, **upstream.environment()}
 
 

@@ -25,7 +25,7 @@ from brew_assets.domain.trigger import decode_trigger
 from brew_assets.settings import Settings, read_settings
 from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, metadata_of
 from brew_assets_tests.event_account import EventAccount, aws, envelope
-from brew_assets_tests.servers import free_ports
+from brew_assets_tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 SELECTIVE = {"formula_names": ["jq"], "platforms": ["arm64_sonoma"]}

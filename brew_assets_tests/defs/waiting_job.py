@@ -5,7 +5,7 @@ from dagster._core.launcher import DefaultRunLauncher
 
 from brew_assets.defs.executor import worker_executor
 
-WAIT_S = 3.0
+WAIT_S = 8.0
 
 
 class ResumingLauncher(DefaultRunLauncher):

@@ -92,7 +92,7 @@ class Story:
         names = {key.split("/")[1] for key in self.deployed.keys("20")}
         return [bottle for bottle in self.bottles if bottle.filename in names]
 
-    def wait_for_stored(self, count: int, *, timeout_s: float = 60.0) -> list[SimulatedBottle]:
+    def wait_for_stored(self, count: int, *, timeout_s: float = 150.0) -> list[SimulatedBottle]:
         """Those that stand in the bucket, once they are so many."""
         return wait_for(
             lambda: found if len(found := self.stored()) >= count else None,
@@ -100,13 +100,13 @@ class Story:
             timeout_s=timeout_s,
         )
 
-    def wait_for_success(self, run_id: str, *, timeout_s: float = 150.0) -> Run:
+    def wait_for_success(self, run_id: str, *, timeout_s: float = 240.0) -> Run:
         """The run, which has succeeded."""
         run = self.deployed.wait_for_run(run_id, timeout_s=timeout_s)
         assert run.status == "SUCCESS", "\n".join(self.webserver.events(run_id)[-30:])
         return run
 
-    def wait_for_retry(self, run_id: str, *, timeout_s: float = 150.0) -> Run:
+    def wait_for_retry(self, run_id: str, *, timeout_s: float = 240.0) -> Run:
         """The run that Dagster started in the place of that one, when it has ended."""
         again = wait_for(
             lambda: next(

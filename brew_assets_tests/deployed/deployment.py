@@ -18,12 +18,12 @@ from brew_assets_tests.deployed.account import (
 )
 from brew_assets_tests.deployed.graphql import Run, Webserver
 from brew_assets_tests.local_aws.session import LocalAws, wait_for
+from brew_assets_tests.ports import free_ports
 from brew_assets_tests.postgres import Postgres, postgres
-from brew_assets_tests.servers import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN_FAMILY = "homebrew-sync-run"
-_START_TIMEOUT_S = 40.0
+_START_TIMEOUT_S = 150.0
 
 
 class Deployed:
@@ -65,7 +65,7 @@ class Deployed:
         with socket.socket() as asking:
             return asking.connect_ex(("127.0.0.1", self._code_port)) == 0
 
-    def wait_for_run(self, run_id: str, *, timeout_s: float = 120.0) -> Run:
+    def wait_for_run(self, run_id: str, *, timeout_s: float = 240.0) -> Run:
         """The run when it has ended."""
         return wait_for(
             lambda: run if (run := self.webserver.run(run_id)).ended else None,
@@ -73,7 +73,7 @@ class Deployed:
             timeout_s=timeout_s,
         )
 
-    def wait_for_task_of(self, run_id: str, *, after: str = "", timeout_s: float = 60.0) -> str:
+    def wait_for_task_of(self, run_id: str, *, after: str = "", timeout_s: float = 150.0) -> str:
         """The id of the run's task, another one than `after`."""
         return wait_for(
             lambda: next(

@@ -35,7 +35,9 @@ class Webserver:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._http = httpx.Client(timeout=60, trust_env=False)
+        # The webserver closes what idles for 5 s; a request may not meet that.
+        limits = httpx.Limits(keepalive_expiry=1.0)
+        self._http = httpx.Client(timeout=60, trust_env=False, limits=limits)
 
     def ask(self, query: str, **variables: Any) -> Any:
         """The data of the answer.

@@ -15,12 +15,12 @@ from brew_assets_tests.local_aws.records import SECRET_KEY
 from brew_assets_tests.local_aws.session import wait_for
 from brew_assets_tests.slack_sink import PATH, Answer, slack_sink
 
-pytestmark = [pytest.mark.aws, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.aws, pytest.mark.timeout(900)]
 
 START, COMPLETE = "🚀 Homebrew Bottles Sync Started", "✅ Homebrew Bottles Sync Complete"
 WARNING, FAILED = "⚠️ Homebrew Sync Completed with Warnings", "❌ Homebrew Bottles Sync Failed"
 LARGE, PROGRESS = "⚡ Large Download Detected - Routing to ECS", "⏳ Homebrew Sync Progress Update"
-SLOW = 40_000
+SLOW = 20_000
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ class Hearing:
         taken = self.listeners.slack.taken[self._slack :]
         return [json.dumps(body, ensure_ascii=False) for body in taken if body["text"] == text]
 
-    def wait_for_end(self, *, timeout_s: float = 120.0) -> list[str]:
+    def wait_for_end(self, *, timeout_s: float = 240.0) -> list[str]:
         """What Slack took, once the sync was told to its end."""
         ends = (COMPLETE, WARNING, FAILED)
         wait_for(
@@ -78,7 +78,7 @@ class Hearing:
             found = self.listeners.texts("messages")[self._mails :]
             return [text.splitlines()[0] for text in found] if len(found) >= count else None
 
-        return wait_for(look, what=f"{count} mails", timeout_s=60)
+        return wait_for(look, what=f"{count} mails", timeout_s=150)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def hearing(aws_deployment: Deployed, listeners: Listeners) -> Iterator[Hearing]
 def plan_and_lose_the_daemon(story: Story, hearing: Hearing) -> None:
     """There is a plan, and another daemon than the one that told its start."""
     run_id = story.begin_plan()
-    wait_for(lambda: hearing.texts, what="the start", timeout_s=90)
+    wait_for(lambda: hearing.texts, what="the start", timeout_s=150)
     story.aws.kill_task(story.deployed.daemon)
     assert hearing.texts == [START]
     story.deployed.start_daemon()
@@ -108,13 +108,13 @@ def test_a_small_sync_is_a_start_and_an_end_though_the_daemon_dies_between_them(
     body = hearing.listeners.slack.taken[-1]
     assert body["channel"] == "#homebrew-sync-dev"
     assert "*New Bottles:* 4" in json.dumps(body)
+    wanted = {"BottlesDownloaded", "SyncDuration", "DownloadSize", "BottlesFailed"}
     metrics = wait_for(
-        lambda: found if "SyncDuration" in (found := hearing.listeners.metrics()) else None,
+        lambda: found if wanted <= (found := hearing.listeners.metrics()).keys() else None,
         what="metrics",
     )
     assert ("SyncType", "lambda") in metrics["SyncDuration"]
     assert ("Environment", "dev") in metrics["DownloadSize"]
-    assert {"BottlesDownloaded", "BottlesFailed"} <= metrics.keys()
     assert hearing.listeners.texts("security") == []
     story.assert_held()
 
@@ -138,7 +138,8 @@ def test_a_large_sync_tells_how_far_it_is_though_the_daemon_dies_meanwhile(
     assert set(told[2:-1]) == {PROGRESS}
     # Those before and after the daemon's death tell of one thing each.
     assert len(set(hearing.shown(PROGRESS))) == len(hearing.shown(PROGRESS))
-    progress = hearing.shown(PROGRESS)[-1]
+    # One of the middle: at the very end the last may show all of it.
+    progress = next(text for text in hearing.shown(PROGRESS) if "downloading a-large-sync" in text)
     assert "/16 bottles (" in progress
     assert "MB / 1.6 MB" in progress or "KB / 1.6 MB" in progress
     assert "█" in progress
@@ -174,11 +175,11 @@ def test_a_wholly_failed_sync_is_told_once_though_the_daemon_dies_between_the_me
     slack.answer_next(Answer(status=200, arrived=arrived, after=on_its_way))
     run_id = story.begin_plan()
     # Who posts and who would record it die while the start is on its way: nobody learns that it was taken.
-    assert arrived.wait(90)
+    assert arrived.wait(150)
     story.aws.kill_task(story.deployed.code)
     story.aws.kill_task(story.deployed.daemon)
     on_its_way.set()
-    wait_for(lambda: hearing.texts, what="the start", timeout_s=10)
+    wait_for(lambda: hearing.texts, what="the start", timeout_s=60)
     story.deployed.start_code()
     story.deployed.start_daemon()
     story.wait_for_success(run_id)
@@ -186,7 +187,7 @@ def test_a_wholly_failed_sync_is_told_once_though_the_daemon_dies_between_the_me
     # And once more between start and end.
     story.aws.kill_task(story.deployed.daemon)
     story.deployed.start_daemon()
-    assert hearing.wait_for_end(timeout_s=150) == [START, FAILED]
+    assert hearing.wait_for_end() == [START, FAILED]
     assert "*Error Type:* File not found" in json.dumps(slack.taken[-1])
     # Two rounds of the sensor later nothing was added.
     wait_for_another_tick(story)
@@ -195,12 +196,11 @@ def test_a_wholly_failed_sync_is_told_once_though_the_daemon_dies_between_the_me
 
 
 def _run_of(story: Story) -> str:
+    sync_id = story.webserver.metadata("pending_bottles")["sync_id"]
     run = wait_for(
-        lambda: next(
-            (r for r in reversed(story.webserver.runs()) if r.job == "mirror_platform" and not r.ended), None
-        ),
+        lambda: next((r for r in story.webserver.runs() if r.tags.get("mirror/sync_id") == sync_id), None),
         what="the run of the platform",
-        timeout_s=90,
+        timeout_s=150,
     )
     return run.id
 
@@ -208,7 +208,7 @@ def _run_of(story: Story) -> str:
 def wait_for_another_tick(story: Story) -> None:
     """The sensor has looked once more."""
     seen = story.webserver.last_tick("announce_syncs")
-    wait_for(lambda: story.webserver.last_tick("announce_syncs") > seen, what="another tick", timeout_s=60)
+    wait_for(lambda: story.webserver.last_tick("announce_syncs") > seen, what="another tick", timeout_s=150)
 
 
 def test_an_event_on_the_bus_starts_a_selective_sync_and_a_copy_of_it_nothing(
@@ -219,7 +219,7 @@ def test_an_event_on_the_bus_starts_a_selective_sync_and_a_copy_of_it_nothing(
     detail = {"formula_names": names, "platforms": [PLATFORM], "requested_by": "admin@company.com"}
     before = len(story.webserver.runs(job="selective_sync"))
     hearing.listeners.put_event("Selective Sync", detail)
-    assert hearing.wait_for_end(timeout_s=180) == [START, COMPLETE]
+    assert hearing.wait_for_end() == [START, COMPLETE]
     assert "*Trigger:* Selective" in json.dumps(hearing.listeners.slack.taken[-2])
     story.assert_held()
     # The same event, delivered twice, in one tick and later.
@@ -253,10 +253,11 @@ def test_hostile_events_start_nothing_and_lie_in_the_dead_letter_queue(
         found.extend(hearing.listeners.dead_letters())
         return len(found) >= 5
 
-    wait_for(look, what="five dead letters", timeout_s=120)
+    wait_for(look, what="five dead letters", timeout_s=240)
     assert len(found) == 5
     assert all("reason" in json.dumps(letter["MessageAttributes"]) for letter in found)
-    assert hearing.listeners.waiting_events() == 0
+    # Each is sent there before it is deleted here.
+    wait_for(lambda: hearing.listeners.waiting_events() == 0, what="an empty queue", timeout_s=60)
     assert len(story.webserver.runs()) == before
 
 

@@ -10,7 +10,7 @@ from brew_assets_tests.deployed.graphql import Run
 from brew_assets_tests.integration.mirrors import wanted
 from brew_assets_tests.local_aws.session import wait_for
 
-pytestmark = [pytest.mark.aws, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.aws, pytest.mark.timeout(900)]
 
 ARM = ("arm64_tahoe", "arm64_sequoia", "arm64_sonoma")
 WEEK = SETTINGS | {
@@ -61,10 +61,11 @@ def test_the_week_goes_by_itself_small_through_lambda_and_large_through_ecs() ->
     world = World.generate(seed=11, formulae=20)
     with Simulator(world) as upstream, deployed(upstream, WEEK) as running:
         webserver = running.webserver
+        wait_for(lambda: webserver.runs(job="weekly_sync"), what="the schedule's run", timeout_s=240)
+        webserver.stop_schedule("weekly_sync")
         plan = wait_for(
             lambda: webserver.metadata("pending_bottles"), what="the schedule's plan", timeout_s=240
         )
-        webserver.stop_schedule("weekly_sync")
         assert plan["route"] == "lambda"
         assert "under the threshold of 0.004 GB" in plan["route_reason"]
 
@@ -118,7 +119,7 @@ def test_a_backfill_of_a_platform_decides_by_itself_and_folds(story: Story) -> N
     run = wait_for(
         lambda: next((r for r in story.webserver.runs() if "dagster/backfill" in r.tags), None),
         what="the backfill's run",
-        timeout_s=90,
+        timeout_s=180,
     )
     story.wait_for_success(run.id)
     assert "mirror/route" not in run.tags

@@ -209,7 +209,7 @@ def story() -> Story:
 
 
 def test_batches_are_shared_out_over_concurrent_workers(story: Story) -> None:
-    together = threading.Barrier(4, timeout=10)
+    together = threading.Barrier(4, timeout=60)
 
     def meet(batch_key: str) -> None:
         together.wait()

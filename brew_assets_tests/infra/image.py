@@ -105,7 +105,7 @@ def build(context: Path, target: Path) -> None:
         cwd="/",
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=800,
         check=False,
     )
     if done.returncode:
@@ -140,7 +140,7 @@ class Program:
         """What it has printed."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
-    def wait_until(self, look: Callable[[], T | None], what: str, timeout_s: float = 60) -> T:
+    def wait_until(self, look: Callable[[], T | None], what: str, timeout_s: float = 150) -> T:
         """The first true answer of `look`.
 
         Raises:
@@ -154,11 +154,11 @@ class Program:
             time.sleep(0.1)
         return found
 
-    def wait(self, timeout_s: float = 60) -> int:
+    def wait(self, timeout_s: float = 150) -> int:
         """The exit code of a program that ends by itself."""
         return self.process.wait(timeout_s)
 
-    def stop(self, timeout_s: float = 20) -> int:
+    def stop(self, timeout_s: float = 90) -> int:
         """The exit code after SIGTERM to the one process that was started, as ECS sends it.
 
         Raises:

@@ -30,10 +30,10 @@ from brew_assets.simulator import Simulator, World
 from brew_assets_tests.infra import image
 from brew_assets_tests.infra.image import DOCKERFILE, ROOT, Program, in_context, instructions
 from brew_assets_tests.local_aws.runtime_api import RuntimeApi, Work
+from brew_assets_tests.ports import free_ports
 from brew_assets_tests.postgres import Postgres
-from brew_assets_tests.servers import free_ports
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 MAX_IMAGE_MIB = 300
 Start = Callable[..., Program]

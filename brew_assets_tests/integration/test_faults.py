@@ -63,7 +63,8 @@ def test_a_passing_fault_heals(fault: str, tmp_path_factory: pytest.TempPathFact
     mirror = DirectoryMirror(tmp_path_factory.mktemp("mirror") / "mirror")
     with Simulator(_world()) as upstream:
         upstream.fault(BAD, *HEALING[fault])
-        report = mirror.sync(upstream, "--platform", "arm64_sonoma", DOWNLOAD_TIMEOUT_SECONDS="1.5")
+        patience_s = "1.5" if fault == "stalls" else "20"
+        report = mirror.sync(upstream, "--platform", "arm64_sonoma", DOWNLOAD_TIMEOUT_SECONDS=patience_s)
         assert (report["outcome"], report["stored"], report["failed"]) == ("success", 5, [])
         assert_consistent(mirror, upstream)
         assert len(mirror.entries()) == 5

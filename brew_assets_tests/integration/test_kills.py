@@ -6,7 +6,7 @@ import time
 import pytest
 
 from brew_assets.domain.manifest import MANIFEST_KEY
-from brew_assets.simulator import Simulator, SizeDistribution, World
+from brew_assets.simulator import Fault, Simulator, SizeDistribution, World
 from brew_assets_tests.integration.mirrors import MirrorUnderTest, assert_complete, assert_consistent
 
 KILLS = 20
@@ -45,7 +45,7 @@ def kill_at_random_instants(mirror: MirrorUnderTest, *, kills: int, seed: int) -
             assert not again, f"kill {number}: downloaded again: {again}"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_sync_killed_at_any_instant_loses_and_repeats_nothing(mirror: MirrorUnderTest) -> None:
     kill_at_random_instants(mirror, kills=KILLS, seed=4)
 
@@ -72,6 +72,10 @@ def test_sigterm_finishes_the_bottles_under_way_and_writes_their_receipts(mirror
     for formula in range(120):
         world.publish(f"formula-{formula}", "1.0", tags=["arm64_sonoma"])
     with Simulator(world) as upstream:
+        for (
+            bottle
+        ) in world.bottles:  # a tenth of a second each, or all might be there before it is asked to end
+            upstream.fault(bottle.filename, Fault.slow(3_000_000, times=1))
         process = mirror.start(
             upstream, "sync", "--json", "--platform", "arm64_sonoma", MAX_CONCURRENT_DOWNLOADS="2"
         )

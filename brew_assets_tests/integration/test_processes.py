@@ -2,13 +2,13 @@
 
 import os
 import sys
-import time
 
 import psutil
 import pytest
 
 from brew_assets.simulator import Fault, Simulator, SizeDistribution, World
 from brew_assets_tests.integration.mirrors import MirrorUnderTest, assert_consistent
+from brew_assets_tests.local_aws.session import wait_for
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2,
@@ -26,12 +26,11 @@ def _world() -> World:
 
 def _children(parent: int) -> list[psutil.Process]:
     """The processes of a transfer under way; waits until there are two."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        children = psutil.Process(parent).children()
-        if len(children) >= 2:
-            return children
-    raise AssertionError("no two processes share the transfer")
+    return wait_for(
+        lambda: found if len(found := psutil.Process(parent).children()) >= 2 else None,
+        what="two processes that share the transfer",
+        timeout_s=90,
+    )
 
 
 def _slow(upstream: Simulator) -> None:

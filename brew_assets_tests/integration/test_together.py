@@ -2,6 +2,7 @@
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,10 @@ def test_the_syncs_of_three_platforms_at_once_end_with_the_union(mirror: MirrorU
             for platform in PLATFORMS
         ]
         reports = []
-        for process in processes:
-            output, errors = process.communicate(timeout=240)
+        # All at once: whoever is not read from stops at a full pipe.
+        with ThreadPoolExecutor(len(processes)) as readers:
+            printed = list(readers.map(lambda process: process.communicate(timeout=240), processes))
+        for process, (output, errors) in zip(processes, printed, strict=True):
             assert process.returncode == 0, errors
             reports.append(json.loads(output))
         assert_complete(mirror, upstream)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from brew_assets_tests.local_aws.conftest import Cluster
 
 DEFINITIONS = """
@@ -66,6 +68,7 @@ with dg.DagsterInstance.from_config(home) as instance:
 """
 
 
+@pytest.mark.timeout(600)
 def test_the_stock_launcher_takes_its_network_and_definition_from_the_task_it_runs_in(
     cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -81,7 +84,7 @@ def test_the_stock_launcher_takes_its_network_and_definition_from_the_task_it_ru
             {"name": "DAGSTER_COMPUTE_LOG_TAIL_WAIT_AFTER_FINISH", "value": "5"},
         ],
     )
-    daemon = cluster.aws.wait_for_task(cluster.run(definition), timeout_s=90)
+    daemon = cluster.aws.wait_for_task(cluster.run(definition), timeout_s=200)
     assert daemon.exit_code == 0, daemon.log
     (launched,) = [task for task in cluster.aws.tasks() if task.tags.get("dagster/job_name") == "control"]
     told = cluster.described(launched.id)
@@ -89,7 +92,7 @@ def test_the_stock_launcher_takes_its_network_and_definition_from_the_task_it_ru
     assert details["subnetId"] == cluster.subnet
     assert (launched.cpu, launched.memory) == ("512", "1024")
     assert launched.family.startswith("run_")
-    ended = cluster.aws.wait_for_task(launched.id, timeout_s=90)
+    ended = cluster.aws.wait_for_task(launched.id, timeout_s=200)
     assert ended.exit_code == 0, ended.log
     assert "spoken in a task of its own" in ended.log
     assert "RUN_SUCCESS" in ended.log

@@ -31,7 +31,7 @@ def gone(pid: int) -> bool:
     """Whether the process has ended; nobody may have asked for its exit code yet."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return True
 
 
@@ -59,7 +59,7 @@ def test_tasks_and_environments_end_with_local_aws(end: Callable[[LocalAws], Non
         pids = [aws.pid, task.pid, int(task.log.split()[0]), environment]
         assert not any(map(gone, pids))
         end(aws)
-        wait_for(lambda: all(map(gone, pids)), what="the end of all", timeout_s=10)
+        wait_for(lambda: all(map(gone, pids)), what="the end of all", timeout_s=60)
     assert not aws.state.exists()
 
 
@@ -71,7 +71,7 @@ def test_everything_ends_with_a_test_run_that_is_killed() -> None:
     run.wait()
     pids = [int(word) for word in words[:3]]
     assert len(pids) == 3
-    wait_for(lambda: all(map(gone, pids)), what="the end of all", timeout_s=10)
+    wait_for(lambda: all(map(gone, pids)), what="the end of all", timeout_s=60)
     # What a killed run cannot do itself.
     subprocess.run(["rm", "-r", words[3].decode()], check=True)
 

@@ -1,5 +1,6 @@
 """PostgreSQL for tests: reachable with its password only, good for Dagster's storage, gone afterwards."""
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -91,6 +92,12 @@ def test_it_ends_with_a_test_run_that_is_killed() -> None:
     folder = Path(owner.cwd()).parent
     run.kill()
     run.wait()
-    wait_for(lambda: not owner.is_running() or owner.status() == "zombie", what="its end", timeout_s=10)
+
+    def ended() -> bool:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return not owner.is_running() or owner.status() == psutil.STATUS_ZOMBIE
+        return True
+
+    wait_for(ended, what="its end", timeout_s=60)
     # What a killed run cannot do itself.
     shutil.rmtree(folder)

@@ -69,7 +69,7 @@ def from_dagster(key: str) -> dict[str, Any]:
 def invoke(
     environment: dict[str, str], event: dict[str, Any], log: Path, *, lives_s: float = 60.0
 ) -> tuple[str, str]:
-    """The kind of the outcome, and all that the function wrote; its environment starts within `lives_s`."""
+    """The kind of the outcome, and all that the function wrote; it has `lives_s` from its start on."""
     api = RuntimeApi()
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -79,6 +79,8 @@ def invoke(
             stderr=output,
         )
         try:
+            # As at AWS: the start of an environment has time of its own.
+            api.ready.wait(60)
             work = Work(
                 request_id=REQUEST_ID,
                 payload=json.dumps(event).encode(),
@@ -86,7 +88,7 @@ def invoke(
                 deadline_ms=int((time.time() + lives_s) * 1000),
             )
             api.hand_out(work)
-            kind, _ = work.outcome.get(timeout=60)
+            kind, _ = work.outcome.get(timeout=120)
         finally:
             process.kill()
             process.wait()

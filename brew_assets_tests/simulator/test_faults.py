@@ -131,10 +131,11 @@ def test_a_stalled_body_stays_open_until_the_client_gives_up(
     simulator: Simulator, wget: SimulatedBottle
 ) -> None:
     simulator.fault(wget.filename, Fault.stalls_after(500))
-    connection = http.client.HTTPConnection(simulator.cdn_host, timeout=0.2)
+    connection = http.client.HTTPConnection(simulator.cdn_host, timeout=20)
     connection.request("GET", locate(simulator, wget).split(simulator.cdn_host)[1])
     response = connection.getresponse()
     assert len(response.read(500)) == 500
+    connection.sock.settimeout(0.2)
     with pytest.raises(TimeoutError):
         response.read(1)
     connection.close()

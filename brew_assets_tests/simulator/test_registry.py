@@ -226,7 +226,8 @@ def test_a_stopped_simulator_refuses_connections_and_ends_open_ones(
     simulator.start()
     port = urlsplit(simulator.registry_url).port
     idle = http.client.HTTPConnection("127.0.0.1", port or 0, timeout=20)
-    idle.connect()
+    idle.request("GET", "/v2/")
+    idle.getresponse().read()
     simulator.stop()
     assert idle.sock.recv(1) == b""
     with pytest.raises(ConnectionRefusedError):

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from brew_assets_tests.local_aws.session import wait_for
-from brew_assets_tests.servers import free_ports
+from brew_assets_tests.ports import free_ports
 
 SOURCES = Path(__file__).resolve().parents[2] / "infra" / "terraform"
 REGION = "us-west-2"
@@ -223,7 +223,9 @@ def moto_account() -> Iterator[str]:
     try:
         wait_for(lambda: _answers(url), what="moto", timeout_s=60)
         # Otherwise it tries Docker when something invokes a function.
-        httpx.post(f"{url}/moto-api/config", json={"lambda": {"use_docker": False}}).raise_for_status()
+        httpx.post(
+            f"{url}/moto-api/config", json={"lambda": {"use_docker": False}}, timeout=60
+        ).raise_for_status()
         yield url
     finally:
         process.send_signal(signal.SIGTERM)

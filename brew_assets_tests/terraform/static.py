@@ -38,7 +38,7 @@ def checkov() -> dict[str, Any]:
         ],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=800,
         env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/tmp"), "LOG_LEVEL": "ERROR"},
         check=False,
     )
@@ -53,7 +53,7 @@ def parliament(policies: dict[str, str]) -> dict[str, list[str]]:
         input=json.dumps(policies),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=800,
         check=True,
     )
     found: dict[str, list[str]] = json.loads(done.stdout)

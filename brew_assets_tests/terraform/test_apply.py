@@ -108,7 +108,7 @@ def test_the_outputs_are_complete_settings_and_dagster_loads_with_them(dev: Stac
         env=dev.environment() | {"DAGSTER_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert loaded.returncode == 0, loaded.stderr
@@ -206,7 +206,7 @@ def test_a_whole_sync_goes_into_the_applied_bucket(dev: Stack) -> None:
             env=dev.environment() | upstream.environment(),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
     assert done.returncode == 0, done.stderr[-3000:]

@@ -6,7 +6,7 @@ import yaml
 from brew_assets_tests.terraform.program import SOURCES
 from brew_assets_tests.terraform.static import checkov
 
-pytestmark = [pytest.mark.infra, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(900)]
 
 
 def test_checkov_finds_nothing() -> None:

@@ -18,7 +18,7 @@ from brew_assets_tests.terraform.program import (
     without_effect,
 )
 
-pytestmark = [pytest.mark.infra, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(900)]
 
 
 def test_everything_is_formatted(terraform: Terraform) -> None:
