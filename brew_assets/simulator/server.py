@@ -139,6 +139,11 @@ class Simulator:
         return self._ledger.bytes_sent
 
     @property
+    def connections(self) -> int:
+        """How many connections all its hosts have taken since the start."""
+        return sum(server.accepted for server in self._servers)
+
+    @property
     def violations(self) -> list[str]:
         """What clients did that a real upstream would refuse."""
         with self._ledger.lock:

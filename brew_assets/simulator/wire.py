@@ -53,6 +53,8 @@ class LoopbackServer(socketserver.ThreadingTCPServer):
 
     def __init__(self, answer: Callable[[Request], Reply]) -> None:
         self.answer = answer
+        # Connections taken since the start.
+        self.accepted = 0
         self._open: set[socket.socket] = set()
         self._changed = threading.Condition()
         super().__init__(("127.0.0.1", 0), _Connection)
@@ -72,6 +74,7 @@ class LoopbackServer(socketserver.ThreadingTCPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._changed:
+            self.accepted += 1
             self._open.add(request)
         super().process_request(request, client_address)
 
