@@ -378,26 +378,3 @@ def _expected(annotated: Any) -> str:
         if low is not None and meta.le is not None:
             words += f" {'from' if meta.ge is not None else 'above'} {low} to {meta.le}"
     return words
-
-
-def settings_table() -> str:
-    """The settings, and what was replaced, as a Markdown table. The README shows it."""
-    lines = ["| Variable | Default | Meaning |", "|---|---|---|"]
-    for field in msgspec.structs.fields(Settings):
-        default = field.default
-        if isinstance(default, tuple):
-            shown = ",".join(default)
-        elif isinstance(default, bool):
-            shown = str(default).lower()
-        elif isinstance(default, float):
-            shown = f"{default:g}"
-        elif isinstance(default, Secret):
-            shown = default.reveal()
-        else:
-            shown = str(default)
-        meta = next(m for m in field.type.__metadata__ if isinstance(m, Meta))
-        lines.append(
-            f"| `{field.encode_name}` | {f'`{shown}`' if shown else '(empty)'} | {meta.description} |"
-        )
-    lines += [f"| `{name}` | (not used) | {instead} |" for name, instead in REPLACED.items()]
-    return "\n".join(lines) + "\n"

@@ -3,10 +3,35 @@
 import sys
 from pathlib import Path
 
-from brew_assets.settings import settings_table
+import msgspec
+
+from brew_assets.settings import REPLACED, Secret, Settings
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 _BEGIN, _END = "<!-- settings: begin -->\n", "<!-- settings: end -->\n"
+
+
+def settings_table() -> str:
+    """The settings, and what was replaced, as a Markdown table."""
+    lines = ["| Variable | Default | Meaning |", "|---|---|---|"]
+    for field in msgspec.structs.fields(Settings):
+        default = field.default
+        if isinstance(default, tuple):
+            shown = ",".join(default)
+        elif isinstance(default, bool):
+            shown = str(default).lower()
+        elif isinstance(default, float):
+            shown = f"{default:g}"
+        elif isinstance(default, Secret):
+            shown = default.reveal()
+        else:
+            shown = str(default)
+        meta = next(m for m in field.type.__metadata__ if isinstance(m, msgspec.Meta))
+        lines.append(
+            f"| `{field.encode_name}` | {f'`{shown}`' if shown else '(empty)'} | {meta.description} |"
+        )
+    lines += [f"| `{name}` | (not used) | {instead} |" for name, instead in REPLACED.items()]
+    return "\n".join(lines) + "\n"
 
 
 def shown_table(text: str) -> str:

@@ -41,7 +41,7 @@ from brew_assets_tests.docs.reading import (
     spans,
     table,
 )
-from brew_assets_tests.docs.settings_table import renewed
+from brew_assets_tests.docs.settings_table import renewed, shown_table
 from tools import screenshots
 
 SETTINGS = {field.encode_name for field in msgspec.structs.fields(Settings)} | set(REPLACED)
@@ -53,6 +53,7 @@ DOCUMENTS = pytest.mark.parametrize("path", documents(), ids=name_of)
 def test_the_settings_table_of_the_readme_is_the_one_of_the_code() -> None:
     text = README.read_text(encoding="utf-8")
     assert renewed(text) == text, "renew it: python -m brew_assets_tests.docs.settings_table"
+    assert [name for name in SETTINGS if f"| `{name}` |" not in shown_table(text)] == []
 
 
 @DOCUMENTS

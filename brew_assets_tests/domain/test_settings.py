@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brew_assets.errors import SettingsInvalid
-from brew_assets.settings import Settings, read_settings, settings_table
+from brew_assets.settings import Settings, read_settings
 
 NAMES = [field.encode_name for field in msgspec.structs.fields(Settings)]
 
@@ -87,8 +87,3 @@ def test_whatever_stands_in_the_environment_only_our_error_comes_out(environment
     except SettingsInvalid as error:
         name = error.name
     assert name in ("", *environment)
-
-
-def test_the_table_names_every_variable() -> None:
-    table = settings_table()
-    assert all(f"`{name}`" in table for name in NAMES)
