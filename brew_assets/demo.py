@@ -40,23 +40,25 @@ def main(mirror: str, home: str) -> None:
     (root / SIMULATED_MARK).write_text("Simulated bottles of `make demo`; `make demo-clean` removes them.\n")
     os.environ["DAGSTER_HOME"] = str(Path(home).absolute())
     Path(home).mkdir(parents=True, exist_ok=True)
+    # What the commands that follow need to find it again.
+    place = "" if mirror == "mirror" else f" MIRROR={mirror}"
     world = demo_world()
     with Simulator(world) as upstream:
         os.environ.update(upstream.environment(), MIRROR_URL=str(root), LOG_LEVEL="WARNING")
         click.echo(f"Upstream: {len(world.bottles)} simulated bottles at {upstream.api_url}")
         try:
             with dg.DagsterInstance.get() as instance:
-                _sync(instance, "First sync")
+                _sync(instance, "First sync", place)
                 first = upstream.downloads.total()
-                _sync(instance, "Second sync")
+                _sync(instance, "Second sync", place)
         except MirrorError as error:
             click.echo(f"Error: {error}", err=True)
             sys.exit(2)
         again = upstream.downloads.total() - first
-    _show(root, mirror, downloads=first, again=again)
+    _show(root, mirror, place, downloads=first, again=again)
 
 
-def _sync(instance: dg.DagsterInstance, title: str) -> None:
+def _sync(instance: dg.DagsterInstance, title: str, place: str) -> None:
     """One weekly sync as the daemon would do it: the planning job, the sensor, a run per platform."""
     from brew_assets.definitions import defs
     from brew_assets.defs.sensors import route_pending_bottles
@@ -65,7 +67,7 @@ def _sync(instance: dg.DagsterInstance, title: str) -> None:
     weekly = defs.resolve_job_def("weekly_sync").execute_in_process(
         instance=instance, run_config=_QUIET, raise_on_error=False
     )
-    _stop_unless(weekly.success, "weekly_sync")
+    _stop_unless(weekly.success, "weekly_sync", place)
     cursor = str(before[0].storage_id) if before else None
     with dg.build_sensor_context(instance=instance, cursor=cursor, definitions=defs) as context:
         requests = route_pending_bottles(context).run_requests or []
@@ -78,16 +80,16 @@ def _sync(instance: dg.DagsterInstance, title: str) -> None:
             run_config=_QUIET,
             raise_on_error=False,
         )
-        _stop_unless(run.success, f"mirror_platform of {request.partition_key}")
+        _stop_unless(run.success, f"mirror_platform of {request.partition_key}", place)
 
 
-def _stop_unless(success: bool, what: str) -> None:
+def _stop_unless(success: bool, what: str, place: str) -> None:
     if not success:
-        click.echo(f"{what} failed; its run is in the UI: make demo-ui", err=True)
+        click.echo(f"{what} failed; its run is in the UI: make demo-ui{place}", err=True)
         sys.exit(1)
 
 
-def _show(root: Path, mirror: str, *, downloads: int, again: int) -> None:
+def _show(root: Path, mirror: str, place: str, *, downloads: int, again: int) -> None:
     """Proves every byte, and prints the report and where to look."""
     from brew_assets.compose import build_store
     from brew_assets.domain.manifest import decode_manifest
@@ -104,8 +106,10 @@ def _show(root: Path, mirror: str, *, downloads: int, again: int) -> None:
     click.echo(f"Downloaded by the first sync: {downloads}. By the second: {again}.")
     click.echo(f"Re-hashed from disk: {current} of {len(entries)} bottles equal their digest.")
     click.echo(f"The manifest: {mirror}/{MANIFEST_KEY}. The bottles: {mirror}/<date>/.")
-    click.echo("The runs, the asset graph and the plots: make demo-ui, then http://127.0.0.1:3000")
-    click.echo('Real bottles: make demo-clean, then make sync FORMULAE="jq ripgrep" PLATFORMS=arm64_sonoma')
+    click.echo(f"The runs, the asset graph and the plots: make demo-ui{place}, then http://127.0.0.1:3000")
+    click.echo(
+        f'Real bottles: make demo-clean{place}, then make sync FORMULAE="jq ripgrep" PLATFORMS=arm64_sonoma'
+    )
     if again or current != len(entries) or not entries:
         sys.exit(1)
 

@@ -4,8 +4,8 @@ import contextlib
 import random
 import socket
 
-# Below 32,768, the twins too: there neither Linux nor macOS hands out ports by itself.
-_PORTS = range(10_240, 22_768)
+# Below 32,768: there neither Linux nor macOS hands out ports by itself. No port is another one's twin.
+_PORTS = range(10_240, 20_240)
 _TWIN = 10_000
 _reserved: list[socket.socket] = []
 
@@ -17,10 +17,10 @@ def free_ports(count: int) -> list[int]:
     """
     ports: list[int] = []
     for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
-        if len(ports) == count:
-            return ports
         if _reserve(port):
             ports.append(port)
+        if len(ports) == count:
+            return ports
     raise OSError(f"expected {count} free ports from {_PORTS[0]} on, found {len(ports)}")
 
 

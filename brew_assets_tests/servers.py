@@ -138,6 +138,10 @@ def seaweedfs() -> Iterator[S3Server]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            # It does not remove them itself.
+            for port in (master, volume, filer, s3):
+                for left in Path("/tmp").glob(f"seaweedfs-*-grpc-{port + 10_000}.sock"):
+                    left.unlink(missing_ok=True)
 
 
 def _wait_until_ready(server: S3Server, process: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -306,7 +306,7 @@ def test_a_stop_ends_a_silent_bottle_within_the_grace(
     took = time.monotonic() - begin
     timer.join()
     assert (done.stored, done.left) == (0, 1)
-    assert took < 15
+    assert took < 10
 
 
 def test_tokens_are_fetched_when_the_registry_wants_them(world: World, wget: SimulatedBottle) -> None:

@@ -123,6 +123,8 @@ def instance_home(folder: Path, source: Path, *, quick: bool) -> Path:
             "cancel_timeout_seconds": 60,
         }
         configured["run_coordinator"]["config"]["dequeue_interval_seconds"] = 1
+    # A container's /tmp ends with it; here it would stay.
+    configured["compute_logs"]["config"]["local_dir"] = str(folder / "compute-logs")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "dagster.yaml").write_text(yaml.safe_dump(configured, sort_keys=False))
     (folder / "workspace.yaml").write_text((source / "workspace.yaml").read_text())

@@ -186,6 +186,7 @@ def test_a_wholly_failed_sync_is_told_once_though_the_daemon_dies_between_the_me
     wait_for(lambda: story.deployed.wait_for_task_of(_run_of(story)), what="the run", timeout_s=90)
     # And once more between start and end.
     story.aws.kill_task(story.deployed.daemon)
+    assert hearing.texts == [START]
     story.deployed.start_daemon()
     assert hearing.wait_for_end() == [START, FAILED]
     assert "*Error Type:* File not found" in json.dumps(slack.taken[-1])

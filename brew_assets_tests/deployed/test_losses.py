@@ -6,6 +6,7 @@ import pytest
 
 from brew_assets.simulator import Fault
 from brew_assets_tests.deployed.conftest import SPOT, Story
+from brew_assets_tests.local_aws.records import InvocationRecord
 from brew_assets_tests.local_aws.session import wait_for
 
 pytestmark = [pytest.mark.aws, pytest.mark.timeout(900)]
@@ -110,7 +111,7 @@ def test_lambdas_that_time_out_are_asked_twice_and_then_the_run_does_it(story: S
             run_id = story.start("lambda", sync_id=sync_id)
             story.wait_for_success(run_id)
         finally:
-            account.set_function(environment=settings, timeout_s=1500)
+            account.set_function(environment=settings, timeout_s=900)
     story.assert_held()
     assert [i.result for i in story.aws.invocations()][before:] == ["timeout", "timeout"]
     events = "\n".join(story.webserver.events(run_id))
@@ -122,9 +123,14 @@ def test_a_lambda_that_dies_half_way_loses_nothing(story: Story) -> None:
     story.publish(40, bytes_per_second=SLOW)
     sync_id = story.plan()
     before = story.lambdas()
-    # As soon as it has stored its first bottle.
-    story.aws.kill_next_invocation(on_output='"message": "stored"')
     run_id = story.start("lambda", sync_id=sync_id)
+
+    def one_half_way() -> InvocationRecord | None:
+        running = (i for i in story.aws.invocations()[before:] if i.ended is None)
+        return next((i for i in running if i.log.count('"message": "stored"') > 4), None)
+
+    dying = wait_for(one_half_way, what="a Lambda half way", timeout_s=150)
+    story.aws.kill_invocation(dying.request_id)
     wait_for(
         lambda: "exit" in [i.result for i in story.aws.invocations()][before:],
         what="a dead Lambda",
@@ -143,7 +149,7 @@ def test_a_lambda_that_dies_half_way_loses_nothing(story: Story) -> None:
 
 
 def test_lambdas_of_a_killed_watcher_finish_and_nothing_is_downloaded_twice(story: Story) -> None:
-    story.publish(60, bytes_per_second=SLOW // 2)
+    story.publish(60, bytes_per_second=SLOW // 5)
     sync_id = story.plan()
     before = story.lambdas()
     run_id = story.start("lambda", sync_id=sync_id)
@@ -151,6 +157,11 @@ def test_lambdas_of_a_killed_watcher_finish_and_nothing_is_downloaded_twice(stor
     story.wait_for_stored(3)
     story.aws.kill_task(task)
     assert story.deployed.wait_for_task_of(run_id, after=task) != task
+    wait_for(
+        lambda: any("are let finish first" in message for message in story.webserver.events(run_id)),
+        what="a watcher that waits",
+        timeout_s=150,
+    )
     assert len(story.stored()) < 60
     story.hurry()
     story.wait_for_success(run_id)

@@ -191,7 +191,20 @@ def test_a_fold_that_loses_races_stands_back(clock: FakeClock) -> None:
     folded = fold(store, clock)
     assert set(manifest_keys(store)) == {WGET.entry_key, *(rival.entry_key for rival in rivals)}
     assert folded.races == len(clock.waits) > 3
-    assert all(0 < wait_s <= 1 for wait_s in clock.waits)
+    # Full jitter: a random part of a time that doubles.
+    assert all(0 <= wait_s <= min(1.0, 0.02 * 2**n) for n, wait_s in enumerate(clock.waits))
+
+
+def test_a_repair_that_loses_a_race_stands_back_too(clock: FakeClock) -> None:
+    store = MemoryStore()
+    note(store, clock, WGET)
+    fold(store, clock)
+    note(store, clock, CURL)
+    fold(store, clock)
+    store.before("write", lambda: store.put(MANIFEST_KEY, manifest_of(LLVM)))
+    restore_manifest(store, clock)
+    assert manifest_keys(store) == [WGET.entry_key]
+    assert len(clock.waits) == 1
 
 
 def test_two_folds_at_the_same_time_lose_nothing(store: Store) -> None:

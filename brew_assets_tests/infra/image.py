@@ -158,11 +158,11 @@ class Program:
         """The exit code of a program that ends by itself."""
         return self.process.wait(timeout_s)
 
-    def stop(self, timeout_s: float = 90) -> int:
+    def stop(self, timeout_s: float = 50) -> int:
         """The exit code after SIGTERM to the one process that was started, as ECS sends it.
 
         Raises:
-            subprocess.TimeoutExpired: it did not end.
+            subprocess.TimeoutExpired: it did not end well before the services' stopTimeout of 60 s.
         """
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout_s)

@@ -255,6 +255,9 @@ def instance(
             monkeypatch.setenv(name, value)
     with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(built / "dagster_home"))) as found:
         yield found
+        for run in found.get_runs():
+            # Where Dagster stages a step's output; a container's /tmp ends with it.
+            shutil.rmtree(f"/tmp/{run.run_id}", ignore_errors=True)
 
 
 def _new_run(instance: dg.DagsterInstance, built: Path, **more: Any) -> tuple[str, JobPythonOrigin]:

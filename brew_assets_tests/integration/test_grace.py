@@ -27,8 +27,10 @@ def test_after_the_grace_receipts_fold_and_report_are_written_all_the_same(
         plan = built.make_plan(Request(platforms=("arm64_sonoma",))).plan
 
         def stop_once_the_others_are_there() -> None:
-            wait_for(lambda: len(mirror.bottle_keys()) == 19, what="19 bottles", timeout_s=60)
-            stop.set()
+            try:
+                wait_for(lambda: len(mirror.bottle_keys()) == 19, what="19 bottles", timeout_s=60)
+            finally:
+                stop.set()
 
         stopper = threading.Thread(target=stop_once_the_others_are_there)
         stopper.start()

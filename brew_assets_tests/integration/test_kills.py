@@ -72,9 +72,8 @@ def test_sigterm_finishes_the_bottles_under_way_and_writes_their_receipts(mirror
     for formula in range(120):
         world.publish(f"formula-{formula}", "1.0", tags=["arm64_sonoma"])
     with Simulator(world) as upstream:
-        for (
-            bottle
-        ) in world.bottles:  # a tenth of a second each, or all might be there before it is asked to end
+        # A tenth of a second each, or all might be there before it is asked to end.
+        for bottle in world.bottles:
             upstream.fault(bottle.filename, Fault.slow(3_000_000, times=1))
         process = mirror.start(
             upstream, "sync", "--json", "--platform", "arm64_sonoma", MAX_CONCURRENT_DOWNLOADS="2"

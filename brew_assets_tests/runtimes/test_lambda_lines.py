@@ -80,7 +80,8 @@ def invoke(
         )
         try:
             # As at AWS: the start of an environment has time of its own.
-            api.ready.wait(60)
+            assert api.ready.wait(60), log.read_text()
+            assert api.init_error is None, log.read_text()
             work = Work(
                 request_id=REQUEST_ID,
                 payload=json.dumps(event).encode(),
