@@ -90,7 +90,7 @@ test-browser: dev-install ## Run only the clicks through Dagster's UI (needs Chr
 	$(PYTEST) -m browser $(ARGS)
 
 test-infra: $(JUDGES)/.done ## Run only the tests of infra/terraform (needs terraform)
-	$(PYTEST) -n 2 --dist loadgroup -m infra $(ARGS)
+	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m infra $(ARGS)
 
 campaigns: dev-install ## Run the long campaigns: 200 kills, 50,000 bottles, a bottle of 4 GiB
 	$(PYTEST) $(LONG) $(ARGS)

@@ -1,12 +1,17 @@
 """A root that is really applied, and the account that moto plays for it."""
 
+import contextlib
 import json
 import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import botocore.session
+import pytest
 
-from brew_assets_tests.terraform.program import Terraform
+from brew_assets_tests.terraform.program import Terraform, moto_account
 from brew_assets_tests.terraform.watching import Deployment, from_account
 
 # What this moto forgets or rewrites between two reads, by resource type: in place, and nobody's doing.
@@ -27,6 +32,34 @@ READ_BACK_GAPS: dict[str, set[str]] = {
     "aws_vpc_security_group_ingress_rule": {"description"},
     "aws_vpc_security_group_egress_rule": {"description"},
 }
+
+
+# On a busy machine a connection to moto breaks now and then after the work was done: the provider asks again,
+# and what is there already is refused.
+_ANSWER_LOST = re.compile(r"Duplicate|AlreadyExists|already exists|\bEOF\b|connection reset")
+_TRIES = 3
+
+
+@contextlib.contextmanager
+def applied(
+    folders: pytest.TempPathFactory, name: str, *, region: str, files: Sequence[Path]
+) -> Iterator["Stack"]:
+    """The root with the values of the files, applied to an account of its own that ends with the block.
+
+    Begun anew in another account where moto lost an answer; what is really asked for twice fails there too.
+    """
+    for left in reversed(range(_TRIES)):
+        with moto_account() as url:
+            terraform = Terraform(folders.mktemp(name), endpoint=url, region=region)
+            terraform.init()
+            stack = Stack(terraform, url, region, *(f"-var-file={path}" for path in files))
+            done = terraform.run("apply", "-auto-approve", "-no-color", *stack.arguments, check=False)
+            if done.code and left and _ANSWER_LOST.search(done.output):
+                continue
+            assert done.code == 0, done.output[-6000:]
+            stack.outputs = terraform.outputs()
+            yield stack
+            return
 
 
 class Stack:

@@ -14,23 +14,19 @@ from brew_assets.settings import Settings, read_settings
 from brew_assets.simulator import Simulator, World
 from brew_assets_tests.docs.reading import ROOT
 from brew_assets_tests.terraform.containers import assert_starts
-from brew_assets_tests.terraform.program import SOURCES, Terraform, moto_account
-from brew_assets_tests.terraform.stack import Stack
+from brew_assets_tests.terraform.program import SOURCES
+from brew_assets_tests.terraform.stack import Stack, applied
 from brew_assets_tests.terraform.test_policies import NO_RESOURCE
 
 # One process for this account: each test looks at what the one before left.
-pytestmark = [pytest.mark.infra, pytest.mark.timeout(1500), pytest.mark.xdist_group("apply")]
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(1500)]
 
 
 @pytest.fixture(scope="module")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The example for a development account, as it stands."""
-    with moto_account() as url:
-        terraform = Terraform(tmp_path_factory.mktemp("dev"), endpoint=url)
-        terraform.init()
-        stack = Stack(terraform, url, "us-west-2", f"-var-file={SOURCES / 'envs' / 'dev.tfvars.example'}")
-        terraform.apply(*stack.arguments)
-        stack.outputs = terraform.outputs()
+    example = SOURCES / "envs" / "dev.tfvars.example"
+    with applied(tmp_path_factory, "dev", region="us-west-2", files=[example]) as stack:
         yield stack
 
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from brew_assets_tests.terraform.program import SOURCES, Terraform, moto_account
-from brew_assets_tests.terraform.stack import Stack
+from brew_assets_tests.terraform.program import SOURCES
+from brew_assets_tests.terraform.stack import Stack, applied
 
-pytestmark = [pytest.mark.infra, pytest.mark.timeout(1500), pytest.mark.xdist_group("apply-prod")]
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(1500)]
 
 # What moto does not know, or fails at; the modules' own tests with a mocked provider cover it.
 WITHOUT = """
@@ -30,15 +30,10 @@ secret_recovery_days         = 0
 @pytest.fixture(scope="module")
 def prod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The production example, applied."""
-    with moto_account() as url:
-        folder = tmp_path_factory.mktemp("prod")
-        terraform = Terraform(folder, endpoint=url, region="us-east-1")
-        terraform.init()
-        (folder / "without.tfvars").write_text(WITHOUT)
-        files = (SOURCES / "envs" / "prod.tfvars.example", folder / "without.tfvars")
-        stack = Stack(terraform, url, "us-east-1", *(f"-var-file={path}" for path in files))
-        terraform.apply(*stack.arguments)
-        stack.outputs = terraform.outputs()
+    without = tmp_path_factory.mktemp("values") / "without.tfvars"
+    without.write_text(WITHOUT)
+    files = (SOURCES / "envs" / "prod.tfvars.example", without)
+    with applied(tmp_path_factory, "prod", region="us-east-1", files=files) as stack:
         yield stack
 
 

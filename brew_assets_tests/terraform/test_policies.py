@@ -8,7 +8,7 @@ import pytest
 from brew_assets_tests.terraform.mocked import Mocked, Resource
 from brew_assets_tests.terraform.static import parliament
 
-pytestmark = [pytest.mark.infra, pytest.mark.timeout(900), pytest.mark.xdist_group("mocked")]
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(900)]
 
 # Actions that take no resource (AWS's service authorization reference); each of them is in a comment of iam.
 NO_RESOURCE = {

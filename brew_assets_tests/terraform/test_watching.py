@@ -17,7 +17,7 @@ from brew_assets_tests.terraform.containers import assert_starts, words
 from brew_assets_tests.terraform.mocked import Mocked
 from brew_assets_tests.terraform.watching import OWN, Deployment, counts, from_state, published
 
-pytestmark = [pytest.mark.infra, pytest.mark.timeout(900), pytest.mark.xdist_group("mocked")]
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(900)]
 
 DEPLOYMENT = Deployment(
     name="mirror-wired",

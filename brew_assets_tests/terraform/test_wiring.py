@@ -13,7 +13,7 @@ from brew_assets_tests.terraform.conftest import VALUES
 from brew_assets_tests.terraform.mocked import Mocked
 from brew_assets_tests.terraform.program import names_of_values, names_of_variables, without_effect
 
-pytestmark = [pytest.mark.infra, pytest.mark.timeout(900), pytest.mark.xdist_group("mocked")]
+pytestmark = [pytest.mark.infra, pytest.mark.timeout(900)]
 
 KEY = "arn:aws:kms:us-west-2:123456789012:key/11111111-2222-3333-4444-555555555555"
 BUCKET_KEY = "arn:aws:kms:us-east-1:123456789012:key/99999999-2222-3333-4444-555555555555"
