@@ -208,7 +208,7 @@ def test_silence_is_an_interruption_after_the_time_out_and_costs_it_once(
     begin = time.monotonic()
     with pytest.raises(UpstreamInterrupted):
         download(registry(simulator, timeout_s=2.0), ours(wget))
-    assert 1.9 <= time.monotonic() - begin < 3.7
+    assert 1.9 <= time.monotonic() - begin < 3.4
 
 
 def test_a_416_heals(simulator: Simulator, ghcr: Ghcr, wget: SimulatedBottle) -> None:
@@ -306,7 +306,7 @@ def test_a_stop_ends_a_silent_bottle_within_the_grace(
     took = time.monotonic() - begin
     timer.join()
     assert (done.stored, done.left) == (0, 1)
-    assert took < 10
+    assert took < 1.5
 
 
 def test_tokens_are_fetched_when_the_registry_wants_them(world: World, wget: SimulatedBottle) -> None:

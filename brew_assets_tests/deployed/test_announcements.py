@@ -61,13 +61,13 @@ class Hearing:
         taken = self.listeners.slack.taken[self._slack :]
         return [json.dumps(body, ensure_ascii=False) for body in taken if body["text"] == text]
 
-    def wait_for_end(self, *, timeout_s: float = 240.0) -> list[str]:
+    def wait_for_end(self) -> list[str]:
         """What Slack took, once the sync was told to its end."""
         ends = (COMPLETE, WARNING, FAILED)
         wait_for(
             lambda: any(text in ends for text in self.texts),
             what="the end of the sync in Slack",
-            timeout_s=timeout_s,
+            timeout_s=240,
         )
         return self.texts
 
@@ -232,7 +232,7 @@ def test_an_event_on_the_bus_starts_a_selective_sync_and_a_copy_of_it_nothing(
     )
     hearing.listeners.send(copy)
     hearing.listeners.send(copy)
-    story.wait_for_stored(3, timeout_s=150)
+    story.wait_for_stored(3)
     hearing.listeners.send(copy)
     wait_for(lambda: hearing.listeners.waiting_events() == 0, what="an empty queue", timeout_s=150)
     assert len(story.webserver.runs(job="selective_sync")) == before + 2

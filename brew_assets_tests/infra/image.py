@@ -158,7 +158,7 @@ class Program:
         """The exit code of a program that ends by itself."""
         return self.process.wait(timeout_s)
 
-    def stop(self, timeout_s: float = 50) -> int:
+    def stop(self, timeout_s: float = 20) -> int:
         """The exit code after SIGTERM to the one process that was started, as ECS sends it.
 
         Raises:

@@ -37,7 +37,7 @@ def test_after_the_grace_receipts_fold_and_report_are_written_all_the_same(
         report, folded = built.carry_out(plan)
         stopper.join()
         assert (report.outcome, report.stored, report.left) == ("stopped", 19, 1)
-        assert report.duration_s < 50
+        assert report.duration_s < 20
         assert folded.entries == 19
         assert len(mirror.entries()) == 19
         assert any(key.startswith(f"state/reports/{plan.sync_id}/") for key in mirror.keys())
