@@ -17,9 +17,12 @@ MirrorError                       has `reason`, a few words for reports, and a m
 │   ├── SizeMismatch
 │   └── DigestMismatch
 ├── StoreError
-│   ├── StoreUnavailable          network, 5xx, throttling: a retry may help
-│   ├── StoreRefused              no permission, no bucket, no space: a retry will not help
-│   ├── ChecksumRefused           the store found other bytes than were announced
+│   ├── StoreUnavailable          network, 500, 503, throttling: passing, a retry may help
+│   ├── StoreRefused              of the whole store: no bucket, credentials refused
+│   │   └── StoreFull             of the whole store: no space, a quota
+│   ├── ObjectRefused             of this object alone: permission for a key, too large, a name too long
+│   │   └── ChecksumRefused       the store found other bytes than were announced
+│   ├── StoreUnsupported          never, asked in this way; another way of asking may do
 │   ├── KeyTaken                  an object stands under the key already
 │   └── PreconditionFailed        compare-and-swap lost against another writer
 ├── ManifestInvalid               bottles_hash.json cannot be trusted; carries the remedy
@@ -162,9 +165,14 @@ class DigestMismatch(ContentMismatch):
 
 
 class StoreError(MirrorError):
-    """Something between us and the store."""
+    """Something between us and the store; `status` and `code` are a server's, 0 and "" without an answer."""
 
     reason = "store error"
+
+    def __init__(self, message: str, *, status: int = 0, code: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
 
 
 class StoreUnavailable(StoreError):
@@ -174,15 +182,33 @@ class StoreUnavailable(StoreError):
 
 
 class StoreRefused(StoreError):
-    """The store will not do it: permission, missing bucket, no space."""
+    """The store refuses everything: the bucket is gone, the credentials are not accepted."""
 
     reason = "store refused"
 
 
-class ChecksumRefused(StoreError):
+class StoreFull(StoreRefused):
+    """The store has no room, or a quota is used up; it may still take small objects."""
+
+    reason = "store full"
+
+
+class ObjectRefused(StoreError):
+    """The store refuses this object: no permission for its key, too large, a name that it cannot have."""
+
+    reason = "object refused"
+
+
+class ChecksumRefused(ObjectRefused):
     """The store found other bytes than the announced checksum and kept nothing."""
 
     reason = "checksum refused by store"
+
+
+class StoreUnsupported(StoreError):
+    """The store never does what it was asked for in this way."""
+
+    reason = "not supported by store"
 
 
 class KeyTaken(StoreError):

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from brew_assets.domain.bottle import Bottle, parse_key
 from brew_assets.engine.ports import (
@@ -14,6 +15,7 @@ from brew_assets.engine.ports import (
     ListedObject,
     ObjectFacts,
     StopSignal,
+    Store,
 )
 from brew_assets.errors import (
     BlobNotFound,
@@ -102,6 +104,7 @@ class MemoryStore:
         self._versions = 0
         self._failures: dict[str, list[MirrorError]] = {}
         self._before: dict[str, list[Callable[[], None]]] = {}
+        self._refusals: list[tuple[str, str, MirrorError]] = []
         self.calls: list[tuple[str, str]] = []
         self.closed_by: set[int] = set()
         self.sinks: list[MemorySink] = []  # every sink that was opened
@@ -112,6 +115,14 @@ class MemoryStore:
     def fail(self, operation: str, *errors: MirrorError) -> None:
         """The next calls of the operation raise these, one after the other."""
         self._failures.setdefault(operation, []).extend(errors)
+
+    def refuse(self, operation: str, error: MirrorError, *, key: str = "") -> None:
+        """Every call of the operation for a key that ends so raises this."""
+        self._refusals.append((operation, key, error))
+
+    def allow_all(self) -> None:
+        """Nothing is refused any more."""
+        self._refusals.clear()
 
     def before(self, operation: str, act: Callable[[], None]) -> None:
         """Runs before the next call of the operation."""
@@ -147,6 +158,9 @@ class MemoryStore:
             acts, self._before[operation] = self._before.get(operation, []), []
             waiting = self._failures.get(operation)
             error = waiting.pop(0) if waiting else None
+            for refused, ending, refusal in self._refusals:
+                if refused == operation and key.endswith(ending):
+                    error = error or refusal
         for act in acts:
             act()
         if error is not None:
@@ -249,6 +263,38 @@ class MemoryStore:
 
     def close(self) -> None:
         self.closed_by.add(threading.get_ident())
+
+
+class RefusingStore:
+    """Another store, one of whose objects cannot be read."""
+
+    def __init__(self, store: Store, key: str, error: StoreError) -> None:
+        self._store = store
+        self._key = key
+        self._error = error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def _check(self, key: str) -> None:
+        if key == self._key:
+            raise self._error
+
+    def read(self, key: str) -> Document | None:
+        self._check(key)
+        return self._store.read(key)
+
+    def facts(self, key: str) -> ObjectFacts | None:
+        self._check(key)
+        return self._store.facts(key)
+
+    def hash(self, key: str) -> ObjectFacts | None:
+        self._check(key)
+        return self._store.hash(key)
+
+    def peek(self, key: str, length: int) -> bytes:
+        self._check(key)
+        return self._store.peek(key, length)
 
 
 class MemorySink:

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import logging
 import os
 import re
 import secrets
@@ -16,21 +17,24 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from brew_assets.adapters.file_errors import file_error
 from brew_assets.domain.bottle import Bottle, is_object_key
 from brew_assets.engine.ports import Document, ListedObject, ObjectFacts
 from brew_assets.errors import (
     DigestMismatch,
     KeyTaken,
+    ObjectRefused,
     PreconditionFailed,
     StoreError,
     StoreRefused,
-    StoreUnavailable,
 )
 
 _INCOMING = ".incoming"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _HASH_BYTES = 1024 * 1024
 _TAIL_BYTES = 256
+
+_log = logging.getLogger(__name__)
 
 
 class DirectoryStore:
@@ -52,14 +56,21 @@ class DirectoryStore:
         Raises:
             StoreRefused: it cannot be made or written to.
         """
-        with _our_errors(self.url):
-            try:
+        try:
+            with _our_errors(self.url):
                 self._incoming.mkdir(parents=True, exist_ok=True)
-            except (NotADirectoryError, FileExistsError) as exc:
-                raise StoreRefused(f"{self.url}: expected a directory, found a file on the way") from exc
+        except ObjectRefused as exc:
+            on_the_way = isinstance(exc.__cause__, NotADirectoryError | FileExistsError)
+            found = f"{self.url}: expected a directory, found a file on the way" if on_the_way else str(exc)
+            raise StoreRefused(found) from exc
         with self._lock(), _our_errors(self.url):
             for leftover in self._incoming.iterdir():
-                _remove_unless_locked(leftover)
+                try:
+                    _remove_unless_locked(leftover)
+                except OSError as exc:
+                    # It takes room and hinders nobody.
+                    facts = {"key": f"{_INCOMING}/{leftover.name}", "error": str(exc)}
+                    _log.warning("not removed", extra=facts)
 
     def interrupt(self) -> None:
         """Nothing waits for anybody here."""
@@ -344,21 +355,16 @@ def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as exc:
+        # Some network file systems sync no folders; what they promise for files is all there is.
+        if exc.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
     finally:
         os.close(descriptor)
 
 
 # A folder, or a path below a file: nothing stands under such a key.
 _NO_OBJECT = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
-_REFUSALS = (
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOSPC,
-    errno.EDQUOT,
-)
-# What speaks of one name and not of the store.
-_NAME_ERRORS = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR)
 
 
 @contextlib.contextmanager
@@ -367,7 +373,4 @@ def _our_errors(subject: str) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        kind: type[StoreError] = StoreRefused if exc.errno in _REFUSALS else StoreUnavailable
-        if exc.errno in _NAME_ERRORS:
-            kind = StoreError
-        raise kind(f"{subject}: {exc.strerror or exc}") from exc
+        raise file_error(subject, exc) from exc

@@ -5,8 +5,6 @@ botocore's own calls cost ten times the processor time, which a journal of many 
 
 import base64
 import hashlib
-import random
-import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
@@ -14,16 +12,17 @@ from urllib.parse import unquote
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
+from brew_assets.adapters.origin import Origin
+from brew_assets.adapters.s3_answers import about_the_store, answer_error, persistently
 from brew_assets.adapters.s3_signing import BulkSigner
 from brew_assets.adapters.s3_sinks import body_error, refusal
-from brew_assets.adapters.wire import NETWORK_ERRORS, WireResponse
+from brew_assets.adapters.wire import NETWORK_ERRORS, Wire, WireResponse
 from brew_assets.adapters.wires import ThreadWires
 from brew_assets.engine.ports import Document, ListedObject
-from brew_assets.errors import StoreUnavailable
+from brew_assets.errors import ObjectRefused, StoreError, StoreRefused, StoreUnavailable, StoreUnsupported
 
 _EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
-_ATTEMPTS = 5
-_RETRY_DELAY_S = 0.2
+_REFUSED_DELETES = 3
 
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 _NAME = "{*}"  # servers differ in whether they name the namespace
@@ -32,11 +31,20 @@ _T = TypeVar("_T")
 
 
 class Head(NamedTuple):
-    """What a server tells of an object; `checksum` is its x-amz-checksum-sha256, "" without one."""
+    """What a server says of an object; `checksum` is its x-amz-checksum-sha256, "" without one."""
 
     size: int
     checksum: str
     metadata: dict[str, str]
+
+    @property
+    def digest(self) -> str | None:
+        """The hex digest of a full-object checksum; None for a composite one ("…-3") or none at all."""
+        try:
+            raw = base64.b64decode(self.checksum, validate=True)
+        except ValueError:
+            return None
+        return raw.hex() if len(raw) == 32 else None
 
 
 class Page(NamedTuple):
@@ -53,6 +61,8 @@ class S3Documents:
     def __init__(self, wires: ThreadWires, signer: Callable[[], BulkSigner]) -> None:
         self._wires = wires
         self._signer = signer
+        # Whether the server deletes many objects with one call; some do not know that call.
+        self._deletes_many = True
 
     def get(self, key: str) -> Document | None:
         """The object and its ETag, None when there is none.
@@ -60,7 +70,7 @@ class S3Documents:
         Raises:
             StoreError: one of its classes, see errors.py.
         """
-        return _persistently(lambda: self._get(key))
+        return persistently(lambda: self._get(key))
 
     def head(self, key: str) -> Head | None:
         """What the server tells of an object, None when there is none.
@@ -68,7 +78,7 @@ class S3Documents:
         Raises:
             StoreError: one of its classes, see errors.py.
         """
-        return _persistently(lambda: self._head(key))
+        return persistently(lambda: self._head(key))
 
     def put(self, key: str, data: bytes, headers: dict[str, str]) -> str:
         """The new ETag. Conditions and encryption are among the headers.
@@ -83,7 +93,7 @@ class S3Documents:
             "Content-Length": str(len(data)),
             "x-amz-checksum-sha256": base64.b64encode(digest.digest()).decode(),
         }
-        return _persistently(lambda: self._put(key, memoryview(data), all_headers, digest.hexdigest()))
+        return persistently(lambda: self._put(key, memoryview(data), all_headers, digest.hexdigest()))
 
     def list_page(self, prefix: str, *, delimiter: str = "", token: str = "", most: int = 1000) -> Page:
         """One page of a listing, in the order of keys.
@@ -96,7 +106,7 @@ class S3Documents:
             parameters["delimiter"] = delimiter
         if token:
             parameters["continuation-token"] = token
-        return _persistently(lambda: self._list(parameters))
+        return persistently(lambda: self._list(parameters))
 
     def delete(self, keys: list[str]) -> None:
         """There is no object under any of the keys, at most 1,000.
@@ -104,19 +114,53 @@ class S3Documents:
         Raises:
             StoreError: one of its classes, see errors.py.
         """
+        if self._deletes_many:
+            try:
+                persistently(lambda: self._delete_many(keys))
+                return
+            except (StoreUnsupported, ObjectRefused):
+                pass  # perhaps only this way of asking; what is refused for good is refused below too
+        self._delete_each(keys)
+        self._deletes_many = False
+
+    def _delete_each(self, keys: list[str]) -> None:
+        """What can be deleted is; the first refusal is raised afterwards."""
+        refusals: list[StoreError] = []
+        for number, key in enumerate(keys, 1):
+            try:
+                self._delete_one(key)
+            except (StoreUnsupported, ObjectRefused) as error:
+                refusals.append(error)
+            # Where nothing may be deleted, a thousand more questions will not change that.
+            if len(refusals) == number == _REFUSED_DELETES:
+                break
+        if refusals:
+            raise refusals[0]
+
+    def _delete_one(self, key: str) -> None:
+        def take(response: WireResponse) -> None:
+            if response.status in (200, 204):
+                return
+            error = refusal(f"deletion of {key}", response)
+            if response.status != 404 or not isinstance(error, ObjectRefused):
+                raise error
+
+        persistently(lambda: self._exchange("DELETE", key, _Sent({}, None, _EMPTY_SHA256), take))
+
+    def _delete_many(self, keys: list[str]) -> None:
         objects = "".join(f"<Object><Key>{escape(key)}</Key></Object>" for key in keys)
         body = f'<Delete xmlns="{_NAMESPACE}">{objects}<Quiet>true</Quiet></Delete>'.encode()
-        _persistently(lambda: self._delete(body))
+        self._post_deletion(body)
 
     def _list(self, parameters: dict[str, str]) -> Page:
         def take(response: WireResponse) -> Page:
             if response.status != 200:
-                raise refusal(f"listing of {parameters['prefix']!r}", response)
+                raise about_the_store(refusal(f"listing of {parameters['prefix']!r}", response))
             return _decode_page(response.read())
 
         return self._exchange("GET", "", _Sent({}, None, _EMPTY_SHA256, parameters), take)
 
-    def _delete(self, body: bytes) -> None:
+    def _post_deletion(self, body: bytes) -> None:
         def take(response: WireResponse) -> None:
             if response.status != 200:
                 raise refusal("deletion", response)
@@ -139,7 +183,7 @@ class S3Documents:
             if response.status == 404:
                 return None
             if response.status != 200:
-                raise refusal(key, response)
+                raise answer_error(f"HEAD of {key}", response.status, "", "", of_head=True)
             prefix = "x-amz-meta-"
             fields = response.fields
             return Head(
@@ -156,7 +200,8 @@ class S3Documents:
             if response.status == 200:
                 return Document(response.read(), response.fields.get("etag", ""))
             error = refusal(key, response)
-            if response.status == 404 and "NoSuchBucket" not in str(error):
+            # Of a bucket that is gone no object is missing.
+            if response.status == 404 and isinstance(error, ObjectRefused):
                 return None
             raise error
 
@@ -175,7 +220,7 @@ class S3Documents:
         signer = self._signer()
         target = signer.target(key, sent.parameters)
         signed = signer.signed_headers(method, target, sent.headers, payload_sha256=sent.sha256)
-        wire = self._wires.mine().to(signer.origin)
+        wire = wire_to(self._wires, signer.origin)
         try:
             wire.send(method, target, signed, sent.body)
             return take(wire.receive(method))
@@ -218,11 +263,13 @@ def _decode_page(data: bytes) -> Page:
     return Page(objects, folders, token)
 
 
-def _persistently(act: Callable[[], _T]) -> _T:
-    """What the act gives, tried again with growing waits while the store is unavailable."""
-    for attempt in range(1, _ATTEMPTS):
-        try:
-            return act()
-        except StoreUnavailable:
-            time.sleep(random.uniform(0.0, _RETRY_DELAY_S * 2.0**attempt))
-    return act()
+def wire_to(wires: ThreadWires, origin: Origin) -> Wire:
+    """The calling thread's connection to the store.
+
+    Raises:
+        StoreRefused: there can be none, for example for a file of certificates that cannot be read.
+    """
+    try:
+        return wires.mine().to(origin)
+    except NETWORK_ERRORS as exc:
+        raise StoreRefused(f"{origin.netloc}: {type(exc).__name__}: {exc}") from exc

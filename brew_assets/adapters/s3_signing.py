@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from botocore.auth import S3SigV4Auth
 from botocore.credentials import Credentials
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import ClientError
 
 from brew_assets.adapters.origin import split_url
 from brew_assets.errors import StoreError, StoreRefused, StoreUnavailable
@@ -19,11 +19,18 @@ _CONTENT_HASH = "X-Amz-Content-SHA256"
 _FINAL = ("ProfileNotFound", "PartialCredentialsError", "NoCredentialsError", "TokenRetrievalError")
 
 
-def credentials_error(exc: BotoCoreError) -> StoreError:
-    """Our error for credentials that cannot be had."""
+def credentials_error(exc: Exception) -> StoreError:
+    """Our error for credentials that cannot be had, whatever the library raised."""
     name = type(exc).__name__
     final = name in _FINAL or "SSO" in name
     return (StoreRefused if final else StoreUnavailable)(f"AWS credentials: {name}: {exc}")
+
+
+def is_of_credentials(exc: Exception) -> bool:
+    """Whether a call failed because its credentials could not be had."""
+    return isinstance(exc, ClientError) and exc.operation_name.startswith(
+        ("AssumeRole", "GetRoleCredentials")
+    )
 
 
 class _Request:
@@ -116,7 +123,7 @@ class BulkSigner:
         request: Any = _Request(method, url, dict(headers), payload_sha256)
         try:
             frozen = self._credentials.get_frozen_credentials()
-        except BotoCoreError as exc:
+        except Exception as exc:
             raise credentials_error(exc) from exc
         auth = self._auth
         if auth is None or auth.credentials != frozen:

@@ -9,45 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from brew_assets.adapters.s3_answers import answer_error, persistently
 from brew_assets.adapters.wire import NETWORK_ERRORS, Wire, WireResponse
-from brew_assets.errors import (
-    ChecksumRefused,
-    KeyTaken,
-    StoreError,
-    StoreRefused,
-    StoreUnavailable,
-)
+from brew_assets.errors import StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PART_BYTES = 64 * 1024 * 1024
 _ERROR_BYTES = 8192
-_CODE = re.compile(r"<Code>([A-Za-z0-9]+)</Code>")
+# KMS.DisabledException has a dot.
+_CODE = re.compile(r"<Code>([A-Za-z0-9._]{1,100})</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]{0,500})</Message>")
-_CHECKSUM_CODES = ("BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch")
-_RETRYABLE_CODES = (
-    "InternalError",
-    "RequestTimeout",
-    "RequestTimeTooSkewed",
-    "ServiceUnavailable",
-    "SlowDown",
-    "OperationAborted",
-    "ConditionalRequestConflict",
-    "ThrottlingException",
-)
-
-
-def status_error(subject: str, status: int, code: str, message: str) -> StoreError:
-    """Our error for a refusal of an S3 server."""
-    facts = f"{subject}: {status} {code}: {message}"
-    if status == 412 or code == "PreconditionFailed":
-        return KeyTaken(subject)
-    if code in _CHECKSUM_CODES:
-        return ChecksumRefused(facts)
-    if status >= 500 or status in (0, 408, 429) or code in _RETRYABLE_CODES:
-        return StoreUnavailable(facts)
-    return StoreRefused(facts)
 
 
 class PutSink:
@@ -125,7 +98,7 @@ def body_error(key: str, status: int, data: bytes) -> StoreError:
     """Our error for the first error that an answer's document names."""
     body = data[:_ERROR_BYTES].decode("utf-8", "replace")
     code, message = _CODE.search(body), _MESSAGE.search(body)
-    return status_error(key, status, code[1] if code else "", message[1] if message else body[:200].strip())
+    return answer_error(key, status, code[1] if code else "", message[1] if message else body[:200].strip())
 
 
 class MultipartSink:
@@ -169,6 +142,10 @@ class MultipartSink:
         if self._part:
             self._send_part()
         condition: dict[str, Any] = {"IfNoneMatch": "*"} if self._create_only else {}
+        persistently(lambda: self._complete(condition))
+        self._upload_id = ""
+
+    def _complete(self, condition: dict[str, Any]) -> None:
         with _our_errors(self._our_key):
             self._client.complete_multipart_upload(
                 **self._place,
@@ -176,7 +153,6 @@ class MultipartSink:
                 MultipartUpload={"Parts": self._parts},
                 **condition,
             )
-        self._upload_id = ""
 
     def abort(self) -> None:
         """The upload and its parts are gone, as far as the server answers."""
@@ -186,6 +162,9 @@ class MultipartSink:
             self._upload_id = ""
 
     def _send_part(self) -> None:
+        persistently(self._try_to_send_part)
+
+    def _try_to_send_part(self) -> None:
         with _our_errors(self._our_key):
             if not self._upload_id:
                 upload = self._client.create_multipart_upload(
@@ -212,6 +191,6 @@ def _our_errors(key: str) -> Iterator[None]:
     except ClientError as exc:
         error = exc.response.get("Error", {})
         status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        raise status_error(key, status, str(error.get("Code", "")), str(exc)) from exc
-    except BotoCoreError as exc:
+        raise answer_error(key, status, str(error.get("Code", "")), str(exc)) from exc
+    except Exception as exc:  # the library's own class, or what its providers of credentials raise
         raise StoreUnavailable(f"{key}: {type(exc).__name__}: {exc}") from exc

@@ -19,17 +19,21 @@ import botocore.loaders
 import botocore.session
 import msgspec
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError, ParamValidationError
 
-from brew_assets.adapters.s3_documents import Page, S3Documents
-from brew_assets.adapters.s3_signing import BulkSigner, credentials_error
-from brew_assets.adapters.s3_sinks import MultipartSink, PutSink, status_error
+from brew_assets.adapters.s3_answers import answer_error, persistently
+from brew_assets.adapters.s3_documents import Page, S3Documents, wire_to
+from brew_assets.adapters.s3_signing import BulkSigner, credentials_error, is_of_credentials
+from brew_assets.adapters.s3_sinks import MultipartSink, PutSink
 from brew_assets.adapters.wires import ThreadWires
 from brew_assets.domain.bottle import Bottle, is_object_key
 from brew_assets.domain.manifest import MANIFEST_KEY, SYNC_VERSION
 from brew_assets.engine.ports import BottleSink, Document, ListedObject, ObjectFacts
 from brew_assets.errors import (
     KeyTaken,
+    MirrorError,
+    ObjectRefused,
     PreconditionFailed,
     StoreError,
     StoreRefused,
@@ -45,7 +49,6 @@ CONTENT_TYPE = "application/gzip"
 _DATE_PREFIX = re.compile(r"\d{4}-\d{2}-\d{2}/")
 _HASH_BYTES = 1024 * 1024
 _MISSING = ("404", "NoSuchKey", "NotFound")
-_PRECONDITION = ("412", "PreconditionFailed", "ConditionalRequestConflict", "409")
 
 
 class S3Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +92,8 @@ class S3Store:
     def _client(self) -> "S3Client":
         with self._lock:
             if self._made_client is None:
+                # The library would look for credentials while it makes a client, and raise what it likes.
+                self._credentials()
                 self._made_client = self._make_client()
             return self._made_client
 
@@ -101,7 +106,10 @@ class S3Store:
                 max_pool_connections=self._options.connections,
                 connect_timeout=30,
                 read_timeout=60,
-                retries={"mode": "standard", "total_max_attempts": 5},
+                # Tried again by us: the library knows of no 409 that passes.
+                retries={"total_max_attempts": 1},
+                # Our own hash is stricter; the library would raise where the bytes have to be judged.
+                response_checksum_validation="when_required",
                 s3={
                     "use_accelerate_endpoint": self._options.accelerate,
                     "addressing_style": "path" if self._options.endpoint_url else "auto",
@@ -121,7 +129,7 @@ class S3Store:
         try:
             self._documents.list_page(self._prefix + MANIFEST_KEY, most=1)
         except StoreError as exc:
-            raise type(exc)(f"{self.url}: {exc}") from exc
+            raise type(exc)(f"{self.url}: {exc}", status=exc.status, code=exc.code) from exc
 
     def interrupt(self) -> None:
         """Bottles on their way from any thread break off at once."""
@@ -160,9 +168,9 @@ class S3Store:
             return self._documents.put(self._full(key), data, headers)
         except KeyTaken as exc:
             raise (KeyTaken if create_only else PreconditionFailed)(key) from exc
-        except StoreRefused as exc:
+        except ObjectRefused as exc:
             # A conditional write of an object that is gone.
-            if replaces is not None and "404 " in str(exc):
+            if replaces is not None and exc.status == 404:
                 raise PreconditionFailed(key) from exc
             raise
 
@@ -208,12 +216,15 @@ class S3Store:
         return ObjectFacts(
             key=key,
             size=head.size,
-            digest=_digest_of_checksum(head.checksum),
+            digest=head.digest,
             metadata=head.metadata,
         )
 
     def hash(self, key: str) -> ObjectFacts | None:
         """The same with the digest of the bytes read back."""
+        return persistently(lambda: self._hash(key))
+
+    def _hash(self, key: str) -> ObjectFacts | None:
         digest = hashlib.sha256()
         size = 0
         with self._our_errors(key):
@@ -230,6 +241,9 @@ class S3Store:
 
     def peek(self, key: str, length: int) -> bytes:
         """The first bytes of an object."""
+        return persistently(lambda: self._peek(key, length))
+
+    def _peek(self, key: str, length: int) -> bytes:
         with self._our_errors(key):
             answer = self._client.get_object(
                 Bucket=self._bucket, Key=self._full(key), Range=f"bytes=0-{length - 1}"
@@ -255,9 +269,8 @@ class S3Store:
         signer = self._signing()
         target = signer.target(self._full(key))
         headers = signer.signed_headers("PUT", target, headers, payload_sha256=bottle.digest)
-        return PutSink(
-            self._wires.mine().to(signer.origin), target=target, headers=headers, key=key, size=size
-        )
+        wire = wire_to(self._wires, signer.origin)
+        return PutSink(wire, target=target, headers=headers, key=key, size=size)
 
     def duplicate(self, source: str, bottle: Bottle, *, date: str, size: int, replace: bool = False) -> None:
         """The bottle stands under its own key too, made inside the bucket.
@@ -278,34 +291,36 @@ class S3Store:
         arguments = self._bottle_arguments(bottle, date)
         if not replace:
             arguments["IfNoneMatch"] = "*"
+        persistently(lambda: self._copy(source, key, arguments))
+
+    def _copy(self, source: str, key: str, arguments: dict[str, Any]) -> None:
         with self._our_errors(key):
-            try:
-                self._client.copy_object(
-                    Bucket=self._bucket,
-                    Key=self._full(key),
-                    CopySource={"Bucket": self._bucket, "Key": self._full(source)},
-                    MetadataDirective="REPLACE",
-                    ChecksumAlgorithm="SHA256",
-                    **arguments,
-                )
-            except ClientError as exc:
-                if _code(exc) in _PRECONDITION:
-                    raise KeyTaken(key) from exc
-                raise
+            self._client.copy_object(
+                Bucket=self._bucket,
+                Key=self._full(key),
+                CopySource={"Bucket": self._bucket, "Key": self._full(source)},
+                MetadataDirective="REPLACE",
+                ChecksumAlgorithm="SHA256",
+                **arguments,
+            )
 
     def _signing(self) -> BulkSigner:
         with self._lock:
             if self._signer is None:
-                try:
-                    credentials = self._session.get_credentials()
-                except BotoCoreError as exc:
-                    raise credentials_error(exc) from exc
-                if credentials is None:
-                    raise StoreRefused(f"{self.url}: no AWS credentials found")
+                credentials = self._credentials()
                 self._signer = BulkSigner(
                     credentials, region=self._options.region, bucket_url=self._bucket_url()
                 )
             return self._signer
+
+    def _credentials(self) -> Credentials:
+        try:
+            credentials = self._session.get_credentials()
+        except Exception as exc:
+            raise credentials_error(exc) from exc
+        if credentials is None:
+            raise StoreRefused(f"{self.url}: no AWS credentials found")
+        return credentials
 
     def _bucket_url(self) -> str:
         """The address of the bucket: below a given endpoint, else as a host of its own where TLS allows."""
@@ -361,20 +376,22 @@ class S3Store:
         return {names[name]: value for name, value in self._sse_arguments().items()}
 
     @contextlib.contextmanager
-    def _our_errors(self, subject: str) -> Iterator[None]:
-        """botocore's errors as ours, naming what they happened to."""
+    def _our_errors(self, key: str) -> Iterator[None]:
+        """Whatever the library raises as ours, naming what it happened to."""
         try:
             yield
+        except MirrorError:
+            raise
         except ClientError as exc:
-            status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            raise status_error(f"{self.url}{subject}", status, _code(exc), str(exc)) from exc
-        except BotoCoreError as exc:
-            name = type(exc).__name__
-            if name in ("NoCredentialsError", "PartialCredentialsError", "ParamValidationError"):
-                raise StoreRefused(f"{self.url}: {exc}") from exc
-            raise StoreUnavailable(f"{subject}: {name}: {exc}") from exc
-        except OSError as exc:
-            raise StoreUnavailable(f"{subject}: {exc}") from exc
+            if is_of_credentials(exc):
+                raise credentials_error(exc) from exc
+            status = int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+            raise answer_error(key, status, _code(exc), str(exc)) from exc
+        except Exception as exc:
+            if is_of_credentials(exc):
+                raise credentials_error(exc) from exc
+            kind = StoreRefused if isinstance(exc, ParamValidationError) else StoreUnavailable
+            raise kind(f"{key}: {type(exc).__name__}: {exc}") from exc
 
 
 @functools.cache
@@ -389,12 +406,3 @@ def _batches(keys: list[str], size: int) -> list[list[str]]:
 
 def _code(exc: ClientError) -> str:
     return str(exc.response.get("Error", {}).get("Code", ""))
-
-
-def _digest_of_checksum(checksum: str) -> str | None:
-    """The hex digest of a full-object checksum; None for a composite one ("…-3") or none at all."""
-    try:
-        raw = base64.b64decode(checksum, validate=True)
-    except ValueError:
-        return None
-    return raw.hex() if len(raw) == 32 else None

@@ -116,6 +116,17 @@ class Manifest:
         for key, raw in self._bottles.items():
             yield key, _decode_entry(key, raw)
 
+    def encoded(self, key: str) -> bytes | None:
+        """The entry under the key as it will be written, None when there is none."""
+        raw = self._bottles.get(key)
+        return None if raw is None else bytes(raw)
+
+    def forget(self, key: str, *, s3_key: str) -> None:
+        """No entry stands under the key, unless it names another object than this one."""
+        raw = self._bottles.get(key)
+        if raw is not None and _decode_entry(key, raw).s3_key == s3_key:
+            del self._bottles[key]
+
     def put(self, key: str, entry: Entry) -> None:
         """Records the entry; the one that stood under the key before is replaced."""
         self._bottles[key] = msgspec.Raw(msgspec.json.encode(entry))

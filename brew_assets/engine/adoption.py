@@ -25,7 +25,7 @@ from brew_assets.domain.bottle import (
 from brew_assets.domain.manifest import Entry, HeldEntry, Receipt, entry_for
 from brew_assets.domain.plan import decode_plan
 from brew_assets.engine.ports import ListedObject, ObjectFacts, Store
-from brew_assets.errors import PlanInvalid
+from brew_assets.errors import ObjectRefused, PlanInvalid, StoreError, StoreRefused, StoreUnavailable
 
 PLAN_PREFIX = "state/plans/"
 # A kill can only have left unrecorded bottles in the folders of the last syncs.
@@ -62,23 +62,25 @@ def adopt(
     objects: Iterable[ListedObject],
     *,
     workers: int = 10,
-    expected: Mapping[str, str] | None = None,
+    patient: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Adopted:
     """Receipts for those of the objects that are proven to be the bottles they are named for.
 
-    `expected` maps keys to digests: with it, only those keys are looked at, and only that digest passes.
+    An object that the store refuses to give out is among the rest. One that it does not answer for is so too
+    unless `patient`: whoever is about to forget what is not found waits for an answer.
 
     Raises:
-        StoreError: the store did not answer; nothing is taken for missing.
+        StoreUnavailable: the store did not answer for an object (`patient`).
+        StoreError: the store itself cannot be read.
     """
-    wanted = [listed for listed in objects if expected is None or listed.key in expected]
+    wanted = list(objects)
     found = Adopted(receipts=[], strays=[])
     if not wanted:
         return found
     planned = planned_bottles(store, {listed.key for listed in wanted})
     with ThreadPoolExecutor(workers, thread_name_prefix="adopt") as pool:
-        answers = pool.map(lambda listed: _identify(store, listed.key, planned), wanted)
+        answers = pool.map(lambda listed: _identified(store, listed.key, planned, patient=patient), wanted)
         for number, answer in enumerate(answers, 1):
             if isinstance(answer, Receipt):
                 found.receipts.append(answer)
@@ -94,12 +96,12 @@ def planned_bottles(store: Store, keys: "set[str]") -> dict[str, list[Bottle]]:
     planned: dict[str, list[Bottle]] = {}
     dates = {key[:10] for key in keys}
     for listed in store.listing(PLAN_PREFIX):
-        document = store.read(listed.key)
-        if document is None:
-            continue
         try:
+            document = store.read(listed.key)
+            if document is None:
+                continue
             plan = decode_plan(document.data)
-        except PlanInvalid:
+        except (PlanInvalid, ObjectRefused):
             continue  # a damaged plan names nothing; the archive itself still does
         if plan.sync_date not in dates:
             continue
@@ -108,6 +110,21 @@ def planned_bottles(store: Store, keys: "set[str]") -> dict[str, list[Bottle]]:
             if key in keys and item.bottle not in planned.setdefault(key, []):
                 planned[key].append(item.bottle)
     return planned
+
+
+def _identified(
+    store: Store, key: str, planned: Mapping[str, list[Bottle]], *, patient: bool
+) -> Receipt | Stray:
+    try:
+        return _identify(store, key, planned)
+    except StoreRefused:
+        raise
+    except StoreUnavailable as error:
+        if patient:
+            raise
+        return Stray(key=key, why=f"it cannot be read: {error}")
+    except StoreError as error:
+        return Stray(key=key, why=f"it cannot be read: {error}")
 
 
 def _identify(store: Store, key: str, planned: Mapping[str, list[Bottle]]) -> Receipt | Stray:

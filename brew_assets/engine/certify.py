@@ -1,19 +1,23 @@
-"""Whether what the manifest says is held still is: CURRENT, MISSING or MISMATCH per bottle."""
+"""Whether what the manifest says is held still is: a verdict per bottle, whatever becomes of one of them."""
 
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import msgspec
 
-from brew_assets.domain.manifest import Entry
-from brew_assets.engine.ports import Store
+from brew_assets.domain.manifest import MANIFEST_KEY, Entry
+from brew_assets.engine.ports import ObjectFacts, Store
+from brew_assets.errors import ChecksumRefused, StoreError, StoreRefused, StoreUnavailable
 
-Verdict = Literal["CURRENT", "MISSING", "MISMATCH"]
+Verdict = Literal["CURRENT", "MISSING", "MISMATCH", "UNREADABLE"]
+# So many objects in a row that the store does not answer for: then the store itself is asked.
+UNANSWERED_IN_A_ROW = 20
 
 
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):
-    """The verdict on one entry; `finding` tells what a mismatch is."""
+    """The verdict on one entry; `finding` says what a mismatch is, or why nothing could be read."""
 
     key: str
     entry: Entry
@@ -34,23 +38,75 @@ def certify(
     One HEAD each on S3 and a hash of the file in a directory; `deep` reads every byte back.
 
     Raises:
-        StoreError: the store did not answer. No verdict is given for what was not seen.
+        StoreError: the store refuses everything, or has stopped to answer. No verdict is given then.
     """
+    examiner = _Examiner(store, deep=deep)
     certificates = []
     with ThreadPoolExecutor(workers, thread_name_prefix="certify") as pool:
-        answers = pool.map(lambda item: _certify_one(store, *item, deep=deep), entries)
-        for number, certificate in enumerate(answers, 1):
-            certificates.append(certificate)
-            if progress is not None:
-                progress(number)
+        try:
+            for number, certificate in enumerate(pool.map(examiner.examine, entries), 1):
+                certificates.append(certificate)
+                if progress is not None:
+                    progress(number)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return certificates
 
 
-def _certify_one(store: Store, key: str, entry: Entry, *, deep: bool) -> Certificate:
-    facts = store.hash(entry.s3_key) if deep else store.facts(entry.s3_key)
-    if facts is not None and facts.digest is None and not deep:
-        # The store vouches for nothing (a multipart upload): only the bytes themselves prove it.
-        facts = store.hash(entry.s3_key)
+class _Examiner:
+    """Looks at one entry after the other, in several threads."""
+
+    def __init__(self, store: Store, *, deep: bool) -> None:
+        self._store = store
+        self._deep = deep
+        self._lock = threading.Lock()
+        self._unanswered = 0
+
+    def examine(self, item: tuple[str, Entry]) -> Certificate:
+        """The certificate for an entry.
+
+        Raises:
+            StoreError: it is the store that cannot be read.
+        """
+        key, entry = item
+        try:
+            facts = self._facts(entry)
+        except ChecksumRefused as error:
+            # The store itself has found other bytes than it was given.
+            return Certificate(key=key, entry=entry, verdict="MISMATCH", finding=str(error))
+        except StoreError as error:
+            self._ask_the_store(error)
+            finding = f"{error.reason}: {error}"
+            return Certificate(key=key, entry=entry, verdict="UNREADABLE", finding=finding)
+        with self._lock:
+            self._unanswered = 0
+        return _judged(key, entry, facts)
+
+    def _facts(self, entry: Entry) -> ObjectFacts | None:
+        facts = self._store.hash(entry.s3_key) if self._deep else self._store.facts(entry.s3_key)
+        if facts is not None and facts.digest is None and not self._deep:
+            # The store vouches for nothing (a multipart upload): only the bytes themselves prove it.
+            facts = self._store.hash(entry.s3_key)
+        return facts
+
+    def _ask_the_store(self, error: StoreError) -> None:
+        """Nothing, as long as the store still answers for something else.
+
+        Raises:
+            StoreError: it does not.
+        """
+        with self._lock:
+            self._unanswered += isinstance(error, StoreUnavailable)
+            in_doubt = isinstance(error, StoreRefused) or (
+                isinstance(error, StoreUnavailable) and self._unanswered % UNANSWERED_IN_A_ROW == 0
+            )
+        if in_doubt:
+            # A listing needs nothing that a verification has not needed before.
+            list(self._store.listing(MANIFEST_KEY))
+
+
+def _judged(key: str, entry: Entry, facts: ObjectFacts | None) -> Certificate:
     if facts is None:
         return Certificate(key=key, entry=entry, verdict="MISSING")
     if facts.size != entry.file_size:

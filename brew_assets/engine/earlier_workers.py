@@ -13,7 +13,7 @@ from brew_assets.domain.batch import BATCH_PREFIX, batch_report_key, decode_batc
 from brew_assets.domain.bottle import Digest
 from brew_assets.domain.plan import Fetch, Plan
 from brew_assets.engine.ports import Clock, StopSignal, Store
-from brew_assets.errors import PlanInvalid
+from brew_assets.errors import ObjectRefused, PlanInvalid
 
 # A Lambda's 900 s, after an invocation that was throttled for as long as it is tried again (dispatch.py).
 WORKER_LIVES_S = 1200.0
@@ -83,15 +83,18 @@ def _may_be_at_work(store: Store, clock: Clock, key: str) -> bool:
     given_out = given_out_at(key)
     if given_out is None or (clock.now() - given_out).total_seconds() >= WORKER_LIVES_S:
         return False
-    return store.read(batch_report_key(key)) is None
+    try:
+        return store.read(batch_report_key(key)) is None
+    except ObjectRefused:
+        return False  # there is a report
 
 
 def _read(store: Store, key: str, wanted: set[Digest]) -> _Unreported | None:
     """The batch, None when it has none of the wanted digests."""
-    document = store.read(key)
     try:
+        document = store.read(key)
         batch = decode_batch(document.data) if document is not None else None
-    except PlanInvalid:
+    except (PlanInvalid, ObjectRefused):
         return None  # no worker can read it either
     if batch is None or all(planned.bottle.digest not in wanted for planned in batch.objects):
         return None

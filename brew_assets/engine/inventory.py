@@ -40,7 +40,7 @@ def take_inventory(
         # From now on a missing manifest means that somebody deleted it.
         fold(store, clock)
     strays = list(unrecorded(store, held.entries, _folders_to_look_at(folders, held, also=also)))
-    adopted = adopt(store, strays, workers=workers)
+    adopted = adopt(store, strays, workers=workers, patient=False)
     # The place that the manifest names for a bottle stays, unless the plan wanted it anew there.
     fresh = [receipt for receipt in adopted.receipts if _is_news(receipt, held)]
     if fresh and record:

@@ -3,6 +3,7 @@
 from brew_assets.domain.report import Report, decode_report
 from brew_assets.engine.ports import Store
 from brew_assets.engine.sync import REPORT_PREFIX
+from brew_assets.errors import ObjectRefused
 
 MOST_REPORTS = 50
 # Reports on a Lambda's batch are parts of a run's.
@@ -19,12 +20,11 @@ def kept_reports(store: Store, sync_id: str, *, most: int = MOST_REPORTS) -> dic
     keys = sorted((item.key for item in listed if not item.key.endswith(_BATCH)), key=_time_of)
     found: dict[str, Report] = {}
     for key in keys[-most:]:
-        document = store.read(key)
-        if document is None:
-            continue
         try:
-            found[key] = decode_report(document.data)
-        except ValueError:
+            document = store.read(key)
+            if document is not None:
+                found[key] = decode_report(document.data)
+        except (ValueError, ObjectRefused):
             continue
     return found
 

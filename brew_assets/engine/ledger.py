@@ -8,7 +8,8 @@ import contextlib
 import logging
 import random
 import secrets
-from collections.abc import Iterable, Iterator
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -27,7 +28,14 @@ from brew_assets.domain.manifest import (
 )
 from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.ports import Clock, Document, Store
-from brew_assets.errors import KeyTaken, ManifestInvalid, PreconditionFailed, StoreError
+from brew_assets.errors import (
+    KeyTaken,
+    ManifestInvalid,
+    ObjectRefused,
+    PreconditionFailed,
+    StoreError,
+    StoreUnavailable,
+)
 
 RECEIPT_PREFIX = "state/receipts/"
 # Every lost race means that another fold won; so many in a row mean that something else is wrong.
@@ -71,7 +79,7 @@ def read_held(store: Store) -> Held:
     while True:
         journal: dict[str, HeldEntry] = {}
         vanished = False
-        for batch in _journal(store, _journal_keys(store)):
+        for _, batch in _journal(store, _journal_keys(store)):
             vanished = batch is None
             journal.update((receipt.key, _slim(receipt.entry)) for receipt in batch or ())
         if vanished:
@@ -113,17 +121,22 @@ def _journal_keys(store: Store) -> list[str]:
     return sorted(keys, key=lambda key: (key[len(RECEIPT_PREFIX) :][:1].isdigit(), key))
 
 
-def _journal(store: Store, keys: Iterable[str]) -> Iterator[list[Receipt] | None]:
+def _journal(store: Store, keys: Iterable[str]) -> Iterator[tuple[str, list[Receipt] | None]]:
     """The receipts of each journal object; a last None when one vanished: another fold took it.
 
-    One object at a time: a journal of 50,000 receipts never is in memory as a whole.
+    One object at a time: a journal of 50,000 receipts never is in memory as a whole. One that the store
+    refuses to give out is left out: its bottles are found where they stand.
     """
     for key in keys:
-        document = store.read(key)
+        try:
+            document = store.read(key)
+        except ObjectRefused as error:
+            _log.warning("receipts cannot be read", extra={"key": key, "error": str(error)})
+            continue
         if document is None:
-            yield None
+            yield key, None
             return
-        yield decode_receipts(document.data, key=key)
+        yield key, decode_receipts(document.data, key=key)
 
 
 class Journal:
@@ -151,7 +164,9 @@ class Journal:
         if len(self._pending) >= self._batch_size or (
             self._pending and self._clock.monotonic() - self._last >= self._flush_s
         ):
-            self.flush()
+            # What passes has passed by the next time; the last flush, at the end of the run, raises.
+            with contextlib.suppress(StoreUnavailable):
+                self.flush()
 
     def flush(self) -> None:
         """All receipts taken so far stand in the store.
@@ -171,11 +186,14 @@ class Journal:
         self._pending = []
 
 
-def fold(store: Store, clock: Clock, *, extra: Iterable[Receipt] = ()) -> FoldResult:
+def fold(
+    store: Store, clock: Clock, *, extra: Iterable[Receipt] = (), gone: Mapping[str, str] | None = None
+) -> FoldResult:
     """All receipts are in the manifest, the old manifest is among the backups, the receipts are gone.
 
-    `extra` are entries to record besides (a rebuild, an import). Without receipts and extras the manifest
-    is left as it is; a first one is written even when it is empty.
+    `extra` are entries to record besides (a rebuild, an import), `gone` entries to forget: entry key -> the
+    key of the object that it names. A manifest that nothing of this changes is left as it is, without a
+    backup; a first one is written even when it is empty. A receipt that the store does not give out stays.
 
     Raises:
         ManifestInvalid: the manifest or a receipt cannot be trusted; nothing was changed.
@@ -188,31 +206,79 @@ def fold(store: Store, clock: Clock, *, extra: Iterable[Receipt] = ()) -> FoldRe
         keys = _journal_keys(store)
         document = store.read(MANIFEST_KEY)
         manifest = decode_manifest(document.data) if document else Manifest()
-        before = len(manifest)
-        vanished = False
-        for batch in _journal(store, keys):
-            vanished = batch is None
-            for receipt in batch or ():
-                manifest.put(receipt.key, receipt.entry)
-        if vanished:
+        change = _Change(manifest)
+        folded = change.take_journal(store, keys)
+        if folded is None:
             continue
-        for receipt in additional:
-            manifest.put(receipt.key, receipt.entry)
-        if keys or additional or document is None:
+        change.take(additional)
+        change.forget(gone or {})
+        if change.is_one() or document is None:
             try:
                 _replace_manifest(store, clock, document, manifest)
             except (PreconditionFailed, KeyTaken):
                 continue
-        # What cannot be deleted now is folded again by the next one, to the same effect.
-        with contextlib.suppress(StoreError):
-            store.delete(keys)
-        added = len(manifest) - before
+        _delete(store, folded)
+        added = len(manifest) - change.entries_before
         _log.info(
             "folded",
-            extra={"journals": len(keys), "entries": len(manifest), "added": added, "races": races},
+            extra={"journals": len(folded), "entries": len(manifest), "added": added, "races": races},
         )
         return FoldResult(entries=len(manifest), added=added, races=races, manifest=manifest)
     raise StoreError(f"{MANIFEST_KEY}: lost {MAX_FOLD_RACES} races in a row against other writers")
+
+
+class _Change:
+    """What a fold does to a manifest. Receipts that could not be deleted say what it says already."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self.entries_before = len(manifest)
+        self._before: dict[str, bytes | None] = {}
+
+    def take_journal(self, store: Store, keys: Iterable[str]) -> list[str] | None:
+        """The keys of what was taken of the journal; None when some of it vanished: another fold took it."""
+        taken = []
+        for key, receipts in _journal(store, keys):
+            if receipts is None:
+                return None
+            taken.append(key)
+            self.take(receipts)
+        return taken
+
+    def take(self, receipts: Iterable[Receipt]) -> None:
+        """The entries of the receipts are in the manifest."""
+        for receipt in receipts:
+            self._before.setdefault(receipt.key, self._manifest.encoded(receipt.key))
+            self._manifest.put(receipt.key, receipt.entry)
+
+    def forget(self, gone: Mapping[str, str]) -> None:
+        """The entries are not in the manifest."""
+        for key, s3_key in gone.items():
+            self._before.setdefault(key, self._manifest.encoded(key))
+            self._manifest.forget(key, s3_key=s3_key)
+
+    def is_one(self) -> bool:
+        """Whether the manifest is another than before."""
+        return any(self._manifest.encoded(key) != before for key, before in self._before.items())
+
+
+# Stores in which a deletion was refused: that is said once.
+_keeping: "weakref.WeakSet[Store]" = weakref.WeakSet()
+
+
+def _delete(store: Store, keys: list[str]) -> None:
+    """Nothing stands under the keys, as far as the store lets us delete; what stays does no harm."""
+    try:
+        store.delete(keys)
+    except StoreError as error:
+        if store in _keeping:
+            return
+        _keeping.add(store)
+        _log.warning(
+            "what is no longer needed cannot be deleted; it stays and grows. Allow deletions below "
+            f"{RECEIPT_PREFIX} and {BACKUP_PREFIX} (s3:DeleteObject)",
+            extra={"reason": error.reason, "error": str(error), "objects": len(keys)},
+        )
 
 
 def _stand_back(clock: Clock, races: int) -> None:
@@ -251,8 +317,12 @@ def backups(store: Store) -> list[str]:
 
 def prune_backups(store: Store) -> None:
     """Only the newest BACKUPS_KEPT backups are left."""
-    with contextlib.suppress(StoreError):  # one backup too many harms nobody
-        store.delete(backups(store)[BACKUPS_KEPT:])
+    try:
+        superfluous = backups(store)[BACKUPS_KEPT:]
+    except StoreError:  # one backup too many harms nobody
+        return
+    if superfluous:
+        _delete(store, superfluous)
 
 
 def replace_manifest(store: Store, clock: Clock, manifest: Manifest) -> str | None:

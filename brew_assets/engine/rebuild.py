@@ -16,10 +16,16 @@ from brew_assets.engine.ports import Clock, Store
 from brew_assets.errors import ManifestInvalid
 
 
-def survey(store: Store, *, workers: int, progress: Callable[[int, int], None] | None = None) -> Adopted:
+def survey(
+    store: Store,
+    *,
+    workers: int,
+    patient: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Adopted:
     """Receipts for every proven bottle in all date folders; of two places of one bottle the newer."""
     objects = unrecorded(store, {}, store.date_folders())
-    found = adopt(store, objects, workers=workers, progress=progress)
+    found = adopt(store, objects, workers=workers, patient=patient, progress=progress)
     entries = entries_of(found.receipts)
     receipts = [Receipt(key=key, entry=entry) for key, entry in entries.items()]
     return Adopted(receipts=receipts, strays=found.strays)
@@ -27,7 +33,8 @@ def survey(store: Store, *, workers: int, progress: Callable[[int, int], None] |
 
 def rebuild_missing_manifest(store: Store, clock: Clock, *, workers: int, record: bool = True) -> Adopted:
     """What stands in the store, recorded in a first manifest unless `record` is false."""
-    found = survey(store, workers=workers)
+    # Nobody waits here for one object: a sync goes on, and fetches again what it does not find.
+    found = survey(store, workers=workers, patient=False)
     if record:
         fold(store, clock, extra=found.receipts)
     return found

@@ -8,18 +8,22 @@ from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, parse_filename
 from brew_assets.domain.manifest import Entry
 from brew_assets.domain.plan import PlannedBottle, group_fetches
 from brew_assets.engine.carrier import Consignment
-from brew_assets.engine.certify import Certificate
+from brew_assets.engine.certify import Certificate, Verdict
 from brew_assets.engine.ports import ProgressListener
 from brew_assets.engine.sync import Mirror
 from brew_assets.engine.transferred import Transferred
+
+# What a repair fetches again.
+MENDED: tuple[Verdict, ...] = ("MISSING", "MISMATCH")
 
 
 def repair(
     mirror: Mirror, certificates: Iterable[Certificate], *, progress: ProgressListener | None = None
 ) -> Transferred:
-    """What was done about the certificates that are not CURRENT; each goes back under its old key.
+    """What was done about the MISSING and MISMATCH certificates; each goes back under its old key.
 
-    Bytes that another CURRENT entry has are copied inside the store. The manifest keeps its entries.
+    Bytes that another CURRENT entry has are copied inside the store. The manifest keeps its entries. What is
+    UNREADABLE (archived, refused) may be whole and is not overwritten.
 
     Raises:
         StoreError: the store did not answer.
@@ -28,7 +32,7 @@ def repair(
     places = {c.entry.sha256: c.entry.s3_key for c in everything if c.verdict == "CURRENT"}
     by_date: dict[str, list[PlannedBottle]] = {}
     for certificate in everything:
-        if certificate.verdict != "CURRENT":
+        if certificate.verdict in MENDED:
             planned = _planned(certificate.entry, places.get(certificate.entry.sha256))
             by_date.setdefault(certificate.entry.download_date, []).append(planned)
     tally = Transferred()
@@ -69,6 +73,7 @@ class RepairCounts(msgspec.Struct, frozen=True, kw_only=True):
     current: int
     missing: int
     mismatch: int
+    unreadable: int = 0
     repaired: int = 0
     failed: int = 0
     left: int = 0
@@ -82,6 +87,7 @@ def count(certificates: Iterable[Certificate], done: Transferred | None = None) 
         current=verdicts.count("CURRENT"),
         missing=verdicts.count("MISSING"),
         mismatch=verdicts.count("MISMATCH"),
+        unreadable=verdicts.count("UNREADABLE"),
         repaired=done.stored if done else 0,
         failed=len(done.failed) if done else 0,
         left=done.left if done else 0,

@@ -7,11 +7,12 @@ no longer. A run that starts while another one helps looks first whether its bot
 """
 
 import contextlib
+import logging
 from collections.abc import Iterator
 
 from brew_assets.domain.plan import Fetch, Plan
 from brew_assets.engine.ports import Clock, StopSignal, Store
-from brew_assets.errors import StoreError
+from brew_assets.errors import ObjectRefused, StoreError
 
 RUN_PREFIX = "state/runs/"
 # Longer than a large bottle takes on a fair line, in which nothing new appears.
@@ -19,6 +20,8 @@ PATIENCE_S = 30.0
 _LOOK_EVERY_S = 0.5
 _HELPING = ".helping"
 _ENDED = b""
+
+_log = logging.getLogger(__name__)
 
 
 class Companions:
@@ -37,7 +40,7 @@ class Companions:
     @contextlib.contextmanager
     def announced(self) -> Iterator[None]:
         """The others know of this run while the block lasts."""
-        self._store.write(self._own, b"running\n")
+        self._announce(self._own, b"running\n")
         try:
             yield
         finally:
@@ -50,7 +53,14 @@ class Companions:
     def help(self) -> None:
         """Runs that start from now on know that this one may copy what they own."""
         self._has_helped = True
-        self._store.write(self._own_help, b"helping\n")
+        self._announce(self._own_help, b"helping\n")
+
+    def _announce(self, key: str, text: bytes) -> None:
+        try:
+            self._store.write(key, text)
+        except ObjectRefused as error:
+            # The others may copy the same bottles; whoever comes second then finds them there.
+            _log.warning("other runs do not know of this one", extra={"key": key, "error": str(error)})
 
     def are_running(self) -> bool:
         """Whether another run of the plan has announced itself."""

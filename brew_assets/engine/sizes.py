@@ -111,7 +111,10 @@ class SizeLookUp:
 
     def _kept(self, keys: Iterable[str], digests: "set[str]") -> bytes | None:
         for key in keys:
-            document = self._store.read(key)
+            try:
+                document = self._store.read(key)
+            except StoreError:
+                continue  # upstream still has it
             if document is None or hashlib.sha256(document.data).hexdigest() not in key:
                 continue
             try:

@@ -15,6 +15,7 @@ import msgspec
 from brew_assets.domain.manifest import Receipt, entry_for
 from brew_assets.domain.plan import Fetch, PlannedBottle
 from brew_assets.domain.report import Failure
+from brew_assets.engine.canary import Canary
 from brew_assets.engine.download import facts_of, receive_whole
 from brew_assets.engine.ledger import Journal
 from brew_assets.engine.log_context import in_this_context
@@ -33,9 +34,11 @@ from brew_assets.engine.transferred import Transferred
 from brew_assets.errors import (
     KeyTaken,
     MirrorError,
+    ObjectRefused,
     StoreError,
     StoreRefused,
     StoreUnavailable,
+    StoreUnsupported,
     TransferStopped,
 )
 
@@ -182,6 +185,9 @@ class _Run:
         self.all_ended = threading.Event()
         self._running = 0
         self._running_lock = threading.Lock()
+        self.canary = Canary(ports.store)
+        # Whether the store makes another name of what it has; asked no more once it says that it never does.
+        self.duplicates = True
         self.aborted = ""
         self.crash: BaseException | None = None
         # A display only: a lost update between threads does no harm.
@@ -202,7 +208,7 @@ class _Run:
         self.ports.store.interrupt()
 
     def abort(self, reason: str) -> None:
-        """No further bottle starts: the store refuses this one and would refuse the others."""
+        """No further bottle starts: the store refuses everything."""
         if not self.aborted:
             _log.error("no further bottle starts", extra={"reason": StoreRefused.reason, "error": reason})
         self.aborted = self.aborted or reason
@@ -254,11 +260,15 @@ class _Worker:
             try:
                 size = self._download(planned, done)
                 source = planned.bottle.key(self._run.date)
-            except KeyTaken as error:
-                self._fail(planned, error, done)
             except TransferStopped:
                 done.leave(names[position:])
                 break
+            except (StoreRefused, ObjectRefused, StoreUnsupported, KeyTaken) as error:
+                # As far as anybody knows about this name alone: the next one is tried for itself.
+                self._fail(planned, error, done)
+                if self._run.ended.is_set():
+                    done.leave(names[position + 1 :])
+                    break
             except MirrorError as error:
                 for missing in names[position:]:
                     self._fail(missing, error, done)
@@ -290,6 +300,8 @@ class _Worker:
         """A place and size of the digest; the name stands there, made from `source` or else downloaded."""
         try:
             try:
+                if not self._run.duplicates:
+                    raise StoreUnsupported(f"{source}: the store makes no copies")
                 self._store.duplicate(
                     source,
                     planned.bottle,
@@ -303,8 +315,11 @@ class _Worker:
                 self._adopt(planned, error, done)
             except StoreUnavailable:
                 raise
-            except StoreError:
-                # The place that should have had the bytes has not: upstream still does.
+            except StoreError as error:
+                # The place that should have had the bytes has not, or the store does not copy in this way:
+                # upstream still has them.
+                if isinstance(error, StoreUnsupported):
+                    self._run.duplicates = False
                 size = self._download(planned, done)
                 source = planned.bottle.key(self._run.date)
         except TransferStopped:
@@ -314,7 +329,7 @@ class _Worker:
         return source, size
 
     def _fail(self, planned: PlannedBottle, error: MirrorError, done: Transferred) -> None:
-        if isinstance(error, StoreRefused):
+        if isinstance(error, StoreError) and self._run.canary.condemns(error):
             self._run.abort(str(error))
         _log.error("not stored", extra=facts_of(planned, error))
         done.failed.append(
@@ -327,6 +342,8 @@ class _Worker:
         )
 
     def _record(self, planned: PlannedBottle, size: int, done: Transferred, *, how: str) -> None:
+        if how != "adopted":
+            self._run.canary.bottle_taken()
         entry = entry_for(planned.bottle, date=self._run.date, size=size)
         done.receipts.append(Receipt(key=planned.bottle.entry_key, entry=entry))
         done.stored += 1

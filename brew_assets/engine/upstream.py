@@ -1,15 +1,18 @@
 """The catalogue as it is kept in the store: fetched conditionally, byte for byte, with its history."""
 
 import hashlib
+import logging
 
 import msgspec
 
 from brew_assets.domain.catalogue import Catalogue, decode_catalogue
 from brew_assets.engine.ports import CatalogueSource, Clock, Store
-from brew_assets.errors import UNREADABLE, CatalogueInvalid, CatalogueUnavailable
+from brew_assets.errors import UNREADABLE, CatalogueInvalid, CatalogueUnavailable, ObjectRefused
 
 CATALOGUE_PREFIX = "state/upstream/formula/"
 LATEST_KEY = f"{CATALOGUE_PREFIX}latest.json"
+
+_log = logging.getLogger(__name__)
 
 
 class KeptCatalogue(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,18 +45,21 @@ class CatalogueNow(msgspec.Struct, frozen=True, kw_only=True):
 
 def kept_catalogue(store: Store) -> KeptCatalogue | None:
     """What is known of the newest kept catalogue, None when none is kept or the note is unreadable."""
-    document = store.read(LATEST_KEY)
-    if document is None:
-        return None
     try:
+        document = store.read(LATEST_KEY)
+        if document is None:
+            return None
         return msgspec.json.decode(document.data, type=KeptCatalogue)
-    except UNREADABLE:
+    except (*UNREADABLE, ObjectRefused):
         return None  # it is fetched again, whole
 
 
 def load_catalogue(store: Store, kept: KeptCatalogue) -> Catalogue | None:
     """The kept catalogue decoded, None when its bytes are missing or not those of its name."""
-    document = store.read(kept.key)
+    try:
+        document = store.read(kept.key)
+    except ObjectRefused:
+        return None
     if document is None or hashlib.sha256(document.data).hexdigest() != kept.sha256:
         return None
     return decode_catalogue(document.data, sha256=kept.sha256)
@@ -105,7 +111,15 @@ def refresh_catalogue(
             previous_bottles=before.bottles,
         )
     if keep:
-        store.write(kept.key, fetched.data)
-        store.write(LATEST_KEY, msgspec.json.encode(kept))
+        _keep(store, kept, fetched.data)
     modified = before is None or before.sha256 != sha256
     return CatalogueNow(catalogue=catalogue, kept=kept, modified=modified)
+
+
+def _keep(store: Store, kept: KeptCatalogue, data: bytes) -> None:
+    """The catalogue stands in the store, if it takes it: a plan can be made without."""
+    try:
+        store.write(kept.key, data)
+        store.write(LATEST_KEY, msgspec.json.encode(kept))
+    except ObjectRefused as error:
+        _log.warning("the catalogue is not kept", extra={"key": kept.key, "error": str(error)})

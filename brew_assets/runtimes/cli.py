@@ -244,8 +244,10 @@ def verify(
 ) -> None:
     """Check that every bottle of the manifest stands in the store with its size and digest.
 
-    One HEAD each on S3, a hash of each file in a directory. Ends with exit code 1 when anything is missing
-    or wrong and was not repaired.
+    One HEAD each on S3, a hash of each file in a directory. Every bottle gets a verdict: CURRENT, MISSING,
+    MISMATCH, or UNREADABLE where the store does not give it out (archived, refused). An UNREADABLE one may be
+    whole and is not overwritten: make it readable, or delete the object and repair. Ends with exit code 1
+    when anything is not CURRENT and was not repaired.
 
     \b
     Examples:
@@ -253,7 +255,7 @@ def verify(
       brew-mirror verify --deep --repair --json
     """
     from brew_assets.engine.certify import certify
-    from brew_assets.engine.repair import count, repair
+    from brew_assets.engine.repair import MENDED, count, repair
     from brew_assets.runtimes.progress import counting_bar, transfer_bar
 
     mirror = context.mirror(stores=do_repair)
@@ -272,7 +274,7 @@ def verify(
             progress=lambda done: tell(done, len(entries)),
         )
     done = None
-    if do_repair and any(c.verdict != "CURRENT" for c in certificates):
+    if do_repair and any(c.verdict in MENDED for c in certificates):
         with transfer_bar(show=context.bars) as progress:
             done = repair(mirror, certificates, progress=progress)
     counts = count(certificates, done)
@@ -288,7 +290,7 @@ def verify(
             click.echo(f"NOT REPAIRED {failure.name}: {failure.message}")
         click.echo(
             f"Checked {counts.checked:,}: {counts.current:,} current, {counts.missing:,} missing, "
-            f"{counts.mismatch:,} wrong; repaired {counts.repaired:,}."
+            f"{counts.mismatch:,} wrong, {counts.unreadable:,} unreadable; repaired {counts.repaired:,}."
         )
     if done is not None and done.aborted:
         click.echo(f"Error: {done.aborted}", err=True)

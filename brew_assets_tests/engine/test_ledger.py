@@ -16,13 +16,21 @@ from brew_assets.domain.manifest import (
     encode_receipts,
 )
 from brew_assets.domain.plan import encode_plan
-from brew_assets.engine.certify import certify
+from brew_assets.engine.certify import UNANSWERED_IN_A_ROW, certify
 from brew_assets.engine.clock import SystemClock
-from brew_assets.engine.ledger import RECEIPT_PREFIX, Journal, backups, fold, read_held
+from brew_assets.engine.ledger import RECEIPT_PREFIX, Journal, backups, fold, read_held, read_recorded
 from brew_assets.engine.ports import Clock, Store
 from brew_assets.engine.rebuild import import_manifest, rebuild_manifest, restore_manifest
-from brew_assets.errors import ManifestInvalid, StoreUnavailable
-from brew_assets_tests.fakes import FakeClock, MemoryStore
+from brew_assets.errors import (
+    ChecksumRefused,
+    ManifestInvalid,
+    ObjectRefused,
+    StoreError,
+    StoreRefused,
+    StoreUnavailable,
+    StoreUnsupported,
+)
+from brew_assets_tests.fakes import FakeClock, MemoryStore, RefusingStore
 from brew_assets_tests.worlds import (
     DATE,
     SYNC_ID,
@@ -512,9 +520,90 @@ def test_every_entry_gets_its_verdict(
     assert all(certificate.verdict == "CURRENT" for certificate in certificates[3:])
 
 
-def test_a_store_that_does_not_answer_gets_no_verdict(clock: FakeClock) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        ObjectRefused("403 InvalidObjectState: archived"),
+        StoreUnavailable("500"),
+        StoreRefused("what one object alone brings up"),
+        StoreUnsupported("501"),
+    ],
+)
+def test_an_object_that_cannot_be_read_is_unreadable_and_the_others_get_their_verdict(
+    store: Store, clock: FakeClock, filled: list[Bottle], error: StoreError
+) -> None:
+    document = store.read(MANIFEST_KEY)
+    assert document is not None
+    entries = list(decode_manifest(document.data).entries())
+    odd = entries[1][1].s3_key
+    refusing = RefusingStore(store, odd, error)
+    for deep in (False, True):
+        certificates = certify(refusing, entries, deep=deep, workers=3)
+        assert [c.entry.s3_key for c in certificates if c.verdict != "CURRENT"] == [odd]
+        assert certificates[1].verdict == "UNREADABLE"
+        assert str(error) in certificates[1].finding
+
+
+def test_what_the_store_itself_finds_spoilt_is_a_mismatch(
+    store: Store, clock: FakeClock, filled: list[Bottle]
+) -> None:
+    document = store.read(MANIFEST_KEY)
+    assert document is not None
+    entries = list(decode_manifest(document.data).entries())
+    refusing = RefusingStore(store, entries[0][1].s3_key, ChecksumRefused("400 BadDigest"))
+    certificates = certify(refusing, entries, deep=True, workers=3)
+    assert [c.verdict for c in certificates[:2]] == ["MISMATCH", "CURRENT"]
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("503"), StoreRefused("the bucket is gone")])
+def test_a_store_that_answers_nothing_gets_no_verdict(clock: FakeClock, error: StoreError) -> None:
     store = MemoryStore()
-    store.fail("facts", StoreUnavailable("503"))
-    entries = [(WGET.entry_key, receipt(WGET).entry)]
-    with pytest.raises(StoreUnavailable):
+    for operation in ("facts", "listing"):
+        store.refuse(operation, error)
+    entries = [(WGET.entry_key, receipt(WGET).entry)] * UNANSWERED_IN_A_ROW
+    with pytest.raises(type(error)):
         certify(store, entries, workers=1)
+
+
+def test_receipts_that_cannot_be_deleted_are_told_of_once_and_cause_no_new_manifest(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = MemoryStore()
+    store.write(MANIFEST_KEY, manifest_of(CURL))
+    note(store, clock, WGET)
+    store.refuse("delete", ObjectRefused("403 AccessDenied"))
+    for _ in range(5):
+        assert fold(store, clock).entries == 2
+    assert len(store.keys(BACKUP_PREFIX)) == 1
+    assert len(store.keys(RECEIPT_PREFIX)) == 1
+    warned = [record for record in caplog.records if "cannot be deleted" in record.message]
+    assert len(warned) == 1
+    note(store, clock, LLVM)
+    assert fold(store, clock).entries == 3
+    assert len(store.keys(BACKUP_PREFIX)) == 2
+
+
+def test_receipts_that_cannot_be_read_hinder_no_fold_and_stay(clock: FakeClock) -> None:
+    store = MemoryStore()
+    note(store, clock, WGET)
+    (odd,) = store.keys(RECEIPT_PREFIX)
+    note(store, clock, CURL)
+    store.refuse("read", ObjectRefused("403 AccessDenied"), key=odd)
+    assert set(read_held(store).entries) == {CURL.entry_key}
+    assert fold(store, clock).entries == 1
+    assert store.keys(RECEIPT_PREFIX) == [odd]
+
+
+def test_a_journal_waits_for_a_store_that_passes_and_fails_at_its_end(clock: FakeClock) -> None:
+    store = MemoryStore()
+    store.fail("write", StoreUnavailable("503"), StoreUnavailable("503"))
+    journal = Journal(store, clock, sync_id="s", batch_size=1)
+    journal.add([receipt(WGET)])
+    journal.add([receipt(CURL)])
+    journal.flush()
+    assert read_recorded(store, "s") == {WGET.entry_key, CURL.entry_key}
+    journal.add([])
+    store.refuse("write", StoreUnavailable("503"))
+    journal.add([receipt(LLVM)])
+    with pytest.raises(StoreUnavailable):
+        journal.flush()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from brew_assets.domain.batch import BATCH_PREFIX
+from brew_assets.engine.canary import CANARY_KEY
 from brew_assets.engine.log_context import bound
 from brew_assets.engine.retry import Gate
 from brew_assets.errors import (
@@ -89,10 +90,11 @@ def test_wrong_bytes_and_refused_hosts_are_security_lines(world: Carrying, lines
 
 def test_a_store_that_refuses_is_told_once(world: Carrying, lines: Lines) -> None:
     items = [published(world, name.encode(), name) for name in ("a", "b", "c")]
-    world.store.fail("commit", StoreRefused("no space"))
+    world.store.refuse("commit", StoreRefused("no bucket"))
+    world.store.refuse("write", StoreRefused("no bucket"), key=CANARY_KEY)
     world.carry(*map(fetch, items))
     (ended,) = lines.of("no further bottle starts")
-    assert (ended["level"], ended["reason"], ended["error"]) == ("ERROR", "store refused", "no space")
+    assert (ended["level"], ended["reason"], ended["error"]) == ("ERROR", "store refused", "no bucket")
 
 
 def test_threads_carry_the_facts_that_were_bound_where_they_were_started(

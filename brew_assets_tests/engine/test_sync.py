@@ -12,6 +12,7 @@ from brew_assets.adapters.directory_store import DirectoryStore
 from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
 from brew_assets.domain.plan import Plan, Request
 from brew_assets.domain.report import decode_report
+from brew_assets.engine.canary import CANARY_KEY
 from brew_assets.engine.kept_reports import kept_reports
 from brew_assets.engine.ledger import RECEIPT_PREFIX, read_held
 from brew_assets.engine.ports import HashFile, Store
@@ -299,7 +300,8 @@ def test_every_planned_name_is_accounted_for_in_the_report() -> None:
         upstream.publish(f"f{number:02}", tags=("arm64_tahoe", "arm64_sonoma"))
         upstream.publish(f"s{number:02}", tags=dict.fromkeys(("arm64_tahoe", "arm64_sonoma"), f"{number}"))
     plan = upstream.plan("arm64_tahoe", "arm64_sonoma")
-    store.fail("commit", StoreRefused("no space left on device"))
+    store.fail("commit", StoreRefused("the bucket is gone"))
+    store.refuse("write", StoreRefused("the bucket is gone"), key=CANARY_KEY)
     report, _ = upstream.mirror(workers=1).carry_out(plan, "arm64_tahoe")
     assert report.aborted
     assert report.outcome == "failed"

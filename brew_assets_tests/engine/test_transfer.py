@@ -5,6 +5,7 @@ import random
 import pytest
 
 from brew_assets.domain.bottle import Bottle
+from brew_assets.engine.canary import CANARY_KEY
 from brew_assets.engine.ledger import RECEIPT_PREFIX
 from brew_assets.engine.ports import Progress
 from brew_assets.engine.reception import BUFFER_BYTES
@@ -367,9 +368,10 @@ def test_looking_first_finds_what_another_run_stored(world: Carrying) -> None:
 
 def test_a_store_that_refuses_ends_the_transfer(world: Carrying) -> None:
     items = [published(world, f"{n}".encode(), f"f{n}") for n in range(5)]
-    world.store.fail("commit", StoreRefused("no space left on device"))
+    world.store.refuse("commit", StoreRefused("the bucket is gone"))
+    world.store.refuse("write", StoreRefused("the bucket is gone"), key=CANARY_KEY)
     done = world.carry(*(fetch(item) for item in items))
-    assert "no space" in done.aborted
+    assert "the bucket is gone" in done.aborted
     assert [failure.name for failure in done.failed] == [items[0].filename]
     assert done.left == 4
     assert len(world.blobs.opened) == 1

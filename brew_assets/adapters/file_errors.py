@@ -1,0 +1,73 @@
+"""What an error of a file system means for a store in a directory: one table of error numbers."""
+
+import errno
+from collections.abc import Mapping
+
+from brew_assets.errors import (
+    ObjectRefused,
+    StoreError,
+    StoreFull,
+    StoreRefused,
+    StoreUnavailable,
+    StoreUnsupported,
+)
+
+# Permission and reading errors happen to one file or folder; whether to all, the canary finds out.
+_OBJECT = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.EFBIG,
+    errno.EILSEQ,
+    errno.EINVAL,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.EMLINK,
+    errno.ENAMETOOLONG,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.ENOTEMPTY,
+    errno.ENXIO,
+    errno.EOVERFLOW,
+    errno.ETXTBSY,
+)
+_STORE = (errno.EROFS, errno.ENODEV, errno.ENOLCK, errno.ENOTCONN)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_PASSING = (
+    errno.EAGAIN,
+    errno.EBUSY,
+    errno.EINTR,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.ENOBUFS,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.EDEADLK,
+)
+_NEVER = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EXDEV)
+
+NUMBERS: Mapping[int, type[StoreError]] = {
+    number: kind
+    for numbers, kind in (
+        (_OBJECT, ObjectRefused),
+        (_STORE, StoreRefused),
+        (_FULL, StoreFull),
+        (_PASSING, StoreUnavailable),
+        (_NEVER, StoreUnsupported),
+    )
+    for number in numbers
+}
+_REMEDIES = {
+    errno.ENOLCK: "the file system has no locks; keep the mirror on a local disk, or on NFS version 4",
+    errno.ENOSYS: "keep the mirror on a local disk, or on NFS version 4",
+    errno.EROFS: "mount it for writing, or name another place with MIRROR_URL",
+}
+
+
+def file_error(subject: str, error: OSError) -> StoreError:
+    """Our error for one of the operating system, naming what it happened to. Unknown numbers may pass."""
+    number = error.errno or 0
+    kind = NUMBERS.get(number, StoreUnavailable)
+    remedy = _REMEDIES.get(number, "")
+    return kind(f"{subject}: {error.strerror or error}{f'; {remedy}' if remedy else ''}")

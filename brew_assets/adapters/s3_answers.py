@@ -1,0 +1,223 @@
+"""What an answer of an S3 server means: one table for codes and statuses. Its text decides nothing.
+
+Codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html, and those that MinIO, Ceph, B2 and
+Wasabi add for the same things. A code says more than its status, so a known code decides alone.
+"""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from brew_assets.errors import (
+    ChecksumRefused,
+    KeyTaken,
+    ObjectRefused,
+    StoreError,
+    StoreFull,
+    StoreRefused,
+    StoreUnavailable,
+    StoreUnsupported,
+)
+
+Answer = type[StoreError]
+
+_ATTEMPTS = 5
+_RETRY_DELAY_S = 0.2
+
+_T = TypeVar("_T")
+
+_OBJECT = (
+    "AccessDenied",
+    "CustomerKeyHasExpired",
+    "EntityTooLarge",
+    "EntityTooSmall",
+    "InvalidArgument",
+    "InvalidObjectState",
+    "InvalidRange",
+    "InvalidRequest",
+    "InvalidURI",
+    "KeyTooLong",
+    "KeyTooLongError",
+    "MaxMessageLengthExceeded",
+    "MetadataTooLarge",
+    "NoSuchKey",
+    "NoSuchVersion",
+    "ObjectLocked",
+    "ObjectNotInActiveTierError",
+    "RequestHeaderSectionTooLarge",
+    "RestoreAlreadyInProgress",
+    "UnexpectedContent",
+    "XMinioInvalidObjectName",
+    "XMinioObjectExistsAsDirectory",
+    "XMinioParentIsObject",
+)
+_CHECKSUM = (
+    "BadDigest",
+    "InvalidDigest",
+    "XAmzContentChecksumMismatch",
+    "XAmzContentSHA256Mismatch",
+)
+_STORE = (
+    "AccessPointNotFound",
+    "AccountProblem",
+    "AccountSuspended",
+    "AllAccessDisabled",
+    "AuthFailure",
+    "AuthorizationHeaderMalformed",
+    "CredentialsNotSupported",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IllegalLocationConstraintException",
+    "IncorrectEndpoint",
+    "IncorrectRegion",
+    "InvalidAccessKeyId",
+    "InvalidAccessPoint",
+    "InvalidAccessPointAliasError",
+    "InvalidBucketName",
+    "InvalidBucketState",
+    "InvalidClientTokenId",
+    "InvalidEncryptionAlgorithmError",
+    "InvalidPayer",
+    "InvalidRegion",
+    "InvalidSecurity",
+    "InvalidSignature",
+    "InvalidToken",
+    "KMS.AccessDeniedException",
+    "KMS.DisabledException",
+    "KMS.InvalidKeyUsageException",
+    "KMS.KMSInvalidStateException",
+    "KMS.NotFoundException",
+    "MissingAuthenticationToken",
+    "MissingSecurityHeader",
+    "NoSuchAccessPoint",
+    "NoSuchBucket",
+    "NoSuchTenant",
+    "NotSignedUp",
+    "PermanentRedirect",
+    "RequestExpired",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "TokenCodeInvalidError",
+    "TokenRefreshRequired",
+    "TransactionCapExceeded",
+    "UnauthorizedAccess",
+    "UnauthorizedAccessError",
+    "UnsupportedSignature",
+    "UserSuspended",
+)
+_FULL = (
+    "InsufficientStorage",
+    "InsufficientStorageSpace",
+    "OverQuota",
+    "QuotaExceeded",
+    "StorageCapExceeded",
+    "StorageQuotaExceeded",
+    "XMinioAdminBucketQuotaExceeded",
+    "XMinioStorageFull",
+)
+_PASSING = (
+    "BandwidthLimitExceeded",
+    "BandwidthQuotaExceeded",
+    "Busy",
+    "ConditionalRequestConflict",
+    "IncompleteBody",
+    "InternalError",
+    "InternalServerError",
+    "OperationAborted",
+    "OperationTimedOut",
+    "ReadQuorum",
+    "Redirect",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestTimeout",
+    "ServerBusy",
+    "ServiceUnavailable",
+    "SlowDown",
+    "SlowDownRead",
+    "SlowDownWrite",
+    "TemporaryRedirect",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequests",
+    "WriteQuorum",
+    "XMinioServerNotInitialized",
+    "503 SlowDown",
+)
+_NEVER = (
+    "InvalidHttpMethod",
+    "MalformedPOSTRequest",
+    "MalformedXML",
+    "MethodNotAllowed",
+    "MissingContentLength",
+    "NotImplemented",
+    "UnsupportedArgument",
+    "UnsupportedOperation",
+)
+
+CODES: Mapping[str, Answer] = {
+    code: answer
+    for codes, answer in (
+        (_OBJECT, ObjectRefused),
+        (_CHECKSUM, ChecksumRefused),
+        (_STORE, StoreRefused),
+        (_FULL, StoreFull),
+        (_PASSING, StoreUnavailable),
+        (_NEVER, StoreUnsupported),
+        (("PreconditionFailed",), KeyTaken),
+    )
+    for code in codes
+}
+
+# For an answer whose code is unknown or that has none. 401 and 407 are about who asks, 402 about who pays;
+# 409 is passing only where a code says so.
+STATUSES: Mapping[int, Answer] = {
+    **dict.fromkeys((301, 308, 401, 402, 407, 511), StoreRefused),
+    507: StoreFull,
+    **dict.fromkeys((0, 302, 303, 307, 408, 421, 425, 429), StoreUnavailable),
+    **dict.fromkeys((405, 411, 501, 505, 510), StoreUnsupported),
+    412: KeyTaken,
+}
+
+
+def classify(status: int, code: str = "") -> Answer:
+    """The class of an answer that is not the one hoped for.
+
+    Any other 4xx is about the object that was asked for; a 5xx, and a success with an error inside, passes.
+    """
+    known = CODES.get(code) or STATUSES.get(status)
+    if known is not None:
+        return known
+    return ObjectRefused if 300 <= status < 500 else StoreUnavailable
+
+
+def classify_head(status: int) -> Answer:
+    """The same for a HEAD, which has no code: its status alone never speaks for the whole store."""
+    found = classify(status)
+    return found if issubclass(found, StoreUnavailable) else ObjectRefused
+
+
+def answer_error(subject: str, status: int, code: str, message: str, *, of_head: bool = False) -> StoreError:
+    """Our error for an answer about `subject`."""
+    found = classify_head(status) if of_head else classify(status, code)
+    if issubclass(found, KeyTaken):
+        return KeyTaken(subject)
+    facts = " ".join(part for part in (str(status), code) if part)
+    return found(f"{subject}: {facts}{f': {message}' if message else ''}", status=status, code=code)
+
+
+def about_the_store(error: StoreError) -> StoreError:
+    """The error of a call that was for no object, such as a listing: what it refuses, the store refuses."""
+    if type(error) is not ObjectRefused:
+        return error
+    return StoreRefused(str(error), status=error.status, code=error.code)
+
+
+def persistently(act: Callable[[], _T]) -> _T:
+    """What the act gives, tried again with growing waits while the store is unavailable."""
+    for attempt in range(1, _ATTEMPTS):
+        try:
+            return act()
+        except StoreUnavailable:
+            time.sleep(random.uniform(0.0, _RETRY_DELAY_S * 2.0**attempt))
+    return act()
