@@ -104,7 +104,7 @@ class MemoryStore:
         self._versions = 0
         self._failures: dict[str, list[MirrorError]] = {}
         self._before: dict[str, list[Callable[[], None]]] = {}
-        self._refusals: list[tuple[str, str, MirrorError]] = []
+        self._refusals: list[tuple[str, Callable[[str], bool], MirrorError]] = []
         self.calls: list[tuple[str, str]] = []
         self.closed_by: set[int] = set()
         self.sinks: list[MemorySink] = []  # every sink that was opened
@@ -118,7 +118,11 @@ class MemoryStore:
 
     def refuse(self, operation: str, error: MirrorError, *, key: str = "") -> None:
         """Every call of the operation for a key that ends so raises this."""
-        self._refusals.append((operation, key, error))
+        self._refusals.append((operation, lambda found: found.endswith(key), error))
+
+    def refuse_below(self, operation: str, error: MirrorError, prefix: str) -> None:
+        """Every call of the operation for a key that begins so raises this."""
+        self._refusals.append((operation, lambda found: found.startswith(prefix), error))
 
     def allow_all(self) -> None:
         """Nothing is refused any more."""
@@ -158,8 +162,8 @@ class MemoryStore:
             acts, self._before[operation] = self._before.get(operation, []), []
             waiting = self._failures.get(operation)
             error = waiting.pop(0) if waiting else None
-            for refused, ending, refusal in self._refusals:
-                if refused == operation and key.endswith(ending):
+            for refused, concerns, refusal in self._refusals:
+                if refused == operation and concerns(key):
                     error = error or refusal
         for act in acts:
             act()

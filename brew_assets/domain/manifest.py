@@ -10,7 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from brew_assets.domain.bottle import Bottle, entry_key, is_digest, is_tag, parse_filename, parse_key
+from brew_assets.domain.bottle import (
+    Bottle,
+    Digest,
+    PkgVersion,
+    entry_key,
+    is_digest,
+    is_tag,
+    parse_filename,
+    parse_key,
+)
 from brew_assets.errors import UNREADABLE, ManifestInvalid
 
 MANIFEST_KEY = "bottles_hash.json"
@@ -300,6 +309,20 @@ def decode_held(data: bytes) -> dict[str, HeldEntry]:
     if slim.total_bottles != len(slim.bottles):
         raise ManifestInvalid(f"total_bottles says {slim.total_bottles}, found {len(slim.bottles)} entries")
     return slim.bottles
+
+
+def bottle_of(entry: Entry) -> Bottle:
+    """The bottle that the entry records; it can be asked for at the entry's address."""
+    place = parse_key(entry.s3_key)
+    parts = parse_filename(place[1]) if place else None
+    return Bottle(
+        formula=entry.formula_name,
+        pkg_version=PkgVersion(entry.formula_version),
+        tag=entry.platform,
+        rebuild=parts.rebuild if parts else 0,
+        digest=Digest(entry.sha256),
+        url=entry.url,
+    )
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,7 +23,8 @@ class PlannedBottle(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One name to be stored.
 
     `size` in bytes, None when upstream does not tell; `source` is the key of a held object with the same
-    digest; `owner` is the platform whose run copies it first.
+    digest; `owner` is the platform whose run copies it first. `lost` is the key that the record names for a
+    bottle which the store has lost and the catalogue no longer names.
     """
 
     bottle: Bottle
@@ -31,12 +32,15 @@ class PlannedBottle(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     size: int | None = None
     source: str | None = None
     owner: str = ""
+    lost: str = ""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """One sync, before it is carried out. An immutable document in the store.
 
     `route` is where it should be carried out, as decided when it was made; empty when nobody decided.
+    `lost` counts recorded bottles whose objects were gone, `lost_planned` those that this plan brings back;
+    `lost_names` are the first keys.
     """
 
     plan_version: int = PLAN_VERSION
@@ -49,6 +53,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     force: bool = False
     held: int = 0
     skipped: int = 0
+    lost: int = 0
+    lost_planned: int = 0
+    lost_names: tuple[str, ...] = ()
     route: str = ""
     route_reason: str = ""
     objects: tuple[PlannedBottle, ...] = ()

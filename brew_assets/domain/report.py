@@ -7,6 +7,8 @@ import msgspec
 
 from brew_assets.errors import UNREADABLE
 
+REPORT_PREFIX = "state/reports/"
+
 Outcome = Literal["success", "partial", "failed", "stopped"]
 
 
@@ -24,8 +26,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     `downloaded` counts digests, `stored` names; `duplicated` names were made inside the store, `adopted`
     ones stood there whole already; `kept` were held before the run began; `left` were not begun or not
-    finished when a stop signal came (a batch's report names them in `undone`). `run_id` and `run_url` lead
-    to the run in Dagster, empty where there is none. Times are ISO 8601 UTC, durations seconds, sizes bytes.
+    finished when a stop signal came (a batch's report names them in `undone`). `forgotten` are the names that
+    left the manifest: the store has lost them, and neither catalogue nor registry has them any more.
+    `run_id` and `run_url` lead to the run in Dagster, empty where there is none. Times are ISO 8601 UTC,
+    durations seconds, sizes bytes.
     """
 
     sync_id: str
@@ -47,6 +51,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     bytes_stored: int = 0
     failed: tuple[Failure, ...] = ()
     undone: tuple[str, ...] = ()
+    forgotten: tuple[str, ...] = ()
     aborted: str = ""
     run_id: str = ""
     run_url: str = ""

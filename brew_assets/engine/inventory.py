@@ -1,21 +1,37 @@
-"""What the store holds now: its record, and what stands in it unrecorded."""
+"""What the store holds now: its record, what stands in it unrecorded, and what the record names in vain."""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from brew_assets.domain.manifest import HeldEntry, Receipt
-from brew_assets.engine.adoption import NEWEST_FOLDERS, Stray, adopt, unrecorded
+from brew_assets.domain.bottle import parse_key
+from brew_assets.domain.manifest import MANIFEST_KEY, Entry, HeldEntry, Receipt, decode_manifest
+from brew_assets.engine.adoption import NEWEST_FOLDERS, Stray, adopt
 from brew_assets.engine.ledger import Held, Journal, fold, read_held
-from brew_assets.engine.ports import Clock, Store
+from brew_assets.engine.ports import Clock, ListedObject, Store
 from brew_assets.engine.rebuild import rebuild_missing_manifest
+from brew_assets.errors import StoreError
 
 
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):
-    """What is held now, after unrecorded bottles of the newest folders were adopted."""
+    """What is held now, after unrecorded bottles of the newest folders were adopted.
+
+    `lost` are recorded bottles whose objects are gone, by entry key: they are not among the `entries`.
+    `resized` are the keys of objects that have another size than recorded.
+    """
 
     entries: dict[str, HeldEntry]
     adopted: int
     strays: tuple[Stray, ...]
     rebuilt: bool
+    lost: Mapping[str, Entry] = {}
+    resized: tuple[str, ...] = ()
+
+    def still_held(self, entries: Mapping[str, HeldEntry]) -> dict[str, HeldEntry]:
+        """The entries of a later reading of the record without those whose objects were seen to be gone."""
+        gone = {entry.s3_key for entry in self.lost.values()}
+        return {key: entry for key, entry in entries.items() if entry.s3_key not in gone}
 
 
 def take_inventory(
@@ -23,7 +39,8 @@ def take_inventory(
 ) -> Inventory:
     """What is held. A manifest that is missing beside filled date folders is rebuilt first.
 
-    Unrecorded bottles are looked for in the newest folders and in the one of the date `also`.
+    The record is compared with a listing of the date folders. Unrecorded bottles are looked for in the newest
+    folders and in the one of the date `also`.
 
     With `record` false nothing is written; what would be adopted still counts as held.
     """
@@ -39,16 +56,76 @@ def take_inventory(
     if held.manifest_missing and record:
         # From now on a missing manifest means that somebody deleted it.
         fold(store, clock)
-    strays = list(unrecorded(store, held.entries, _folders_to_look_at(folders, held, also=also)))
-    adopted = adopt(store, strays, workers=workers, patient=False)
+    seen = _compare(store, held.entries, _folders_to_look_at(folders, held, also=also), workers=workers)
+    adopted = adopt(store, seen.unrecorded, workers=workers, patient=False)
     # The place that the manifest names for a bottle stays, unless the plan wanted it anew there.
-    fresh = [receipt for receipt in adopted.receipts if _is_news(receipt, held)]
+    fresh = [r for r in adopted.receipts if r.key in seen.lost or _is_news(r, held)]
     if fresh and record:
         journal = Journal(store, clock, sync_id="adopted", batch_size=batch_size)
         journal.add(fresh)
         journal.flush()
-    entries = held.entries | {receipt.key: _held(receipt) for receipt in fresh}
-    return Inventory(entries=entries, adopted=len(fresh), strays=tuple(adopted.strays), rebuilt=False)
+    lost = seen.lost - {receipt.key for receipt in fresh}
+    entries = {key: entry for key, entry in held.entries.items() if key not in lost}
+    entries |= {receipt.key: _held(receipt) for receipt in fresh}
+    return Inventory(
+        entries=entries,
+        adopted=len(fresh),
+        strays=tuple(adopted.strays),
+        rebuilt=False,
+        lost=_in_full(store, lost) if lost else {},
+        resized=tuple(seen.resized),
+    )
+
+
+class _Seen(msgspec.Struct, kw_only=True):
+    """How the record and the listed folders differ."""
+
+    unrecorded: list[ListedObject]
+    lost: set[str]
+    resized: list[str]
+
+
+def _compare(store: Store, held: Mapping[str, HeldEntry], looked_at: Iterable[str], *, workers: int) -> _Seen:
+    """The record beside a listing of all date folders that it names, and of those to be looked at."""
+    newest = set(looked_at)
+    recorded: dict[str, dict[str, str]] = {folder: {} for folder in newest}
+    for key, entry in held.items():
+        if place := parse_key(entry.s3_key):
+            recorded.setdefault(place[0], {})[entry.s3_key] = key
+    seen = _Seen(unrecorded=[], lost=set(), resized=[])
+    for folder, known in sorted(recorded.items()):
+        missing = dict(known)
+        for listed in store.listing(f"{folder}/"):
+            if listed.key not in missing:
+                if folder in newest:
+                    seen.unrecorded.append(listed)
+            elif listed.size != held[missing.pop(listed.key)].file_size:
+                seen.resized.append(listed.key)
+        seen.lost.update(missing.values())
+    seen.lost = _really_gone(store, held, sorted(seen.lost), workers=workers)
+    return seen
+
+
+def _really_gone(store: Store, held: Mapping[str, HeldEntry], keys: list[str], *, workers: int) -> set[str]:
+    """Those of the entries whose objects a look at each finds gone too: a listing may lag behind."""
+    if not keys:
+        return set()
+
+    def is_gone(key: str) -> bool:
+        try:
+            return store.facts(held[key].s3_key) is None
+        except StoreError:
+            return False  # nobody knows, so nothing is taken for lost
+
+    with ThreadPoolExecutor(workers, thread_name_prefix="look") as pool:
+        return {key for key, gone in zip(keys, pool.map(is_gone, keys), strict=True) if gone}
+
+
+def _in_full(store: Store, keys: set[str]) -> dict[str, Entry]:
+    """The entries with all their fields; one that has left the record meanwhile is left out."""
+    document = store.read(MANIFEST_KEY)
+    manifest = decode_manifest(document.data).entries() if document else ()
+    return {key: entry for key, entry in manifest if key in keys}
 
 
 def _folders_to_look_at(folders: list[str], held: Held, *, also: str) -> list[str]:

@@ -1,8 +1,7 @@
 """The reports that stand in the store: what the runs of a sync did."""
 
-from brew_assets.domain.report import Report, decode_report
+from brew_assets.domain.report import REPORT_PREFIX, Report, decode_report
 from brew_assets.engine.ports import Store
-from brew_assets.engine.sync import REPORT_PREFIX
 from brew_assets.errors import ObjectRefused
 
 MOST_REPORTS = 50

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, parse_filename, parse_key
-from brew_assets.domain.manifest import Entry
+from brew_assets.domain.manifest import Entry, bottle_of
 from brew_assets.domain.plan import PlannedBottle, group_fetches
 from brew_assets.engine.carrier import Consignment
 from brew_assets.engine.certify import Certificate, Verdict
@@ -53,17 +52,7 @@ def _copy(
 
 
 def _planned(entry: Entry, source: str | None) -> PlannedBottle:
-    place = parse_key(entry.s3_key)
-    parts = parse_filename(place[1]) if place else None
-    bottle = Bottle(
-        formula=entry.formula_name,
-        pkg_version=PkgVersion(entry.formula_version),
-        tag=entry.platform,
-        rebuild=parts.rebuild if parts else 0,
-        digest=Digest(entry.sha256),
-        url=entry.url,
-    )
-    return PlannedBottle(bottle=bottle, platforms=(), size=entry.file_size, source=source)
+    return PlannedBottle(bottle=bottle_of(entry), platforms=(), size=entry.file_size, source=source)
 
 
 class RepairCounts(msgspec.Struct, frozen=True, kw_only=True):

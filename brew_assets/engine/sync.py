@@ -3,12 +3,13 @@
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
 import msgspec
 
 from brew_assets.domain.catalogue import Catalogue
+from brew_assets.domain.lost import to_forget, with_lost
 from brew_assets.domain.manifest import MANIFEST_KEY
 from brew_assets.domain.plan import (
     Fetch,
@@ -20,7 +21,7 @@ from brew_assets.domain.plan import (
     plan_sync,
     with_sizes,
 )
-from brew_assets.domain.report import Report, encode_report
+from brew_assets.domain.report import REPORT_PREFIX, Report, encode_report
 from brew_assets.domain.route import GB, Decision, RoutingRules, choose_route, load_of
 from brew_assets.engine.adoption import PLAN_PREFIX, Stray
 from brew_assets.engine.carrier import Carrier, OwnCarrier
@@ -39,6 +40,7 @@ from brew_assets.engine.ports import (
     StopSignal,
     Store,
 )
+from brew_assets.engine.refused_before import refused_before, refused_last
 from brew_assets.engine.reporting import Stopwatch
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.runs import Companions
@@ -47,9 +49,7 @@ from brew_assets.engine.skip_list import SkipList, load_skip_list
 from brew_assets.engine.transfer import TransferPorts
 from brew_assets.engine.transferred import Transferred
 from brew_assets.engine.upstream import CatalogueNow, refresh_catalogue
-from brew_assets.errors import KeyTaken, PlanInvalid
-
-REPORT_PREFIX = "state/reports/"
+from brew_assets.errors import KeyTaken, ObjectRefused, PlanInvalid
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +88,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     sizes: SizesFound
     adopted: int
     strays: tuple[Stray, ...]
+    resized: tuple[str, ...] = ()
 
 
 class Mirror:
@@ -146,6 +147,8 @@ class Mirror:
         if catalogue is None:
             catalogue = self.refresh_catalogue(keep=record).catalogue
         skip = load_skip_list(self.ports.hash_files)
+        # What is recorded was stored here: nobody else's list says that it need not be brought back.
+        recorded = {entry.sha256 for entry in inventory.lost.values()}
         now = self.ports.clock.now()
         plan = plan_sync(
             catalogue,
@@ -153,8 +156,9 @@ class Mirror:
             request,
             sync_id=new_sync_id(now),
             created_at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            skip=skip.digests,
+            skip=skip.digests - recorded,
         )
+        plan = with_lost(plan, inventory.lost)
         found = SizesFound(sizes={}, problems=[])
         if sizes:
             found = self.look_up_sizes(plan, keep=record, progress=progress)
@@ -163,7 +167,14 @@ class Mirror:
         plan = msgspec.structs.replace(plan, route=decision.route, route_reason=decision.reason)
         if record:
             self.keep_plan(plan)
-        return Planned(plan=plan, skip=skip, sizes=found, adopted=inventory.adopted, strays=inventory.strays)
+        return Planned(
+            plan=plan,
+            skip=skip,
+            sizes=found,
+            adopted=inventory.adopted,
+            strays=inventory.strays,
+            resized=inventory.resized,
+        )
 
     def route_of(self, plan: Plan) -> Decision:
         """Where the plan is to be carried out, by its total and the settings."""
@@ -232,6 +243,8 @@ class Mirror:
         self.store.prepare()
         own, rest = fetches_of_run(plan, platform)
         self._check_size(plan, own)
+        refused = refused_before(self.store, plan.sync_id) if own or rest else frozenset()
+        own, rest = refused_last(own, refused), refused_last(rest, refused)
         planned = sum(len(fetch.names) for fetch in (*own, *rest))
         tally = Transferred()
         whose = platform or ",".join(plan.platforms)
@@ -246,8 +259,10 @@ class Mirror:
             run = CarryingOut(plan, carrier, tally, progress)
             kept = run.copy(own, inventory.entries, look_first=look_first)
             if rest and companions is not None:
-                kept += self._help(run, rest, companions)
-            folded = self.fold()
+                kept += self._help(run, rest, companions, inventory)
+            forgotten = to_forget(tally.failed, (p for fetch in (*own, *rest) for p in fetch.names))
+            tally.failed = [failure for failure in tally.failed if failure.name not in forgotten]
+            folded = self.fold(gone={p.bottle.entry_key: p.lost for p in forgotten.values()})
         report = watch.report(
             tally,
             sync_id=plan.sync_id,
@@ -257,14 +272,22 @@ class Mirror:
             planned=planned,
             kept=kept,
             adopted=inventory.adopted,
+            forgotten=sorted(forgotten),
             run_id=run_id,
             run_url=run_url,
         )
         # To the microsecond: a second try may follow within the second, and what it says is the newer word.
         name = f"{platform or 'all'}-{clock.now():%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(3)}"
-        self.store.write(f"{REPORT_PREFIX}{plan.sync_id}/{name}.json", encode_report(report))
+        self._keep_report(f"{REPORT_PREFIX}{plan.sync_id}/{name}.json", report)
         _log.info("sync ends", extra=told | figures(report) | {"held": folded.entries})
         return report, folded
+
+    def _keep_report(self, key: str, report: Report) -> None:
+        try:
+            self.store.write(key, encode_report(report))
+        except ObjectRefused as error:
+            # All is stored and recorded; who reads the report later has to do without.
+            _log.error("the report is not kept", extra={"key": key, "error": str(error)})
 
     def own_carrier(self, route: str = "local") -> OwnCarrier:
         """This process as the carrier, under the name of the route that brought the run here."""
@@ -296,7 +319,7 @@ class Mirror:
             ports.store, ports.clock, ports.stop, plan=plan, fetches=fetches, tell=carrier.tell
         )
 
-    def _help(self, run: CarryingOut, rest: list[Fetch], companions: Companions) -> int:
+    def _help(self, run: CarryingOut, rest: list[Fetch], companions: Companions, inventory: Inventory) -> int:
         """How many names of the rest were held; the others were copied, a few at a time.
 
         Between them the runs that own them are looked for: one that has come meanwhile is let do its work.
@@ -305,7 +328,7 @@ class Mirror:
         companions.wait_while_they_get_on(rest)
         # Of a run that was ended meanwhile the workers are still there.
         self._let_earlier_workers_finish(run.plan, rest, run.carrier)
-        held = read_held(self.store).entries
+        held = inventory.still_held(read_held(self.store).entries)
         kept = 0
         for start in range(0, len(rest), run.carrier.gulp):
             part = rest[start : start + run.carrier.gulp]
@@ -318,12 +341,15 @@ class Mirror:
                 kept += run.copy(part, held, look_first=not run.plan.force)
         return kept
 
-    def fold(self) -> FoldResult:
-        """All receipts are in the manifest; one that is missing beside filled folders is rebuilt first."""
+    def fold(self, *, gone: Mapping[str, str] | None = None) -> FoldResult:
+        """All receipts are in the manifest; one that is missing beside filled folders is rebuilt first.
+
+        `gone` are entries to forget: entry key -> the key of the object that it names.
+        """
         self.store.prepare()
         if not any(listed.key == MANIFEST_KEY for listed in self.store.listing(MANIFEST_KEY)):
             self.take_inventory()
-        return fold(self.store, self.ports.clock)
+        return fold(self.store, self.ports.clock, gone=gone)
 
     @contextlib.contextmanager
     def _companions(self, plan: Plan, platform: str | None) -> Iterator[Companions | None]:

@@ -1,0 +1,55 @@
+"""Recorded bottles whose objects the store has lost: what a sync does about them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from brew_assets.domain.manifest import Entry, bottle_of
+from brew_assets.domain.plan import Plan, PlannedBottle, with_sizes
+from brew_assets.domain.platforms import serving_tags
+from brew_assets.domain.report import Failure
+from brew_assets.errors import BlobNotFound
+
+NAMES_SHOWN = 20
+
+
+def with_lost(plan: Plan, lost: Mapping[str, Entry]) -> Plan:
+    """The plan with what the store has lost: that, too, which the catalogue no longer names.
+
+    `lost` maps entry keys to entries. What is in the catalogue is in the plan already, because it is not
+    held. The rest is fetched from its entry's address, as far as the plan's formulae and platforms cover it.
+    """
+    if not lost:
+        return plan
+    wanted = {item.bottle.entry_key for item in plan.objects}
+    formulae = frozenset(plan.formulae)
+    again = [
+        PlannedBottle(bottle=bottle_of(entry), platforms=(platform,), size=entry.file_size, lost=entry.s3_key)
+        for key, entry in sorted(lost.items())
+        if key not in wanted
+        and (not formulae or entry.formula_name in formulae)
+        and (platform := _platform_of(entry.platform, plan.platforms)) is not None
+    ]
+    objects = (*plan.objects, *again)
+    covered = [item for item in objects if item.bottle.entry_key in lost]
+    found = msgspec.structs.replace(
+        plan,
+        objects=objects,
+        lost=len(lost),
+        lost_planned=len(covered),
+        lost_names=tuple(sorted(entry.s3_key for entry in lost.values())[:NAMES_SHOWN]),
+    )
+    return with_sizes(found, {entry.sha256: entry.file_size for entry in lost.values()})
+
+
+def _platform_of(tag: str, platforms: Sequence[str]) -> str | None:
+    """The platform whose run fetches a bottle of that tag: its own, else the first that it can serve."""
+    if tag in platforms:
+        return tag
+    return next((platform for platform in platforms if tag in serving_tags(platform)), None)
+
+
+def to_forget(failures: Iterable[Failure], planned: Iterable[PlannedBottle]) -> dict[str, PlannedBottle]:
+    """File name -> bottle, of the failed ones that neither the catalogue nor the registry has any more."""
+    gone = {failure.name for failure in failures if failure.reason == BlobNotFound.reason}
+    return {item.bottle.filename: item for item in planned if item.lost and item.bottle.filename in gone}

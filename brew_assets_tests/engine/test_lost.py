@@ -1,0 +1,191 @@
+"""Bottles that vanished from the store come back with the next sync, or are forgotten by name."""
+
+from pathlib import Path
+
+import pytest
+
+from brew_assets.adapters.directory_store import DirectoryStore
+from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY, Entry, decode_manifest
+from brew_assets.domain.plan import Request
+from brew_assets.engine.certify import certify
+from brew_assets.errors import BlobNotFound, ObjectRefused
+from brew_assets_tests.engine.test_sync import ARM, FakeHashFile, Upstream
+from brew_assets_tests.fakes import Act, MemoryStore, RefusingStore
+
+
+@pytest.fixture(params=["memory", "directory"])
+def upstream(request: pytest.FixtureRequest, tmp_path: Path) -> Upstream:
+    """A mirror that holds jq 1.0, and two others."""
+    made = Upstream(MemoryStore() if request.param == "memory" else DirectoryStore(tmp_path / "mirror"))
+    for name in ("jq", "wget", "zstd"):
+        made.publish(name, tags=ARM)
+    sync(made)
+    made.next_week()
+    return made
+
+
+def sync(upstream: Upstream, **request: object) -> tuple[object, ...]:
+    """What became of a sync: outcome, stored, failed, forgotten."""
+    report, _ = upstream.mirror().carry_out(upstream.plan(**request))
+    return report.outcome, report.stored, len(report.failed), report.forgotten
+
+
+def entries(upstream: Upstream) -> dict[str, Entry]:
+    document = upstream.store.read(MANIFEST_KEY)
+    assert document is not None
+    return dict(decode_manifest(document.data).entries())
+
+
+def assert_true(upstream: Upstream, count: int) -> None:
+    """The manifest has so many entries, and each names an object that is there."""
+    certificates = certify(upstream.store, entries(upstream).items(), deep=True)
+    assert [certificate.verdict for certificate in certificates] == ["CURRENT"] * count
+
+
+def lose(upstream: Upstream, *keys: str) -> list[str]:
+    """The objects of these entries are gone; their keys."""
+    known = entries(upstream)
+    gone = [known[key].s3_key for key in keys]
+    upstream.store.delete(gone)
+    return gone
+
+
+def test_a_lost_bottle_is_planned_said_and_fetched_again(upstream: Upstream) -> None:
+    gone = lose(upstream, "jq-1.0-arm64_sonoma", "wget-1.0-arm64_tahoe")
+    plan = upstream.plan()
+    assert (plan.lost, plan.lost_planned, list(plan.lost_names)) == (2, 2, gone)
+    assert sorted(p.bottle.entry_key for p in plan.objects) == ["jq-1.0-arm64_sonoma", "wget-1.0-arm64_tahoe"]
+    assert all(p.size for p in plan.objects)
+    report, _ = upstream.mirror().carry_out(plan)
+    assert (report.outcome, report.stored) == ("success", 2)
+    assert_true(upstream, 9)
+    assert upstream.plan().objects == ()
+
+
+def test_a_lost_bottle_comes_back_on_the_day_on_which_it_was_stored(upstream: Upstream) -> None:
+    upstream.clock.advance(-7 * 86400)
+    lose(upstream, "jq-1.0-arm64_sonoma")
+    assert sync(upstream) == ("success", 1, 0, ())
+    assert_true(upstream, 9)
+
+
+def test_a_whole_date_folder_that_is_gone_comes_back(upstream: Upstream) -> None:
+    lose(upstream, *entries(upstream))
+    assert sync(upstream) == ("success", 9, 0, ())
+    assert_true(upstream, 9)
+
+
+def test_a_version_that_the_catalogue_has_left_behind_is_fetched_from_its_address(upstream: Upstream) -> None:
+    upstream.publish("jq", "2.0", tags=ARM)
+    sync(upstream)
+    upstream.next_week()
+    lose(upstream, "jq-1.0-arm64_sonoma", "jq-1.0-arm64_tahoe")
+    plan = upstream.plan()
+    assert (plan.lost, plan.lost_planned, len(plan.objects)) == (2, 2, 2)
+    # Each is asked of one run only, though the older one could serve more machines.
+    assert sorted(p.platforms for p in plan.objects) == [("arm64_sonoma",), ("arm64_tahoe",)]
+    report, _ = upstream.mirror().carry_out(plan, "arm64_sonoma")
+    assert (report.outcome, report.stored) == ("success", 1)
+    report, _ = upstream.mirror().carry_out(plan, "arm64_tahoe")
+    assert (report.outcome, report.stored) == ("success", 1)
+    assert_true(upstream, 12)
+
+
+def test_what_neither_catalogue_nor_registry_has_leaves_the_manifest_by_name_with_a_backup(
+    upstream: Upstream,
+) -> None:
+    upstream.publish("jq", "2.0", tags=ARM)
+    sync(upstream)
+    upstream.next_week()
+    lose(upstream, "jq-1.0-arm64_sonoma", "jq-1.0-arm64_tahoe")
+    (old,) = (p.bottle for p in upstream.plan().objects if p.bottle.tag == "arm64_sonoma")
+    upstream.blobs.always(old, Act(error=BlobNotFound("404")))
+    backups = len(list(upstream.store.listing(BACKUP_PREFIX)))
+    assert sync(upstream) == ("success", 1, 0, (old.filename,))
+    assert len(list(upstream.store.listing(BACKUP_PREFIX))) > backups
+    assert old.entry_key not in entries(upstream)
+    assert_true(upstream, 11)
+    assert upstream.plan().lost == 0
+
+
+def test_a_lost_bottle_of_the_catalogue_that_the_registry_lacks_stays_a_failure(upstream: Upstream) -> None:
+    lose(upstream, "jq-1.0-arm64_sonoma")
+    (planned,) = upstream.plan().objects
+    upstream.blobs.always(planned.bottle, Act(error=BlobNotFound("404")))
+    assert sync(upstream) == ("failed", 0, 1, ())
+    assert "jq-1.0-arm64_sonoma" in entries(upstream)
+
+
+def test_a_selection_brings_back_what_it_covers_and_says_the_rest(upstream: Upstream) -> None:
+    lose(upstream, "jq-1.0-arm64_sonoma", "wget-1.0-arm64_tahoe")
+    plan = upstream.plan(formulae=("jq",))
+    assert (plan.lost, plan.lost_planned, len(plan.objects)) == (2, 1, 1)
+
+
+def test_an_external_list_does_not_keep_a_recorded_bottle_away(upstream: Upstream) -> None:
+    known = entries(upstream)["jq-1.0-arm64_sonoma"]
+    lose(upstream, "jq-1.0-arm64_sonoma")
+    listed = FakeHashFile(f'{{"{known.sha256}": "jq"}}'.encode())
+    mirror = upstream.mirror(hash_file=listed)
+    plan = mirror.make_plan(Request(platforms=ARM)).plan
+    assert len(plan.objects) == 1
+
+
+def test_looking_writes_nothing_and_finds_the_same(upstream: Upstream) -> None:
+    lose(upstream, "jq-1.0-arm64_sonoma")
+    before = {listed.key for listed in upstream.store.listing("")}
+    planned = upstream.mirror().make_plan(Request(platforms=ARM), record=False)
+    assert planned.plan.lost == 1
+    assert {listed.key for listed in upstream.store.listing("")} == before
+
+
+def test_another_size_than_recorded_is_said(upstream: Upstream) -> None:
+    key = entries(upstream)["jq-1.0-arm64_sonoma"].s3_key
+    upstream.store.delete([key])
+    upstream.store.write(key, b"cut")
+    planned = upstream.mirror().make_plan(Request(platforms=ARM))
+    assert (planned.resized, planned.plan.lost) == ((key,), 0)
+
+
+def test_an_object_of_which_nobody_knows_is_not_taken_for_lost(upstream: Upstream) -> None:
+    (gone,) = lose(upstream, "jq-1.0-arm64_sonoma")
+    upstream.store = RefusingStore(upstream.store, gone, ObjectRefused("403"))
+    assert upstream.plan().lost == 0
+
+
+def test_a_refused_bottle_is_tried_last_in_the_next_sync(tmp_path: Path) -> None:
+    store = MemoryStore()
+    upstream = Upstream(store)
+    for number in range(6):
+        upstream.publish(f"f{number}")
+    plan = upstream.plan()
+    odd = plan.objects[1].bottle
+    store.refuse("commit", ObjectRefused("403 AccessDenied"), key=odd.key(plan.sync_date))
+    report, _ = upstream.mirror(workers=1).carry_out(plan)
+    assert (report.stored, [failure.reason for failure in report.failed]) == (5, ["object refused"])
+    upstream.next_week()
+    for number in range(6, 9):
+        upstream.publish(f"f{number}")
+    store.allow_all()
+    upstream.blobs.opened.clear()
+    report, _ = upstream.mirror(workers=1).carry_out(upstream.plan())
+    assert (report.outcome, report.stored) == ("success", 4)
+    assert upstream.blobs.opened[-1][0] == odd.filename
+
+
+@pytest.mark.parametrize(
+    "prefix", ["state/upstream/", "state/runs/", "state/reports/", "state/upstream/indexes/"]
+)
+@pytest.mark.parametrize("operation", ["read", "write"])
+def test_one_refused_object_of_our_own_stops_no_sync(prefix: str, operation: str) -> None:
+    store = MemoryStore()
+    upstream = Upstream(store)
+    for number in range(4):
+        upstream.publish(f"f{number}", tags=ARM)
+    upstream.mirror().carry_out(upstream.plan(), "arm64_sonoma")
+    store.refuse_below(operation, ObjectRefused("403"), prefix)
+    upstream.next_week()
+    for platform in ARM:
+        report, _ = upstream.mirror().carry_out(upstream.plan(), platform)
+        assert report.outcome == "success"
+    assert_true(upstream, 12)
