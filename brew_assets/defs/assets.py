@@ -23,7 +23,7 @@ from brew_assets.defs.partitions import platforms
 from brew_assets.defs.places import Places
 from brew_assets.defs.pools import MANIFEST_POOL, make_pool_known
 from brew_assets.defs.progress import log_sizes, observe_progress
-from brew_assets.defs.resources import WORTH_A_RETRY, MirrorResource, end_step
+from brew_assets.defs.resources import PASSING_REASONS, MirrorResource, end_step
 from brew_assets.defs.route_tags import ROUTE_TAG, SYNC_ID_TAG
 from brew_assets.domain.links import Links
 from brew_assets.domain.manifest import MANIFEST_KEY, Manifest
@@ -40,9 +40,6 @@ from brew_assets.settings import Settings, read_settings
 OWNERS = ["team:mirror"]
 # The UI has an icon for both.
 STORE_KIND = "s3" if read_settings().mirror_url.startswith("s3:") else "file"
-
-# What one more try of the whole step may bring; the engine's other reasons are final.
-_PASSING_REASONS = {error.reason for error in WORTH_A_RETRY}
 
 
 class SyncRequest(dg.Config):
@@ -278,7 +275,7 @@ def failure_of(report: Report, metadata: Metadata, *, forced: bool) -> dg.Failur
 
     Not after a forced plan: that would download again what this try has stored.
     """
-    passing = any(failure.reason in _PASSING_REASONS for failure in report.failed)
+    passing = any(failure.reason in PASSING_REASONS for failure in report.failed)
     return dg.Failure(
         describe_shortfall(report),
         metadata=metadata,

@@ -24,6 +24,7 @@ MAX_SHRINK = 0.10
 # A week, and a day for a sync that takes long.
 MAX_AGE = timedelta(days=8)
 _NO_MANIFEST = f"There is no {MANIFEST_KEY} yet: no sync has ended in this store."
+_MEND = "Mend it: launch the job `repair`, or run `brew-mirror verify --deep --repair`."
 _NO_CATALOGUE = "No catalogue is kept in this store yet: materialize formula_catalog."
 
 
@@ -123,6 +124,27 @@ def manifest_consistent(mirror: MirrorResource) -> dg.AssetCheckResult:
 def sampled_objects_present(
     context: dg.AssetCheckExecutionContext, mirror: MirrorResource
 ) -> dg.AssetCheckResult:
+    return look_at_a_sample(context, mirror)
+
+
+@dg.asset_check(
+    asset=pending_bottles,
+    description=(
+        f"{SAMPLE_SIZE} bottles that are held, drawn at random, are stored with their digest; looked at also "
+        "when nothing is pending."
+    ),
+)
+def held_objects_present(
+    context: dg.AssetCheckExecutionContext, mirror: MirrorResource
+) -> dg.AssetCheckResult:
+    return look_at_a_sample(context, mirror)
+
+
+def look_at_a_sample(context: dg.AssetCheckExecutionContext, mirror: MirrorResource) -> dg.AssetCheckResult:
+    """What a look at some bottles of the manifest shows, and how to mend it.
+
+    What cannot be read is a warning: it may be whole.
+    """
     with mirror.engine() as engine:
         document = engine.store.read(MANIFEST_KEY)
         if document is None:
@@ -142,7 +164,8 @@ def sampled_objects_present(
     counted = f"{len(sample) - len(bad)} of {len(sample)} sampled bottles are as the manifest says"
     return _result(
         not bad,
-        "; ".join((counted, *named)),
+        "; ".join((counted, *named)) + (f". {_MEND}" if bad else ""),
+        warn=all(c.verdict == "UNREADABLE" for c in bad),
         sampled=len(sample),
         bad=len(bad),
         findings=table(("object", "verdict", "finding"), rows),
@@ -179,5 +202,6 @@ CHECKS = [
     newest_macos_covered,
     manifest_consistent,
     sampled_objects_present,
+    held_objects_present,
     manifest_fresh,
 ]

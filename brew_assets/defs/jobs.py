@@ -1,9 +1,12 @@
-"""The jobs: planning every week, planning on demand, and mirroring for one platform."""
+"""The jobs: planning every week, planning on demand, mirroring for one platform, and mending."""
+
+from typing import Any
 
 import dagster as dg
 
 from brew_assets.defs.assets import bottles, formula_catalog, hash_manifest, pending_bottles
 from brew_assets.defs.executor import worker_executor
+from brew_assets.defs.repair import repair_everything
 
 weekly_sync = dg.define_asset_job(
     "weekly_sync",
@@ -35,4 +38,9 @@ mirror_platform = dg.define_asset_job(
     ),
 )
 
-JOBS = [weekly_sync, selective_sync, mirror_platform]
+JOBS: list[Any] = [
+    weekly_sync,
+    selective_sync,
+    mirror_platform,
+    repair_everything,
+]

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import dagster as dg
 
 from brew_assets.defs.metadata import progress_metadata
+from brew_assets.defs.resources import StepContext
 from brew_assets.engine.ports import Clock, Progress, ProgressListener
 
-_LOG_SIZES_EVERY_S = 30.0
+_LOG_EVERY_S = 30.0
 
 
 def observe_progress(context: dg.AssetExecutionContext, clock: Clock, *, every_s: float) -> ProgressListener:
@@ -37,12 +38,17 @@ def observe_progress(context: dg.AssetExecutionContext, clock: Clock, *, every_s
 
 def log_sizes(context: dg.AssetExecutionContext, clock: Clock) -> Callable[[int, int], None]:
     """A listener that logs how many formulae's sizes are known every half minute at most."""
+    return log_count(context, clock, "Sizes: {done:,} of {total:,} formulae")
+
+
+def log_count(context: StepContext, clock: Clock, text: str) -> Callable[[int, int], None]:
+    """A listener that logs `text` with how many are `done` of the `total` every half minute at most."""
     last_at = clock.monotonic()
 
     def listen(done: int, total: int) -> None:
         nonlocal last_at
-        if clock.monotonic() - last_at >= _LOG_SIZES_EVERY_S:
+        if clock.monotonic() - last_at >= _LOG_EVERY_S:
             last_at = clock.monotonic()
-            context.log.info(f"Sizes: {done:,} of {total:,} formulae")
+            context.log.info(text.format(done=done, total=total))
 
     return listen

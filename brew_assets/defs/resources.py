@@ -23,9 +23,12 @@ from brew_assets.settings import Settings, read_settings
 
 # Another try of the whole step may help after these; the engine has used up its own tries by then.
 WORTH_A_RETRY = (*RETRYABLE, CatalogueUnavailable)
+# What one more try of the whole step may bring; the engine's other reasons are final.
+PASSING_REASONS = frozenset(error.reason for error in WORTH_A_RETRY)
 STEP_RETRIES = 2
 # The executor sleeps through it: a termination waits as long.
 STEP_RETRY_DELAY_S = 30.0
+StepContext = dg.OpExecutionContext | dg.AssetExecutionContext
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -59,7 +62,7 @@ class MirrorResource(dg.ConfigurableResource[Any]):
         return msgspec.structs.replace(read_settings(), **changes)
 
     @contextmanager
-    def engine(self, context: dg.AssetExecutionContext | None = None) -> Iterator[Mirror]:
+    def engine(self, context: StepContext | None = None) -> Iterator[Mirror]:
         """The engine for one step; what goes wrong in it ends the step with a message that says so.
 
         An interrupt (SIGTERM, a termination in the UI) lets bottles under way finish within the grace and
@@ -90,7 +93,7 @@ def failure_from(error: MirrorError) -> dg.Failure:
     )
 
 
-def end_step(context: dg.AssetExecutionContext | None, failure: dg.Failure) -> NoReturn:
+def end_step(context: StepContext | None, failure: dg.Failure) -> NoReturn:
     """Raises the failure, or asks for another try of the step where the failure allows one.
 
     No RetryPolicy: where an op has one, Dagster tries again after an interrupt too, so that neither a

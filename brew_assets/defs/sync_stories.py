@@ -119,6 +119,7 @@ def story_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Story, float
     unserved = tuple(
         PlatformRun(platform=name, run_id="", state="failed", error=_UNSERVED) for name in sync.unserved
     )
+    planning = instance.get_run_by_id(sync.run_id)
     ends = [record.end_time for record in newest.values() if record.end_time]
     story = Story(
         sync_id=sync.sync_id,
@@ -133,6 +134,7 @@ def story_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Story, float
         run_id=sync.run_id,
         platforms=(*sync.platforms, *sync.unserved),
         runs=(*runs, *unserved),
+        planning=planning is not None and not planning.is_finished,
     )
     return story, max(ends, default=None)
 

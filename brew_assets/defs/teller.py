@@ -176,7 +176,8 @@ class Teller:
             if now.timestamp() - ended < _PATIENCE_S:
                 return None
             reports, plan = (), None
-        findings = store_findings(self._instance, [run.run_id for run in story.runs if run.run_id])
+        run_ids = dict.fromkeys((*(run.run_id for run in story.runs), story.run_id))
+        findings = store_findings(self._instance, [run_id for run_id in run_ids if run_id])
         story = msgspec.structs.replace(story, reports=reports, store_findings=findings)
         duration_s = max(0.0, ended - story.created_at)
         left = max(0, story.planned - story.done)

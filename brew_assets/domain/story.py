@@ -48,7 +48,7 @@ class StoreFinding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Story(msgspec.Struct, frozen=True, kw_only=True):
-    """A sync as it is known now.
+    """A sync as it is known now. `planning`: its planning run goes on, and may still find something.
 
     `planned` counts names, `size` the bytes to download (unknown sizes estimated by the known ones),
     `platforms` those that get a run; `run_id` is the planning run's, `reports` stand oldest first; times are
@@ -69,6 +69,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     runs: tuple[PlatformRun, ...] = ()
     reports: tuple[Report, ...] = ()
     store_findings: tuple[StoreFinding, ...] = ()
+    planning: bool = False
 
     @property
     def known_size(self) -> int | None:
@@ -77,9 +78,9 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ended(self) -> bool:
-        """Whether every platform's run has ended."""
+        """Whether the planning run and every platform's run have ended."""
         ended = {run.platform for run in self.runs if run.ended}
-        return ended >= set(self.platforms)
+        return not self.planning and ended >= set(self.platforms)
 
     @property
     def newest_reports(self) -> dict[str, Report]:

@@ -31,6 +31,7 @@ def test_an_empty_store_fails_every_check_with_a_reason(
     found = evaluate(instance)
     assert sorted(found) == [
         "catalogue_not_shrunk",
+        "held_objects_present",
         "manifest_consistent",
         "manifest_fresh",
         "newest_macos_covered",

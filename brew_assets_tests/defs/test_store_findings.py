@@ -60,3 +60,20 @@ def test_a_stored_object_that_was_changed_is_a_security_event_of_the_next_sync(
     assert f"{changed} is MISMATCH expected sha256" in text
     assert "nothing of it was stored" not in text
     assert f"https://dagster.example/runs/{runs[0]}" in text
+
+
+def test_what_a_weekly_run_finds_in_the_store_is_a_security_event_though_nothing_was_pending(
+    deployment: Deployment,
+) -> None:
+    deployment.sync()
+    for entry in deployment.entries().values():
+        path = deployment.root / entry.s3_key
+        data = path.read_bytes()
+        path.unlink()
+        path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert deployment.run("weekly_sync").success
+    assert not deployment.tick().run_requests
+    (text,) = security_events(deployment)
+    assert "held_objects_present" in text
+    assert "is MISMATCH expected sha256" in text
+    assert "job `repair`" in text

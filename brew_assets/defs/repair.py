@@ -1,0 +1,137 @@
+"""The job that mends the store from the UI: what `brew-mirror verify --repair` does."""
+
+import dagster as dg
+from pydantic import Field
+
+from brew_assets.compose import task_sizes
+from brew_assets.defs.assets import hash_manifest
+from brew_assets.defs.executor import worker_executor
+from brew_assets.defs.metadata import Metadata, failure_table, table
+from brew_assets.defs.progress import log_count
+from brew_assets.defs.resources import PASSING_REASONS, MirrorResource, end_step
+from brew_assets.defs.route_tags import CPU_TAG, MEMORY_TAG, STORAGE_TAG
+from brew_assets.domain.route import task_size
+from brew_assets.engine.certify import Certificate, certify
+from brew_assets.engine.ports import Progress
+from brew_assets.engine.repair import MENDED, RepairCounts, count, repair
+from brew_assets.engine.sync import Mirror
+from brew_assets.engine.transferred import Transferred
+from brew_assets.settings import Settings, read_settings
+
+_NAMED = 3
+
+
+class RepairRequest(dg.Config):
+    """What is looked at."""
+
+    deep: bool = Field(default=True, description="Read every byte back, not only what the store vouches for.")
+    platforms: list[str] = Field(default=[], description="Only bottles of these tags; none means all.")
+
+
+@dg.op(description="Looks at every recorded bottle, and fetches again what is missing or wrong.")
+def mend_store(context: dg.OpExecutionContext, config: RepairRequest, mirror: MirrorResource) -> None:
+    with mirror.engine(context) as engine:
+        certificates = _look(context, engine, config)
+        done = None
+        if any(certificate.verdict in MENDED for certificate in certificates):
+            done = _mend(context, engine, certificates)
+        counts = count(certificates, done)
+    metadata = _metadata(counts, certificates, done)
+    context.add_output_metadata(metadata)
+    context.log_event(dg.AssetObservation(hash_manifest.key, metadata=metadata))
+    context.log.info(_described(counts))
+    wrong = counts.checked - counts.current
+    if counts.repaired < wrong:
+        failed = done.failed if done else []
+        named = [failure.message for failure in failed[:_NAMED]] + [
+            f"{c.entry.s3_key} is {c.verdict} {c.finding}" for c in certificates if c.verdict == "UNREADABLE"
+        ][:_NAMED]
+        passing = any(failure.reason in PASSING_REASONS for failure in failed)
+        end_step(
+            context,
+            dg.Failure(
+                f"{_described(counts)} First: {'; '.join(named)}" if named else _described(counts),
+                metadata=metadata,
+                allow_retries=passing,
+            ),
+        )
+
+
+def _look(context: dg.OpExecutionContext, engine: Mirror, config: RepairRequest) -> list[Certificate]:
+    entries = [
+        (key, entry)
+        for key, entry in engine.fold().manifest.entries()
+        if not config.platforms or entry.platform in config.platforms
+    ]
+    log = log_count(context, engine.ports.clock, "Verified: {done:,} of {total:,} bottles")
+    return certify(
+        engine.store,
+        entries,
+        deep=config.deep,
+        workers=engine.options.workers,
+        progress=lambda done: log(done, len(entries)),
+    )
+
+
+def _mend(context: dg.OpExecutionContext, engine: Mirror, certificates: list[Certificate]) -> Transferred:
+    log = log_count(context, engine.ports.clock, "Repaired: {done:,} of {total:,} bottles")
+
+    def listen(progress: Progress) -> None:
+        log(progress.bottles_done, progress.bottles_total)
+
+    return repair(engine, certificates, progress=listen)
+
+
+def _described(counts: RepairCounts) -> str:
+    return (
+        f"Checked {counts.checked:,} bottles: {counts.current:,} current, {counts.missing:,} missing, "
+        f"{counts.mismatch:,} wrong, {counts.unreadable:,} unreadable; repaired {counts.repaired:,}."
+    )
+
+
+def _metadata(counts: RepairCounts, certificates: list[Certificate], done: Transferred | None) -> Metadata:
+    rows = ((c.entry.s3_key, c.verdict, c.finding) for c in certificates if c.verdict != "CURRENT")
+    return {
+        "checked": counts.checked,
+        "current": counts.current,
+        "missing": counts.missing,
+        "mismatch": counts.mismatch,
+        "unreadable": counts.unreadable,
+        "repaired": counts.repaired,
+        "findings": table(("object", "verdict", "finding"), rows),
+        "failures": failure_table(done.failed if done else []),
+    }
+
+
+def repair_job(settings: Settings) -> dg.JobDefinition:
+    """The job; its task in ECS has the size for the largest plans, since it may read everything back.
+
+    Raises:
+        SettingsInvalid: ECS_TASK_SIZES cannot be read.
+    """
+    tags = {"mirror/purpose": "repair"}
+    if settings.ecs_cluster_name:
+        size = task_size(task_sizes(settings), 2**62)
+        tags |= {
+            CPU_TAG: str(size.cpu),
+            MEMORY_TAG: str(size.memory_mib),
+            STORAGE_TAG: str(size.storage_gib),
+        }
+
+    @dg.job(
+        name="repair",
+        executor_def=worker_executor,
+        tags=tags,
+        description=(
+            "Looks at every bottle that the manifest names and fetches again what is missing or wrong, each "
+            "under its own key: as `brew-mirror verify --deep --repair`. What cannot be read (archived, "
+            "refused) is named and left as it is."
+        ),
+    )
+    def repair_store() -> None:
+        mend_store()
+
+    return repair_store
+
+
+repair_everything = repair_job(read_settings())
