@@ -1,6 +1,7 @@
 """The catalogue as it is kept in the store: fetched conditionally, byte for byte, with its history."""
 
 import hashlib
+from collections.abc import Callable
 
 import msgspec
 
@@ -60,9 +61,16 @@ def load_catalogue(store: Store, kept: KeptCatalogue) -> Catalogue | None:
 
 
 def refresh_catalogue(
-    source: CatalogueSource, store: Store, clock: Clock, *, keep: bool = True
+    source: CatalogueSource,
+    store: Store,
+    clock: Clock,
+    *,
+    keep: bool = True,
+    before_keeping: Callable[[Catalogue], None] = lambda _: None,
 ) -> CatalogueNow:
     """The catalogue that upstream shows now; kept in the store unless `keep` is false.
+
+    Nothing is written before `before_keeping` has returned, whose errors come out.
 
     Raises:
         CatalogueUnavailable: upstream gave none.
@@ -74,6 +82,7 @@ def refresh_catalogue(
     if fetched is None:
         if before is None or catalogue is None:
             raise CatalogueUnavailable(f"{source.url}: 304 without a condition")
+        before_keeping(catalogue)
         return CatalogueNow(catalogue=catalogue, kept=before, modified=False)
     sha256 = hashlib.sha256(fetched.data).hexdigest()
     if catalogue is None or sha256 != catalogue.sha256:
@@ -104,6 +113,7 @@ def refresh_catalogue(
             previous_formulae=before.formulae,
             previous_bottles=before.bottles,
         )
+    before_keeping(catalogue)
     if keep:
         store.write(kept.key, fetched.data)
         store.write(LATEST_KEY, msgspec.json.encode(kept))
