@@ -12,7 +12,7 @@ LONG = -m long
 PYTEST = $(BIN)/python -m pytest
 SOURCES = brew_assets brew_assets_tests benchmarks tools
 DEMO_MARK = $(MIRROR)/.simulated
-REFUSE_DEMO = if [ -z "$$MIRROR_URL" ] && [ -f $(DEMO_MARK) ]; then \
+REFUSE_DEMO = if [ -z "$${MIRROR_URL+set}" ] && [ -f $(DEMO_MARK) ]; then \
 	echo "$(MIRROR)/ holds the demo's simulated bottles: run 'make demo-clean' first, or name another place with MIRROR_URL"; \
 	exit 2; fi
 
@@ -71,7 +71,7 @@ dev-aws: dev-install ## Open Dagster on a local AWS: PostgreSQL, ECS tasks and L
 
 sync: install ## Mirror real bottles: make sync FORMULAE="jq ripgrep" PLATFORMS=arm64_sonoma
 	@$(REFUSE_DEMO)
-	MIRROR_URL="$${MIRROR_URL:-$(MIRROR)}" $(BIN)/brew-mirror sync \
+	MIRROR_URL="$${MIRROR_URL-$(MIRROR)}" $(BIN)/brew-mirror sync \
 	$$(for name in $(FORMULAE); do echo "--formula $$name"; done) \
 	$$(for tag in $(PLATFORMS); do echo "--platform $$tag"; done)
 

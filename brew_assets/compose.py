@@ -18,7 +18,7 @@ from brew_assets.engine.ports import HashFileSource, StopSignal, Store
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.sync import Mirror, MirrorOptions, MirrorPorts
 from brew_assets.errors import PlanInvalid, SettingsInvalid
-from brew_assets.settings import Secret, Settings
+from brew_assets.settings import PLACES, Secret, Settings
 
 if TYPE_CHECKING:
     from brew_assets.adapters.cloudwatch import CloudWatchMetrics
@@ -36,10 +36,9 @@ def build_store(settings: Settings) -> Store:
     """
     url = settings.mirror_url
     if not url.startswith("s3:"):
-        if "://" in url:
-            raise SettingsInvalid(
-                name="MIRROR_URL", expected="a directory or s3://bucket/prefix", found=repr(url[:80])
-            )
+        # An empty path would be the current directory.
+        if "://" in url or not url.strip():
+            raise SettingsInvalid(name="MIRROR_URL", expected=PLACES, found=repr(url[:80]))
         return DirectoryStore(Path(url).expanduser())
     # boto3 is a third of the start-up time of the command line: only a bucket needs it.
     from brew_assets.adapters.s3_store import S3Store

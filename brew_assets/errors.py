@@ -25,7 +25,9 @@ MirrorError                       has `reason`, a few words for reports, and a m
 │   ├── StoreUnsupported          never, asked in this way; another way of asking may do
 │   ├── KeyTaken                  an object stands under the key already
 │   └── PreconditionFailed        compare-and-swap lost against another writer
-├── ManifestInvalid               bottles_hash.json cannot be trusted; carries the remedy
+├── MirrorMissing                 there is no mirror where one is to be read or mended
+├── ManifestInvalid               a manifest or a receipt cannot be trusted; carries the remedy
+├── BackupInvalid                 what is to be restored is no backup of the manifest
 ├── HashFileInvalid               an external hash file cannot be read as one
 ├── EventInvalid                  a Lambda was invoked with something that it does not understand
 ├── WorkerError                   a batch that was given to a Lambda
@@ -231,18 +233,38 @@ class PreconditionFailed(StoreError):
         self.key = key
 
 
+class MirrorMissing(MirrorError):
+    """A store that should hold a mirror holds none. Only a sync makes one, and a plan that is kept."""
+
+    reason = "no mirror"
+
+    def __init__(self, *, place: str, url: str) -> None:
+        """`place` is what the operator wrote, `url` where that leads."""
+        leads = "" if place.rstrip("/") == url.rstrip("/") else f" ({url})"
+        super().__init__(
+            f"there is no mirror at {place}{leads}: expected bottles_hash.json, receipts or date folders, "
+            "found none. Check MIRROR_URL, S3_BUCKET_NAME or --mirror; `brew-mirror sync` makes a mirror."
+        )
+
+
 class ManifestInvalid(MirrorError):
-    """The manifest cannot be trusted; the message names the finding and the remedy."""
+    """The manifest, or what `document` names, cannot be trusted; the message has finding and remedy."""
 
     reason = "invalid manifest"
 
-    def __init__(self, finding: str, *, remedy: str = "") -> None:
+    def __init__(self, finding: str, *, remedy: str = "", document: str = "bottles_hash.json") -> None:
         remedy = remedy or (
             "Nothing was changed. Restore a backup with `brew-mirror manifest restore`, "
             "or rebuild the manifest from the stored bottles with `brew-mirror manifest rebuild`."
         )
-        super().__init__(f"bottles_hash.json is not valid: {finding}. {remedy}")
+        super().__init__(f"{document} is not valid: {finding}. {remedy}")
         self.finding = finding
+
+
+class BackupInvalid(MirrorError):
+    """There is no backup that could be restored; nothing was changed."""
+
+    reason = "invalid backup"
 
 
 class HashFileInvalid(MirrorError):

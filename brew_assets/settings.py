@@ -26,6 +26,10 @@ _BOOLEANS = {
 }
 
 
+# What the mirror's place may be, in words.
+PLACES = "a directory or s3://bucket/prefix"
+
+
 class Secret:
     """A value that is shown nowhere: not by print, not by an error's text, not in a repr of what holds it."""
 
@@ -307,18 +311,25 @@ REPLACED = {
 }
 
 
-def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+def read_settings(environment: Mapping[str, str] | None = None, *, mirror_url: str | None = None) -> Settings:
     """The settings from the environment; an empty variable counts as not set.
+
+    Only the mirror's place has to be one where it is set: an empty MIRROR_URL or S3_BUCKET_NAME is a variable
+    that somebody forgot, and the bottles would go where nobody looks for them. `mirror_url`, where it is
+    given, takes the place of both.
 
     Raises:
         SettingsInvalid: names the variable, what was expected and what was found.
     """
     source = os.environ if environment is None else environment
+    if mirror_url is not None:
+        source = {**source, "MIRROR_URL": mirror_url, "S3_BUCKET_NAME": ""}
     given: dict[str, Any] = {}
     for name in (field.encode_name for field in msgspec.structs.fields(Settings)):
         text = source.get(name, "").strip()
         if text:
             given[name] = _split(text) if name in _LISTS else text
+    _refuse_empty_place(source, given)
     for field in msgspec.structs.fields(Settings):
         if field.default in (True, False) and isinstance(field.default, bool) and field.encode_name in given:
             given[field.encode_name] = _boolean(field.encode_name, given[field.encode_name])
@@ -327,6 +338,13 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     except msgspec.ValidationError as exc:
         raise _named(exc, given) from exc
     return _with_bucket(settings) if settings.s3_bucket_name else settings
+
+
+def _refuse_empty_place(source: Mapping[str, str], given: Mapping[str, Any]) -> None:
+    for name, place in (("MIRROR_URL", PLACES), ("S3_BUCKET_NAME", "the name of a bucket")):
+        if name in source and "MIRROR_URL" not in given and "S3_BUCKET_NAME" not in given:
+            expected = f"{place} (not set at all, the mirror is {Settings().mirror_url})"
+            raise SettingsInvalid(name=name, expected=expected, found="nothing: it is set, and empty")
 
 
 def _with_bucket(settings: Settings) -> Settings:

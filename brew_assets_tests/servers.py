@@ -21,6 +21,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from brew_assets_tests.ports import free_ports
 
 ACCESS_KEY, SECRET_KEY = "test-access-key", "test-secret-key"
+# The environment of somebody who may read and list, and nothing else.
+READER = {"AWS_ACCESS_KEY_ID": "test-reader-key", "AWS_SECRET_ACCESS_KEY": "test-reader-secret"}
 REGION = "us-east-1"
 _START_TIMEOUT_S = 60
 
@@ -79,17 +81,16 @@ def weed_program() -> Path:
 
 @contextlib.contextmanager
 def seaweedfs() -> Iterator[S3Server]:
-    """A SeaweedFS with S3 and one identity, in a temporary directory."""
+    """A SeaweedFS with S3, an owner of everything and a reader, in a temporary directory."""
     program = weed_program()
     with tempfile.TemporaryDirectory(prefix="weed-") as folder:
         root = Path(folder)
         master, volume, filer, s3 = free_ports(4)
-        identity = {
-            "name": "test",
-            "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
-            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-        }
-        (root / "s3.json").write_text(json.dumps({"identities": [identity]}))
+        identities = [
+            _identity("test", ACCESS_KEY, SECRET_KEY, "Admin", "Read", "Write", "List", "Tagging"),
+            _identity("reader", *READER.values(), "Read", "List"),
+        ]
+        (root / "s3.json").write_text(json.dumps({"identities": identities}))
         for name in ("data", "logs"):
             (root / name).mkdir()
         command = [
@@ -142,6 +143,11 @@ def seaweedfs() -> Iterator[S3Server]:
             for port in (master, volume, filer, s3):
                 for left in Path("/tmp").glob(f"seaweedfs-*-grpc-{port + 10_000}.sock"):
                     left.unlink(missing_ok=True)
+
+
+def _identity(name: str, access_key: str, secret_key: str, *actions: str) -> dict[str, Any]:
+    credentials = [{"accessKey": access_key, "secretKey": secret_key}]
+    return {"name": name, "credentials": credentials, "actions": list(actions)}
 
 
 def _wait_until_ready(server: S3Server, process: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -1,9 +1,10 @@
-"""Which channels the settings give."""
+"""Which channels and which store the settings give."""
 
 import msgspec
 import pytest
 
-from brew_assets.compose import build_channels
+from brew_assets.compose import build_channels, build_store
+from brew_assets.errors import SettingsInvalid
 from brew_assets.settings import Secret, Settings
 
 TOLD = Settings(
@@ -27,3 +28,9 @@ def test_without_notifications_slack_and_both_topics_are_silent(secret_name: str
     silent = msgspec.structs.replace(TOLD, enable_notifications=False, slack_webhook_secret_name=secret_name)
     assert names(silent) == []
     assert names(msgspec.structs.replace(silent, enable_metrics=True)) == ["cloudwatch"]
+
+
+@pytest.mark.parametrize("url", ["", " ", "ftp://x", "s3://", "s3:bottles"])
+def test_a_place_that_is_none_is_never_taken_for_the_current_directory(url: str) -> None:
+    with pytest.raises(SettingsInvalid, match="MIRROR_URL"):
+        build_store(Settings(mirror_url=url))

@@ -74,7 +74,6 @@ class PlanToCarryOut(dg.Config):
 )
 def formula_catalog(context: dg.AssetExecutionContext, mirror: MirrorResource) -> dg.MaterializeResult[None]:
     with mirror.engine(context) as engine:
-        engine.store.prepare()
         now = engine.refresh_catalogue()
     return dg.MaterializeResult(
         metadata=catalogue_metadata(now), data_version=dg.DataVersion(now.kept.sha256)
@@ -94,16 +93,15 @@ def pending_bottles(
     context: dg.AssetExecutionContext, config: SyncRequest, mirror: MirrorResource
 ) -> dg.MaterializeResult[None]:
     with mirror.engine(context) as engine:
-        engine.store.prepare()
-        now = engine.refresh_catalogue()
-        if config.rebuild_manifest:
-            make_manifest_anew(context, engine)
         request = Request(
             platforms=tuple(config.platforms) or engine.options.platforms,
             formulae=tuple(config.formula_names),
             force=config.force_download,
             include_disabled=engine.options.include_disabled,
         )
+        now = engine.refresh_catalogue(request)
+        if config.rebuild_manifest:
+            make_manifest_anew(context, engine)
         planned = engine.make_plan(
             request,
             catalogue=now.catalogue,

@@ -59,7 +59,7 @@ class MirrorResource(dg.ConfigurableResource[Any]):
             for name, value in given.items()
             if value is not None and name in Settings.__struct_fields__
         }
-        return msgspec.structs.replace(read_settings(), **changes)
+        return msgspec.structs.replace(read_settings(mirror_url=self.mirror_url), **changes)
 
     @contextmanager
     def engine(self, context: StepContext | None = None) -> Iterator[Mirror]:

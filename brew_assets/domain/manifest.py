@@ -227,7 +227,7 @@ def decode_manifest(data: bytes, *, sealed: bool = True) -> Manifest:
         known = msgspec.json.decode(data, type=_Known)
         bottles = msgspec.json.decode(fields.pop("bottles"), type=dict[str, msgspec.Raw])
     except (*UNREADABLE, KeyError) as exc:
-        raise ManifestInvalid(f"expected the shape of the specification, found: {exc}") from exc
+        raise ManifestInvalid(f"expected the shape of a manifest, found: {exc}") from exc
     _check_version(known.sync_version)
     for name in (*_Known.__struct_fields__, "integrity"):
         fields.pop(name, None)
@@ -304,7 +304,7 @@ def decode_held(data: bytes) -> dict[str, HeldEntry]:
     try:
         slim = _slim_decoder.decode(data)
     except UNREADABLE as exc:
-        raise ManifestInvalid(f"expected the shape of the specification, found: {exc}") from exc
+        raise ManifestInvalid(f"expected the shape of a manifest, found: {exc}") from exc
     _check_version(slim.sync_version)
     if slim.total_bottles != len(slim.bottles):
         raise ManifestInvalid(f"total_bottles says {slim.total_bottles}, found {len(slim.bottles)} entries")
@@ -347,8 +347,10 @@ def decode_receipts(data: bytes, *, key: str) -> list[Receipt]:
     try:
         receipts = msgspec.json.decode(data, type=list[Receipt])
     except UNREADABLE as exc:
-        raise ManifestInvalid(f"the receipts in {key} cannot be read: {exc}", remedy=remedy) from exc
+        finding = f"its receipts cannot be read: {exc}"
+        raise ManifestInvalid(finding, remedy=remedy, document=key) from exc
     for receipt in receipts:
         if why := _why_wrong(receipt.key, receipt.entry):
-            raise ManifestInvalid(f"a receipt in {key} contradicts itself: {why}", remedy=remedy)
+            finding = f"a receipt contradicts itself: {why}"
+            raise ManifestInvalid(finding, remedy=remedy, document=key)
     return receipts

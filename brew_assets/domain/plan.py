@@ -181,6 +181,16 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     include_disabled: bool = False
 
 
+def check_request(catalogue: Catalogue, request: Request) -> None:
+    """Returns when a plan can be made of the request.
+
+    Raises:
+        PlanInvalid: an unknown platform or formula.
+    """
+    check_platforms(request.platforms)
+    resolve_formulae(catalogue, request.formulae)
+
+
 def plan_sync(
     catalogue: Catalogue,
     held: Mapping[str, HeldEntry],

@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from brew_assets.domain.bottle import parse_key
-from brew_assets.domain.manifest import MANIFEST_KEY, Entry, HeldEntry, Receipt, decode_manifest
+from brew_assets.domain.manifest import Entry, HeldEntry, Receipt
 from brew_assets.engine.adoption import NEWEST_FOLDERS, Stray, adopt
 from brew_assets.engine.ledger import Held, Journal, fold, read_held
 from brew_assets.engine.ports import Clock, ListedObject, Store
 from brew_assets.engine.rebuild import rebuild_missing_manifest
+from brew_assets.engine.whole_record import read_whole_record
 from brew_assets.errors import StoreError
 
 
@@ -123,9 +124,7 @@ def _really_gone(store: Store, held: Mapping[str, HeldEntry], keys: list[str], *
 
 def _in_full(store: Store, keys: set[str]) -> dict[str, Entry]:
     """The entries with all their fields; one that has left the record meanwhile is left out."""
-    document = store.read(MANIFEST_KEY)
-    manifest = decode_manifest(document.data).entries() if document else ()
-    return {key: entry for key, entry in manifest if key in keys}
+    return {key: entry for key, entry in read_whole_record(store).manifest.entries() if key in keys}
 
 
 def _folders_to_look_at(folders: list[str], held: Held, *, also: str) -> list[str]:

@@ -90,6 +90,31 @@ def read_held(store: Store) -> Held:
         return Held(entries, document is None)
 
 
+def read_journal(store: Store) -> list[Receipt]:
+    """The receipts that nobody has folded yet, in the order of time.
+
+    For readers of the whole record, who read the manifest afterwards: a fold in between then hides nothing.
+
+    Raises:
+        ManifestInvalid: a receipt cannot be trusted.
+        StoreError: the store cannot be read, or receipts vanish each time they are read.
+    """
+    vanished = ""
+    for _ in range(MAX_FOLD_RACES):
+        receipts: list[Receipt] = []
+        for key, batch in _journal(store, _journal_keys(store)):
+            if batch is None:
+                vanished = key
+                break
+            receipts += batch
+        else:
+            return receipts
+    raise StoreError(
+        f"{vanished}: expected a receipt, found nothing; {MAX_FOLD_RACES} readings in a row lacked one that "
+        "was listed"
+    )
+
+
 def read_recorded(store: Store, sync_id: str) -> set[str]:
     """The entry keys of the sync's receipts that nobody has folded yet.
 

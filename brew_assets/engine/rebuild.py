@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from brew_assets.domain.manifest import MANIFEST_KEY, Manifest, Receipt, decode_manifest
+from brew_assets.domain.bottle import is_object_key
+from brew_assets.domain.manifest import BACKUPS_KEPT, MANIFEST_KEY, Manifest, Receipt, decode_manifest
 from brew_assets.engine.adoption import Adopted, Stray, adopt, entries_of, unrecorded
 from brew_assets.engine.certify import certify
 from brew_assets.engine.ledger import (
@@ -13,7 +14,9 @@ from brew_assets.engine.ledger import (
     replace_manifest,
 )
 from brew_assets.engine.ports import Clock, Store
-from brew_assets.errors import ManifestInvalid
+from brew_assets.errors import BackupInvalid, ManifestInvalid
+
+_REBUILD = "Make the manifest from the stored bottles with `brew-mirror manifest rebuild`."
 
 
 def survey(
@@ -61,26 +64,42 @@ def restore_manifest(store: Store, clock: Clock, *, backup: str | None = None) -
     Bottles stored after the backup are found again by the next sync's inventory, or by a rebuild.
 
     Raises:
-        ManifestInvalid: there is no valid backup.
+        BackupInvalid: the one that is named is none, or there is no valid one.
     """
-    candidates = [backup] if backup is not None else backups(store)
     problems = []
-    for key in candidates:
-        document = store.read(key)
-        if document is None:
-            problems.append(f"{key} is missing")
-            continue
-        try:
-            manifest = decode_manifest(document.data)
-        except ManifestInvalid as error:
-            problems.append(f"{key}: {error.finding}")
-            continue
-        replace_manifest(store, clock, manifest)
-        return key, fold(store, clock)
-    raise ManifestInvalid(
-        f"no valid backup was found ({'; '.join(problems) or 'there is none'})",
-        remedy="Rebuild it from the stored bottles with `brew-mirror manifest rebuild`.",
+    for key in [backup] if backup is not None else backups(store):
+        found = _read_backup(store, key)
+        if isinstance(found, Manifest):
+            replace_manifest(store, clock, found)
+            return key, fold(store, clock)
+        problems.append(f"{key}: {found}")
+    if backup is not None:
+        raise BackupInvalid(
+            f"{backup[:200]!r}: expected a backup of {MANIFEST_KEY}, found {found}. Nothing was changed. "
+            f"{_say_backups(store)}"
+        )
+    raise BackupInvalid(
+        f"expected a valid backup of {MANIFEST_KEY} in {store.url}, found {'; '.join(problems) or 'none'}. "
+        f"Nothing was changed. {_REBUILD}"
     )
+
+
+def _read_backup(store: Store, key: str) -> Manifest | str:
+    """The manifest that stands there, or what was found in its place."""
+    document = store.read(key) if is_object_key(key) else None
+    if document is None:
+        return "nothing"
+    try:
+        return decode_manifest(document.data)
+    except ManifestInvalid as error:
+        return error.finding
+
+
+def _say_backups(store: Store) -> str:
+    keys = backups(store)[:BACKUPS_KEPT]
+    if not keys:
+        return f"There are no backups in {store.url}. {_REBUILD}"
+    return "\n  ".join((f"Backups in {store.url}, the newest first:", *keys))
 
 
 def import_manifest(
@@ -89,19 +108,19 @@ def import_manifest(
     data: bytes,
     *,
     workers: int,
+    source: str = "the imported file",
     progress: Callable[[int], None] | None = None,
 ) -> tuple[FoldResult, list[str]]:
     """The manifest with those entries of a foreign one that this store proves; and what was left out.
 
     Raises:
-        ManifestInvalid: the document is not of the specification's shape.
+        ManifestInvalid: the document is no manifest; the message calls it `source`.
     """
     try:
         foreign = decode_manifest(data, sealed=b'"integrity"' in data[-256:])
     except ManifestInvalid as error:
-        raise ManifestInvalid(
-            f"the imported file: {error.finding}", remedy=f"{MANIFEST_KEY} in the store is unchanged."
-        ) from error
+        remedy = f"Nothing was imported; {MANIFEST_KEY} in the store is unchanged."
+        raise ManifestInvalid(error.finding, remedy=remedy, document=source) from error
     certificates = certify(store, foreign.entries(), workers=workers, progress=progress)
     proven = [Receipt(key=c.key, entry=c.entry) for c in certificates if c.verdict == "CURRENT"]
     left_out = [

@@ -15,6 +15,7 @@ from brew_assets.domain.plan import (
     Fetch,
     Plan,
     Request,
+    check_request,
     decode_plan,
     encode_plan,
     fetches_of_run,
@@ -27,6 +28,7 @@ from brew_assets.engine.adoption import PLAN_PREFIX, Stray
 from brew_assets.engine.carrier import Carrier, OwnCarrier
 from brew_assets.engine.carrying_out import CarryingOut
 from brew_assets.engine.earlier_workers import let_earlier_workers_finish
+from brew_assets.engine.existence import mirror_exists
 from brew_assets.engine.inventory import Inventory, take_inventory
 from brew_assets.engine.ledger import FoldResult, fold, read_held
 from brew_assets.engine.log_context import bound, figures
@@ -107,13 +109,29 @@ class Mirror:
         self.store = ports.store
         self._remake = remake
 
-    def refresh_catalogue(self, *, keep: bool = True) -> CatalogueNow:
-        """The catalogue that upstream shows now.
+    def refresh_catalogue(self, request: Request | None = None, *, keep: bool = True) -> CatalogueNow:
+        """The catalogue that upstream shows now, and of which a plan for the request can be made.
+
+        Where there is no mirror yet, nothing is written before both are certain.
 
         Raises:
             CatalogueUnavailable, CatalogueInvalid: upstream gave none; what was kept stays.
+            PlanInvalid: an unknown platform or formula.
         """
-        return refresh_catalogue(self.ports.catalogue, self.store, self.ports.clock, keep=keep)
+        is_new = not mirror_exists(self.store)
+        if keep and not is_new:
+            self.store.prepare()
+
+        def before_keeping(catalogue: Catalogue) -> None:
+            if request is not None:
+                check_request(catalogue, request)
+            if keep and is_new:
+                self.store.prepare()
+
+        ports = self.ports
+        return refresh_catalogue(
+            ports.catalogue, ports.store, ports.clock, keep=keep, before_keeping=before_keeping
+        )
 
     def take_inventory(self, *, record: bool = True, also: str = "") -> Inventory:
         """What is held; see engine/inventory.py."""
@@ -141,11 +159,13 @@ class Mirror:
             PlanInvalid: an unknown platform or formula.
             CatalogueUnavailable, CatalogueInvalid: there is no catalogue to plan from.
         """
-        if record:
-            self.store.prepare()
-        inventory = self.take_inventory(record=record)
         if catalogue is None:
-            catalogue = self.refresh_catalogue(keep=record).catalogue
+            catalogue = self.refresh_catalogue(request, keep=record).catalogue
+        else:
+            check_request(catalogue, request)
+            if record:
+                self.store.prepare()
+        inventory = self.take_inventory(record=record)
         skip = load_skip_list(self.ports.hash_files)
         # What is recorded was stored here: nobody else's list says that it need not be brought back.
         recorded = {entry.sha256 for entry in inventory.lost.values()}
@@ -194,7 +214,8 @@ class Mirror:
         """
         document = self.store.read(f"{PLAN_PREFIX}{sync_id}.json") if _is_sync_id(sync_id) else None
         if document is None:
-            raise PlanInvalid(f"sync {sync_id[:80]!r}: expected a plan under {PLAN_PREFIX}, found none")
+            where = f"{self.store.url}{PLAN_PREFIX}"
+            raise PlanInvalid(f"sync {sync_id[:80]!r}: expected a plan under {where}, found none")
         return decode_plan(document.data)
 
     def look_up_sizes(

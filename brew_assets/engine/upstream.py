@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections.abc import Callable
 
 import msgspec
 
@@ -66,9 +67,16 @@ def load_catalogue(store: Store, kept: KeptCatalogue) -> Catalogue | None:
 
 
 def refresh_catalogue(
-    source: CatalogueSource, store: Store, clock: Clock, *, keep: bool = True
+    source: CatalogueSource,
+    store: Store,
+    clock: Clock,
+    *,
+    keep: bool = True,
+    before_keeping: Callable[[Catalogue], None] = lambda _: None,
 ) -> CatalogueNow:
     """The catalogue that upstream shows now; kept in the store unless `keep` is false.
+
+    Nothing is written before `before_keeping` has returned, whose errors come out.
 
     Raises:
         CatalogueUnavailable: upstream gave none.
@@ -80,6 +88,7 @@ def refresh_catalogue(
     if fetched is None:
         if before is None or catalogue is None:
             raise CatalogueUnavailable(f"{source.url}: 304 without a condition")
+        before_keeping(catalogue)
         return CatalogueNow(catalogue=catalogue, kept=before, modified=False)
     sha256 = hashlib.sha256(fetched.data).hexdigest()
     if catalogue is None or sha256 != catalogue.sha256:
@@ -110,6 +119,7 @@ def refresh_catalogue(
             previous_formulae=before.formulae,
             previous_bottles=before.bottles,
         )
+    before_keeping(catalogue)
     if keep:
         _keep(store, kept, fetched.data)
     modified = before is None or before.sha256 != sha256

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from brew_assets.errors import MirrorError
+from brew_assets.errors import MirrorError, SettingsInvalid
 from brew_assets.runtimes.context import EXIT_CANNOT_RUN, EXIT_FAILED, CommandContext, print_json
 from brew_assets.runtimes.manifest_commands import manifest
-from brew_assets.settings import read_settings
+from brew_assets.settings import PLACES, read_settings
 
 if TYPE_CHECKING:
+    from brew_assets.domain.manifest import Manifest
     from brew_assets.domain.plan import Request
     from brew_assets.engine.sync import Mirror, Planned
 
@@ -63,9 +64,9 @@ def cli(context: click.Context, mirror_url: str | None, quiet: bool) -> None:
     """
     from brew_assets.logs import configure_logging
 
-    settings = read_settings()
-    if mirror_url:
-        settings = msgspec.structs.replace(settings, mirror_url=mirror_url)
+    if mirror_url is not None and not mirror_url.strip():
+        raise SettingsInvalid(name="--mirror", expected=PLACES, found="nothing")
+    settings = read_settings(mirror_url=mirror_url)
     configure_logging(settings)
     context.obj = CommandContext(settings, quiet)
 
@@ -198,12 +199,13 @@ def sync(
     from brew_assets.domain.plan import summarize
     from brew_assets.runtimes.progress import transfer_bar
 
-    if sync_id and (platforms or formulae or force):
+    if sync_id is not None and (platforms or formulae or force):
         raise click.UsageError("--plan names everything; it goes with no --platform, --formula or --force")
-    if run_of and not sync_id:
+    if run_of is not None and sync_id is None:
         raise click.UsageError("--run-of goes with --plan")
     mirror = context.mirror(stores=not dry_run)
-    if sync_id:
+    # An empty one, a shell variable that nobody has set, names no plan: it does not mean a new one of all.
+    if sync_id is not None:
         chosen, warnings = mirror.load_plan(sync_id), []
     else:
         request = _request(mirror, platforms, formulae, force=force)
@@ -233,6 +235,16 @@ def sync(
         sys.exit(EXIT_FAILED)
 
 
+def _read_manifest(mirror: "Mirror") -> "Manifest":
+    """What manifest and receipts record; nothing is written."""
+    from brew_assets.engine.whole_record import read_whole_record
+
+    record = read_whole_record(mirror.store, workers=mirror.options.workers)
+    for warning in record.warnings():
+        click.echo(f"Warning: {warning}", err=True)
+    return record.manifest
+
+
 @cli.command()
 @click.option("--deep", is_flag=True, help="Read every byte back, not only what the store vouches for.")
 @click.option("--repair", "do_repair", is_flag=True, help="Fetch again what is missing or wrong.")
@@ -242,12 +254,13 @@ def sync(
 def verify(
     context: CommandContext, deep: bool, do_repair: bool, platforms: tuple[str, ...], as_json: bool
 ) -> None:
-    """Check that every bottle of the manifest stands in the store with its size and digest.
+    """Check that every recorded bottle stands in the store with its size and digest.
 
     One HEAD each on S3, a hash of each file in a directory. Every bottle gets a verdict: CURRENT, MISSING,
     MISMATCH, or UNREADABLE where the store does not give it out (archived, refused). An UNREADABLE one may be
-    whole and is not overwritten: make it readable, or delete the object and repair. Ends with exit code 1
-    when anything is not CURRENT and was not repaired.
+    whole and is not overwritten: make it readable, or delete the object and repair. Without --repair nothing
+    is written, and permission to read is enough. Ends with exit code 1 when anything is not CURRENT and was
+    not repaired.
 
     \b
     Examples:
@@ -258,12 +271,11 @@ def verify(
     from brew_assets.engine.repair import MENDED, count, repair
     from brew_assets.runtimes.progress import counting_bar, transfer_bar
 
-    mirror = context.mirror(stores=do_repair)
-    folded = mirror.fold()
+    mirror = context.existing_mirror(stores=do_repair)
+    # Who only looks needs no permission to write.
+    manifest = mirror.fold().manifest if do_repair else _read_manifest(mirror)
     entries = [
-        (key, entry)
-        for key, entry in folded.manifest.entries()
-        if not platforms or entry.platform in platforms
+        (key, entry) for key, entry in manifest.entries() if not platforms or entry.platform in platforms
     ]
     with counting_bar("Verified", show=context.bars) as tell:
         certificates = certify(
@@ -312,7 +324,7 @@ def status(context: CommandContext, as_json: bool) -> None:
     """
     from brew_assets.runtimes.status import read_status, show_status
 
-    found = read_status(context.mirror().store)
+    found = read_status(context.existing_mirror().store)
     if as_json:
         print_json(found)
     else:

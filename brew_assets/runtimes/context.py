@@ -52,6 +52,19 @@ class CommandContext(msgspec.Struct):
         signal.signal(signal.SIGINT, ask_to_stop)
         return build_mirror(self.settings, stop=stop)
 
+    def existing_mirror(self, *, stores: bool = False, backups_count: bool = False) -> "Mirror":
+        """The engine of a mirror that is there: for every command that reads or mends one.
+
+        Raises:
+            MirrorMissing: there is none; nothing was made in its place.
+            SettingsInvalid: as of `mirror`.
+        """
+        from brew_assets.engine.existence import require_mirror
+
+        mirror = self.mirror(stores=stores)
+        require_mirror(mirror.store, place=self.settings.mirror_url, backups_count=backups_count)
+        return mirror
+
     def _refuse_demo(self) -> None:
         """Nothing real is stored among the demo's simulated bottles, with which it would be removed."""
         from brew_assets.adapters.origin import split_url

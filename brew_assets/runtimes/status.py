@@ -4,9 +4,9 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from brew_assets.domain.manifest import MANIFEST_KEY, Statistics, decode_manifest
+from brew_assets.domain.manifest import MANIFEST_KEY, Manifest, Statistics, decode_manifest
 from brew_assets.domain.quantities import human_bytes
-from brew_assets.engine.ledger import backups, read_held
+from brew_assets.engine.ledger import backups, read_journal
 from brew_assets.engine.ports import Store
 from brew_assets.engine.rebuild import receipts_waiting
 from brew_assets.engine.upstream import KeptCatalogue, kept_catalogue
@@ -17,6 +17,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     store: str
     held: int
+    manifest_missing: bool
     total_bottles: int
     total_size_bytes: int
     last_updated: str
@@ -38,16 +39,19 @@ def read_status(store: Store) -> Status:
         ManifestInvalid: the manifest or a receipt cannot be trusted.
         StoreError: the store cannot be read.
     """
-    held = read_held(store)
+    # Before the manifest: a fold in between puts them there.
+    journal = read_journal(store)
     document = store.read(MANIFEST_KEY)
-    statistics, last_updated = Statistics(by_platform={}, by_date={}), ""
+    manifest, last_updated = Manifest(), ""
     if document is not None:
-        statistics = decode_manifest(document.data).statistics()
+        manifest = decode_manifest(document.data)
         last_updated = msgspec.json.decode(document.data, type=_Head).last_updated
+    statistics = manifest.statistics()
     return Status(
         store=store.url,
-        held=len(held.entries),
-        total_bottles=sum(tally.count for tally in statistics.by_platform.values()),
+        held=len({*manifest.keys(), *(receipt.key for receipt in journal)}),
+        manifest_missing=document is None,
+        total_bottles=len(manifest),
         total_size_bytes=sum(tally.total_size_bytes for tally in statistics.by_platform.values()),
         last_updated=last_updated,
         statistics=statistics,
@@ -65,6 +69,11 @@ def show_status(status: Status) -> None:
     updated = status.last_updated or "never"
     size = human_bytes(status.total_size_bytes)
     out.print(f"Held: {status.held:,} bottles, {size} in the manifest (written: {updated})")
+    if status.manifest_missing:
+        out.print(
+            f"{MANIFEST_KEY} is missing: the next sync makes it anew from {len(status.date_folders)} date "
+            "folders, `brew-mirror manifest rebuild` does so now"
+        )
     if status.journal_objects:
         out.print(f"Receipts waiting to be folded: {status.journal_objects:,} objects")
     if status.catalogue is not None:

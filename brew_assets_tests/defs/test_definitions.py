@@ -60,6 +60,13 @@ def test_an_invalid_setting_is_named_when_the_definitions_load() -> None:
     assert "SCHEDULE_EXPRESSION: expected five cron fields" in loaded.stderr
 
 
+@pytest.mark.parametrize("name", ["MIRROR_URL", "S3_BUCKET_NAME"])
+def test_an_empty_place_of_the_mirror_is_named_when_the_definitions_load(name: str) -> None:
+    loaded = load(**{name: ""})
+    assert loaded.returncode != 0
+    assert f"{name}: expected " in loaded.stderr
+
+
 def test_task_sizes_that_no_run_could_have_are_named_when_the_definitions_load() -> None:
     loaded = load(ECS_CLUSTER_NAME="sync", ECS_TASK_SIZES="nonsense")
     assert loaded.returncode != 0

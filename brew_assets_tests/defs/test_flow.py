@@ -6,6 +6,7 @@ import pytest
 from brew_assets.defs.resources import MirrorResource
 from brew_assets.defs.route_tags import SYNC_ID_TAG
 from brew_assets.domain.catalogue import choose_bottles
+from brew_assets.errors import SettingsInvalid
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, checks_of, metadata_of
 
@@ -191,3 +192,24 @@ def test_fields_of_the_resource_replace_the_environment(
         assert engine.store.url == f"{deployment.root}/"
         assert len(engine.refresh_catalogue().catalogue.formulae) == len(deployment.world.formulae)
         assert engine.options.retry.delay_s == 0
+
+
+@pytest.mark.parametrize("url", ["", "  "])
+def test_an_empty_place_in_the_resource_is_no_place(url: str) -> None:
+    with pytest.raises(SettingsInvalid, match="MIRROR_URL: expected a directory or s3://bucket/prefix"):
+        MirrorResource(mirror_url=url).settings()
+
+
+def test_runs_that_fail_before_there_is_a_plan_make_no_mirror(deployment: Deployment) -> None:
+    unknown = {"ops": {"pending_bottles": {"config": {"formula_names": ["no-such-formula"]}}}}
+    assert not deployment.run("selective_sync", config=unknown, selection=["pending_bottles"]).success
+    assert not deployment.root.exists()
+    # What no step tries again.
+    deployment.simulator.api_body_override = b"<html>maintenance</html>"
+    for selection in (["formula_catalog"], ["pending_bottles"]):
+        assert not deployment.run("weekly_sync", selection=selection).success
+        assert not deployment.root.exists()
+    # The catalogue is an asset of its own, and kept; a record of nothing is not begun.
+    deployment.simulator.api_body_override = None
+    assert not deployment.run("selective_sync", config=unknown).success
+    assert {path.name for path in deployment.root.iterdir()} == {".incoming", ".lock", "state"}

@@ -15,8 +15,36 @@ NAMES = [field.encode_name for field in msgspec.structs.fields(Settings)]
 
 def test_an_empty_environment_is_a_complete_configuration() -> None:
     assert read_settings({}) == Settings()
-    assert read_settings(dict.fromkeys(NAMES, "")) == Settings()
-    assert read_settings(dict.fromkeys(NAMES, "  ")) == Settings()
+
+
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"MIRROR_URL", "S3_BUCKET_NAME"}))
+@pytest.mark.parametrize("value", ["", "  "])
+def test_an_empty_variable_counts_as_not_set(name: str, value: str) -> None:
+    assert read_settings({name: value}) == Settings()
+
+
+@pytest.mark.parametrize("value", ["", "  ", "\t\n"])
+@pytest.mark.parametrize("name", ["MIRROR_URL", "S3_BUCKET_NAME"])
+def test_an_empty_place_of_the_mirror_is_never_the_default_one(name: str, value: str) -> None:
+    with pytest.raises(SettingsInvalid, match=rf"^{name}: expected .*mirror/.*found nothing") as caught:
+        read_settings({name: value})
+    assert caught.value.name == name
+
+
+def test_one_name_of_the_place_is_enough() -> None:
+    assert read_settings({"MIRROR_URL": "", "S3_BUCKET_NAME": "bottles"}).mirror_url == "s3://bottles"
+    assert read_settings({"MIRROR_URL": "s3://bottles/brew", "S3_BUCKET_NAME": " "}).mirror_url == (
+        "s3://bottles/brew"
+    )
+    with pytest.raises(SettingsInvalid, match="MIRROR_URL"):
+        read_settings({"MIRROR_URL": " ", "S3_BUCKET_NAME": ""})
+
+
+def test_a_given_place_takes_the_place_of_both_names() -> None:
+    for environment in ({}, {"MIRROR_URL": ""}, {"MIRROR_URL": "a"}, {"S3_BUCKET_NAME": "bottles"}):
+        assert read_settings(environment, mirror_url="here").mirror_url == "here"
+    with pytest.raises(SettingsInvalid, match="MIRROR_URL"):
+        read_settings({"S3_BUCKET_NAME": "bottles"}, mirror_url=" ")
 
 
 def test_values_are_read_with_their_types() -> None:

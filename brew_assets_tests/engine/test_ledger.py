@@ -22,6 +22,7 @@ from brew_assets.engine.ledger import RECEIPT_PREFIX, Journal, backups, fold, re
 from brew_assets.engine.ports import Clock, Store
 from brew_assets.engine.rebuild import import_manifest, rebuild_manifest, restore_manifest
 from brew_assets.errors import (
+    BackupInvalid,
     ChecksumRefused,
     ManifestInvalid,
     ObjectRefused,
@@ -470,11 +471,38 @@ def test_a_restore_gives_the_newest_valid_backup_back(
 
 def test_a_restore_without_a_valid_backup_changes_nothing(store: Store, clock: FakeClock) -> None:
     store.write(MANIFEST_KEY, b"damaged")
-    with pytest.raises(ManifestInvalid, match="manifest rebuild"):
+    with pytest.raises(BackupInvalid, match=r"found none\. Nothing was changed\..*manifest rebuild"):
         restore_manifest(store, clock)
     document = store.read(MANIFEST_KEY)
     assert document is not None
     assert document.data == b"damaged"
+
+
+@pytest.mark.parametrize("key", ["backups/nope.json", "../x", "", f"{DATE}/", "state/plans/x.json"])
+def test_a_backup_that_is_none_is_named_and_those_that_exist_are_listed(
+    store: Store, clock: FakeClock, key: str
+) -> None:
+    for number in range(12):
+        store.write(f"{BACKUP_PREFIX}2026-08-{number + 10}T030000.000000Z.json", manifest_of(WGET))
+    store.write("state/plans/x.json", b"{}")
+    store.write(MANIFEST_KEY, manifest_of(CURL))
+    with pytest.raises(BackupInvalid) as caught:
+        restore_manifest(store, clock, backup=key)
+    first, *listed = str(caught.value).splitlines()
+    assert first.startswith(f"{key!r}: expected a backup of bottles_hash.json, found ")
+    assert store.url in first
+    assert [line.strip() for line in listed] == backups(store)[:10]
+    assert manifest_keys(store) == [CURL.entry_key]
+
+
+def test_a_backup_that_is_damaged_says_what_is_wrong_with_it(store: Store, clock: FakeClock) -> None:
+    key = f"{BACKUP_PREFIX}2026-08-22T030000.000000Z.json"
+    store.write(key, manifest_of(WGET).replace(b"wget", b"wgot", 1))
+    store.write(MANIFEST_KEY, manifest_of(CURL))
+    with pytest.raises(BackupInvalid, match=r"its bytes changed after it was written") as caught:
+        restore_manifest(store, clock, backup=key)
+    assert "bottles_hash.json is not valid" not in str(caught.value)
+    assert manifest_keys(store) == [CURL.entry_key]
 
 
 def test_an_import_takes_what_the_store_proves(store: Store, clock: FakeClock, filled: list[Bottle]) -> None:
@@ -495,8 +523,9 @@ def test_an_import_takes_what_the_store_proves(store: Store, clock: FakeClock, f
 def test_an_import_of_something_else_changes_nothing(store: Store, clock: FakeClock) -> None:
     store.write(MANIFEST_KEY, manifest_of(WGET))
     for data in (b"", b"{}", b"[]", b"\xff", b'{"bottles": {}}', manifest_of(CURL)[:-9]):
-        with pytest.raises(ManifestInvalid, match="unchanged"):
-            import_manifest(store, clock, data, workers=2)
+        with pytest.raises(ManifestInvalid, match=r"old\.json is not valid: .* unchanged") as caught:
+            import_manifest(store, clock, data, workers=2, source="old.json")
+        assert "bottles_hash.json is not valid" not in str(caught.value)
     assert manifest_keys(store) == [WGET.entry_key]
 
 

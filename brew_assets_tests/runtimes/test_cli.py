@@ -63,7 +63,13 @@ def test_help_and_version_need_no_environment_and_no_network() -> None:
         (("plan",), {"BOTTLE_REGISTRY_URL": "nonsense"}, "BOTTLE_REGISTRY_URL"),
         (("plan",), {"FORMULAE_API_URL": "http://api.example"}, "use https"),
         (("manifest", "import", "no-such-file"), {}, "no-such-file"),
-        (("manifest", "restore"), {}, "brew-mirror manifest rebuild"),
+        (("plan",), {"MIRROR_URL": ""}, "MIRROR_URL: expected a directory or s3://bucket/prefix"),
+        (("plan",), {"MIRROR_URL": " "}, "MIRROR_URL: expected a directory or s3://bucket/prefix"),
+        (("--mirror", "", "plan"), {}, "--mirror: expected a directory or s3://bucket/prefix, found nothing"),
+        (("--mirror", " ", "plan"), {"S3_BUCKET_NAME": "bottles"}, "--mirror: expected"),
+        (("sync", "--plan", ""), {}, "expected a plan"),
+        (("sync", "--plan", "", "--force"), {}, "--plan names everything"),
+        (("sync", "--run-of", ""), {}, "--run-of goes with --plan"),
     ],
 )
 def test_a_mistake_is_named_and_ends_with_exit_code_2(

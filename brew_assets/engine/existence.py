@@ -1,0 +1,43 @@
+"""Whether a store holds a mirror: what reads or mends one asks, for a wrong place is no empty mirror."""
+
+from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY
+from brew_assets.engine.ledger import RECEIPT_PREFIX
+from brew_assets.engine.ports import Store
+from brew_assets.errors import MirrorMissing, StoreError
+
+
+def mirror_exists(store: Store, *, backups_count: bool = False) -> bool:
+    """Whether there is a manifest, a receipt or a filled date folder; a backup if `backups_count`.
+
+    Nothing is written. What else stands there, empty folders or files of others, is no mirror.
+
+    Raises:
+        StoreError: the store did not answer or refused; the message names it.
+    """
+    try:
+        return (
+            any(listed.key == MANIFEST_KEY for listed in store.listing(MANIFEST_KEY))
+            or _has_any(store, RECEIPT_PREFIX)
+            # Some servers go on listing a folder whose objects are gone.
+            or any(_has_any(store, f"{folder}/") for folder in store.date_folders())
+            or (backups_count and _has_any(store, BACKUP_PREFIX))
+        )
+    except StoreError as exc:
+        if store.url in str(exc):
+            raise
+        raise type(exc)(f"{store.url}: {exc}", status=exc.status, code=exc.code) from exc
+
+
+def require_mirror(store: Store, *, place: str, backups_count: bool = False) -> None:
+    """Returns when there is a mirror; `place` is what the operator calls it.
+
+    Raises:
+        MirrorMissing: there is none.
+        StoreError: the store did not answer or refused.
+    """
+    if not mirror_exists(store, backups_count=backups_count):
+        raise MirrorMissing(place=place, url=store.url)
+
+
+def _has_any(store: Store, prefix: str) -> bool:
+    return next(iter(store.listing(prefix)), None) is not None
