@@ -11,12 +11,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from brew_assets.domain.bottle import Bottle, Digest
-from brew_assets.domain.catalogue import Catalogue, choose_bottles
+from brew_assets.domain.catalogue import Catalogue, check_served, choose_bottles
+from brew_assets.domain.left_out import LeftOut, left_out_of
 from brew_assets.domain.manifest import HeldEntry
 from brew_assets.domain.platforms import KNOWN_PLATFORMS, is_platform
+from brew_assets.domain.rejections import Rejected
 from brew_assets.errors import UNREADABLE, PlanInvalid
 
 PLAN_VERSION = 1
+# Looking for names that are like one takes a tenth of a second.
+_HINTS = 5
 
 
 class PlannedBottle(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -49,6 +53,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     force: bool = False
     held: int = 0
     skipped: int = 0
+    left_out: LeftOut = LeftOut()
     route: str = ""
     route_reason: str = ""
     objects: tuple[PlannedBottle, ...] = ()
@@ -93,6 +98,7 @@ class PlanSummary(msgspec.Struct, frozen=True, kw_only=True):
     unknown_sizes: int
     held: int
     skipped: int
+    left_out: LeftOut = LeftOut()
     route: str
     route_reason: str
 
@@ -126,6 +132,7 @@ def summarize(plan: Plan) -> PlanSummary:
         unknown_sizes=plan.unknown_sizes(),
         held=plan.held,
         skipped=plan.skipped,
+        left_out=plan.left_out,
         route=plan.route,
         route_reason=plan.route_reason,
     )
@@ -154,15 +161,34 @@ def resolve_formulae(catalogue: Catalogue, asked: Iterable[str]) -> frozenset[st
     """The names of the formulae that were asked for by name, alias or old name.
 
     Raises:
-        PlanInvalid: one is not in the catalogue.
+        PlanInvalid: some are not in the catalogue, or rejected; all of them are named.
     """
     names = catalogue.names()
-    for name in asked:
-        if name not in names:
-            close = difflib.get_close_matches(name, names, n=3)
-            hint = f"; did you mean {', '.join(close)}?" if close else ""
-            raise PlanInvalid(f"formula {name[:80]!r} is not in the catalogue{hint}")
+    asked = tuple(dict.fromkeys(asked))
+    missing = [name for name in asked if name not in names]
+    if missing:
+        rejected = {name: r for r in catalogue.rejected if not r.tag for name in (*r.aliases, r.name)}
+        unknown = [name for name in missing if name not in rejected]
+        hinted = set(unknown[:_HINTS])
+        raise PlanInvalid(
+            "; ".join(
+                _why_rejected(name, rejected[name])
+                if name in rejected
+                else _why_unknown(name, names if name in hinted else ())
+                for name in missing
+            )
+        )
     return frozenset(names[name] for name in asked)
+
+
+def _why_rejected(name: str, rejected: Rejected) -> str:
+    return f"formula {name[:80]!r} is in the catalogue, but rejected: {rejected}"
+
+
+def _why_unknown(name: str, names: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=3)
+    hint = f"; did you mean {', '.join(close)}?" if close else ""
+    return f"formula {name[:80]!r} is not in the catalogue{hint}"
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,21 +215,24 @@ def plan_sync(
     an ISO 8601 UTC time; its date is the sync's date.
 
     Raises:
-        PlanInvalid: an unknown platform or formula.
+        PlanInvalid: an unknown platform or formula, or a rejected one.
+        CatalogueInvalid: more than a tenth of what would serve one of the platforms is rejected.
     """
     platforms = check_platforms(request.platforms)
     formulae = resolve_formulae(catalogue, request.formulae) if request.formulae else None
+    check_served(catalogue, platforms)
     chosen = choose_bottles(
         catalogue, platforms, formulae=formulae, include_disabled=request.include_disabled
     )
     objects: list[PlannedBottle] = []
-    kept = skipped = 0
+    skipped: list[Bottle] = []
+    kept = 0
     for bottle, serves in chosen:
         entry = held.get(bottle.entry_key)
         if not request.force and entry is not None and entry.sha256 == bottle.digest:
             kept += 1
         elif not request.force and bottle.digest in skip:
-            skipped += 1
+            skipped.append(bottle)
         else:
             objects.append(PlannedBottle(bottle=bottle, platforms=serves))
     if not request.force:
@@ -217,7 +246,15 @@ def plan_sync(
         formulae=tuple(sorted(formulae)) if formulae is not None else (),
         force=request.force,
         held=kept,
-        skipped=skipped,
+        skipped=len(skipped),
+        left_out=left_out_of(
+            catalogue,
+            platforms,
+            formulae,
+            include_disabled=request.include_disabled,
+            chosen=(bottle for bottle, _ in chosen),
+            skipped=skipped,
+        ),
         objects=tuple(_with_owners(objects)),
     )
 

@@ -51,8 +51,8 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     """A sync as it is known now.
 
     `planned` counts names, `size` the bytes to download (unknown sizes estimated by the known ones),
-    `platforms` those that get a run; `run_id` is the planning run's, `reports` stand oldest first; times are
-    seconds since 1970.
+    `platforms` those that get a run; `notes` say what the plan leaves out; `run_id` is the planning run's,
+    `reports` stand oldest first; times are seconds since 1970.
     """
 
     sync_id: str
@@ -69,6 +69,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     runs: tuple[PlatformRun, ...] = ()
     reports: tuple[Report, ...] = ()
     store_findings: tuple[StoreFinding, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def known_size(self) -> int | None:

@@ -110,9 +110,15 @@ class Mirror:
         """The catalogue that upstream shows now.
 
         Raises:
-            CatalogueUnavailable, CatalogueInvalid: upstream gave none; what was kept stays.
+            CatalogueUnavailable, CatalogueInvalid: upstream gave none that can be used; what was kept stays.
         """
-        return refresh_catalogue(self.ports.catalogue, self.store, self.ports.clock, keep=keep)
+        return refresh_catalogue(
+            self.ports.catalogue,
+            self.store,
+            self.ports.clock,
+            platforms=self.options.platforms,
+            keep=keep,
+        )
 
     def take_inventory(self, *, record: bool = True, also: str = "") -> Inventory:
         """What is held; see engine/inventory.py."""
@@ -137,7 +143,7 @@ class Mirror:
         """A new plan; it stands in the store under its sync id when `record` is true.
 
         Raises:
-            PlanInvalid: an unknown platform or formula.
+            PlanInvalid: an unknown platform or formula, or a rejected one.
             CatalogueUnavailable, CatalogueInvalid: there is no catalogue to plan from.
         """
         if record:
@@ -257,6 +263,7 @@ class Mirror:
             planned=planned,
             kept=kept,
             adopted=inventory.adopted,
+            plan=plan,
             run_id=run_id,
             run_url=run_url,
         )
