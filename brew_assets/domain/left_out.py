@@ -1,4 +1,4 @@
-"""What a sync leaves out although upstream has it, and how people are told so.
+"""What a sync leaves out although upstream has it, and the sentences that say so.
 
 A plan, its summary and the reports of its runs carry the same figures, and every place that shows one of them
 shows its notes: another kind is another field here and another sentence in `notes_of`.
@@ -63,23 +63,13 @@ def left_out_of(
     """
     rejected = sorted(catalogue.rejected, key=lambda r: asked is None or r.name not in asked)
     bottles = sum(1 for r in rejected if r.tag)
-    tags = {tag for platform in platforms for tag in serving_tags(platform)}
-    disabled = [
-        formula.name
-        for formula in catalogue.formulae
-        if formula.disabled
-        and not include_disabled
-        and (asked is None or formula.name in asked)
-        and not tags.isdisjoint(formula.tags)
+    disabled = [] if include_disabled else _disabled(catalogue, platforms, asked)
+    missing = asked - {bottle.formula for bottle in chosen} if asked else frozenset()
+    unserved = [
+        f"{formula.name}: {_why_unserved(catalogue, formula, platforms, disabled)}"
+        for formula in (catalogue.formulae if missing else ())
+        if formula.name in missing
     ]
-    unserved = []
-    if asked is not None:
-        missing = asked - {bottle.formula for bottle in chosen}
-        unserved = [
-            f"{formula.name}: {_why_unserved(catalogue, formula, platforms, disabled)}"
-            for formula in catalogue.formulae
-            if formula.name in missing
-        ]
     return LeftOut(
         catalogue_formulae=len(catalogue.formulae) + len(rejected) - bottles,
         rejected=len(rejected),
@@ -91,6 +81,16 @@ def left_out_of(
         unserved=len(unserved),
         unserved_formulae=tuple(unserved[:LISTED]),
     )
+
+
+def _disabled(catalogue: Catalogue, platforms: Sequence[str], asked: "frozenset[str] | None") -> list[str]:
+    """The disabled formulae that would serve one of the platforms."""
+    tags = {tag for platform in platforms for tag in serving_tags(platform)}
+    return [
+        formula.name
+        for formula in catalogue.formulae
+        if formula.disabled and (asked is None or formula.name in asked) and not tags.isdisjoint(formula.tags)
+    ]
 
 
 def _why_unserved(

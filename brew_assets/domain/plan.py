@@ -224,18 +224,10 @@ def plan_sync(
     chosen = choose_bottles(
         catalogue, platforms, formulae=formulae, include_disabled=request.include_disabled
     )
-    objects: list[PlannedBottle] = []
-    skipped: list[Bottle] = []
-    kept = 0
-    for bottle, serves in chosen:
-        entry = held.get(bottle.entry_key)
-        if not request.force and entry is not None and entry.sha256 == bottle.digest:
-            kept += 1
-        elif not request.force and bottle.digest in skip:
-            skipped.append(bottle)
-        else:
-            objects.append(PlannedBottle(bottle=bottle, platforms=serves))
-    if not request.force:
+    if request.force:
+        objects, kept, skipped = _needed(chosen, {}, frozenset())
+    else:
+        objects, kept, skipped = _needed(chosen, held, skip)
         objects = _with_sources(objects, held)
     return Plan(
         sync_id=sync_id,
@@ -257,6 +249,26 @@ def plan_sync(
         ),
         objects=tuple(_with_owners(objects)),
     )
+
+
+def _needed(
+    chosen: Iterable[tuple[Bottle, tuple[str, ...]]],
+    held: Mapping[str, HeldEntry],
+    skip: "frozenset[str] | set[str]",
+) -> tuple[list[PlannedBottle], int, list[Bottle]]:
+    """What has to be stored, how many are held, and what the skip list names."""
+    objects: list[PlannedBottle] = []
+    skipped: list[Bottle] = []
+    kept = 0
+    for bottle, serves in chosen:
+        entry = held.get(bottle.entry_key)
+        if entry is not None and entry.sha256 == bottle.digest:
+            kept += 1
+        elif bottle.digest in skip:
+            skipped.append(bottle)
+        else:
+            objects.append(PlannedBottle(bottle=bottle, platforms=serves))
+    return objects, kept, skipped
 
 
 def _with_sources(objects: list[PlannedBottle], held: Mapping[str, HeldEntry]) -> list[PlannedBottle]:

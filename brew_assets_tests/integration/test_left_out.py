@@ -80,7 +80,7 @@ def test_every_way_to_plan_says_what_was_rejected_in_words_and_in_json(
     assert left_out["disabled_formulae"] == ["tool9"]
 
 
-def test_a_plan_that_is_carried_out_later_still_says_it(mirror: DirectoryMirror, upstream: Simulator) -> None:
+def test_a_plan_that_is_copied_later_still_says_it(mirror: DirectoryMirror, upstream: Simulator) -> None:
     spoil(upstream)
     planned = json.loads(mirror.run(upstream, "plan", "--json", *PLATFORM).stdout)
     upstream.api_body_override = None
