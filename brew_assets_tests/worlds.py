@@ -118,3 +118,19 @@ def plan_of(
     """A plan over the catalogue."""
     asked = Request(platforms=platforms or ("arm64_sonoma",), **request)
     return plan_sync(catalogue, have or {}, asked, sync_id=SYNC_ID, created_at=CREATED_AT, skip=skip)
+
+
+def old_shape(*, formulae: int = 318, without_bottle: int = 7) -> bytes:
+    """A tap's `formula.json` of 2019: its bottles lie as files at a host of their own, not as blobs."""
+    root = "https://archive.example/download/bottles"
+    entries = []
+    for number in range(formulae):
+        name = f"tool{number}"
+        entry = formula(name, tags=() if number < without_bottle else ("sierra", "x86_64_linux"))
+        del entry["oldnames"], entry["disabled"]
+        entry |= {"full_name": f"science/tap/{name}", "oldname": None, "bottle_disabled": False}
+        for tag, file in entry["bottle"].get("stable", {}).get("files", {}).items():
+            del file["cellar"]
+            file["url"] = f"{root}/{name}-1.25.0.{tag}.bottle.tar.gz"
+        entries.append(entry)
+    return json.dumps(entries).encode()

@@ -25,6 +25,7 @@ from brew_assets.defs.pools import MANIFEST_POOL, make_pool_known
 from brew_assets.defs.progress import log_sizes, observe_progress
 from brew_assets.defs.resources import PASSING_REASONS, MirrorResource, end_step
 from brew_assets.defs.route_tags import ROUTE_TAG, SYNC_ID_TAG
+from brew_assets.domain.left_out import first_names, notes_of
 from brew_assets.domain.links import Links
 from brew_assets.domain.manifest import MANIFEST_KEY, Manifest
 from brew_assets.domain.plan import Plan, Request
@@ -108,7 +109,7 @@ def pending_bottles(
             sizes=config.look_up_sizes,
             progress=log_sizes(context, engine.ports.clock),
         )
-    for warning in planned.skip.warnings:
+    for warning in (*notes_of(planned.plan), *planned.skip.warnings):
         context.log.warning(warning)
     places = Places(engine.store.url, mirror.settings())
     return dg.MaterializeResult(metadata=plan_metadata(planned, now.kept, places))
@@ -197,6 +198,8 @@ def plan_of_run(context: dg.AssetExecutionContext, config: PlanToCarryOut, engin
     tagged = run.tags.get(SYNC_ID_TAG, "")
     named = config.sync_id or tagged
     plan = plan_for(engine, context.partition_key, sync_id=named)
+    for note in notes_of(plan):
+        context.log.warning(note)
     if plan.sync_id != tagged:
         context.instance.add_run_tags(context.run_id, {SYNC_ID_TAG: plan.sync_id})
     if not named:
@@ -285,7 +288,8 @@ def describe_shortfall(report: Report) -> str:
     """One sentence on what is not in the store though it was planned."""
     parts = [f"{count} {reason}" for reason, count in failures_by_reason(report.failed).items()]
     if report.left:
-        parts.append(f"{report.left} not begun or not finished")
+        names = f" ({first_names(report.left_bottles, report.left)})" if report.left_bottles else ""
+        parts.append(f"{report.left} not begun or not finished{names}")
     if report.aborted:
         parts.append(f"given up: {report.aborted}")
     first = f" First: {report.failed[0].message}" if report.failed else ""

@@ -37,9 +37,9 @@ def link(text: str, address: str) -> Link:
     return Link(f"[{escaped(text)}]({quote(address, safe=_SAFE_IN_ADDRESS)})")
 
 
-def escaped(text: str) -> str:
+def escaped(text: str, *, most: int = _CELL_CHARACTERS) -> str:
     """The text on one line, cut to a readable length, without markup."""
-    text = text[:_CELL_CHARACTERS].replace("\\", "\\\\")
+    text = text[:most].replace("\\", "\\\\")
     for character in _MARKUP:
         text = text.replace(character, f"\\{character}")
     return " ".join(text.split())

@@ -10,7 +10,8 @@ import dagster as dg
 
 from brew_assets.defs.markdown import markdown_table
 from brew_assets.defs.places import Places
-from brew_assets.defs.sync_report import Holdings, run_report
+from brew_assets.defs.sync_report import Holdings, left_out_list, run_report
+from brew_assets.domain.left_out import LeavesOut, message_notes_of
 from brew_assets.domain.manifest import MANIFEST_KEY, Tally
 from brew_assets.domain.plan import Plan, summarize
 from brew_assets.domain.report import REPORT_PREFIX, Failure, Report, failures_by_reason
@@ -34,6 +35,7 @@ HELD = "held"
 ESTIMATED_BYTES = "estimated_bytes"
 UNKNOWN_SIZES = "unknown_sizes"
 FORMULA_NAMES = "formula_names"
+NOTES = "notes"
 # What is read of a run's progress.
 BOTTLES_DONE = "bottles_done"
 BYTES_DONE = "bytes_done"
@@ -61,7 +63,8 @@ def catalogue_metadata(now: CatalogueNow) -> Metadata:
         "tag_names": dg.MetadataValue.json(tags),
         "rejected": len(catalogue.rejected),
         "rejected_entries": table(
-            ("entry", "why it is not used"), ((item.name, item.why) for item in catalogue.rejected)
+            ("formula", "bottle", "why it is not used"),
+            ((item.name, item.tag, item.why) for item in catalogue.rejected),
         ),
     }
 
@@ -82,7 +85,7 @@ def plan_metadata(planned: Planned, kept: KeptCatalogue, places: Places) -> Meta
         ESTIMATED_BYTES: load_of(plan.objects).bytes,
         UNKNOWN_SIZES: summary.unknown_sizes,
         HELD: summary.held,
-        "skipped": summary.skipped,
+        **_left_out_metadata(plan),
         ROUTE: summary.route,
         "route_reason": summary.route_reason,
         "adopted": planned.adopted,
@@ -120,6 +123,7 @@ def own_plan_metadata(plan: Plan) -> Metadata:
         ESTIMATED_BYTES: load_of(plan.objects).bytes,
         UNKNOWN_SIZES: summary.unknown_sizes,
         HELD: summary.held,
+        **_left_out_metadata(plan),
         ROUTE: summary.route,
         "route_reason": summary.route_reason,
         PENDING: dg.MetadataValue.json({name: t.bottles for name, t in summary.platforms.items()}),
@@ -142,6 +146,7 @@ def report_metadata(report: Report, places: Places, *, key: str = "") -> Metadat
         "adopted": report.adopted,
         "failed": len(report.failed),
         "left": report.left,
+        **_left_out_metadata(report),
         "retries": report.retries,
         "bytes_downloaded": report.bytes_downloaded,
         "bytes_stored": report.bytes_stored,
@@ -211,6 +216,17 @@ def _plan_links(places: Places, sync_id: str) -> Metadata:
 def _sync_links(places: Places, sync_id: str) -> Metadata:
     reports = places.folder(f"{REPORT_PREFIX}{sync_id}/").metadata()
     return {SYNC_ID: sync_id, **_plan_links(places, sync_id), "reports": reports}
+
+
+def _left_out_metadata(found: LeavesOut) -> Metadata:
+    """What is not covered: counts that plot, sentences to read, and those that the messages say."""
+    return {
+        "rejected": found.left_out.rejected,
+        "skipped": found.skipped,
+        "disabled": found.left_out.disabled,
+        "left_out": dg.MetadataValue.md(left_out_list(found) or "nothing"),
+        NOTES: dg.MetadataValue.json(list(message_notes_of(found))),
+    }
 
 
 def _stray_metadata(strays: Sequence[Stray]) -> Metadata:

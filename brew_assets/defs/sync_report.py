@@ -12,6 +12,7 @@ import msgspec
 from brew_assets.defs.charts import bar_chart
 from brew_assets.defs.markdown import Link, escaped, link, markdown_table
 from brew_assets.defs.places import Places
+from brew_assets.domain.left_out import LeavesOut, first_names, forgotten_note, notes_of, remarks_of
 from brew_assets.domain.manifest import MANIFEST_KEY, Manifest, Tally
 from brew_assets.domain.quantities import human_bytes, human_duration
 from brew_assets.domain.report import REPORT_PREFIX, Outcome, Report, failures_by_reason
@@ -21,6 +22,7 @@ PLATFORMS_SHOWN = 20
 DATES_SHOWN = 12
 FORMULAE_SHOWN = 10
 _MESSAGE_CHARACTERS = 160
+_NOTE_CHARACTERS = 1000
 
 _OUTCOMES: dict[Outcome, str] = {
     "success": "all that was planned is in the store",
@@ -92,6 +94,23 @@ def _told(reports: Sequence[Report]) -> Iterator[str]:
             ("bottle", "reason", "message"),
             ((f.name[:_MESSAGE_CHARACTERS], f.reason, f.message[:_MESSAGE_CHARACTERS]) for f in failures),
         )
+    for report in last:
+        if report.left_bottles:
+            names = first_names(report.left_bottles, report.left)
+            yield (
+                f"**Not begun or not finished for {escaped(', '.join(report.platforms))}:** "
+                f"{escaped(names, most=_NOTE_CHARACTERS)}"
+            )
+    # All runs have it from the one plan.
+    if left_out := left_out_list(last[-1]):
+        yield f"#### Notes\n\n{left_out}"
+
+
+def left_out_list(found: LeavesOut) -> str:
+    """What upstream has and the sync does not cover, a sentence per line; empty when there is nothing."""
+    forgotten = found.forgotten if isinstance(found, Report) else ()
+    sentences = (*notes_of(found), *forgotten_note(forgotten), *remarks_of(found))
+    return "\n".join(f"- {escaped(sentence, most=_NOTE_CHARACTERS)}" for sentence in sentences)
 
 
 def _runs(reports: Sequence[Report]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from brew_assets.defs.metadata import (
     ESTIMATED_BYTES,
     FORMULA_NAMES,
     HELD,
+    NOTES,
     OBJECTS,
     PENDING,
     ROUTE,
@@ -49,6 +50,8 @@ _UNSERVED = "not among TARGET_PLATFORMS; no run is started for it"
 class OpenSync(msgspec.Struct, frozen=True, kw_only=True):
     """A sync that is not told to its end; what its plan said. Times are seconds since 1970.
 
+    `notes` say what the plan leaves out.
+
     `whole` says that it is of all formulae for all of TARGET_PLATFORMS: only such a sync tells how the mirror
     stands. `unserved` are platforms of the plan that are none of TARGET_PLATFORMS: nobody starts a run for
     them.
@@ -65,6 +68,7 @@ class OpenSync(msgspec.Struct, frozen=True, kw_only=True):
     held: int
     size: int
     unknown_sizes: int = 0
+    notes: tuple[str, ...] = ()
     whole: bool = False
     platforms: tuple[str, ...]
     unserved: tuple[str, ...] = ()
@@ -99,6 +103,7 @@ def opened_sync(
         held=_number(found.get(HELD)),
         size=_number(found.get(ESTIMATED_BYTES)),
         unknown_sizes=_number(found.get(UNKNOWN_SIZES)),
+        notes=_texts(found.get(NOTES)),
         whole=not found.get(FORMULA_NAMES) and set(known) <= set(pending),
         platforms=tuple(name for name in known if pending.get(name)),
         unserved=tuple(name for name in pending if pending[name] and name not in known),
@@ -133,6 +138,7 @@ def story_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Story, float
         unknown_sizes=sync.unknown_sizes,
         run_id=sync.run_id,
         platforms=(*sync.platforms, *sync.unserved),
+        notes=sync.notes,
         runs=(*runs, *unserved),
         planning=planning is not None and not planning.is_finished,
     )
@@ -237,6 +243,10 @@ def _cut(text: str) -> str:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(map(_text, value)) if isinstance(value, list) else ()
 
 
 def _number(value: object) -> int:

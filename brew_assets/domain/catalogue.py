@@ -1,72 +1,25 @@
 """The upstream catalogue: `formula.json` decoded, checked, and asked which bottle serves a platform."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import msgspec
 
 from brew_assets.domain.bottle import (
     Bottle,
     Digest,
-    PkgVersion,
     image_name,
     is_digest,
     is_formula_name,
     is_pkg_version,
     is_tag,
 )
+from brew_assets.domain.formula import BottleFile, Formula, read_formulae
 from brew_assets.domain.platforms import serving_tags
+from brew_assets.domain.rejections import Rejected, check_share
 from brew_assets.errors import UNREADABLE, CatalogueInvalid
 
 # File systems take names of 255 bytes; ".bottle.<rebuild>.tar.gz" and what a store puts around it fit beside.
 MAX_NAME_BYTES = 220
-
-
-class _File(msgspec.Struct, gc=False):
-    url: str
-    sha256: str
-
-
-class _Stable(msgspec.Struct, gc=False):
-    files: dict[str, _File]
-    rebuild: int = 0
-
-
-class _BottleBlock(msgspec.Struct, gc=False):
-    stable: _Stable | None = None
-
-
-class _Versions(msgspec.Struct, gc=False):
-    stable: str | None = None
-
-
-class Formula(msgspec.Struct, kw_only=True, gc=False):
-    """What planning needs of one formula; the other keys of the catalogue are not decoded."""
-
-    name: str
-    versions: _Versions
-    revision: int = 0
-    bottle: _BottleBlock
-    aliases: list[str] = []
-    oldnames: list[str] = []
-    disabled: bool = False
-
-    @property
-    def pkg_version(self) -> PkgVersion:
-        """The version with `_<revision>` when the revision is not 0; "" for a head-only formula."""
-        version = self.versions.stable or ""
-        return PkgVersion(f"{version}_{self.revision}" if self.revision else version)
-
-    @property
-    def tags(self) -> Iterable[str]:
-        """The tags for which there is a bottle."""
-        return self.bottle.stable.files if self.bottle.stable else ()
-
-
-class Rejected(msgspec.Struct, frozen=True):
-    """A catalogue entry that is not used, and why."""
-
-    name: str
-    why: str
 
 
 class Catalogue(msgspec.Struct, frozen=True):
@@ -94,45 +47,57 @@ class Catalogue(msgspec.Struct, frozen=True):
         return names
 
 
-_decoder = msgspec.json.Decoder(list[Formula])
-
-
 def decode_catalogue(data: bytes, *, sha256: str) -> Catalogue:
-    """The catalogue in `data`; entries that cannot be trusted are left out and named in `rejected`.
+    """The catalogue in `data`; what of it cannot be trusted is left out and named in `rejected`.
+
+    A bad tag drops that tag alone, a bad formula that formula alone. A formula that loses all of its tags is
+    rejected as a whole.
 
     Raises:
-        CatalogueInvalid: not JSON, not the catalogue's shape, or without one usable formula.
+        CatalogueInvalid: not JSON, not a list, without one usable formula, or with more than a tenth of its
+            formulae rejected.
     """
     try:
-        listed = _decoder.decode(data)
+        listed, rejected = read_formulae(data)
     except UNREADABLE as exc:
         raise CatalogueInvalid(f"formula.json: expected Homebrew's list of formulae, found: {exc}") from exc
+    total = len(listed) + len(rejected)
+    whole, bottles = list(rejected), []
     formulae: list[Formula] = []
-    rejected: list[Rejected] = []
     names: set[str] = set()
     stems: dict[str, str] = {}
     for formula in listed:
-        stem = f"{formula.name}-{formula.pkg_version}"
-        why = _why_rejected(formula, names)
-        if not why and stem in stems:
-            why = f"its file names are those of {stems[stem]}"
-        if why:
-            rejected.append(Rejected(formula.name[:80], why))
+        bad = _bad_files(formula)
+        if why := _why_rejected(formula, bad, names, stems):
+            whole.append(formula.rejected(why))
             continue
+        for tag, why in bad.items():
+            # A tag of "" would stand for the whole formula.
+            bottles.append(Rejected(formula.name, why, tag or "an empty tag"))
+            del formula.tags[tag]
         names.add(formula.name)
-        stems[stem] = formula.name
+        if formula.tags:
+            stems[_stem(formula)] = formula.name
         formulae.append(formula)
+    check_share(whole, total, "formulae")
     if not formulae:
         raise CatalogueInvalid(
-            f"formula.json: expected formulae, found {len(listed)} entries of which none can be used"
+            f"formula.json: expected formulae, found {total} entries of which none can be used"
         )
-    return Catalogue(Digest(sha256), formulae, rejected)
+    return Catalogue(Digest(sha256), formulae, [*whole, *bottles])
 
 
-def _why_rejected(formula: Formula, seen: set[str]) -> str | None:
+def _stem(formula: Formula) -> str:
+    return f"{formula.name}-{formula.pkg_version}"
+
+
+def _why_rejected(
+    formula: Formula, bad: Mapping[str, str], names: Container[str], stems: Mapping[str, str]
+) -> str | None:
+    """Why nothing of the formula can be used; `bad` are those of its tags that cannot."""
     if not is_formula_name(formula.name):
         return "the name is not one safe path segment"
-    if formula.name in seen:
+    if formula.name in names:
         return "the name stands twice"
     stable = formula.bottle.stable
     if stable is None:
@@ -141,21 +106,65 @@ def _why_rejected(formula: Formula, seen: set[str]) -> str | None:
         return f"the version {formula.pkg_version[:40]!r} is not one safe path segment"
     if not 0 <= formula.revision < 100_000 or not 0 <= stable.rebuild < 100_000:
         return "revision or rebuild is out of range"
-    return next(
-        (why for tag, file in stable.files.items() if (why := _why_no_file(formula, tag, file))), None
-    )
-
-
-def _why_no_file(formula: Formula, tag: str, file: _File) -> str | None:
-    if not is_tag(tag):
-        return f"the tag {tag[:40]!r} is not of a tag's form"
-    if len(formula.name) + len(formula.pkg_version) + len(tag) > MAX_NAME_BYTES:
-        return f"the file name of {tag} is longer than file systems take"
-    if not is_digest(file.sha256):
-        return f"the digest of {tag} is not a SHA-256"
-    if not file.url.endswith(f"/{image_name(formula.name)}/blobs/sha256:{file.sha256}"):
-        return f"the address of {tag} does not name the blob of its digest"
+    if _stem(formula) in stems:
+        return f"its file names are those of {stems[_stem(formula)]}"
+    if bad and bad.keys() == formula.tags.keys():
+        tag, why = next(iter(bad.items()))
+        return f"none of its bottles can be used; {tag}: {why}"
     return None
+
+
+def _bad_files(formula: Formula) -> dict[str, str]:
+    """The tags whose bottles cannot be used, and why."""
+    if not formula.tags:
+        return {}
+    most = MAX_NAME_BYTES - len(formula.name) - len(formula.pkg_version)
+    blobs = f"/{image_name(formula.name)}/blobs/sha256:"
+    return {
+        tag: why
+        for tag, file in formula.tags.items()
+        if (why := _why_no_file(tag, file, most=most, blobs=blobs))
+    }
+
+
+def _why_no_file(tag: str, file: BottleFile, *, most: int, blobs: str) -> str | None:
+    if not is_tag(tag):
+        return "the tag is not of a tag's form"
+    if len(tag) > most:
+        return "the file name is longer than file systems take"
+    if not is_digest(file.sha256):
+        return file.unreadable or "the digest is not a SHA-256"
+    if not file.url.endswith(f"{blobs}{file.sha256}"):
+        return "the address does not name the blob of the digest"
+    return None
+
+
+def check_served(catalogue: Catalogue, platforms: Sequence[str]) -> None:
+    """Returns when of each platform at most a tenth of the bottles that would serve it is rejected.
+
+    The bottle that serves a platform is chosen by brew's rule among all tags that the catalogue lists, the
+    rejected ones included.
+
+    Raises:
+        CatalogueInvalid: of a platform it is more.
+    """
+    if not catalogue.rejected:
+        return
+    bottles: dict[str, dict[str, Rejected]] = {}
+    for rejected in catalogue.rejected:
+        if rejected.tag:
+            bottles.setdefault(rejected.name, {})[rejected.tag] = rejected
+    for platform in platforms:
+        tags = serving_tags(platform)
+        bad = [r for r in catalogue.rejected if any(tag in r.tags for tag in tags)]
+        total = len(bad)
+        for formula in catalogue.formulae:
+            files, lost = formula.tags, bottles.get(formula.name, {})
+            serving = next((tag for tag in tags if tag in files or tag in lost), None)
+            total += serving is not None
+            if serving in lost:
+                bad.append(lost[serving])
+        check_share(bad, total, f"bottles for {platform}")
 
 
 def choose_bottles(

@@ -4,22 +4,22 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from brew_assets.domain.left_out import LISTED
 from brew_assets.domain.manifest import Entry, bottle_of
 from brew_assets.domain.plan import Plan, PlannedBottle, with_sizes
 from brew_assets.domain.platforms import serving_tags
 from brew_assets.domain.report import Failure
 from brew_assets.errors import BlobNotFound
 
-NAMES_SHOWN = 20
 
-
-def with_lost(plan: Plan, lost: Mapping[str, Entry]) -> Plan:
+def with_lost(plan: Plan, lost: Mapping[str, Entry], *, resized: Sequence[str] = ()) -> Plan:
     """The plan with what the store has lost: that, too, which the catalogue no longer names.
 
     `lost` maps entry keys to entries. What is in the catalogue is in the plan already, because it is not
     held. The rest is fetched from its entry's address, as far as the plan's formulae and platforms cover it.
+    `resized` are keys of objects that have another size than recorded.
     """
-    if not lost:
+    if not lost and not resized:
         return plan
     wanted = {item.bottle.entry_key for item in plan.objects}
     formulae = frozenset(plan.formulae)
@@ -32,13 +32,15 @@ def with_lost(plan: Plan, lost: Mapping[str, Entry]) -> Plan:
     ]
     objects = (*plan.objects, *again)
     covered = [item for item in objects if item.bottle.entry_key in lost]
-    found = msgspec.structs.replace(
-        plan,
-        objects=objects,
+    left_out = msgspec.structs.replace(
+        plan.left_out,
         lost=len(lost),
         lost_planned=len(covered),
-        lost_names=tuple(sorted(entry.s3_key for entry in lost.values())[:NAMES_SHOWN]),
+        lost_objects=tuple(sorted(entry.s3_key for entry in lost.values())[:LISTED]),
+        resized=len(resized),
+        resized_objects=tuple(resized[:LISTED]),
     )
+    found = msgspec.structs.replace(plan, objects=objects, left_out=left_out)
     return with_sizes(found, {entry.sha256: entry.file_size for entry in lost.values()})
 
 

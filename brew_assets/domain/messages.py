@@ -24,6 +24,7 @@ _TEXT_CHARACTERS = 3000
 _URL_CHARACTERS = 3000
 # Room for what stands around a detail of an error.
 _DETAIL_CHARACTERS = 2500
+_NOTE_CHARACTERS = 700
 
 SYNC_METHODS = {"lambda": "Lambda", "ecs": "ECS", "local": "Local"}
 
@@ -73,9 +74,13 @@ def start_message(
     route: str,
     trigger: str,
     started_at: str,
+    notes: Sequence[str] = (),
     links: Sequence[Link] = (),
 ) -> Message:
-    """A sync begins. `size` in bytes, `started_at` as "2025-07-21 03:00:15"."""
+    """A sync begins. `size` in bytes, `started_at` as "2025-07-21 03:00:15".
+
+    Here as at the end, `notes` say what upstream has and the sync does not cover.
+    """
     return _message(
         "🚀 Homebrew Bottles Sync Started",
         _fields(
@@ -86,6 +91,7 @@ def start_message(
             ("Sync Method", SYNC_METHODS.get(route, route)),
             ("Trigger", trigger),
         ),
+        *_left_out(notes),
         _context(f"Started at {started_at} UTC"),
         *_buttons(links),
     )
@@ -159,6 +165,7 @@ def success_message(
     location: str,
     top: Sequence[TopFormula],
     next_sync: str,
+    notes: Sequence[str] = (),
     links: Sequence[Link] = (),
 ) -> Message:
     """A sync has stored everything. `downloaded` in bytes, `next_sync` as "2025-07-28 03:00"."""
@@ -180,6 +187,7 @@ def success_message(
         ),
         _section(f"*S3 Location:* `{_escaped(location)}`"),
         *listed,
+        *_left_out(notes),
         _context(f"Hash file updated successfully • {following}"),
         *_buttons(links),
     )
@@ -197,6 +205,7 @@ def failure_message(
     details: Sequence[str],
     log_group: str,
     hints: Sequence[str] = (),
+    notes: Sequence[str] = (),
     links: Sequence[Link] = (),
 ) -> Message:
     """A sync has failed. `size` in bytes is what was stored before; no `planned`: no plan was made."""
@@ -220,6 +229,7 @@ def failure_message(
         ),
         _section(f"*Error Details:*\n```\n{_cut(text, _DETAIL_CHARACTERS)}\n```"),
         _section("*Troubleshooting:*\n" + "\n".join(f"• {step}" for step in steps)),
+        *_left_out(notes),
         *_buttons(links),
     )
 
@@ -238,6 +248,7 @@ def warning_message(
     planned: int,
     failed: Sequence[str],
     duration_s: float,
+    notes: Sequence[str] = (),
     links: Sequence[Link] = (),
 ) -> Message:
     """A sync has stored a part; `failed` are lines such as "llvm@16.0.6 (arm64_ventura) - SHA mismatch"."""
@@ -260,6 +271,7 @@ def warning_message(
         _section(
             "*Recommendation:* Review failed downloads and consider manual retry for critical packages."
         ),
+        *_left_out(notes),
         *_buttons(links),
         header="⚠️ Sync Completed with Warnings",
     )
@@ -333,6 +345,14 @@ def _fields(*named: tuple[str, str]) -> Block:
 
 def _section(text: str) -> Block:
     return {"type": "section", "text": {"type": "mrkdwn", "text": _cut(text or "–", _TEXT_CHARACTERS)}}
+
+
+def _left_out(notes: Sequence[str]) -> tuple[Block, ...]:
+    """What people should know of the sync beside its figures; no block without a note."""
+    if not notes:
+        return ()
+    lines = [f"• {_escaped(_cut(note, _NOTE_CHARACTERS))}" for note in notes]
+    return (_section("*Notes:*\n" + "\n".join(lines)),)
 
 
 def _context(text: str) -> Block:

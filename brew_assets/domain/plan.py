@@ -11,12 +11,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from brew_assets.domain.bottle import Bottle, Digest
-from brew_assets.domain.catalogue import Catalogue, choose_bottles
+from brew_assets.domain.catalogue import Catalogue, check_served, choose_bottles
+from brew_assets.domain.left_out import LeftOut, left_out_of
 from brew_assets.domain.manifest import HeldEntry
 from brew_assets.domain.platforms import KNOWN_PLATFORMS, is_platform
+from brew_assets.domain.rejections import Rejected
 from brew_assets.errors import UNREADABLE, PlanInvalid
 
 PLAN_VERSION = 1
+# Looking for names that are like one takes a tenth of a second.
+_HINTS = 5
 
 
 class PlannedBottle(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -39,8 +43,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """One sync, before it is carried out. An immutable document in the store.
 
     `route` is where it should be carried out, as decided when it was made; empty when nobody decided.
-    `lost` counts recorded bottles whose objects were gone, `lost_planned` those that this plan brings back;
-    `lost_names` are the first keys.
     """
 
     plan_version: int = PLAN_VERSION
@@ -53,9 +55,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     force: bool = False
     held: int = 0
     skipped: int = 0
-    lost: int = 0
-    lost_planned: int = 0
-    lost_names: tuple[str, ...] = ()
+    left_out: LeftOut = LeftOut()
     route: str = ""
     route_reason: str = ""
     objects: tuple[PlannedBottle, ...] = ()
@@ -100,6 +100,7 @@ class PlanSummary(msgspec.Struct, frozen=True, kw_only=True):
     unknown_sizes: int
     held: int
     skipped: int
+    left_out: LeftOut = LeftOut()
     route: str
     route_reason: str
 
@@ -133,6 +134,7 @@ def summarize(plan: Plan) -> PlanSummary:
         unknown_sizes=plan.unknown_sizes(),
         held=plan.held,
         skipped=plan.skipped,
+        left_out=plan.left_out,
         route=plan.route,
         route_reason=plan.route_reason,
     )
@@ -161,15 +163,34 @@ def resolve_formulae(catalogue: Catalogue, asked: Iterable[str]) -> frozenset[st
     """The names of the formulae that were asked for by name, alias or old name.
 
     Raises:
-        PlanInvalid: one is not in the catalogue.
+        PlanInvalid: some are not in the catalogue, or rejected; all of them are named.
     """
     names = catalogue.names()
-    for name in asked:
-        if name not in names:
-            close = difflib.get_close_matches(name, names, n=3)
-            hint = f"; did you mean {', '.join(close)}?" if close else ""
-            raise PlanInvalid(f"formula {name[:80]!r} is not in the catalogue{hint}")
+    asked = tuple(dict.fromkeys(asked))
+    missing = [name for name in asked if name not in names]
+    if missing:
+        rejected = {name: r for r in catalogue.rejected if not r.tag for name in (*r.aliases, r.name)}
+        unknown = [name for name in missing if name not in rejected]
+        hinted = set(unknown[:_HINTS])
+        raise PlanInvalid(
+            "; ".join(
+                _why_rejected(name, rejected[name])
+                if name in rejected
+                else _why_unknown(name, names if name in hinted else ())
+                for name in missing
+            )
+        )
     return frozenset(names[name] for name in asked)
+
+
+def _why_rejected(name: str, rejected: Rejected) -> str:
+    return f"formula {name[:80]!r} is in the catalogue, but rejected: {rejected}"
+
+
+def _why_unknown(name: str, names: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=3)
+    hint = f"; did you mean {', '.join(close)}?" if close else ""
+    return f"formula {name[:80]!r} is not in the catalogue{hint}"
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,24 +227,19 @@ def plan_sync(
     an ISO 8601 UTC time; its date is the sync's date.
 
     Raises:
-        PlanInvalid: an unknown platform or formula.
+        PlanInvalid: an unknown platform or formula, or a rejected one.
+        CatalogueInvalid: more than a tenth of what would serve one of the platforms is rejected.
     """
     platforms = check_platforms(request.platforms)
     formulae = resolve_formulae(catalogue, request.formulae) if request.formulae else None
+    check_served(catalogue, platforms)
     chosen = choose_bottles(
         catalogue, platforms, formulae=formulae, include_disabled=request.include_disabled
     )
-    objects: list[PlannedBottle] = []
-    kept = skipped = 0
-    for bottle, serves in chosen:
-        entry = held.get(bottle.entry_key)
-        if not request.force and entry is not None and entry.sha256 == bottle.digest:
-            kept += 1
-        elif not request.force and bottle.digest in skip:
-            skipped += 1
-        else:
-            objects.append(PlannedBottle(bottle=bottle, platforms=serves))
-    if not request.force:
+    if request.force:
+        objects, kept, skipped = _needed(chosen, {}, frozenset())
+    else:
+        objects, kept, skipped = _needed(chosen, held, skip)
         objects = _with_sources(objects, held)
     return Plan(
         sync_id=sync_id,
@@ -234,9 +250,37 @@ def plan_sync(
         formulae=tuple(sorted(formulae)) if formulae is not None else (),
         force=request.force,
         held=kept,
-        skipped=skipped,
+        skipped=len(skipped),
+        left_out=left_out_of(
+            catalogue,
+            platforms,
+            formulae,
+            include_disabled=request.include_disabled,
+            chosen=(bottle for bottle, _ in chosen),
+            skipped=skipped,
+        ),
         objects=tuple(_with_owners(objects)),
     )
+
+
+def _needed(
+    chosen: Iterable[tuple[Bottle, tuple[str, ...]]],
+    held: Mapping[str, HeldEntry],
+    skip: "frozenset[str] | set[str]",
+) -> tuple[list[PlannedBottle], int, list[Bottle]]:
+    """What has to be stored, how many are held, and what the skip list names."""
+    objects: list[PlannedBottle] = []
+    skipped: list[Bottle] = []
+    kept = 0
+    for bottle, serves in chosen:
+        entry = held.get(bottle.entry_key)
+        if entry is not None and entry.sha256 == bottle.digest:
+            kept += 1
+        elif bottle.digest in skip:
+            skipped.append(bottle)
+        else:
+            objects.append(PlannedBottle(bottle=bottle, platforms=serves))
+    return objects, kept, skipped
 
 
 def _with_sources(objects: list[PlannedBottle], held: Mapping[str, HeldEntry]) -> list[PlannedBottle]:

@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from brew_assets.domain.left_out import LeftOut
 from brew_assets.errors import UNREADABLE
 
 REPORT_PREFIX = "state/reports/"
@@ -26,10 +27,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     `downloaded` counts digests, `stored` names; `duplicated` names were made inside the store, `adopted`
     ones stood there whole already; `kept` were held before the run began; `left` were not begun or not
-    finished when a stop signal came (a batch's report names them in `undone`). `forgotten` are the names that
-    left the manifest: the store has lost them, and neither catalogue nor registry has them any more.
-    `run_id` and `run_url` lead to the run in Dagster, empty where there is none. Times are ISO 8601 UTC,
-    durations seconds, sizes bytes.
+    finished when a stop signal came (`left_bottles` names the first, a batch's report all in `undone`).
+    `skipped` and `left_out` are the plan's. `forgotten` are the names that left the manifest: the store has
+    lost them, and neither catalogue nor registry has them any more. `run_id` and `run_url` lead to the run in
+    Dagster, empty where there is none. Times are ISO 8601 UTC, durations seconds, sizes bytes.
     """
 
     sync_id: str
@@ -46,6 +47,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     duplicated: int = 0
     adopted: int = 0
     left: int = 0
+    left_bottles: tuple[str, ...] = ()
+    skipped: int = 0
+    left_out: LeftOut = LeftOut()
     retries: int = 0
     bytes_downloaded: int = 0
     bytes_stored: int = 0

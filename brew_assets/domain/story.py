@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from brew_assets.domain.left_out import forgotten_note
 from brew_assets.domain.links import Links
 from brew_assets.domain.report import Failure, Report
 
@@ -51,8 +52,8 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     """A sync as it is known now. `planning`: its planning run goes on, and may still find something.
 
     `planned` counts names, `size` the bytes to download (unknown sizes estimated by the known ones),
-    `platforms` those that get a run; `run_id` is the planning run's, `reports` stand oldest first; times are
-    seconds since 1970.
+    `platforms` those that get a run; `notes` say what the plan leaves out; `run_id` is the planning run's,
+    `reports` stand oldest first; times are seconds since 1970.
     """
 
     sync_id: str
@@ -70,6 +71,12 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     reports: tuple[Report, ...] = ()
     store_findings: tuple[StoreFinding, ...] = ()
     planning: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def end_notes(self) -> tuple[str, ...]:
+        """The notes, and what the runs have taken off the manifest."""
+        return (*self.notes, *forgotten_note([n for report in self.reports for n in report.forgotten]))
 
     @property
     def known_size(self) -> int | None:

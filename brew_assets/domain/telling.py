@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from brew_assets.domain.bottle import parse_filename
+from brew_assets.domain.left_out import first_names
 from brew_assets.domain.messages import (
     FAILURES_SHOWN,
     FORMULAE_SHOWN,
@@ -61,6 +62,7 @@ def start_of(story: Story, deployment: Deployment, *, started_at: str) -> Messag
         route=story.route,
         trigger=story.trigger,
         started_at=started_at,
+        notes=story.notes,
         links=deployment.links.of_sync(story.sync_id),
     )
 
@@ -130,6 +132,7 @@ def end_of(
             location=f"{deployment.store_url}/{date}/",
             top=top_formulae(objects),
             next_sync=next_sync,
+            notes=story.end_notes,
             links=links.of_sync(story.sync_id),
         )
     if story.ending == "warning":
@@ -140,6 +143,7 @@ def end_of(
             planned=story.planned,
             failed=failed_lines(story.failures, objects),
             duration_s=duration_s,
+            notes=story.end_notes,
             links=links.of_sync(story.sync_id),
         )
     return failure_message(
@@ -152,6 +156,7 @@ def end_of(
         size=story.downloaded,
         details=error_details(story),
         log_group=links.log_group,
+        notes=story.end_notes,
         links=links.of_failure(story.failed_run_id),
     )
 
@@ -217,7 +222,8 @@ def error_details(story: Story) -> list[str]:
     for run in story.broken:
         report = reports.get(run.platform)
         told = (report.aborted if report else "") or run.error or run.state
-        left = f" ({report.left:,} bottles left)" if report and report.left else ""
+        names = f": {first_names(report.left_bottles, report.left)}" if report and report.left_bottles else ""
+        left = f" ({report.left:,} bottles left{names})" if report and report.left else ""
         lines.append(f"{run.platform}: {told}{left}")
     failures = story.failures
     lines += [failure.message for failure in failures[:FAILURES_SHOWN]]

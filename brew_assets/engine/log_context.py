@@ -50,4 +50,8 @@ def figures(report: Report) -> dict[str, object]:
         "bytes": report.bytes_downloaded,
         "duration_s": report.duration_s,
     }
+    if report.left_out.rejected:
+        facts["rejected"] = report.left_out.rejected
+    if report.skipped:
+        facts["skipped"] = report.skipped
     return facts | {"error": report.aborted} if report.aborted else facts

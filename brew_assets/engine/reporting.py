@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from brew_assets.domain.left_out import LISTED, LeavesOut, LeftOut
 from brew_assets.domain.report import Report
 from brew_assets.engine.ports import Clock
 from brew_assets.engine.transferred import Transferred
@@ -27,10 +28,14 @@ class Stopwatch:
         adopted: int = 0,
         forgotten: Sequence[str] = (),
         name_undone: bool = False,
+        plan: LeavesOut | None = None,
         run_id: str = "",
         run_url: str = "",
     ) -> Report:
-        """What was done until now. `adopted` are those before the transfer; undone names can be many."""
+        """What was done until now. `adopted` are those before the transfer; undone names can be many.
+
+        What the plan leaves out is the report's too.
+        """
         return Report(
             sync_id=sync_id,
             sync_date=sync_date,
@@ -46,6 +51,9 @@ class Stopwatch:
             duplicated=tally.duplicated,
             adopted=tally.adopted + adopted,
             left=tally.left,
+            left_bottles=tuple(tally.undone[:LISTED]),
+            skipped=plan.skipped if plan else 0,
+            left_out=plan.left_out if plan else LeftOut(),
             retries=tally.retries,
             bytes_downloaded=tally.bytes_downloaded,
             bytes_stored=tally.bytes_stored,

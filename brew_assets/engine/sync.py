@@ -90,7 +90,6 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     sizes: SizesFound
     adopted: int
     strays: tuple[Stray, ...]
-    resized: tuple[str, ...] = ()
 
 
 class Mirror:
@@ -115,7 +114,7 @@ class Mirror:
         Where there is no mirror yet, nothing is written before both are certain.
 
         Raises:
-            CatalogueUnavailable, CatalogueInvalid: upstream gave none; what was kept stays.
+            CatalogueUnavailable, CatalogueInvalid: upstream gave none that can be used; what was kept stays.
             PlanInvalid: an unknown platform or formula.
         """
         is_new = not mirror_exists(self.store)
@@ -128,9 +127,13 @@ class Mirror:
             if keep and is_new:
                 self.store.prepare()
 
-        ports = self.ports
         return refresh_catalogue(
-            ports.catalogue, ports.store, ports.clock, keep=keep, before_keeping=before_keeping
+            self.ports.catalogue,
+            self.store,
+            self.ports.clock,
+            platforms=self.options.platforms,
+            keep=keep,
+            before_keeping=before_keeping,
         )
 
     def take_inventory(self, *, record: bool = True, also: str = "") -> Inventory:
@@ -156,7 +159,7 @@ class Mirror:
         """A new plan; it stands in the store under its sync id when `record` is true.
 
         Raises:
-            PlanInvalid: an unknown platform or formula.
+            PlanInvalid: an unknown platform or formula, or a rejected one.
             CatalogueUnavailable, CatalogueInvalid: there is no catalogue to plan from.
         """
         if catalogue is None:
@@ -178,7 +181,7 @@ class Mirror:
             created_at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
             skip=skip.digests - recorded,
         )
-        plan = with_lost(plan, inventory.lost)
+        plan = with_lost(plan, inventory.lost, resized=inventory.resized)
         found = SizesFound(sizes={}, problems=[])
         if sizes:
             found = self.look_up_sizes(plan, keep=record, progress=progress)
@@ -193,7 +196,6 @@ class Mirror:
             sizes=found,
             adopted=inventory.adopted,
             strays=inventory.strays,
-            resized=inventory.resized,
         )
 
     def route_of(self, plan: Plan) -> Decision:
@@ -294,6 +296,7 @@ class Mirror:
             kept=kept,
             adopted=inventory.adopted,
             forgotten=sorted(forgotten),
+            plan=plan,
             run_id=run_id,
             run_url=run_url,
         )

@@ -2,11 +2,11 @@
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from brew_assets.domain.catalogue import Catalogue, decode_catalogue
+from brew_assets.domain.catalogue import Catalogue, check_served, decode_catalogue
 from brew_assets.engine.ports import CatalogueSource, Clock, Store
 from brew_assets.errors import UNREADABLE, CatalogueInvalid, CatalogueUnavailable, ObjectRefused
 
@@ -26,6 +26,7 @@ class KeptCatalogue(msgspec.Struct, frozen=True, kw_only=True):
     fetched_at: str
     formulae: int
     bottles: int
+    rejected: int = 0
     previous_sha256: str = ""
     previous_formulae: int = 0
     previous_bottles: int = 0
@@ -55,15 +56,28 @@ def kept_catalogue(store: Store) -> KeptCatalogue | None:
         return None  # it is fetched again, whole
 
 
-def load_catalogue(store: Store, kept: KeptCatalogue) -> Catalogue | None:
-    """The kept catalogue decoded, None when its bytes are missing or not those of its name."""
+def load_catalogue(store: Store, kept: KeptCatalogue, *, platforms: Sequence[str] = ()) -> Catalogue | None:
+    """The kept catalogue decoded.
+
+    None when its bytes are missing or not those of its name, or when too much of it cannot be used, in all or
+    of what serves the platforms: an earlier version kept such ones. Upstream is then asked for a whole one.
+    """
     try:
         document = store.read(kept.key)
     except ObjectRefused:
         return None
     if document is None or hashlib.sha256(document.data).hexdigest() != kept.sha256:
         return None
-    return decode_catalogue(document.data, sha256=kept.sha256)
+    try:
+        return _usable(document.data, kept.sha256, platforms)
+    except CatalogueInvalid:
+        return None
+
+
+def _usable(data: bytes, sha256: str, platforms: Sequence[str]) -> Catalogue:
+    catalogue = decode_catalogue(data, sha256=sha256)
+    check_served(catalogue, platforms)
+    return catalogue
 
 
 def refresh_catalogue(
@@ -71,6 +85,7 @@ def refresh_catalogue(
     store: Store,
     clock: Clock,
     *,
+    platforms: Sequence[str] = (),
     keep: bool = True,
     before_keeping: Callable[[Catalogue], None] = lambda _: None,
 ) -> CatalogueNow:
@@ -80,10 +95,12 @@ def refresh_catalogue(
 
     Raises:
         CatalogueUnavailable: upstream gave none.
-        CatalogueInvalid: upstream gave something that is none; what was kept stays.
+        CatalogueInvalid: upstream gave something that is none, or of which too much cannot be used, in all or
+            of what serves the platforms; what was kept stays.
     """
     before = kept_catalogue(store)
-    catalogue = load_catalogue(store, before) if before and before.url == source.url else None
+    known = before is not None and before.url == source.url
+    catalogue = load_catalogue(store, before, platforms=platforms) if before and known else None
     fetched = source.fetch(etag=before.etag if before and catalogue else "")
     if fetched is None:
         if before is None or catalogue is None:
@@ -93,7 +110,7 @@ def refresh_catalogue(
     sha256 = hashlib.sha256(fetched.data).hexdigest()
     if catalogue is None or sha256 != catalogue.sha256:
         try:
-            catalogue = decode_catalogue(fetched.data, sha256=sha256)
+            catalogue = _usable(fetched.data, sha256, platforms)
         except CatalogueInvalid as exc:
             raise CatalogueInvalid(f"{source.url}: {exc}") from exc
     kept = KeptCatalogue(
@@ -104,6 +121,7 @@ def refresh_catalogue(
         fetched_at=clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
         formulae=len(catalogue.formulae),
         bottles=catalogue.bottle_count(),
+        rejected=len(catalogue.rejected),
     )
     if before is not None and before.sha256 == sha256:
         kept = msgspec.structs.replace(

@@ -7,7 +7,7 @@ import gc
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -117,13 +117,20 @@ def _make_plan(
 
 
 def _warnings(planned: "Planned") -> list[str]:
-    warnings = list(planned.skip.warnings)
+    from brew_assets.domain.left_out import notes_of
+
+    warnings = [*notes_of(planned.plan), *planned.skip.warnings]
     warnings += [f"{stray.key}: not recorded: {stray.why}" for stray in planned.strays[:20]]
     if planned.sizes.problems:
         warnings.append(
             f"{len(planned.sizes.problems)} sizes are unknown, the first: {planned.sizes.problems[0]}"
         )
     return warnings
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        click.echo(f"Warning: {warning}", err=True)
 
 
 @cli.command()
@@ -157,8 +164,7 @@ def plan(
     planned = _make_plan(context, mirror, request, sizes=not no_sizes, record=not dry_run)
     summary = summarize(planned.plan)
     if as_json:
-        for warning in _warnings(planned):
-            click.echo(f"Warning: {warning}", err=True)
+        _warn(_warnings(planned))
         print_json(summary)
     else:
         from brew_assets.runtimes.terminal import show_plan
@@ -196,6 +202,7 @@ def sync(
       brew-mirror sync --formula jq --formula ripgrep --platform arm64_sonoma
       brew-mirror sync --plan 20261122T030000Z-1a2b3c4d --run-of arm64_sonoma --json
     """
+    from brew_assets.domain.left_out import notes_of
     from brew_assets.domain.plan import summarize
     from brew_assets.runtimes.progress import transfer_bar
 
@@ -206,21 +213,21 @@ def sync(
     mirror = context.mirror(stores=not dry_run)
     # An empty one, a shell variable that nobody has set, names no plan: it does not mean a new one of all.
     if sync_id is not None:
-        chosen, warnings = mirror.load_plan(sync_id), []
+        chosen = mirror.load_plan(sync_id)
+        warnings = list(notes_of(chosen))
     else:
         request = _request(mirror, platforms, formulae, force=force)
         planned = _make_plan(context, mirror, request, sizes=True, record=not dry_run)
         chosen, warnings = planned.plan, _warnings(planned)
-    if dry_run and as_json:
-        print_json(summarize(chosen))
-        return
-    if dry_run:
+    if dry_run and not as_json:
         from brew_assets.runtimes.terminal import show_plan
 
         show_plan(summarize(chosen), warnings=warnings, recorded=False)
         return
-    for warning in warnings:
-        click.echo(f"Warning: {warning}", err=True)
+    _warn(warnings)
+    if dry_run:
+        print_json(summarize(chosen))
+        return
     with transfer_bar(show=context.bars) as progress:
         report, folded = mirror.carry_out(chosen, run_of, progress=progress)
     if as_json:

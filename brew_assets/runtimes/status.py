@@ -78,8 +78,10 @@ def show_status(status: Status) -> None:
         out.print(f"Receipts waiting to be folded: {status.journal_objects:,} objects")
     if status.catalogue is not None:
         kept = status.catalogue
+        rejected = f", {kept.rejected:,} rejected" if kept.rejected else ""
         out.print(
-            f"Catalogue: {kept.formulae:,} formulae, {kept.bottles:,} bottles, fetched {kept.fetched_at}"
+            f"Catalogue: {kept.formulae:,} formulae, {kept.bottles:,} bottles{rejected}, "
+            f"fetched {kept.fetched_at}"
         )
     for title, tallies in (
         ("By platform", status.statistics.by_platform),

@@ -1,8 +1,12 @@
 """What the command line shows a person: tables of plans and reports, on standard error."""
 
+from collections.abc import Iterable
+
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from brew_assets.domain.left_out import first_names, forgotten_note, notes_of, remarks_of
 from brew_assets.domain.plan import PlanSummary
 from brew_assets.domain.quantities import human_bytes
 from brew_assets.domain.report import Report
@@ -33,8 +37,8 @@ def show_plan(summary: PlanSummary, *, warnings: list[str], recorded: bool) -> N
         f"To store: {summary.objects:,} names. To download: {summary.downloads:,} blobs, "
         f"{human_bytes(summary.bytes)}. Held: {summary.held:,}. Skipped: {summary.skipped:,}."
     )
-    for warning in warnings:
-        out.print(f"[yellow]Warning:[/yellow] {warning}", markup=True)
+    _remark(out, remarks_of(summary))
+    _warn(out, warnings)
     if recorded and summary.objects:
         out.print(f"Carry it out with: brew-mirror sync --plan {summary.sync_id}")
 
@@ -47,7 +51,8 @@ def show_report(report: Report, *, held: int, store_url: str) -> None:
         for column in ("Bottle", "Reason", "Details"):
             table.add_column(column, overflow="fold")
         for failure in report.failed[:_FAILURES_SHOWN]:
-            table.add_row(failure.name, failure.reason, failure.message)
+            # Not strings: what upstream wrote is no markup of ours.
+            table.add_row(*map(Text, (failure.name, failure.reason, failure.message)))
         out.print(table)
         if len(report.failed) > _FAILURES_SHOWN:
             out.print(f"… and {len(report.failed) - _FAILURES_SHOWN} others (see --json)")
@@ -61,4 +66,19 @@ def show_report(report: Report, *, held: int, store_url: str) -> None:
         f"in {report.duration_s:,.1f} s.",
         markup=False,
     )
+    if report.left_bottles:
+        left = first_names(report.left_bottles, report.left)
+        _remark(out, [f"Not begun or not finished: {left}. The next sync copies them."])
+    _remark(out, remarks_of(report))
+    _warn(out, (*notes_of(report), *forgotten_note(report.forgotten)))
     out.print(f"Held now: {held:,} bottles in {store_url}", markup=False)
+
+
+def _warn(out: Console, warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        out.print(Text.assemble(("Warning:", "yellow"), f" {warning}"))
+
+
+def _remark(out: Console, remarks: Iterable[str]) -> None:
+    for remark in remarks:
+        out.print(Text(remark))

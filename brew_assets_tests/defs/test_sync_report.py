@@ -7,9 +7,11 @@ import dagster as dg
 import msgspec
 import pytest
 
+from brew_assets.defs.assets import describe_shortfall
 from brew_assets.defs.metadata import Metadata, manifest_metadata, report_metadata
 from brew_assets.defs.places import Places
 from brew_assets.defs.sync_report import Holdings, holdings_of, run_report, sync_report
+from brew_assets.domain.left_out import LeftOut
 from brew_assets.domain.manifest import Entry, Manifest
 from brew_assets.domain.report import Report, decode_report, encode_report
 from brew_assets.engine.kept_reports import kept_reports
@@ -86,6 +88,36 @@ def test_a_run_that_was_given_up_says_why_and_its_words_stay_words() -> None:
     text = run_report(report(aborted="no <space> | left", planned=3, left=3))
     assert text.startswith("### Sync of 2026-11-22: failed")
     assert r"**arm64_sonoma was given up:** no \<space\> \| left" in text
+
+
+def test_what_the_plan_left_out_is_said_once_and_its_words_stay_words() -> None:
+    left_out = LeftOut(
+        catalogue_formulae=9,
+        rejected=1,
+        rejections=("<b>|x: " + "why " * 40,),
+        disabled_formulae=("off",),
+        disabled=1,
+    )
+    first = report(platforms=("arm64_tahoe",), left_out=left_out)
+    text = sync_report(holdings(), [first, report(left_out=left_out)], DIRECTORY)
+    assert text.count("#### Notes") == 1
+    assert "1 of 9 formulae; first: \\<b\\>\\|x: why why" in text
+    assert "1 formula; first: off" in text
+    shown = report_metadata(first, DIRECTORY)
+    assert (shown["rejected"], shown["skipped"], shown["disabled"]) == (1, 0, 1)
+    assert "1 of 9 formulae" in shown["left_out"].value
+    assert len(shown["notes"].value) == 2
+    assert "Left out" not in sync_report(holdings(), [report()], DIRECTORY)
+    assert report_metadata(report(), DIRECTORY)["left_out"].value == "nothing"
+
+
+def test_a_run_that_was_stopped_names_the_first_bottles_that_it_left() -> None:
+    names = tuple(f"b{number}.tar.gz" for number in range(20))
+    stopped = report(left=21, left_bottles=names, planned=21)
+    text = run_report(stopped)
+    assert "**Not begun or not finished for arm64_sonoma:** b0.tar.gz; b1.tar.gz" in text
+    assert "and 16 others" in text
+    assert "21 not begun or not finished (b0.tar.gz; " in describe_shortfall(stopped)
 
 
 def test_failures_are_counted_by_reason_and_the_first_hundred_named() -> None:

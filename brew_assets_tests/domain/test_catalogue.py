@@ -16,10 +16,11 @@ from brew_assets.domain.platforms import (
     serving_tags,
 )
 from brew_assets.errors import CatalogueInvalid
-from brew_assets_tests.worlds import catalogue_of, digest_of, formula
+from brew_assets_tests.worlds import catalogue_of, digest_of, formula, plan_of
 
 SHA = "0" * 64
-GOOD = formula("good")
+GOOD = [formula(f"good{number}") for number in range(30)]
+NAMES = [entry["name"] for entry in GOOD]
 
 
 @pytest.mark.parametrize(
@@ -111,22 +112,172 @@ HOSTILE = [
     ),
     spoilt(url="https://ghcr.io/v2/homebrew/core/bad/blobs/sha256:" + SHA),
     spoilt(url=""),
-    formula("good", "2.0"),
+    formula("good0", "2.0"),
 ]
 
 
 @pytest.mark.parametrize("entry", HOSTILE, ids=lambda entry: json.dumps(entry)[:60])
 def test_a_hostile_entry_is_named_and_left_out_and_the_others_stay(entry: dict[str, Any]) -> None:
-    catalogue = catalogue_of(GOOD, entry, formula("better"))
-    assert [f.name for f in catalogue.formulae] == ["good", "better"]
+    catalogue = catalogue_of(*GOOD[:15], entry, *GOOD[15:])
+    assert [f.name for f in catalogue.formulae] == NAMES
     (rejected,) = catalogue.rejected
-    assert rejected.name == entry["name"][:80]
+    assert (rejected.name, rejected.tag) == (entry["name"][:128], "")
     assert rejected.why
-    assert catalogue.bottle_count() == 2
+    assert catalogue.bottle_count() == 30
+    assert str(rejected).isprintable()
+
+
+def without(name: str) -> dict[str, Any]:
+    return {key: value for key, value in formula("bad").items() if key != name}
+
+
+def with_bottle(block: Any) -> dict[str, Any]:
+    return formula("bad") | {"bottle": block}
+
+
+# What cannot even be read: the element, and its name where that can be.
+UNREADABLE: list[tuple[Any, str]] = [
+    (None, ""),
+    (5, ""),
+    (True, ""),
+    ("text", ""),
+    ([], ""),
+    ({}, ""),
+    (without("name"), ""),
+    (formula("bad") | {"name": None}, ""),
+    (formula("bad") | {"name": ["bad"]}, ""),
+    (without("versions"), "bad"),
+    (without("bottle"), "bad"),
+    (formula("bad") | {"versions": None}, "bad"),
+    (formula("bad") | {"versions": {"stable": 5}}, "bad"),
+    (formula("bad") | {"revision": None}, "bad"),
+    (formula("bad") | {"revision": "1"}, "bad"),
+    (formula("bad") | {"revision": 10**400}, "bad"),
+    (formula("bad") | {"aliases": None}, "bad"),
+    (formula("bad") | {"aliases": [5]}, "bad"),
+    (formula("bad") | {"disabled": None}, "bad"),
+    (with_bottle(None), "bad"),
+    (with_bottle([]), "bad"),
+    (with_bottle({"stable": 5}), "bad"),
+    (with_bottle({"stable": {}}), "bad"),
+    (with_bottle({"stable": {"files": None}}), "bad"),
+    (with_bottle({"stable": {"files": []}}), "bad"),
+    (with_bottle({"stable": {"files": {}, "rebuild": None}}), "bad"),
+    (with_bottle({"stable": {"files": {"arm64_sonoma": None}}}), "bad"),
+]
+
+
+@pytest.mark.parametrize(("element", "name"), UNREADABLE, ids=lambda value: repr(value)[-60:])
+def test_a_formula_that_cannot_be_read_is_rejected_alone(element: Any, name: str) -> None:
+    catalogue = decode_catalogue(json.dumps([*GOOD[:15], element, *GOOD[15:]]).encode(), sha256=SHA)
+    assert [f.name for f in catalogue.formulae] == NAMES
+    (rejected,) = catalogue.rejected
+    assert (rejected.name, rejected.tag) == (name or "element 16", "")
+    assert len(plan_of(catalogue).objects) == 30
+
+
+@pytest.mark.parametrize(("element", "name"), UNREADABLE, ids=lambda value: repr(value)[-60:])
+def test_a_catalogue_of_nothing_else_is_refused_and_the_refusal_names_it(element: Any, name: str) -> None:
+    with pytest.raises(
+        CatalogueInvalid, match=f"1 of 1 formulae cannot be used.* First: {name or 'element 1'}: "
+    ):
+        decode_catalogue(json.dumps([element]).encode(), sha256=SHA)
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        b'{"name":"\xff","versions":{},"bottle":{}}',
+        b'{"name":"a","versions":{},"bottle":{},"aliases":["\xff"]}',
+        b'{"name":"a","versions":{},"bottle":{},"x":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+        b'{"name":"a, [b]","versions":{},"bottle":{},"x":' + b'{"]":' * 50_000 + b"1" + b"}" * 50_000 + b"}",
+    ],
+    ids=lambda element: repr(element[:60]),
+)
+def test_bytes_that_no_decoder_follows_harm_their_own_formula_alone(element: bytes) -> None:
+    good = [json.dumps(entry).encode() for entry in GOOD]
+    data = b"[" + b" , ".join([*good[:15], element, *good[15:]]) + b"]\n"
+    catalogue = decode_catalogue(data, sha256=SHA)
+    assert [f.name for f in catalogue.formulae] == NAMES
+    assert len(catalogue.rejected) == 1
+
+
+OTHERS = ("arm64_ventura", "x86_64_linux")
+
+
+def with_file(tag: str, file: Any) -> dict[str, Any]:
+    """A formula with two good tags and this one."""
+    entry = formula("bad", tags=OTHERS)
+    entry["bottle"]["stable"]["files"] = {tag: file} | entry["bottle"]["stable"]["files"]
+    return entry
+
+
+FILE = formula("bad")["bottle"]["stable"]["files"]["arm64_sonoma"]
+BAD_FILES: list[tuple[str, Any]] = [
+    ("arm64_sonoma", None),
+    ("arm64_sonoma", 5),
+    ("arm64_sonoma", "text"),
+    ("arm64_sonoma", []),
+    ("arm64_sonoma", {}),
+    ("arm64_sonoma", {"url": FILE["url"]}),
+    ("arm64_sonoma", FILE | {"url": None}),
+    ("arm64_sonoma", FILE | {"sha256": 5}),
+    ("arm64_sonoma", FILE | {"sha256": "abc"}),
+    ("arm64_sonoma", FILE | {"sha256": FILE["sha256"].upper()}),
+    ("arm64_sonoma", FILE | {"url": ""}),
+    ("arm64_sonoma", FILE | {"url": FILE["url"].replace("/bad/", "/other/")}),
+    ("arm64_sonoma", FILE | {"url": FILE["url"][:-64] + SHA}),
+    ("a/b", FILE),
+    ("../../x", FILE),
+    ("ARM", FILE),
+    ("a" * 65, FILE),
+]
+
+
+@pytest.mark.parametrize(("tag", "file"), BAD_FILES, ids=lambda value: repr(value)[-60:])
+def test_a_bad_tag_drops_that_tag_alone(tag: str, file: Any) -> None:
+    catalogue = catalogue_of(*GOOD[:15], with_file(tag, file), *GOOD[15:])
+    assert len(catalogue.formulae) == 31
+    (rejected,) = catalogue.rejected
+    assert (rejected.name, rejected.tag) == ("bad", tag)
+    assert set(next(f for f in catalogue.formulae if f.name == "bad").tags) == set(OTHERS)
+    # What is left serves as brew would choose from it.
+    assert len(plan_of(catalogue).objects) == 31
+    assert len(plan_of(catalogue, "arm64_tahoe", "x86_64_linux", formulae=("bad",)).objects) == 2
+
+
+def test_an_empty_tag_is_not_the_whole_formula() -> None:
+    catalogue = catalogue_of(*GOOD, with_file("", FILE))
+    assert [rejected.tag for rejected in catalogue.rejected] == ["an empty tag"]
+    assert len(catalogue.formulae) == 31
+
+
+def test_a_file_name_that_no_disk_takes_drops_the_tags_that_make_it_so() -> None:
+    long = formula("a" * 100, "1" * 100, tags=("arm64_sonoma", "all", "x86_64_linux", "a" * 21))
+    catalogue = catalogue_of(*GOOD, long)
+    assert [r.tag for r in catalogue.rejected] == ["a" * 21]
+    assert "longer than file systems take" in catalogue.rejected[0].why
+
+
+def test_a_name_that_stands_twice_is_that_of_the_first_that_can_be_used() -> None:
+    catalogue = catalogue_of(formula("twice", revision=-1), *GOOD, formula("twice"), formula("twice", "2.0"))
+    assert [f.pkg_version for f in catalogue.formulae if f.name == "twice"] == ["1.25.0"]
+    assert [(r.name, "twice" in r.why) for r in catalogue.rejected] == [("twice", False), ("twice", True)]
+
+
+def test_a_formula_without_bottles_takes_no_file_names() -> None:
+    catalogue = catalogue_of(*GOOD, formula("a", "b-1", tags=()), formula("a-b", "1"))
+    assert catalogue.rejected == []
+
+
+def test_a_tag_of_a_new_platform_is_no_rejection() -> None:
+    catalogue = catalogue_of(*(formula(name, tags=("arm64_sonoma", "arm64_unheard_of")) for name in NAMES))
+    assert catalogue.rejected == []
+    assert len(plan_of(catalogue).objects) == 30
 
 
 def test_a_formula_without_a_bottle_needs_no_version() -> None:
-    catalogue = catalogue_of(GOOD, formula("headonly", None, tags=()))
+    catalogue = catalogue_of(GOOD[0], formula("headonly", None, tags=()))
     assert catalogue.rejected == []
     assert len(choose_bottles(catalogue, ["arm64_sonoma"])) == 1
 

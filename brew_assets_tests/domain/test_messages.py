@@ -204,6 +204,7 @@ def test_no_text_from_outside_breaks_slacks_rules(text: str, lines: list[str], n
             route=text,
             trigger=text,
             started_at=text,
+            notes=lines,
             links=links,
         ),
         progress_message(
@@ -226,6 +227,7 @@ def test_no_text_from_outside_breaks_slacks_rules(text: str, lines: list[str], n
             location=text,
             top=top,
             next_sync=text,
+            notes=[text],
         ),
         failure_message(
             environment=text,
@@ -237,15 +239,34 @@ def test_no_text_from_outside_breaks_slacks_rules(text: str, lines: list[str], n
             size=number,
             details=lines,
             log_group=text,
+            notes=lines,
             links=links,
         ),
         warning_message(
-            environment=text, date=text, done=0, planned=number, failed=lines or [text], duration_s=0
+            environment=text,
+            date=text,
+            done=0,
+            planned=number,
+            failed=lines or [text],
+            duration_s=0,
+            notes=lines,
         ),
         absence_message(environment=text, scheduled_for=text, finding=text, links=links),
     ]
     for message in messages:
         assert problems_of(document(message)) == []
+
+
+def test_notes_are_one_block_more_in_which_foreign_names_are_neither_link_nor_mention() -> None:
+    asked: dict[str, Any] = {"bottles": 1, "size": 1, "route": "local", "trigger": "Manual", "started_at": ""}
+    without = start_message(**ENVIRONMENT, **asked)
+    message = start_message(**ENVIRONMENT, **asked, notes=["<!channel> & <https://e.example|x>", "n" * 9000])
+    assert len(message.blocks) == len(without.blocks) + 1
+    (block,) = [block for block in message.blocks if block not in without.blocks]
+    text = block["text"]["text"]
+    assert text.startswith("*Notes:*\n• &lt;!channel&gt; &amp; &lt;https://e.example|x&gt;\n• nnn")
+    assert problems_of(document(message)) == []
+    assert "Notes:\n• <!channel> & <https://e.example|x>" in message.plain()
 
 
 def test_what_upstream_names_is_neither_link_nor_mention_nor_the_end_of_a_code_block() -> None:

@@ -21,6 +21,7 @@ from brew_assets.domain.telling import (
     large_download_of,
     progress_of,
     security_text,
+    start_of,
     top_formulae,
 )
 
@@ -191,6 +192,29 @@ def test_every_ending_has_its_message_with_links() -> None:
     assert "https://dagster.example/runs/run-arm64_sonoma" in texts[2]
     assert "log-group/$252Fecs$252Fhomebrew-sync" in texts[2]
     assert "S3 Location: s3://bottles/2025-07-21/" in texts[0]
+
+
+def test_what_the_plan_leaves_out_is_said_at_the_start_and_at_every_end_and_else_nothing() -> None:
+    succeeded = story(run(SONOMA, "succeeded"), run(TAHOE, "succeeded"))
+    warned = story(
+        run(SONOMA, "failed"), run(TAHOE, "succeeded"), reports=(report(SONOMA, failed=(failure("a"),)),)
+    )
+    failed = story(run(SONOMA, "failed", error="lost"), run(TAHOE, "succeeded"))
+    for told in (succeeded, warned, failed):
+        noted = msgspec.structs.replace(told, notes=("Rejected: 1 of 9 formulae; first: x: why",))
+        end: dict[str, Any] = {"objects": (), "duration_s": 1, "next_sync": ""}
+        for message in (start_of(noted, DEPLOYMENT, started_at=""), end_of(noted, DEPLOYMENT, **end)):
+            assert "Notes:\n• Rejected: 1 of 9 formulae; first: x: why" in message.plain()
+        for message in (start_of(told, DEPLOYMENT, started_at=""), end_of(told, DEPLOYMENT, **end)):
+            assert "Notes" not in message.plain()
+
+
+def test_a_run_that_was_stopped_names_the_first_bottles_that_it_left() -> None:
+    stopped = report(SONOMA, left=7, left_bottles=tuple(f"b{number}" for number in range(7)))
+    told = story(run(SONOMA, "cancelled"), run(TAHOE, "succeeded"), reports=(stopped,))
+    assert error_details(told) == [
+        "arm64_sonoma: cancelled (7 bottles left: b0; b1; b2; b3; b4; and 2 others)"
+    ]
 
 
 def test_what_is_not_what_it_must_be_is_a_security_event() -> None:

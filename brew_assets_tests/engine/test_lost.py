@@ -53,7 +53,8 @@ def lose(upstream: Upstream, *keys: str) -> list[str]:
 def test_a_lost_bottle_is_planned_said_and_fetched_again(upstream: Upstream) -> None:
     gone = lose(upstream, "jq-1.0-arm64_sonoma", "wget-1.0-arm64_tahoe")
     plan = upstream.plan()
-    assert (plan.lost, plan.lost_planned, list(plan.lost_names)) == (2, 2, gone)
+    assert (plan.left_out.lost, plan.left_out.lost_planned) == (2, 2)
+    assert list(plan.left_out.lost_objects) == gone
     assert sorted(p.bottle.entry_key for p in plan.objects) == ["jq-1.0-arm64_sonoma", "wget-1.0-arm64_tahoe"]
     assert all(p.size for p in plan.objects)
     report, _ = upstream.mirror().carry_out(plan)
@@ -81,7 +82,7 @@ def test_a_version_that_the_catalogue_has_left_behind_is_fetched_from_its_addres
     upstream.next_week()
     lose(upstream, "jq-1.0-arm64_sonoma", "jq-1.0-arm64_tahoe")
     plan = upstream.plan()
-    assert (plan.lost, plan.lost_planned, len(plan.objects)) == (2, 2, 2)
+    assert (plan.left_out.lost, plan.left_out.lost_planned, len(plan.objects)) == (2, 2, 2)
     # Each is asked of one run only, though the older one could serve more machines.
     assert sorted(p.platforms for p in plan.objects) == [("arm64_sonoma",), ("arm64_tahoe",)]
     report, _ = upstream.mirror().carry_out(plan, "arm64_sonoma")
@@ -105,7 +106,7 @@ def test_what_neither_catalogue_nor_registry_has_leaves_the_manifest_by_name_wit
     assert len(list(upstream.store.listing(BACKUP_PREFIX))) > backups
     assert old.entry_key not in entries(upstream)
     assert_true(upstream, 11)
-    assert upstream.plan().lost == 0
+    assert upstream.plan().left_out.lost == 0
 
 
 def test_a_lost_bottle_of_the_catalogue_that_the_registry_lacks_stays_a_failure(upstream: Upstream) -> None:
@@ -119,7 +120,7 @@ def test_a_lost_bottle_of_the_catalogue_that_the_registry_lacks_stays_a_failure(
 def test_a_selection_brings_back_what_it_covers_and_says_the_rest(upstream: Upstream) -> None:
     lose(upstream, "jq-1.0-arm64_sonoma", "wget-1.0-arm64_tahoe")
     plan = upstream.plan(formulae=("jq",))
-    assert (plan.lost, plan.lost_planned, len(plan.objects)) == (2, 1, 1)
+    assert (plan.left_out.lost, plan.left_out.lost_planned, len(plan.objects)) == (2, 1, 1)
 
 
 def test_an_external_list_does_not_keep_a_recorded_bottle_away(upstream: Upstream) -> None:
@@ -135,7 +136,7 @@ def test_looking_writes_nothing_and_finds_the_same(upstream: Upstream) -> None:
     lose(upstream, "jq-1.0-arm64_sonoma")
     before = {listed.key for listed in upstream.store.listing("")}
     planned = upstream.mirror().make_plan(Request(platforms=ARM), record=False)
-    assert planned.plan.lost == 1
+    assert planned.plan.left_out.lost == 1
     assert {listed.key for listed in upstream.store.listing("")} == before
 
 
@@ -144,13 +145,13 @@ def test_another_size_than_recorded_is_said(upstream: Upstream) -> None:
     upstream.store.delete([key])
     upstream.store.write(key, b"cut")
     planned = upstream.mirror().make_plan(Request(platforms=ARM))
-    assert (planned.resized, planned.plan.lost) == ((key,), 0)
+    assert (planned.plan.left_out.resized_objects, planned.plan.left_out.lost) == ((key,), 0)
 
 
 def test_an_object_of_which_nobody_knows_is_not_taken_for_lost(upstream: Upstream) -> None:
     (gone,) = lose(upstream, "jq-1.0-arm64_sonoma")
     upstream.store = RefusingStore(upstream.store, gone, ObjectRefused("403"))
-    assert upstream.plan().lost == 0
+    assert upstream.plan().left_out.lost == 0
 
 
 def test_a_refused_bottle_is_tried_last_in_the_next_sync(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from brew_assets.adapters.directory_store import DirectoryStore
@@ -18,6 +19,7 @@ from brew_assets.engine.ledger import RECEIPT_PREFIX, read_held
 from brew_assets.engine.ports import HashFile, Store
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.sync import Mirror, MirrorOptions, MirrorPorts
+from brew_assets.engine.upstream import kept_catalogue
 from brew_assets.errors import (
     BlobNotFound,
     CatalogueInvalid,
@@ -35,7 +37,7 @@ from brew_assets_tests.fakes import (
     MemoryStore,
     ScriptedBlobs,
 )
-from brew_assets_tests.worlds import digest_of, formula
+from brew_assets_tests.worlds import digest_of, formula, old_shape
 
 ARM = ("arm64_tahoe", "arm64_sequoia", "arm64_sonoma")
 
@@ -429,21 +431,70 @@ def test_a_catalogue_that_is_none_leaves_the_kept_one(upstream: Upstream) -> Non
     assert first.kept.sha256.encode() in document.data
 
 
+def test_a_catalogue_that_rejects_too_much_for_a_configured_platform_leaves_the_kept_one(
+    upstream: Upstream,
+) -> None:
+    upstream.store.prepare()
+    first = upstream.mirror().refresh_catalogue()
+    entries = json.loads(upstream.source.body)
+    for entry in entries:
+        entry["bottle"]["stable"]["files"].get("arm64_tahoe", {})["sha256"] = "none"
+    upstream.source.body = json.dumps(entries).encode()
+    with pytest.raises(CatalogueInvalid, match=r"formulae\.example.* 2 of 5 bottles for arm64_tahoe"):
+        upstream.mirror().refresh_catalogue()
+    assert kept_catalogue(upstream.store) == first.kept
+    # A mirror without that platform can go on.
+    assert upstream.mirror(platforms=("x86_64_linux",)).refresh_catalogue().modified
+
+
+def test_a_kept_catalogue_that_would_be_refused_today_is_not_for_ever(upstream: Upstream) -> None:
+    upstream.store.prepare()
+    mirror, whole = upstream.mirror(), upstream.source.body
+    first = mirror.refresh_catalogue()
+    # As an earlier version kept it.
+    data = old_shape()
+    kept = msgspec.structs.replace(first.kept, sha256=digest_of(data), etag="of the old shape")
+    upstream.store.write(kept.key, data)
+    upstream.store.write("state/upstream/formula/latest.json", msgspec.json.encode(kept))
+    upstream.source.body = data
+    with pytest.raises(CatalogueInvalid, match="311 of 318"):
+        mirror.refresh_catalogue()
+    upstream.source.body = whole
+    assert mirror.refresh_catalogue().kept.sha256 == first.kept.sha256
+    assert upstream.source.asked == ["", "", ""]
+
+
+def test_a_run_reports_what_its_plan_left_out_and_names_what_is_left(upstream: Upstream) -> None:
+    for number in range(30):
+        upstream.publish(f"good{number}")
+    upstream.publish("worse", revision=-1)
+    plan = upstream.plan()
+    assert (plan.left_out.rejected, plan.left_out.disabled) == (1, 1)
+    upstream.stop.set()
+    report, _ = upstream.mirror().carry_out(plan)
+    assert (report.skipped, report.left_out) == (plan.skipped, plan.left_out)
+    assert (report.left, len(report.left_bottles), report.undone) == (38, 20, ())
+    (stored,) = kept_reports(upstream.store, plan.sync_id).values()
+    assert stored == report
+
+
 def test_a_bottle_whose_name_is_too_long_for_a_disk_is_left_out_by_name_and_alone(tmp_path: Path) -> None:
     upstream = Upstream(DirectoryStore(tmp_path / "mirror"))
     upstream.publish("a" * 120, "1" * 120)
-    upstream.publish("wget")
-    upstream.publish("curl")
+    for number in range(10):
+        upstream.publish(f"good{number}")
     mirror = upstream.mirror(workers=1)
     (rejected,) = mirror.refresh_catalogue().catalogue.rejected
-    assert (rejected.name, "longer than file systems take" in rejected.why) == ("a" * 80, True)
+    assert (rejected.name, "longer than file systems take" in rejected.why) == ("a" * 120, True)
     report, _ = mirror.carry_out(upstream.plan())
-    assert (report.outcome, report.stored, report.failed) == ("success", 2, ())
+    assert (report.outcome, report.stored, report.failed) == ("success", 10, ())
 
 
 def test_two_formulae_that_meet_in_one_file_name_are_settled_before_anything_is_copied(
     upstream: Upstream,
 ) -> None:
+    for number in range(10):
+        upstream.publish(f"good{number}")
     upstream.publish("a", "b-1")
     upstream.publish("a-b", "1")
     plan = upstream.plan()

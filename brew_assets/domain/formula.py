@@ -1,0 +1,226 @@
+"""One formula of the catalogue as planning needs it, and how a list of them is read.
+
+A healthy list is read as a whole. Only where that fails it is read element by element, and an element that
+fails tag by tag: what cannot be read rejects itself and nothing else.
+"""
+
+import re
+
+import msgspec
+
+from brew_assets.domain.bottle import PkgVersion
+from brew_assets.domain.rejections import Rejected
+from brew_assets.errors import UNREADABLE
+
+# More than any formula's name has.
+MAX_NAME_CHARACTERS = 128
+
+
+class BottleFile(msgspec.Struct, gc=False):
+    """Where the catalogue says that one bottle lies."""
+
+    url: str
+    sha256: str
+
+    @property
+    def unreadable(self) -> str:
+        """Why it could not be read; empty for one that could."""
+        return ""
+
+
+class _UnreadableFile(BottleFile, gc=False):
+    """Stands in the place of a file that could not be read: its digest is none."""
+
+    why: str
+
+    @property
+    def unreadable(self) -> str:
+        return self.why
+
+
+class Stable(msgspec.Struct, gc=False):
+    """The bottles of a formula's stable version by tag."""
+
+    files: dict[str, BottleFile]
+    rebuild: int = 0
+
+
+class BottleBlock(msgspec.Struct, gc=False):
+    """The formula's bottles, if it has any."""
+
+    stable: Stable | None = None
+
+
+class Versions(msgspec.Struct, gc=False):
+    """The formula's versions; None for a head-only formula."""
+
+    stable: str | None = None
+
+
+class _WithoutBottles(msgspec.Struct, kw_only=True, gc=False):
+    name: str
+    versions: Versions
+    revision: int = 0
+    aliases: list[str] = []
+    oldnames: list[str] = []
+    disabled: bool = False
+
+
+class Formula(_WithoutBottles, kw_only=True, gc=False):
+    """What planning needs of one formula; the other keys of the catalogue are not decoded."""
+
+    bottle: BottleBlock
+
+    @property
+    def pkg_version(self) -> PkgVersion:
+        """The version with `_<revision>` when the revision is not 0; "" for a head-only formula."""
+        version = self.versions.stable or ""
+        return PkgVersion(f"{version}_{self.revision}" if self.revision else version)
+
+    @property
+    def tags(self) -> dict[str, BottleFile]:
+        """The tags for which there is a bottle, and where it lies."""
+        return self.bottle.stable.files if self.bottle.stable else {}
+
+    def rejected(self, why: str) -> Rejected:
+        """The whole formula as one that is not used."""
+        return Rejected(
+            self.name[:MAX_NAME_CHARACTERS],
+            why,
+            aliases=(*self.oldnames, *self.aliases),
+            tags=tuple(self.tags),
+        )
+
+
+class _RawStable(msgspec.Struct):
+    files: dict[str, msgspec.Raw]
+    rebuild: int = 0
+
+
+class _RawBlock(msgspec.Struct):
+    stable: _RawStable | None = None
+
+
+class _RawFormula(_WithoutBottles, kw_only=True):
+    bottle: _RawBlock
+
+
+class _NameOnly(msgspec.Struct):
+    name: str
+
+
+class _TagsOnly(msgspec.Struct):
+    bottle: _RawBlock
+
+
+_list_decoder = msgspec.json.Decoder(list[Formula])
+_elements_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_formula_decoder = msgspec.json.Decoder(Formula)
+_raw_formula_decoder = msgspec.json.Decoder(_RawFormula)
+_file_decoder = msgspec.json.Decoder(BottleFile)
+_name_decoder = msgspec.json.Decoder(_NameOnly)
+_tags_decoder = msgspec.json.Decoder(_TagsOnly)
+
+
+def read_formulae(data: bytes) -> tuple[list[Formula], list[Rejected]]:
+    """The formulae of the list that can be read, and the elements that cannot.
+
+    A file that cannot be read stays in its formula, and says so (`unreadable`).
+
+    Raises:
+        msgspec.MsgspecError, UnicodeDecodeError, RecursionError (UNREADABLE): the data is no list.
+    """
+    try:
+        return _list_decoder.decode(data), []
+    except UNREADABLE:
+        pass
+    formulae: list[Formula] = []
+    rejected: list[Rejected] = []
+    for number, element in enumerate(_elements(data), start=1):
+        read = _read_formula(element, number)
+        if isinstance(read, Formula):
+            formulae.append(read)
+        else:
+            rejected.append(read)
+    return formulae, rejected
+
+
+def _elements(data: bytes) -> "list[msgspec.Raw] | list[bytes]":
+    try:
+        return _elements_decoder.decode(data)
+    except RecursionError:
+        return _cut_at_commas(data)
+
+
+# Whole strings, so that no bracket or comma inside one counts.
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{},]', re.DOTALL)
+
+
+def _cut_at_commas(data: bytes) -> list[bytes]:
+    """The elements of a list in which one is nested deeper than the decoder follows."""
+    text = data.strip()
+    elements: list[bytes] = []
+    depth = start = 0
+    for match in _TOKEN.finditer(text):
+        token = match[0]
+        if depth == 1 and token in (b",", b"]"):
+            elements.append(text[start : match.start()])
+            start = match.end()
+        if token in (b"[", b"{"):
+            depth += 1
+            start = start or match.end()
+        elif token in (b"]", b"}"):
+            depth -= 1
+            if depth == 0:
+                break
+    if depth or not text.startswith(b"[") or start != len(text):
+        raise msgspec.DecodeError("Expected `array`, got something that is nested too deep")
+    return elements
+
+
+def _read_formula(element: "msgspec.Raw | bytes", number: int) -> Formula | Rejected:
+    try:
+        return _formula_decoder.decode(element)
+    except UNREADABLE as exc:
+        why = _in_words(exc)
+    try:
+        raw = _raw_formula_decoder.decode(element)
+    except UNREADABLE:
+        return Rejected(_name_of(element, number), f"it cannot be read: {why}", tags=_tags_of(element))
+    block = raw.bottle.stable
+    files = {tag: _read_file(file) for tag, file in block.files.items()} if block else {}
+    return Formula(
+        name=raw.name,
+        versions=raw.versions,
+        revision=raw.revision,
+        bottle=BottleBlock(stable=Stable(files=files, rebuild=block.rebuild) if block else None),
+        aliases=raw.aliases,
+        oldnames=raw.oldnames,
+        disabled=raw.disabled,
+    )
+
+
+def _read_file(raw: msgspec.Raw) -> BottleFile:
+    try:
+        return _file_decoder.decode(raw)
+    except UNREADABLE as exc:
+        return _UnreadableFile(url="", sha256="", why=f"it cannot be read: {_in_words(exc)}")
+
+
+def _name_of(element: "msgspec.Raw | bytes", number: int) -> str:
+    try:
+        return _name_decoder.decode(element).name[:MAX_NAME_CHARACTERS]
+    except UNREADABLE:
+        return f"element {number:,}"
+
+
+def _tags_of(element: "msgspec.Raw | bytes") -> tuple[str, ...]:
+    try:
+        block = _tags_decoder.decode(element).bottle.stable
+    except UNREADABLE:
+        return ()
+    return tuple(block.files) if block else ()
+
+
+def _in_words(exc: Exception) -> str:
+    return str(exc).replace("`", "'")

@@ -1,0 +1,213 @@
+"""What a sync leaves out although upstream has it or the record names it, and the sentences that say so.
+
+A plan, its summary and the reports of its runs carry the same figures, and every place that shows one of them
+shows its notes: another kind is another field here and another sentence in `notes_of`.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from brew_assets.domain.bottle import Bottle
+from brew_assets.domain.catalogue import Catalogue
+from brew_assets.domain.formula import Formula
+from brew_assets.domain.platforms import serving_tags
+
+# How many of a kind are named in documents, and how many in a sentence.
+LISTED = 20
+SHOWN = 5
+_INCLUDE = "INCLUDE_DISABLED=true mirrors them too"
+_MEND = "run `brew-mirror verify --deep --repair` or the job `repair`"
+
+
+class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
+    """How many of each kind, and the first of them by name.
+
+    `rejected` is what the catalogue has in a form that cannot be used: whole formulae, and `rejected_bottles`
+    single bottles of others; `catalogue_formulae` counts all that it lists. `disabled` formulae are left out
+    by the settings. `unserved` formulae were asked for by name, and nothing of them can be planned.
+
+    `lost` are recorded bottles that the store has no more; the plan brings `lost_planned` of them back.
+    `resized` are objects that have another size than recorded.
+    """
+
+    catalogue_formulae: int = 0
+    rejected: int = 0
+    rejected_bottles: int = 0
+    rejections: tuple[str, ...] = ()
+    skipped_bottles: tuple[str, ...] = ()
+    disabled: int = 0
+    disabled_formulae: tuple[str, ...] = ()
+    unserved: int = 0
+    unserved_formulae: tuple[str, ...] = ()
+    lost: int = 0
+    lost_planned: int = 0
+    lost_objects: tuple[str, ...] = ()
+    resized: int = 0
+    resized_objects: tuple[str, ...] = ()
+
+
+class LeavesOut(Protocol):
+    """A plan, its summary, or a report; `skipped` counts bottles that an external hash file names."""
+
+    @property
+    def skipped(self) -> int: ...
+    @property
+    def left_out(self) -> LeftOut: ...
+
+
+def left_out_of(
+    catalogue: Catalogue,
+    platforms: Sequence[str],
+    asked: "frozenset[str] | None",
+    *,
+    include_disabled: bool,
+    chosen: Iterable[Bottle],
+    skipped: Sequence[Bottle],
+) -> LeftOut:
+    """What a plan over the platforms leaves out; `asked` are formulae that were asked for by name.
+
+    What was rejected of those comes first.
+    """
+    rejected = sorted(catalogue.rejected, key=lambda r: asked is None or r.name not in asked)
+    bottles = sum(1 for r in rejected if r.tag)
+    disabled = [] if include_disabled else _disabled(catalogue, platforms, asked)
+    missing = asked - {bottle.formula for bottle in chosen} if asked else frozenset()
+    unserved = [
+        f"{formula.name}: {_why_unserved(catalogue, formula, platforms, disabled)}"
+        for formula in (catalogue.formulae if missing else ())
+        if formula.name in missing
+    ]
+    return LeftOut(
+        catalogue_formulae=len(catalogue.formulae) + len(rejected) - bottles,
+        rejected=len(rejected),
+        rejected_bottles=bottles,
+        rejections=tuple(map(str, rejected[:LISTED])),
+        skipped_bottles=tuple(bottle.filename for bottle in skipped[:LISTED]),
+        disabled=len(disabled),
+        disabled_formulae=tuple(disabled[:LISTED]),
+        unserved=len(unserved),
+        unserved_formulae=tuple(unserved[:LISTED]),
+    )
+
+
+def _disabled(catalogue: Catalogue, platforms: Sequence[str], asked: "frozenset[str] | None") -> list[str]:
+    """The disabled formulae that would serve one of the platforms."""
+    tags = {tag for platform in platforms for tag in serving_tags(platform)}
+    return [
+        formula.name
+        for formula in catalogue.formulae
+        if formula.disabled and (asked is None or formula.name in asked) and not tags.isdisjoint(formula.tags)
+    ]
+
+
+def _why_unserved(
+    catalogue: Catalogue, formula: Formula, platforms: Sequence[str], disabled: Sequence[str]
+) -> str:
+    if formula.name in disabled:
+        return f"upstream has disabled it ({_INCLUDE})"
+    lost = [r.tag for r in catalogue.rejected if r.tag and r.name == formula.name]
+    besides = f" besides those that cannot be used ({', '.join(lost)})" if lost else ""
+    return f"it has no bottle for {', '.join(platforms)}{besides}"
+
+
+def notes_of(found: LeavesOut) -> tuple[str, ...]:
+    """A sentence for each kind that somebody should look at; none when all that was asked for is covered."""
+    left_out = found.left_out
+    return (
+        *_rejected(left_out),
+        *_sentence(
+            "Skipped, because an external hash file names them",
+            _counted(found.skipped, "bottle", "bottles"),
+            found.skipped,
+            left_out.skipped_bottles,
+        ),
+        *_sentence(
+            "Asked for, but nothing of them can be planned",
+            _counted(left_out.unserved, "formula", "formulae"),
+            left_out.unserved,
+            left_out.unserved_formulae,
+        ),
+        *_lost(left_out),
+        *_sentence(
+            f"Of another size than recorded ({_MEND})",
+            _counted(left_out.resized, "object", "objects"),
+            left_out.resized,
+            left_out.resized_objects,
+        ),
+    )
+
+
+def forgotten_note(names: Sequence[str]) -> tuple[str, ...]:
+    """A sentence on the bottles that left the manifest; none when there is none."""
+    return _sentence(
+        "Taken off the manifest, because the store has lost them and upstream no longer has them",
+        _counted(len(names), "bottle", "bottles"),
+        len(names),
+        names,
+    )
+
+
+def remarks_of(found: LeavesOut) -> tuple[str, ...]:
+    """A sentence for each kind that is left out as a matter of course: nobody has to look at it."""
+    left_out = found.left_out
+    if left_out.unserved:
+        return ()  # a plan of single formulae; a note says the same of each
+    return _sentence(
+        f"Left out, because upstream has disabled them ({_INCLUDE})",
+        _counted(left_out.disabled, "formula", "formulae"),
+        left_out.disabled,
+        left_out.disabled_formulae,
+    )
+
+
+def message_notes_of(found: LeavesOut) -> tuple[str, ...]:
+    """What a message says: the notes, and beside them the remarks; nothing without a note."""
+    notes = notes_of(found)
+    return (*notes, *remarks_of(found)) if notes else ()
+
+
+def first_names(names: Sequence[str], count: int) -> str:
+    """`a; b; and 3 others`: the first names of `count` things."""
+    shown = names[:SHOWN]
+    others = count - len(shown)
+    return "; ".join([*shown, *([f"and {others:,} others"] if others > 0 else [])])
+
+
+def _rejected(left_out: LeftOut) -> tuple[str, ...]:
+    formulae = left_out.rejected - left_out.rejected_bottles
+    counts = [
+        f"{formulae:,} of {_counted(left_out.catalogue_formulae, 'formula', 'formulae')}" if formulae else "",
+        _counted(left_out.rejected_bottles, "bottle", "bottles") if left_out.rejected_bottles else "",
+    ]
+    return _sentence(
+        "Rejected, because upstream's catalogue has them in a form that cannot be used",
+        " and ".join(filter(None, counts)),
+        left_out.rejected,
+        left_out.rejections,
+    )
+
+
+def _lost(left_out: LeftOut) -> tuple[str, ...]:
+    others = left_out.lost - left_out.lost_planned
+    back = "this sync fetches them again"
+    if others:
+        back = f"this sync fetches {left_out.lost_planned:,} of them again; for the others {_MEND}"
+    return _sentence(
+        f"Recorded, but gone from the store ({back})",
+        _counted(left_out.lost, "bottle", "bottles"),
+        left_out.lost,
+        left_out.lost_objects,
+    )
+
+
+def _sentence(why: str, counted: str, count: int, names: Sequence[str]) -> tuple[str, ...]:
+    if not count:
+        return ()
+    first = f"; first: {first_names(names, count)}" if names else ""
+    return (f"{why}: {counted}{first}",)
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"

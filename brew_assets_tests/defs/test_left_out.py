@@ -1,0 +1,108 @@
+"""What Dagster's pages, logs and messages say of what a sync leaves out."""
+
+import json
+import logging
+from typing import Any
+
+import dagster as dg
+
+from brew_assets_tests.defs.announced import COMPLETE, FAILED, START, Announced
+from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, metadata_of
+from brew_assets_tests.worlds import old_shape
+
+REJECTED = "element 21: it cannot be read: Expected 'object', got 'null'"
+
+
+def spoil(deployment: Deployment) -> None:
+    """One element of the catalogue is null."""
+    entries: list[Any] = json.loads(deployment.world.catalogue_json())
+    deployment.simulator.api_body_override = json.dumps([*entries, None]).encode()
+
+
+def warnings_of(deployment: Deployment, result: dg.ExecuteInProcessResult) -> list[str]:
+    """What the run's log warns of."""
+    return [
+        entry.user_message
+        for entry in deployment.instance.all_logs(result.run_id)
+        if entry.level == logging.WARNING and entry.dagster_event is None
+    ]
+
+
+def test_the_plan_and_its_runs_say_what_was_rejected(deployment: Deployment) -> None:
+    spoil(deployment)
+    planned = deployment.run("weekly_sync")
+    assert planned.success
+    shown = metadata_of(planned, "pending_bottles")
+    assert shown["rejected"] == 1
+    assert "1 of 21 formulae; first: " + REJECTED in shown["left_out"]
+    assert (
+        "| element 21 |  | it cannot be read" in metadata_of(planned, "formula_catalog")["rejected_entries"]
+    )
+    assert any(REJECTED in warning for warning in warnings_of(deployment, planned))
+    runs = deployment.carry_out(deployment.tick().run_requests)
+    assert len(runs) == len(PLATFORMS)
+    for run in runs:
+        assert run.success
+        own = metadata_of(run, "bottles")
+        assert own["rejected"] == 1
+        assert "1 of 21 formulae; first: " + REJECTED in own["left_out"]
+        assert REJECTED in own["report"]
+        assert any(REJECTED in warning for warning in warnings_of(deployment, run))
+        assert metadata_of(run, "hash_manifest")["report"].count(REJECTED) == 1
+
+
+def test_a_run_that_plans_for_itself_says_it_too(deployment: Deployment) -> None:
+    spoil(deployment)
+    run = deployment.run("mirror_platform", platform="arm64_sonoma")
+    assert run.success
+    assert any(REJECTED in warning for warning in warnings_of(deployment, run))
+    seen = deployment.instance.fetch_observations(dg.AssetKey("pending_bottles"), limit=1).records
+    assert seen[0].asset_observation is not None
+    assert REJECTED in str(seen[0].asset_observation.metadata["left_out"].value)
+
+
+def test_a_plan_without_a_gap_warns_of_nothing(deployment: Deployment) -> None:
+    planned = deployment.run("weekly_sync")
+    assert metadata_of(planned, "pending_bottles")["rejected"] == 0
+    assert metadata_of(planned, "pending_bottles")["notes"] == []
+    assert warnings_of(deployment, planned) == []
+
+
+def test_the_messages_of_start_and_end_say_it_once_each_and_else_nothing(announced: Announced) -> None:
+    deployment, slack = announced.deployment, announced.slack
+    deployment.sync()
+    announced.tick()
+    assert slack.texts == [START, COMPLETE]
+    assert "Notes" not in json.dumps(slack.taken)
+    deployment.world.publish("wget", "1.25.0", tags=("arm64_sonoma",))
+    spoil(deployment)
+    deployment.run("weekly_sync")
+    announced.tick()
+    deployment.carry_out(deployment.tick().run_requests)
+    announced.tick()
+    assert slack.texts == [START, COMPLETE, START, COMPLETE]
+    for body in slack.taken[2:]:
+        text = json.dumps(body)
+        assert text.count("*Notes:*") == 1
+        assert "1 of 22 formulae; first: element 22: it cannot be read" in text
+
+
+def test_a_week_whose_catalogue_is_refused_ends_as_a_failure_with_counts_and_reasons(
+    announced: Announced,
+) -> None:
+    deployment, slack = announced.deployment, announced.slack
+    deployment.simulator.api_body_override = old_shape()
+    planned = deployment.run("weekly_sync")
+    assert not planned.success
+    found = deployment.failure(planned, "formula_catalog").description or ""
+    assert "311 of 318 formulae cannot be used" in found
+    announced.tick()
+    assert slack.texts == [FAILED]
+    assert "311 of 318 formulae cannot be used" in json.dumps(slack.taken)
+
+
+def test_all_unknown_formulae_of_a_selective_sync_are_named(deployment: Deployment) -> None:
+    names = ["no-such-formula", "nor-this"]
+    planned = deployment.plan(formula_names=names)
+    found = deployment.failure(planned, "pending_bottles").description or ""
+    assert all(f"formula '{name}' is not in the catalogue" in found for name in names)
