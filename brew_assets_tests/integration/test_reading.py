@@ -65,6 +65,13 @@ def state_of(mirror: MirrorUnderTest) -> object:
     ]
 
 
+def run_in(folder: Path, environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """The command, ended, as typed in that folder."""
+    return subprocess.run(
+        [PROGRAM, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
 def reader_of(mirror: MirrorUnderTest) -> dict[str, str]:
     """The environment of somebody who may only read."""
     return READER if isinstance(mirror, BucketMirror) else {}
@@ -113,10 +120,9 @@ def test_an_empty_directory_is_no_mirror_and_a_relative_place_says_where_it_lead
     tmp_path: Path, upstream: Simulator
 ) -> None:
     mirror = DirectoryMirror(tmp_path)
-    done = mirror.run(upstream, "--mirror", "no-such-mirror", "verify")
+    done = run_in(tmp_path, mirror.environment(upstream), "--mirror", "no-such-mirror", "verify")
     assert done.returncode == 2
-    found = f"there is no mirror at no-such-mirror ({Path.cwd()}/no-such-mirror/): "
-    assert found in done.stderr
+    assert f"there is no mirror at no-such-mirror ({tmp_path}/no-such-mirror/): " in done.stderr
     done = mirror.run(upstream, "verify")
     assert done.returncode == 2
     assert f"there is no mirror at {tmp_path}: " in done.stderr
@@ -158,6 +164,10 @@ def test_verify_and_status_write_nothing_and_need_only_permission_to_read(
     missing, wrong, _ = mirror.bottle_keys()
     mirror.remove(missing)
     mirror.write(wrong, mirror.read(wrong)[:-1] + b"?")
+    if isinstance(mirror, DirectoryMirror):
+        # As in a copy, or where they cannot be made.
+        (mirror.root / ".incoming").rmdir()
+        (mirror.root / ".lock").unlink()
     before = state_of(mirror)
     for arguments in (
         ("status",),
@@ -313,14 +323,7 @@ def test_an_empty_mirror_url_is_never_the_default_directory(tmp_path: Path, upst
         (("sync",), {"MIRROR_URL": " "}, "MIRROR_URL"),
         (("--mirror", "", "sync"), {}, "--mirror"),
     ):
-        done = subprocess.run(
-            [PROGRAM, *arguments],
-            cwd=tmp_path,
-            env=mirror.environment(upstream, **extra),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run_in(tmp_path, mirror.environment(upstream, **extra), *arguments)
         assert done.returncode == 2
         assert done.stderr.startswith(f"Error: {named}: expected a directory or s3://bucket/prefix")
         assert list(tmp_path.iterdir()) == []
