@@ -17,12 +17,13 @@ from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.log_context import bound
 from brew_assets.engine.retry import RETRYABLE
 from brew_assets.engine.sync import Mirror
-from brew_assets.errors import CatalogueUnavailable, MirrorError
+from brew_assets.errors import CatalogueUnavailable, MirrorError, WorkerFailed
 from brew_assets.logs import configure_logging
 from brew_assets.settings import Settings, read_settings
 
-# Another try of the whole step may help after these; the engine has used up its own tries by then.
-WORTH_A_RETRY = (*RETRYABLE, CatalogueUnavailable)
+# Another try of the whole step may help after these; the engine has used up its own tries by then. A batch
+# that failed ends no step, but a client of Lambda for which there were no credentials just then does.
+WORTH_A_RETRY = (*RETRYABLE, CatalogueUnavailable, WorkerFailed)
 STEP_RETRIES = 2
 # The executor sleeps through it: a termination waits as long.
 STEP_RETRY_DELAY_S = 30.0

@@ -110,7 +110,7 @@ class Mirror:
         """The catalogue that upstream shows now.
 
         Raises:
-            CatalogueUnavailable, CatalogueInvalid: upstream gave none; what was kept stays.
+            CatalogueUnavailable, CatalogueRefused, CatalogueInvalid: upstream gave none; what was kept stays.
         """
         return refresh_catalogue(self.ports.catalogue, self.store, self.ports.clock, keep=keep)
 
@@ -138,7 +138,7 @@ class Mirror:
 
         Raises:
             PlanInvalid: an unknown platform or formula.
-            CatalogueUnavailable, CatalogueInvalid: there is no catalogue to plan from.
+            CatalogueUnavailable, CatalogueRefused, CatalogueInvalid: there is no catalogue to plan from.
         """
         if record:
             self.store.prepare()

@@ -65,7 +65,7 @@ def refresh_catalogue(
     """The catalogue that upstream shows now; kept in the store unless `keep` is false.
 
     Raises:
-        CatalogueUnavailable: upstream gave none.
+        CatalogueUnavailable, CatalogueRefused: upstream gave none.
         CatalogueInvalid: upstream gave something that is none; what was kept stays.
     """
     before = kept_catalogue(store)
