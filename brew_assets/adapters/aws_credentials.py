@@ -178,9 +178,11 @@ class CredentialsFailure(msgspec.Struct, frozen=True, kw_only=True):
 
 def credentials_failure(exc: BaseException) -> CredentialsFailure:
     """What an exception means that was met while credentials were loaded or refreshed."""
-    return CredentialsFailure(
-        passing=not _is_refused(exc), message=f"AWS credentials: {_source(exc)}: {_what_happened(exc)}"
-    )
+    facts = (_source(exc), _kind(exc), _what_happened(exc))
+    line = ": ".join(dict.fromkeys(fact for fact in facts if fact))
+    line = " ".join("".join(c if c.isprintable() else " " for c in line).split())
+    line = line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+    return CredentialsFailure(passing=not _is_refused(exc), message=f"AWS credentials: {line}")
 
 
 def is_of_credentials(exc: BaseException) -> bool:
@@ -222,32 +224,30 @@ def _source(exc: BaseException) -> str:
     return type(exc).__name__
 
 
+def _kind(exc: BaseException) -> str:
+    """Its class, where text and provider do not say as much."""
+    plain = isinstance(exc, ClientError | raised.CredentialRetrievalError)
+    return "" if plain else type(exc).__name__
+
+
 def _what_happened(exc: BaseException) -> str:
     """The text of the exception, unless it may hold an answer or a header with keys in it."""
-    name = type(exc).__name__
-    text = str(exc)
     if isinstance(exc, ClientError):
         error = exc.response.get("Error", {})
-        text = f"{_status(exc) or 'no status'} {_code(exc)}: {error.get('Message', '')}"
-    elif isinstance(exc, ResponseParserError):
-        text = f"{name}: an answer that cannot be read"
-    elif isinstance(exc, raised.ParamValidationError):
-        named = ", ".join(_PARAMETER.findall(text)) or "a parameter"
-        text = f"{name}: expected a {named} that the service takes"
-    elif type(exc) is raised.HTTPClientError:
-        text = f"{name}: {type(_arguments(exc).get('error')).__name__}"
-    elif isinstance(exc, raised.CredentialRetrievalError):
-        text = _argument(exc, "error_msg") or name
-    elif isinstance(exc, EOFError):
-        text = f"{name}: an MFA code is asked for, and there is no terminal to ask at"
-    elif isinstance(exc, raised.SSOTokenLoadError | raised.TokenRetrievalError):
-        text = f"{text}; log in again with `aws sso login`"
-    elif not isinstance(exc, BotoCoreError):
-        text = f"{name}: {text}" if text else name
-    elif name not in text:
-        text = f"{name}: {text}"
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+        return f"{_status(exc) or 'no status'} {_code(exc)}: {error.get('Message', '')}"
+    if isinstance(exc, raised.CredentialRetrievalError):
+        return _argument(exc, "error_msg").strip() or "failed and said nothing"
+    if isinstance(exc, ResponseParserError):
+        return "an answer that cannot be read"
+    if isinstance(exc, raised.ParamValidationError):
+        return f"expected a {', '.join(_PARAMETER.findall(str(exc))) or 'parameter'} that the service takes"
+    if type(exc) is raised.HTTPClientError:
+        return type(_arguments(exc).get("error")).__name__
+    if isinstance(exc, EOFError):
+        return "an MFA code is asked for, and there is no terminal to ask at"
+    if isinstance(exc, raised.SSOTokenLoadError | raised.TokenRetrievalError):
+        return f"{exc}; log in again with `aws sso login`"
+    return str(exc)
 
 
 def _frames(exc: BaseException) -> list[TracebackType]:
