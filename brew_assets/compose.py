@@ -39,7 +39,7 @@ def build_store(settings: Settings) -> Store:
         # An empty path would be the current directory.
         if "://" in url or not url.strip():
             raise SettingsInvalid(name="MIRROR_URL", expected=PLACES, found=repr(url[:80]))
-        return DirectoryStore(Path(url).expanduser())
+        return DirectoryStore(path_of("MIRROR_URL", url))
     # boto3 is a third of the start-up time of the command line: only a bucket needs it.
     from brew_assets.adapters.s3_store import S3Store
 
@@ -50,6 +50,20 @@ def build_store(settings: Settings) -> Store:
     if any(part in (".", "..") for part in prefix.split("/")):
         raise SettingsInvalid(name="MIRROR_URL", expected="a prefix without dots", found=repr(url[:80]))
     return S3Store(_s3_options(settings, bucket=match[1], prefix=prefix))
+
+
+def path_of(name: str, text: str) -> Path:
+    """The path that a setting names, "~" as the home of a user.
+
+    Raises:
+        SettingsInvalid: there is no such user, or nobody knows this one's home.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as exc:
+        raise SettingsInvalid(
+            name=name, expected="a path, after ~ the name of a user of this machine", found=repr(text[:80])
+        ) from exc
 
 
 def _s3_options(settings: Settings, *, bucket: str, prefix: str = "") -> "S3Options":
@@ -76,7 +90,7 @@ def build_hash_files(settings: Settings) -> tuple[HashFileSource, ...]:
     """The external hash files that the settings name. Nothing is contacted yet.
 
     Raises:
-        SettingsInvalid: a key without a bucket that it could be in.
+        SettingsInvalid: a key without a bucket that it could be in, or a path of a user who is none.
     """
     if not (
         settings.external_hash_file_path
@@ -102,7 +116,8 @@ def build_hash_files(settings: Settings) -> tuple[HashFileSource, ...]:
         timeout_s = settings.download_timeout_seconds
         sources.append(HttpsHashFile(settings.external_hash_file_url, timeout_s=timeout_s))
     if settings.external_hash_file_path:
-        sources.append(PathHashFile(Path(settings.external_hash_file_path).expanduser()))
+        path = path_of("EXTERNAL_HASH_FILE_PATH", settings.external_hash_file_path)
+        sources.append(PathHashFile(path))
     return tuple(sources)
 
 

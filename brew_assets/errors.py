@@ -4,13 +4,14 @@ MirrorError                       has `reason`, a few words for reports, and a m
 ├── SettingsInvalid               an environment variable or option is not what was expected
 ├── PlanInvalid                   a plan cannot be made or read (unknown formula, platform, document)
 ├── UpstreamError
-│   ├── CatalogueUnavailable      the formulae API did not answer
+│   ├── CatalogueUnavailable      the formulae API did not answer, or with what may pass
+│   ├── CatalogueRefused          another answer of it, or an address that is none
 │   ├── CatalogueInvalid          it answered with something that is no catalogue
 │   ├── HostRefused               an address leads to a host that is not configured
 │   ├── BlobNotFound              404, 410
 │   ├── UpstreamRefused           another answer that a retry will not change
-│   ├── UpstreamBusy              429; carries how long to wait
-│   ├── UpstreamFailed            5xx, 408
+│   ├── UpstreamBusy              429 and its like; carries how long to wait
+│   ├── UpstreamFailed            5xx but 501 and 505, 408, 421, 425: may pass
 │   ├── UpstreamUnauthorized      401 with a fresh token
 │   └── UpstreamInterrupted       the network: connect, time-out, a body that breaks off
 ├── ContentMismatch
@@ -82,9 +83,15 @@ class UpstreamError(MirrorError):
 
 
 class CatalogueUnavailable(UpstreamError):
-    """The formulae API gave no catalogue."""
+    """The formulae API gave no catalogue just now."""
 
     reason = "catalogue unavailable"
+
+
+class CatalogueRefused(UpstreamError):
+    """The formulae API gave no catalogue and will give none when it is asked again."""
+
+    reason = "catalogue refused"
 
 
 class CatalogueInvalid(UpstreamError):
@@ -115,7 +122,7 @@ class UpstreamRefused(UpstreamError):
 
 
 class UpstreamBusy(UpstreamError):
-    """429: `wait_s` is what the answer asks for, None when it names nothing readable."""
+    """429 and its like: `wait_s` is what the answer asks for, None when it names nothing readable."""
 
     reason = "rate limited"
 
@@ -125,7 +132,7 @@ class UpstreamBusy(UpstreamError):
 
 
 class UpstreamFailed(UpstreamError):
-    """A 5xx or 408 answer."""
+    """An answer that may pass: 5xx but 501 and 505, 408, 421, 425."""
 
     reason = "upstream failed"
 

@@ -20,6 +20,8 @@ OURS = "brew_assets"
 _LIBRARIES = ("boto3", "botocore", "httpcore", "httpx", "s3transfer", "urllib3")
 # AWS's runtime client puts a handler on the root logger before any code of ours runs.
 _RUNTIME_CLIENT = "awslambdaric"
+# They warn with a traceback of a refresh that failed, whose last line may have an answer with keys in it.
+_CREDENTIALS = ("botocore.credentials", "botocore.tokens")
 # So many lines of a kind on single bottles a terminal shows; the report at the end has the failures.
 _LINES_OF_A_KIND = 20
 # A progress bar may stand in the terminal's line: the line is erased, and the bar drawn anew below.
@@ -81,6 +83,7 @@ def _handler(log_format: str, level: int, target: TextIO) -> LineHandler:
     terminal = target.isatty()
     handler = LineHandler(target, erases=terminal)
     handler.addFilter(_is_to_be_written)
+    handler.addFilter(_name_credentials_failure)
     handler.addFilter(_add_bound_facts)
     if log_format == "json" or (log_format == "auto" and not terminal):
         handler.setFormatter(JsonLines())
@@ -103,6 +106,18 @@ def _is_to_be_written(record: logging.LogRecord) -> bool:
         if any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers):
             return False
         logger = logger.parent
+    return True
+
+
+def _name_credentials_failure(record: logging.LogRecord) -> bool:
+    """True; what credentials failed by is a fact of the record, in our words, and no traceback."""
+    if record.name in _CREDENTIALS and record.exc_info:
+        # botocore has been imported by whoever logs this.
+        from brew_assets.adapters.aws_credentials import credentials_failure
+
+        error = record.exc_info[1]
+        record.__dict__["error"] = credentials_failure(error).message if error else ""
+        record.exc_info = record.exc_text = None
     return True
 
 

@@ -1,9 +1,9 @@
-"""Which channels and which store the settings give."""
+"""Which channels, stores and hash files the settings give."""
 
 import msgspec
 import pytest
 
-from brew_assets.compose import build_channels, build_store
+from brew_assets.compose import build_channels, build_hash_files, build_store
 from brew_assets.errors import SettingsInvalid
 from brew_assets.settings import Secret, Settings
 
@@ -34,3 +34,12 @@ def test_without_notifications_slack_and_both_topics_are_silent(secret_name: str
 def test_a_place_that_is_none_is_never_taken_for_the_current_directory(url: str) -> None:
     with pytest.raises(SettingsInvalid, match="MIRROR_URL"):
         build_store(Settings(mirror_url=url))
+
+
+def test_the_home_of_a_user_who_is_none_is_a_wrong_setting() -> None:
+    with pytest.raises(
+        SettingsInvalid, match=r"MIRROR_URL: .*after ~ the name of a user.*'~nobody-at-all/x'"
+    ):
+        build_store(Settings(mirror_url="~nobody-at-all/x"))
+    with pytest.raises(SettingsInvalid, match="EXTERNAL_HASH_FILE_PATH"):
+        build_hash_files(Settings(external_hash_file_path="~nobody-at-all/hashes.json"))

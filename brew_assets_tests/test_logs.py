@@ -6,12 +6,16 @@ import logging
 import re
 import sys
 from datetime import datetime
+from pathlib import Path
 
+import botocore.session
 import pytest
+from botocore.parsers import ResponseParserError
 
 from brew_assets.engine.log_context import bound
 from brew_assets.logs import LineHandler, configure_logging
 from brew_assets.settings import Secret, Settings
+from brew_assets_tests.aws_profiles import Profiles, Sts
 from brew_assets_tests.log_lines import Terminal, log_lines
 
 ours = logging.getLogger("brew_assets.engine.transfer")
@@ -44,6 +48,25 @@ def test_text_says_the_same_and_ends_with_sync_platform_and_bottle() -> None:
             r"sync=s-1 platform=arm64_sonoma bottle=wget-1\.25\.0\.arm64_sonoma\.bottle\.tar\.gz\n",
             lines.text,
         )
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_credentials_that_could_not_be_refreshed_are_one_line_that_names_why_and_no_key(
+    log_format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Sts() as sts, log_lines(Settings(log_format=log_format)) as lines:  # type: ignore[arg-type]
+        Profiles(tmp_path, monkeypatch).role(sts.url, "region = us-east-1\n")
+        sts.answers(200, b"<AssumeRoleResponse><SecretAccessKey>PLANTED</Secret")
+        credentials = botocore.session.get_session().get_credentials()
+        assert credentials is not None
+        with pytest.raises(ResponseParserError):
+            credentials.get_frozen_credentials()
+        assert (
+            "AWS credentials: assume-role: ResponseParserError: an answer that cannot be read" in lines.text
+        )
+        assert "Traceback" not in lines.text
+        assert "PLANTED" not in lines.text
+        assert lines.text.count("\n") == 1
 
 
 def test_an_exception_is_within_the_line_and_below_the_text() -> None:

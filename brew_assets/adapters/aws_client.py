@@ -4,15 +4,9 @@ from typing import Any
 
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    HTTPClientError,
-    NoCredentialsError,
-    ParamValidationError,
-    SSLError,
-)
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, ParamValidationError, SSLError
 
+from brew_assets.adapters.aws_credentials import credentials_failure, is_of_credentials
 from brew_assets.engine.announce import UNCERTAIN_STATUSES
 from brew_assets.errors import ChannelBusy, ChannelError, ChannelFailed, ChannelRefused, ChannelUncertain
 
@@ -24,6 +18,7 @@ REPEATED = 2
 _UNCERTAIN = (HTTPClientError, SSLError)
 _THROTTLED = ("Throttling", "ThrottlingException", "Throttled", "RequestLimitExceeded", "TooManyRequests")
 _TOO_MANY, _SERVER_ERROR = 429, 500
+_LONGEST = 500
 
 
 def aws_client(
@@ -36,7 +31,8 @@ def aws_client(
 ) -> Any:
     """A client that gives up soon: whoever waits for it has other things to do. Nothing is contacted yet.
 
-    A call is made `tries` times at most. botocore also repeats those that may have arrived.
+    A call is made `tries` times at most. botocore also repeats those that may have arrived. Credentials are
+    loaded, and whatever their providers raise comes out: see `making_error`.
     """
     config = Config(
         connect_timeout=CONNECT_TIMEOUT_S,
@@ -48,25 +44,64 @@ def aws_client(
     )
 
 
-def sending_error(what: str, error: BotoCoreError | ClientError) -> ChannelError:
-    """As channel_error, for a call that must not arrive twice: uncertain where it may have arrived."""
-    response = error.response if isinstance(error, ClientError) else {}
-    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    if isinstance(error, _UNCERTAIN) or status in UNCERTAIN_STATUSES:
-        return ChannelUncertain(f"{what}: {error}")
+def making_error(what: str, error: Exception) -> ChannelError:
+    """The error of a client that could not be made for `what`: nothing was sent.
+
+    Besides credentials that may come later, and a machine that has no more memory or files, it is a setting:
+    an address that is none, a region, a profile.
+    """
+    if is_of_credentials(error):
+        return _credentials_error(what, error)
+    return (ChannelFailed if is_shortage(error) else ChannelRefused)(_text(what, error))
+
+
+def is_shortage(error: Exception) -> bool:
+    """Whether the machine lacked something, memory or open files, when a client was made."""
+    return isinstance(error, OSError | MemoryError) and not isinstance(error, BotoCoreError)
+
+
+def sending_error(what: str, error: Exception) -> ChannelError:
+    """As channel_error, for a call that must not arrive twice: uncertain where it may have arrived.
+
+    Not where credentials could not be had: a request goes out signed.
+    """
+    if is_of_credentials(error):
+        return _credentials_error(what, error)
+    status = _status(error) if isinstance(error, ClientError) else 0
+    foreign = not isinstance(error, BotoCoreError | ClientError)
+    if foreign or isinstance(error, _UNCERTAIN) or status in UNCERTAIN_STATUSES:
+        return ChannelUncertain(_text(what, error))
     return channel_error(what, error)
 
 
-def channel_error(what: str, error: BotoCoreError | ClientError) -> ChannelError:
-    """The error of a call that was for `what`: busy, failed for now, or refused."""
-    if isinstance(error, ParamValidationError | NoCredentialsError):
-        return ChannelRefused(f"{what}: {error}")
+def channel_error(what: str, error: Exception) -> ChannelError:
+    """The error of a call that was for `what`: busy, failed for now, or refused.
+
+    Of an error that is not botocore's own the text is not shown: it may have an answer in it.
+    """
+    if is_of_credentials(error):
+        return _credentials_error(what, error)
+    if isinstance(error, ParamValidationError):
+        return ChannelRefused(_text(what, error))
+    if isinstance(error, BotoCoreError):
+        return ChannelFailed(_text(what, error))
     if not isinstance(error, ClientError):
-        return ChannelFailed(f"{what}: {error}")
-    code = str(error.response.get("Error", {}).get("Code", ""))
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        return ChannelFailed(f"{what}: a {type(error).__name__}")
+    code, status = str(error.response.get("Error", {}).get("Code", "")), _status(error)
     if status == _TOO_MANY or code.removesuffix("Exception") in _THROTTLED or code in _THROTTLED:
-        return ChannelBusy(f"{what}: {error}")
-    if status >= _SERVER_ERROR:
-        return ChannelFailed(f"{what}: {error}")
-    return ChannelRefused(f"{what}: {error}")
+        return ChannelBusy(_text(what, error))
+    return (ChannelFailed if status >= _SERVER_ERROR else ChannelRefused)(_text(what, error))
+
+
+def _credentials_error(what: str, error: Exception) -> ChannelError:
+    failure = credentials_failure(error)
+    return (ChannelFailed if failure.passing else ChannelRefused)(f"{what}: {failure.message}")
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _text(what: str, error: Exception) -> str:
+    own = isinstance(error, BotoCoreError | ClientError)
+    return f"{what}: {'' if own else f'{type(error).__name__}: '}{str(error)[:_LONGEST]}"

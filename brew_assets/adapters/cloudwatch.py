@@ -4,13 +4,10 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from brew_assets.adapters.aws_client import aws_client, sending_error
+from brew_assets.adapters.aws_client import aws_client, making_error, sending_error
 from brew_assets.domain.metrics import Metric
 from brew_assets.engine.announce import Announcement
 from brew_assets.engine.ports import Clock
-from brew_assets.errors import ChannelUncertain
 
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html: 1,000 metrics and
 # 1 MB a call. What a metric weighs on the wire depends on botocore's protocol; the estimate is its longest.
@@ -46,11 +43,12 @@ class CloudWatchMetrics:
             self._client = self._client or aws_client(
                 "cloudwatch", region=self._region, endpoint_url=self._endpoint_url
             )
+        except Exception as error:
+            raise making_error(what, error) from error
+        try:
             self._client.put_metric_data(Namespace=self._namespace, MetricData=data)
-        except (BotoCoreError, ClientError) as error:
+        except Exception as error:
             raise sending_error(what, error) from error
-        except ValueError as error:  # botocore lets these out: an answer or an address that it cannot read
-            raise ChannelUncertain(f"{what}: {error}") from error
 
 
 class MetricsChannel:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 from botocore.exceptions import ClientError
 
 from brew_assets.adapters.aws_client import REPEATED, aws_client
+from brew_assets.adapters.aws_credentials import credentials_failure, is_of_credentials
 from brew_assets.errors import QueueUnavailable
 
 READ_TIMEOUT_S = 10
@@ -124,7 +125,10 @@ class EventQueue:
         # Besides its own errors botocore lets out a ValueError for an endpoint that is no address, and
         # whatever its parser stumbles over in an answer that is not SQS's.
         except Exception as error:
-            raise QueueUnavailable(f"{queue_url}: {str(error)[:500]}") from error
+            why = str(error)[:500] or type(error).__name__
+            if is_of_credentials(error):
+                why = credentials_failure(error).message
+            raise QueueUnavailable(f"{queue_url}: {why}") from error
 
 
 def _code(error: BaseException | None) -> str:

@@ -6,24 +6,22 @@ followed without the header. Only the registry and the configured hosts are ever
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import NoReturn
 from urllib.parse import quote, urljoin
 
 import msgspec
 
 from brew_assets.adapters.origin import Origin, split_url
+from brew_assets.adapters.registry_answers import ERROR_BODY_BYTES, answer_error
 from brew_assets.adapters.wire import NETWORK_ERRORS, Wire, WireResponse
 from brew_assets.adapters.wires import ThreadWires, answered
 from brew_assets.domain.bottle import Bottle
 from brew_assets.domain.oci import CHILD_MEDIA_TYPE, INDEX_MEDIA_TYPE, MAX_INDEX_BYTES
-from brew_assets.engine.retry import parse_retry_after
 from brew_assets.errors import (
     UNREADABLE,
     BlobNotFound,
     ContentMismatch,
     HostRefused,
-    UpstreamBusy,
     UpstreamFailed,
     UpstreamInterrupted,
     UpstreamRefused,
@@ -34,8 +32,8 @@ CATALOGUE_REGISTRY = "https://ghcr.io"
 # What brew itself sends; GHCR accepts any bearer for public blobs.
 ANONYMOUS_TOKEN = "QQ=="  # noqa: S105
 MAX_REDIRECTS = 3
-_ERROR_BODY_BYTES = 4096
 _TOKEN_BODY_BYTES = 65536
+_MISDIRECTED = 421
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 # An address without user, fragment or anything else that a full parser would have to judge.
 _ORIGIN = re.compile(r"(https?://[A-Za-z0-9.:-]+)(/[\x21\x24-\x7e]*)\Z")
@@ -214,7 +212,7 @@ class Ghcr:
         authorization = {"Authorization": f"Bearer {self._tokens.get(_repository(url), ANONYMOUS_TOKEN)}"}
         for hops in range(MAX_REDIRECTS + 1):
             origin, target = self._hosts.check(url, subject=subject)
-            wire = self._wires.mine().to(origin)
+            wire = self._wire_to(origin, subject)
             try:
                 # The header is the registry's: a signed address refuses a request that carries it.
                 response = wire.exchange("GET", target, headers if hops else headers | authorization)
@@ -230,6 +228,15 @@ class Ghcr:
             except ValueError as exc:
                 raise UpstreamRefused(f"{subject}: a redirect to what is no address") from exc
         raise UpstreamRefused(f"{subject}: more than {MAX_REDIRECTS} redirects")
+
+    def _wire_to(self, origin: Origin, subject: str) -> Wire:
+        """The thread's connection to the host, not made yet; the first one with TLS reads the trusted CAs."""
+        try:
+            return self._wires.mine().to(origin)
+        except NETWORK_ERRORS as exc:
+            raise UpstreamInterrupted(
+                f"{subject}: {origin.netloc}: no TLS with the settings of this machine: {_describe(exc)}"
+            ) from exc
 
     def _framing(self, response: WireResponse, offset: int, name: str) -> tuple[int, int | None]:
         """(offset of the first byte, size of the whole blob) of an answer that has the blob."""
@@ -247,20 +254,15 @@ class Ghcr:
         return 0, response.content_length
 
     def _refuse(self, response: WireResponse, subject: str) -> NoReturn:
-        status = response.status
         try:
-            body = response.read(_ERROR_BODY_BYTES).decode("utf-8", "replace")
+            body = response.read(ERROR_BODY_BYTES)
         except NETWORK_ERRORS:
-            body = ""
-        if status in (404, 410):
-            raise BlobNotFound(f"{subject}: {status} from upstream")
+            body = b""
+        if response.status == _MISDIRECTED:
+            # Not for this connection: another try needs a new one.
+            response.will_close = True
         retry_after = response.fields.get("retry-after")
-        if status == 429 or (status == 503 and retry_after):
-            wait_s = parse_retry_after(retry_after, now=datetime.now(UTC), body=body)
-            raise UpstreamBusy(f"{subject}: {status} from upstream", wait_s=wait_s)
-        if status == 408 or status >= 500:
-            raise UpstreamFailed(f"{subject}: {status} from upstream")
-        raise UpstreamRefused(f"{subject}: unexpected status {status} from upstream")
+        raise answer_error(subject, status=response.status, body=body, retry_after=retry_after)
 
     def _renew_token(self, url: str, challenge: str, subject: str) -> None:
         """A token for the repository, from the realm that the registry names (one of the allowed hosts)."""
@@ -271,7 +273,7 @@ class Ghcr:
             f"{name}={quote(fields[name], safe=':/')}" for name in ("service", "scope") if name in fields
         )
         origin, target = self._hosts.check(f"{fields['realm']}?{query}", subject=f"{subject} (token)")
-        wire = self._wires.mine().to(origin)
+        wire = self._wire_to(origin, subject)
         try:
             with answered(wire, "GET", target, {"Accept": "application/json"}) as response:
                 if response.status != 200:

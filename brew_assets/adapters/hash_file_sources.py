@@ -4,6 +4,7 @@ from pathlib import Path
 
 import httpx
 
+from brew_assets.adapters.aws_credentials import credentials_failure, is_of_credentials
 from brew_assets.adapters.origin import split_url
 from brew_assets.adapters.s3_store import S3Options, S3Store
 from brew_assets.domain.hash_file import MAX_HASH_FILE_BYTES
@@ -29,8 +30,12 @@ class PathHashFile:
             if size > MAX_HASH_FILE_BYTES:
                 raise HashFileInvalid(f"expected at most {MAX_HASH_FILE_BYTES} bytes, found {size}")
             return HashFile(source=self.name, data=self._path.read_bytes())
+        except HashFileInvalid:
+            raise
         except OSError as exc:
             raise HashFileInvalid(f"cannot be read: {exc.strerror or exc}") from exc
+        except Exception as exc:  # a path with a NUL is a ValueError
+            raise HashFileInvalid(f"cannot be read: {type(exc).__name__}: {exc}") from exc
 
 
 class HttpsHashFile:
@@ -66,8 +71,12 @@ class HttpsHashFile:
                     body += piece
                     if len(body) > MAX_HASH_FILE_BYTES:
                         raise HashFileInvalid(f"more than {MAX_HASH_FILE_BYTES} bytes")
-        except httpx.HTTPError as exc:
-            raise HashFileInvalid(f"cannot be had: {type(exc).__name__}") from exc
+        except HashFileInvalid:
+            raise
+        # Not httpx.HTTPError alone: an address that is none, a TLS context and a stream have classes of their
+        # own. The text may have the address, and in it a secret: neither it nor the cause is shown.
+        except Exception as exc:
+            raise HashFileInvalid(f"cannot be had: {type(exc).__name__}") from None
         return HashFile(source=self.name, data=bytes(body))
 
 
@@ -91,8 +100,14 @@ class S3HashFile:
             if facts is not None and facts.size > MAX_HASH_FILE_BYTES:
                 raise HashFileInvalid(f"expected at most {MAX_HASH_FILE_BYTES} bytes, found {facts.size}")
             document = store.read(self._key) if facts is not None else None
+        except HashFileInvalid:
+            raise
         except StoreError as exc:
             raise HashFileInvalid(f"cannot be had: {exc}") from exc
+        except Exception as exc:  # whatever a client of S3 lets out while it is made or called
+            known = is_of_credentials(exc)
+            why = credentials_failure(exc).message if known else f"{type(exc).__name__}: {str(exc)[:500]}"
+            raise HashFileInvalid(f"cannot be had: {why}") from exc
         if document is None:
             raise HashFileInvalid("there is no such object")
         return HashFile(source=self.name, data=document.data)

@@ -7,30 +7,18 @@ from urllib.parse import quote
 
 from botocore.auth import S3SigV4Auth
 from botocore.credentials import Credentials
-from botocore.exceptions import ClientError
 
+from brew_assets.adapters.aws_credentials import credentials_failure
 from brew_assets.adapters.origin import split_url
 from brew_assets.errors import StoreError, StoreRefused, StoreUnavailable
 
 _CONTENT_HASH = "X-Amz-Content-SHA256"
 
 
-# Nothing that waiting mends: a profile that is not there, a login that ran out.
-_FINAL = ("ProfileNotFound", "PartialCredentialsError", "NoCredentialsError", "TokenRetrievalError")
-
-
 def credentials_error(exc: Exception) -> StoreError:
     """Our error for credentials that cannot be had, whatever the library raised."""
-    name = type(exc).__name__
-    final = name in _FINAL or "SSO" in name
-    return (StoreRefused if final else StoreUnavailable)(f"AWS credentials: {name}: {exc}")
-
-
-def is_of_credentials(exc: Exception) -> bool:
-    """Whether a call failed because its credentials could not be had."""
-    return isinstance(exc, ClientError) and exc.operation_name.startswith(
-        ("AssumeRole", "GetRoleCredentials")
-    )
+    found = credentials_failure(exc)
+    return (StoreUnavailable if found.passing else StoreRefused)(found.message)
 
 
 class _Request:

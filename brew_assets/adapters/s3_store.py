@@ -22,9 +22,10 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, ParamValidationError
 
+from brew_assets.adapters.aws_credentials import is_of_credentials
 from brew_assets.adapters.s3_answers import answer_error, persistently
 from brew_assets.adapters.s3_documents import Page, S3Documents, wire_to
-from brew_assets.adapters.s3_signing import BulkSigner, credentials_error, is_of_credentials
+from brew_assets.adapters.s3_signing import BulkSigner, credentials_error
 from brew_assets.adapters.s3_sinks import MultipartSink, PutSink
 from brew_assets.adapters.wires import ThreadWires
 from brew_assets.domain.bottle import Bottle, is_object_key
@@ -382,14 +383,12 @@ class S3Store:
             yield
         except MirrorError:
             raise
-        except ClientError as exc:
-            if is_of_credentials(exc):
-                raise credentials_error(exc) from exc
-            status = int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-            raise answer_error(key, status, _code(exc), str(exc)) from exc
         except Exception as exc:
             if is_of_credentials(exc):
                 raise credentials_error(exc) from exc
+            if isinstance(exc, ClientError):
+                status = int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+                raise answer_error(key, status, _code(exc), str(exc)) from exc
             kind = StoreRefused if isinstance(exc, ParamValidationError) else StoreUnavailable
             raise kind(f"{key}: {type(exc).__name__}: {exc}") from exc
 

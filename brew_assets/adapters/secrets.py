@@ -3,10 +3,9 @@
 from typing import Any
 
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
 
-from brew_assets.adapters.aws_client import REPEATED, aws_client, channel_error
-from brew_assets.errors import UNREADABLE, ChannelFailed, ChannelRefused
+from brew_assets.adapters.aws_client import REPEATED, aws_client, channel_error, making_error
+from brew_assets.errors import UNREADABLE, ChannelRefused
 from brew_assets.settings import Secret
 
 _NAMES = ("webhook_url", "url", "slack_webhook_url", "SLACK_WEBHOOK_URL")
@@ -32,11 +31,13 @@ class WebhookSecret:
             self._client = self._client or aws_client(
                 "secretsmanager", region=self._region, endpoint_url=self._endpoint_url, tries=REPEATED
             )
+        except Exception as error:
+            raise making_error(what, error) from error
+        try:
             found = self._client.get_secret_value(SecretId=self._name)
-        except (BotoCoreError, ClientError) as error:
-            raise channel_error(what, error) from error
-        except Exception as error:  # whatever botocore stumbles over in an answer; it may have the secret
-            raise ChannelFailed(f"{what}: a {type(error).__name__}") from None
+        except Exception as error:
+            # Without its cause: what botocore stumbles over in an answer may have the secret in it.
+            raise channel_error(what, error) from None
         return _webhook(what, found.get("SecretString") or "")
 
 

@@ -63,7 +63,11 @@ class SlackWebhook:
             body["channel"] = channel
         if self._username:
             body["username"] = self._username
-        status, answer, retry_after = self._post(self._webhook().reveal(), msgspec.json.encode(body))
+        try:
+            encoded = msgspec.json.encode(body)
+        except UnicodeError as error:  # a setting in another encoding than UTF-8
+            raise ChannelRefused(f"Slack: a text that is not UTF-8: {error}") from error
+        status, answer, retry_after = self._post(self._webhook().reveal(), encoded)
         if status == httpx.codes.OK:
             return
         told = f"Slack answered {status}: {answer}"
@@ -79,6 +83,14 @@ class SlackWebhook:
         _check(address)
         timeout = dict.fromkeys(("connect", "read", "write", "pool"), self._timeout_s)
         try:
+            made = httpx.HTTPTransport(retries=0)
+        except Exception as error:
+            # It has no address yet that its text could show.
+            raise ChannelFailed(
+                "Slack was not reached: no TLS with this machine's SSL_CERT_FILE and SSL_CERT_DIR: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        try:
             request = httpx.Request(
                 "POST",
                 address,
@@ -86,7 +98,7 @@ class SlackWebhook:
                 headers={"Content-Type": "application/json; charset=utf-8", "User-Agent": "brew-mirror"},
                 extensions={"timeout": timeout},
             )
-            with httpx.HTTPTransport(retries=0) as transport:
+            with made as transport:
                 response = transport.handle_request(request)
                 try:
                     shown = _shown(response, address)
@@ -97,7 +109,7 @@ class SlackWebhook:
             failure: ChannelFailed | ChannelUncertain = ChannelFailed(
                 f"Slack was not reached: {type(error).__name__}"
             )
-        except httpx.HTTPError as error:
+        except Exception as error:  # httpx has two base classes, and lets out what a socket does
             failure = ChannelUncertain(f"Slack did not answer: {type(error).__name__}")
         # Outside the handler: the error's own text and context may have the address.
         raise failure

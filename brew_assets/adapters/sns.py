@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from brew_assets.adapters.aws_client import aws_client, sending_error
+from brew_assets.adapters.aws_client import aws_client, making_error, sending_error
 from brew_assets.engine.announce import Announcement
 
 # https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
@@ -20,17 +18,21 @@ class _Topic:
         self._client: Any = None
 
     def _publish(self, subject: str, text: str) -> None:
+        what = f"topic {self._arn}"
         try:
             self._client = self._client or aws_client(
                 "sns", region=self._region, endpoint_url=self._endpoint_url
             )
+        except Exception as error:
+            raise making_error(what, error) from error
+        try:
             self._client.publish(
                 TopicArn=self._arn,
                 Subject=_subject(subject),
-                Message=text.encode()[:_MESSAGE_BYTES].decode(errors="ignore"),
+                Message=text.encode(errors="replace")[:_MESSAGE_BYTES].decode(errors="ignore"),
             )
-        except (BotoCoreError, ClientError) as error:
-            raise sending_error(f"topic {self._arn}", error) from error
+        except Exception as error:
+            raise sending_error(what, error) from error
 
 
 class SnsTopic(_Topic):

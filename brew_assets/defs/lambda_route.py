@@ -8,6 +8,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from dagster_aws.pipes import PipesLambdaClient, PipesLambdaLogsMessageReader
 
+from brew_assets.adapters.aws_client import is_shortage
+from brew_assets.adapters.aws_credentials import credentials_failure, is_of_credentials
 from brew_assets.engine.dispatch import Dispatcher, DispatchOptions
 from brew_assets.engine.sync import Mirror
 from brew_assets.errors import SettingsInvalid, WorkerBusy, WorkerFailed, WorkerRefused
@@ -28,6 +30,10 @@ def lambda_client(settings: Settings) -> Any:
     It tries once: a try that botocore repeats by itself would be a second execution of the same batch, and
     a read timeout under the function's own would start one while the first goes on. Keep-alive, because a
     NAT forgets a connection that is silent for 350 s.
+
+    Raises:
+        WorkerFailed: there are no credentials just now.
+        WorkerRefused: there are none, or a setting is none that a client can be made of.
     """
     config = Config(
         read_timeout=READ_TIMEOUT_S,
@@ -36,12 +42,19 @@ def lambda_client(settings: Settings) -> Any:
         tcp_keepalive=True,
         max_pool_connections=settings.lambda_concurrency,
     )
-    return botocore.session.get_session().create_client(
-        "lambda",
-        region_name=settings.aws_region,
-        endpoint_url=settings.aws_endpoint_url or None,
-        config=config,
-    )
+    try:
+        return botocore.session.get_session().create_client(
+            "lambda",
+            region_name=settings.aws_region,
+            endpoint_url=settings.aws_endpoint_url or None,
+            config=config,
+        )
+    except Exception as error:  # loading credentials raises anything, an address that is none a ValueError
+        what = f"the client of {settings.lambda_sync_function or 'Lambda'}"
+        if is_of_credentials(error):
+            raise _credentials_error(what, error) from error
+        kind = WorkerFailed if is_shortage(error) else WorkerRefused
+        raise kind(f"{what} cannot be made: {type(error).__name__}: {error}") from error
 
 
 class PipesInvoker:
@@ -67,21 +80,21 @@ class PipesInvoker:
             pipes.run(
                 function_name=self._function_name, event={"batch_key": batch_key}, context=self._context
             )
-        except ClientError as error:
-            raise _worker_error(batch_key, error) from error
-        except BotoCoreError as error:
-            raise WorkerFailed(
-                f"{batch_key}: the Lambda was not reached or did not answer: {error}"
-            ) from error
         except Exception as error:  # Pipes has no class of its own for a function's error
-            raise WorkerFailed(f"{batch_key}: {str(error)[:1000]}") from error
+            raise _worker_error(batch_key, error) from error
 
     def tell(self, message: str) -> None:
         """Tells a person what became of a batch."""
         self._context.log.warning(message)
 
 
-def _worker_error(key: str, error: ClientError) -> WorkerBusy | WorkerFailed | WorkerRefused:
+def _worker_error(key: str, error: Exception) -> WorkerBusy | WorkerFailed | WorkerRefused:
+    if is_of_credentials(error):
+        return _credentials_error(key, error)
+    if isinstance(error, BotoCoreError):
+        return WorkerFailed(f"{key}: the Lambda was not reached or did not answer: {error}")
+    if not isinstance(error, ClientError):
+        return WorkerFailed(f"{key}: {str(error)[:1000] or type(error).__name__}")
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if status == _THROTTLED or code in _PASSING:
@@ -91,11 +104,17 @@ def _worker_error(key: str, error: ClientError) -> WorkerBusy | WorkerFailed | W
     return WorkerRefused(f"{key}: the Lambda cannot be invoked: {error}")
 
 
+def _credentials_error(what: str, error: Exception) -> WorkerFailed | WorkerRefused:
+    failure = credentials_failure(error)
+    return (WorkerFailed if failure.passing else WorkerRefused)(f"{what}: {failure.message}")
+
+
 def lambda_carrier(context: dg.AssetExecutionContext, engine: Mirror, settings: Settings) -> Dispatcher:
     """The carrier of the Lambda route; what Lambdas cannot finish this process does.
 
     Raises:
         SettingsInvalid: no function is configured, or it could not reach the mirror.
+        WorkerFailed, WorkerRefused: there is no client to invoke it with.
     """
     if reason := engine.options.routing.no_lambda:
         raise SettingsInvalid(name="LAMBDA_SYNC_FUNCTION", expected="a function for this run", found=reason)

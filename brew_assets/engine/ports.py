@@ -131,7 +131,8 @@ class CatalogueSource(Protocol):
         """The catalogue, None when it still is the one with this ETag.
 
         Raises:
-            CatalogueUnavailable: no answer, or one without a catalogue.
+            CatalogueUnavailable: no answer, or one that may pass.
+            CatalogueRefused: another answer without a catalogue, or an address that is none.
         """
 
 

@@ -114,7 +114,8 @@ class Mirror:
         Where there is no mirror yet, nothing is written before both are certain.
 
         Raises:
-            CatalogueUnavailable, CatalogueInvalid: upstream gave none that can be used; what was kept stays.
+            CatalogueUnavailable, CatalogueRefused, CatalogueInvalid: upstream gave none that can be used; what
+                was kept stays.
             PlanInvalid: an unknown platform or formula.
         """
         is_new = not mirror_exists(self.store)
@@ -160,7 +161,7 @@ class Mirror:
 
         Raises:
             PlanInvalid: an unknown platform or formula, or a rejected one.
-            CatalogueUnavailable, CatalogueInvalid: there is no catalogue to plan from.
+            CatalogueUnavailable, CatalogueRefused, CatalogueInvalid: there is no catalogue to plan from.
         """
         if catalogue is None:
             catalogue = self.refresh_catalogue(request, keep=record).catalogue

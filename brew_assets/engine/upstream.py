@@ -94,7 +94,7 @@ def refresh_catalogue(
     Nothing is written before `before_keeping` has returned, whose errors come out.
 
     Raises:
-        CatalogueUnavailable: upstream gave none.
+        CatalogueUnavailable, CatalogueRefused: upstream gave none.
         CatalogueInvalid: upstream gave something that is none, or of which too much cannot be used, in all or
             of what serves the platforms; what was kept stays.
     """

@@ -2,7 +2,6 @@
 
 import signal
 import sys
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -68,11 +67,12 @@ class CommandContext(msgspec.Struct):
     def _refuse_demo(self) -> None:
         """Nothing real is stored among the demo's simulated bottles, with which it would be removed."""
         from brew_assets.adapters.origin import split_url
+        from brew_assets.compose import path_of
 
         settings = self.settings
         marked = (
             not settings.mirror_url.startswith("s3:")
-            and (Path(settings.mirror_url).expanduser() / SIMULATED_MARK).is_file()
+            and (path_of("MIRROR_URL", settings.mirror_url) / SIMULATED_MARK).is_file()
         )
         try:
             simulated = split_url(settings.formulae_api_url)[0].is_loopback

@@ -95,6 +95,27 @@ class Fault:
         return cls._answer(status, b"upstream is unwell\n", times, at)
 
     @classmethod
+    def refusal(
+        cls,
+        status: int,
+        code: str = "",
+        times: int | None = None,
+        *,
+        at: Host = "registry",
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> Self:
+        """That status with a registry's error document of that code; without a code the body is empty."""
+        document = b'{"errors":[{"code":"%s","message":"said so","detail":{}}]}\n' % code.encode()
+        return cls(
+            kind="answer",
+            times=times,
+            at=at,
+            status=status,
+            headers=(("Content-Type", "application/json"), *headers),
+            body=document if code else b"",
+        )
+
+    @classmethod
     def range_not_satisfiable(cls, times: int | None = 1) -> Self:
         """416 to a request with a Range."""
         return cls(kind="no_range", times=times)

@@ -6,8 +6,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from brew_assets.adapters import formulae_api
 from brew_assets.adapters.formulae_api import FormulaeApi
-from brew_assets.errors import CatalogueUnavailable
+from brew_assets.errors import CatalogueRefused, CatalogueUnavailable
 from brew_assets.simulator import Simulator, World
 
 
@@ -53,29 +54,67 @@ def test_an_api_that_is_gone_is_unavailable(simulator: Simulator, api: FormulaeA
 
 
 @pytest.mark.parametrize(
-    "url", ["http://formulae.example/api", "ftp://127.0.0.1/api", "formulae.brew.sh/api", "http://[x/api", ""]
+    "url",
+    [
+        "http://formulae.example/api",
+        "ftp://127.0.0.1/api",
+        "formulae.brew.sh/api",
+        "http://[x/api",
+        "",
+        "https://127.0.0.1:99999/api",
+        # httpx and the socket each have a class of their own for a host that cannot be one.
+        "https://xn--a/api",
+        f"https://{'a' * 64}.example/api",
+    ],
 )
-def test_an_address_that_may_not_be_contacted_is_unavailable(url: str) -> None:
-    with pytest.raises(CatalogueUnavailable):
+def test_an_address_that_cannot_be_contacted_is_refused(url: str) -> None:
+    with pytest.raises(CatalogueRefused):
         FormulaeApi(url, timeout_s=1).fetch()
 
 
+def test_a_machine_that_can_make_no_tls_is_refused_by_name(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", "/nonexistent/keys")
+    with pytest.raises(CatalogueRefused, match=r"formula\.json: no TLS.*/nonexistent/keys"):
+        FormulaeApi(simulator.api_url, timeout_s=1).fetch()
+
+
+@pytest.mark.parametrize("status", [408, 421, 425, 429, 500, 502, 503, 504, 507, 509, 520, 529, 599])
+def test_a_status_that_may_pass_is_tried_again(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formulae_api, "_RETRY_DELAY_S", 0.0)
+    answers = answering(status, {}, b"")
+    with answers as url, pytest.raises(CatalogueUnavailable, match=f"found {status}"):
+        FormulaeApi(url, timeout_s=20).fetch()
+    assert answers.count == 3
+
+
 @pytest.mark.parametrize(
-    ("status", "headers", "body"),
+    "status", [204, 301, 302, 304, 307, 400, 401, 403, 404, 405, 410, 418, 451, 501, 505]
+)
+def test_any_other_status_is_final(status: int) -> None:
+    answers = answering(status, {"Location": "https://elsewhere.example/"}, b"")
+    with answers as url, pytest.raises(CatalogueRefused, match=f"found {status}"):
+        FormulaeApi(url, timeout_s=20).fetch()
+    assert answers.count == 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
     [
-        (404, {}, b""),
-        (301, {"Location": "https://elsewhere.example/"}, b""),
-        (304, {}, b""),
-        (200, {"Content-Encoding": "gzip"}, b"this is not gzip"),
-        (200, {"Content-Length": "1000"}, b"short"),
-        (204, {}, b""),
+        ({"Content-Encoding": "gzip"}, b"this is not gzip"),
+        ({"Content-Length": "1000"}, b"short"),
+        ({"Transfer-Encoding": "chunked", "Content-Length": ""}, b"zz\r\n"),
     ],
 )
-def test_an_answer_that_is_no_catalogue_is_unavailable(
-    status: int, headers: dict[str, str], body: bytes
+def test_an_answer_that_breaks_off_is_tried_again(
+    headers: dict[str, str], body: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with answering(status, headers, body) as url, pytest.raises(CatalogueUnavailable):
+    monkeypatch.setattr(formulae_api, "_RETRY_DELAY_S", 0.0)
+    answers = answering(200, headers, body)
+    with answers as url, pytest.raises(CatalogueUnavailable, match=r"formula\.json"):
         FormulaeApi(url, timeout_s=20).fetch()
+    assert answers.count == 3
 
 
 def test_an_etag_that_no_header_can_carry_is_sent_back_or_left_out() -> None:
@@ -89,11 +128,15 @@ def test_an_etag_that_no_header_can_carry_is_sent_back_or_left_out() -> None:
 
 
 class answering:  # noqa: N801
-    """A server that gives one answer to everything; its address."""
+    """A server that gives one answer to everything, and counts them; its address."""
 
     def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.count = 0
+        server = self
+
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                server.count += 1
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)

@@ -4,7 +4,7 @@ import hashlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -377,6 +377,22 @@ def test_a_registry_that_is_gone_is_an_interruption(world: World, wget: Simulate
         ghcr.open(ours(wget))
 
 
+def test_a_machine_that_can_make_no_tls_interrupts_the_bottle(
+    wget: SimulatedBottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The trusted authorities are read with the first connection, and with them the file of this variable.
+    monkeypatch.setenv("SSLKEYLOGFILE", "/nonexistent/keys")
+    url = "https://127.0.0.1:1"
+    with pytest.raises(UpstreamInterrupted, match=r"wget.*no TLS.*/nonexistent/keys"):
+        Ghcr(url, cdn_hosts=[], timeout_s=1).open(ours(wget))
+    challenge = f'HTTP/1.1 401 x\r\nWWW-Authenticate: Bearer realm="{url}/token"\r\nContent-Length: 0\r\n\r\n'
+    with (
+        speaking(challenge.encode(), cdn_hosts=["127.0.0.1:1"]) as ghcr,
+        pytest.raises(UpstreamInterrupted, match=r"wget.*no TLS"),
+    ):
+        ghcr.open(ours(wget))
+
+
 def test_connections_are_kept(world: World, simulator: Simulator, ghcr: Ghcr) -> None:
     items = [world.publish(f"f{n}", "1.0", size_bytes=1_000)[0] for n in range(20)]
     for item in items:
@@ -392,7 +408,7 @@ def test_connections_are_kept(world: World, simulator: Simulator, ghcr: Ghcr) ->
 
 
 @contextmanager
-def speaking(*answers: bytes) -> Iterator[Ghcr]:
+def speaking(*answers: bytes, cdn_hosts: Sequence[str] = ()) -> Iterator[Ghcr]:
     """A registry that gives one raw answer per connection, then hangs up."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(0.02)
@@ -413,7 +429,8 @@ def speaking(*answers: bytes) -> Iterator[Ghcr]:
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     try:
-        yield Ghcr(f"http://127.0.0.1:{listener.getsockname()[1]}", cdn_hosts=[], timeout_s=1)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield Ghcr(url, cdn_hosts=cdn_hosts, timeout_s=1)
     finally:
         ended.set()
         thread.join(6)

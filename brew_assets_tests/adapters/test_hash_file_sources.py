@@ -15,6 +15,7 @@ from brew_assets.compose import build_hash_files
 from brew_assets.domain.hash_file import decode_hash_file
 from brew_assets.errors import HashFileInvalid, SettingsInvalid
 from brew_assets.settings import Settings
+from brew_assets_tests.aws_profiles import NOBODY, ROLE, Profiles
 from brew_assets_tests.servers import ACCESS_KEY, REGION, SECRET_KEY, seaweedfs
 
 DIGEST = "ab" * 32
@@ -51,6 +52,12 @@ def test_a_path_is_read(tmp_path: Path) -> None:
         PathHashFile(tmp_path / "absent.json").load()
 
 
+def test_a_path_that_can_be_none_is_a_hash_file_that_cannot_be_read(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "x\0y", tmp_path / ("x" * 5_000)):
+        with pytest.raises(HashFileInvalid, match="cannot be read"):
+            PathHashFile(path).load()
+
+
 def test_a_file_over_the_limit_is_refused(tmp_path: Path, web: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hash_file_sources, "MAX_HASH_FILE_BYTES", len(LISTED) - 1)
     (tmp_path / "hashes.json").write_bytes(LISTED)
@@ -76,6 +83,8 @@ def test_an_address_is_read_and_its_secret_part_never_shown(web: str) -> None:
         ("http://127.0.0.1:9/hashes.json?token=secret", "cannot be had"),
         ("http://hashes.example/hashes.json", "use https"),
         ("file:///etc/passwd", "no https address"),
+        ("https://xn--a/hashes.json?token=secret", "cannot be had"),
+        (f"https://{'a' * 64}.example/hashes.json?token=secret", "cannot be had: UnicodeError"),
     ],
 )
 def test_an_address_that_gives_nothing_says_why_without_its_secret(web: str, url: str, said: str) -> None:
@@ -83,6 +92,38 @@ def test_an_address_that_gives_nothing_says_why_without_its_secret(web: str, url
         HttpsHashFile(url.format(web=web), timeout_s=5).load()
     assert said in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_a_machine_that_can_make_no_tls_has_no_hash_file(web: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", "/nonexistent/keys")
+    with pytest.raises(HashFileInvalid, match="cannot be had: FileNotFoundError"):
+        HttpsHashFile(f"{web}/hashes.json", timeout_s=5).load()
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        "credential_process = /nonexistent/program",
+        "credential_process = /bin/false",
+        "credential_process = /bin/echo rubbish",
+        f"{ROLE}source_profile = absent",
+        f"{ROLE}web_identity_token_file = /nonexistent/token",
+    ],
+)
+def test_a_bucket_without_credentials_has_no_hash_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: str
+) -> None:
+    Profiles(tmp_path, monkeypatch).write(profile)
+    options = S3Options(bucket="hashes", region=REGION, endpoint_url=NOBODY)
+    with pytest.raises(HashFileInvalid, match="cannot be had: AWS credentials: "):
+        S3HashFile(options, "hashes.json").load()
+
+
+def test_an_endpoint_that_is_none_has_no_hash_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Profiles(tmp_path, monkeypatch).write("aws_access_key_id = a\naws_secret_access_key = b")
+    for endpoint in ("no address", "http://[x"):
+        with pytest.raises(HashFileInvalid, match="cannot be had"):
+            S3HashFile(S3Options(bucket="b-b", region=REGION, endpoint_url=endpoint), "hashes.json").load()
 
 
 def test_an_object_in_a_bucket_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

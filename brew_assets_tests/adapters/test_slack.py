@@ -161,5 +161,21 @@ def test_the_address_stands_in_no_error_and_no_log(
     assert "XXXXXXXX" not in repr(webhook(slack.url).__dict__)
 
 
+def test_without_trusted_authorities_nothing_is_sent_and_it_is_tried_again(
+    slack: SlackSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent/authorities.pem")
+    error = refused(slack.url)
+    assert isinstance(error, ChannelFailed)
+    assert "SSL_CERT_FILE" in str(error)
+    assert slack.taken == []
+
+
+def test_a_name_that_is_not_utf_8_is_refused_before_anything_is_sent(slack: SlackSink) -> None:
+    with pytest.raises(ChannelRefused, match="UTF-8"):
+        webhook(slack.url, username=b"\xff".decode(errors="surrogateescape")).send(announcement())
+    assert slack.taken == []
+
+
 def test_an_announcement_without_a_message_is_not_for_slack(slack: SlackSink) -> None:
     assert not webhook(slack.url).takes(announcement(message=None))

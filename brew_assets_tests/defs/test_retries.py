@@ -1,10 +1,15 @@
 """Which steps are tried again, and which end at once."""
 
+from pathlib import Path
+
+import dagster as dg
 import pytest
 
 from brew_assets.defs import resources
-from brew_assets.defs.resources import STEP_RETRIES, failure_from
+from brew_assets.defs.lambda_route import PipesInvoker, lambda_client
+from brew_assets.defs.resources import STEP_RETRIES, MirrorResource, failure_from
 from brew_assets.errors import (
+    CatalogueRefused,
     CatalogueUnavailable,
     ManifestInvalid,
     MirrorError,
@@ -12,8 +17,11 @@ from brew_assets.errors import (
     SettingsInvalid,
     StoreRefused,
     StoreUnavailable,
+    WorkerFailed,
+    WorkerRefused,
 )
 from brew_assets.simulator import Fault
+from brew_assets_tests.aws_profiles import KEYS, NOBODY, ROLE, Profiles
 from brew_assets_tests.defs.deployment import Deployment
 
 
@@ -28,6 +36,9 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (StoreUnavailable("503"), True),
         (CatalogueUnavailable("no answer"), True),
+        (WorkerFailed("no credentials just now"), True),
+        (WorkerRefused("no such profile"), False),
+        (CatalogueRefused("404"), False),
         (StoreRefused("no permission"), False),
         (PlanInvalid("unknown formula"), False),
         (ManifestInvalid("empty"), False),
@@ -45,6 +56,60 @@ def test_an_upstream_that_stays_away_ends_the_step_after_its_tries(deployment: D
     result = deployment.run("weekly_sync")
     assert result.retry_attempts_for_node("formula_catalog") == STEP_RETRIES
     assert "503" in (deployment.failure(result, "formula_catalog").description or "")
+
+
+def test_an_upstream_that_has_no_catalogue_is_not_asked_again(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORMULAE_API_URL", f"{deployment.simulator.api_url}/absent")
+    result = deployment.run("weekly_sync")
+    assert result.retry_attempts_for_node("formula_catalog") == 0
+    assert "found 404" in (deployment.failure(result, "formula_catalog").description or "")
+
+
+@dg.asset
+def invoked(context: dg.AssetExecutionContext, mirror: MirrorResource) -> None:
+    """A step on the Lambda route, up to the end of its first invocation."""
+    with mirror.engine(context):
+        PipesInvoker(context, lambda_client(mirror.settings()), "sync").invoke("state/batches/one.json")
+
+
+@pytest.mark.parametrize(
+    ("profile", "tries"),
+    [
+        ("credential_process = /bin/false", STEP_RETRIES),
+        ("credential_process = /bin/echo rubbish", STEP_RETRIES),
+        # This STS cannot be reached.
+        (f"{ROLE}source_profile = source\n[profile source]\n{KEYS}", STEP_RETRIES),
+        ("credential_process = /nonexistent/program", 0),
+        (f"{ROLE}web_identity_token_file = /nonexistent/token", 0),
+        (f"{ROLE}source_profile = absent", 0),
+    ],
+)
+def test_a_step_is_tried_again_after_credentials_that_may_come_and_not_after_refused_ones(
+    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: str, tries: int
+) -> None:
+    profiles = Profiles(tmp_path, monkeypatch)
+    profiles.set(AWS_ENDPOINT_URL=NOBODY)
+    profiles.write(profile)
+    result = dg.materialize(
+        [invoked],
+        instance=deployment.instance,
+        resources={"mirror": MirrorResource()},
+        raise_on_error=False,
+    )
+    assert not result.success
+    assert result.retry_attempts_for_node("invoked") == tries
+    assert "AWS credentials: " in (deployment.failure(result, "invoked").description or "")
+
+
+def test_a_client_of_lambda_that_no_setting_makes_is_refused(
+    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Profiles(tmp_path, monkeypatch).write("aws_access_key_id = a\naws_secret_access_key = b")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://[x")
+    with pytest.raises(WorkerRefused, match="cannot be made: ValueError"):
+        lambda_client(MirrorResource().settings())
 
 
 def test_a_fault_that_passes_is_overcome_by_another_try_of_the_step(deployment: Deployment) -> None:

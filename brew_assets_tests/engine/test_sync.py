@@ -56,6 +56,13 @@ class FakeHashFile:
         return HashFile(source=self.name, data=self._data)
 
 
+class BrokenHashFile(FakeHashFile):
+    """A source that fails as none should, with its secret address in the text."""
+
+    def load(self) -> HashFile:
+        raise RuntimeError("https://hashes.example/?token=PLANTED")
+
+
 class Upstream:
     """A mirror over fakes, and an upstream that can publish."""
 
@@ -380,6 +387,12 @@ def test_a_hash_file_that_cannot_be_read_is_a_warning(upstream: Upstream, data: 
     planned = upstream.mirror(hash_file=FakeHashFile(data)).make_plan(Request(platforms=ARM))
     assert len(planned.plan.objects) == 8
     assert "hashes.json" in planned.skip.warnings[0]
+
+
+def test_a_source_that_fails_as_none_should_is_a_warning_without_its_text(upstream: Upstream) -> None:
+    planned = upstream.mirror(hash_file=BrokenHashFile(b"")).make_plan(Request(platforms=ARM))
+    assert len(planned.plan.objects) == 8
+    assert planned.skip.warnings == ("hashes.json: RuntimeError; the sync goes on without it",)
 
 
 def test_the_catalogue_is_kept_and_asked_for_conditionally(upstream: Upstream) -> None:

@@ -105,6 +105,20 @@ def test_a_burst_of_server_errors_ends(simulator: Simulator, wget: SimulatedBott
     assert [registry_answer(simulator, wget).status for _ in range(3)] == [503, 503, 307]
 
 
+def test_a_refusal_has_a_status_a_code_and_headers_and_lasts(
+    simulator: Simulator, wget: SimulatedBottle
+) -> None:
+    simulator.fault(wget.filename, Fault.refusal(403, "DENIED", headers=(("Retry-After", "7"),)))
+    for _ in range(2):
+        answer = registry_answer(simulator, wget)
+        assert (answer.status, answer["Retry-After"]) == (403, "7")
+        assert json.loads(answer.body)["errors"][0]["code"] == "DENIED"
+    simulator.clear_faults()
+    simulator.fault(wget.filename, Fault.refusal(507, at="cdn"))
+    answer = fetch(simulator, wget)
+    assert (answer.status, answer.body) == (507, b"")
+
+
 def test_416_answers_a_resume_and_waits_for_one(simulator: Simulator, wget: SimulatedBottle) -> None:
     simulator.fault(wget.filename, Fault.range_not_satisfiable())
     assert fetch(simulator, wget).status == 200
