@@ -6,8 +6,8 @@ from brew_assets.engine.ports import Store
 from brew_assets.errors import MirrorMissing, StoreError
 
 
-def mirror_exists(store: Store, *, backups_count: bool = False) -> bool:
-    """Whether there is a manifest, a receipt or a filled date folder; a backup if `backups_count`.
+def mirror_exists(store: Store, *, backup_suffices: bool = False) -> bool:
+    """Whether there is a manifest, a receipt or a filled date folder; a backup if `backup_suffices`.
 
     Nothing is written. What else stands there, empty folders or files of others, is no mirror.
 
@@ -20,7 +20,7 @@ def mirror_exists(store: Store, *, backups_count: bool = False) -> bool:
             or _has_any(store, RECEIPT_PREFIX)
             # Some servers go on listing a folder whose objects are gone.
             or any(_has_any(store, f"{folder}/") for folder in store.date_folders())
-            or (backups_count and _has_any(store, BACKUP_PREFIX))
+            or (backup_suffices and _has_any(store, BACKUP_PREFIX))
         )
     except StoreError as exc:
         if store.url in str(exc):
@@ -28,14 +28,14 @@ def mirror_exists(store: Store, *, backups_count: bool = False) -> bool:
         raise type(exc)(f"{store.url}: {exc}", status=exc.status, code=exc.code) from exc
 
 
-def require_mirror(store: Store, *, place: str, backups_count: bool = False) -> None:
+def require_mirror(store: Store, *, place: str, backup_suffices: bool = False) -> None:
     """Returns when there is a mirror; `place` is what the operator calls it.
 
     Raises:
         MirrorMissing: there is none.
         StoreError: the store did not answer or refused.
     """
-    if not mirror_exists(store, backups_count=backups_count):
+    if not mirror_exists(store, backup_suffices=backup_suffices):
         raise MirrorMissing(place=place, url=store.url)
 
 

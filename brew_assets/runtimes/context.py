@@ -51,7 +51,7 @@ class CommandContext(msgspec.Struct):
         signal.signal(signal.SIGINT, ask_to_stop)
         return build_mirror(self.settings, stop=stop)
 
-    def existing_mirror(self, *, stores: bool = False, backups_count: bool = False) -> "Mirror":
+    def existing_mirror(self, *, stores: bool = False, backup_suffices: bool = False) -> "Mirror":
         """The engine of a mirror that is there: for every command that reads or mends one.
 
         Raises:
@@ -61,7 +61,7 @@ class CommandContext(msgspec.Struct):
         from brew_assets.engine.existence import require_mirror
 
         mirror = self.mirror(stores=stores)
-        require_mirror(mirror.store, place=self.settings.mirror_url, backups_count=backups_count)
+        require_mirror(mirror.store, place=self.settings.mirror_url, backup_suffices=backup_suffices)
         return mirror
 
     def _refuse_demo(self) -> None:

@@ -28,7 +28,7 @@ def rebuild(context: CommandContext, as_json: bool) -> None:
     from brew_assets.engine.rebuild import rebuild_manifest
     from brew_assets.runtimes.progress import counting_bar
 
-    mirror = context.existing_mirror(backups_count=True)
+    mirror = context.existing_mirror(backup_suffices=True)
     mirror.store.prepare()
     with counting_bar("Bottles", show=context.bars) as progress:
         made, strays, backup = rebuild_manifest(
@@ -58,7 +58,7 @@ def restore(context: CommandContext, backup: str | None, as_json: bool) -> None:
     """
     from brew_assets.engine.rebuild import restore_manifest
 
-    mirror = context.existing_mirror(backups_count=True)
+    mirror = context.existing_mirror(backup_suffices=True)
     mirror.store.prepare()
     key, folded = restore_manifest(mirror.store, mirror.ports.clock, backup=backup)
     if as_json:
@@ -84,7 +84,7 @@ def import_(context: CommandContext, file: Path, as_json: bool) -> None:
     from brew_assets.engine.rebuild import import_manifest
     from brew_assets.runtimes.progress import counting_bar
 
-    mirror = context.existing_mirror(backups_count=True)
+    mirror = context.existing_mirror(backup_suffices=True)
     mirror.store.prepare()
     with counting_bar("Entries", show=context.bars) as tell:
         folded, left_out = import_manifest(

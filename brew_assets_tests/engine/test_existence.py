@@ -39,12 +39,12 @@ def test_each_sign_of_a_mirror_is_enough(store: Store, key: str) -> None:
 @pytest.mark.parametrize("key", FOREIGN)
 def test_what_else_stands_there_is_no_mirror(store: Store, key: str) -> None:
     store.write(key, b"x")
-    assert not mirror_exists(store, backups_count=True)
+    assert not mirror_exists(store, backup_suffices=True)
 
 
 def test_a_backup_alone_is_enough_for_what_restores_it(store: Store) -> None:
     store.write("backups/bottles_hash/2026-08-22T030000.000000Z.json", b"x")
-    assert mirror_exists(store, backups_count=True)
+    assert mirror_exists(store, backup_suffices=True)
     assert not mirror_exists(store)
 
 
