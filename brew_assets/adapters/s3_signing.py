@@ -111,10 +111,10 @@ class BulkSigner:
         request: Any = _Request(method, url, dict(headers), payload_sha256)
         try:
             frozen = self._credentials.get_frozen_credentials()
-        except Exception as exc:
+            auth = self._auth
+            if auth is None or auth.credentials != frozen:
+                auth = self._auth = _Auth(frozen, self._region)
+            auth.add_auth(request)
+        except Exception as exc:  # a key that is no text is found out when it signs
             raise credentials_error(exc) from exc
-        auth = self._auth
-        if auth is None or auth.credentials != frozen:
-            auth = self._auth = _Auth(frozen, self._region)
-        auth.add_auth(request)
         return dict(request.headers)

@@ -81,6 +81,8 @@ class S3Store:
         self._made_client: S3Client | None = None
         session = botocore.session.get_session()
         session.register_component("data_loader", _models())
+        # For STS, which a profile with a role asks before there is a client.
+        session.set_config_variable("region", options.region)
         self._session = session
         self._signer: BulkSigner | None = None
         self._lock = threading.RLock()

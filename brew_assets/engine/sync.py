@@ -114,8 +114,8 @@ class Mirror:
         Where there is no mirror yet, nothing is written before both are certain.
 
         Raises:
-            CatalogueUnavailable, CatalogueRefused, CatalogueInvalid: upstream gave none that can be used; what
-                was kept stays.
+            CatalogueUnavailable, CatalogueRefused, CatalogueInvalid: upstream gave none that can be used;
+                what was kept stays.
             PlanInvalid: an unknown platform or formula.
         """
         is_new = not mirror_exists(self.store)
