@@ -13,12 +13,12 @@ from brew_assets.defs.places import Places
 from brew_assets.defs.sync_report import Holdings, run_report
 from brew_assets.domain.manifest import MANIFEST_KEY, Tally
 from brew_assets.domain.plan import Plan, summarize
-from brew_assets.domain.report import Failure, Report, failures_by_reason
+from brew_assets.domain.report import REPORT_PREFIX, Failure, Report, failures_by_reason
 from brew_assets.domain.route import load_of
 from brew_assets.engine.adoption import PLAN_PREFIX, Stray
 from brew_assets.engine.inventory import Inventory
 from brew_assets.engine.ports import Progress
-from brew_assets.engine.sync import REPORT_PREFIX, Planned
+from brew_assets.engine.sync import Planned
 from brew_assets.engine.upstream import CatalogueNow, KeptCatalogue
 
 Metadata = dict[str, Any]

@@ -14,9 +14,8 @@ from brew_assets.defs.markdown import Link, escaped, link, markdown_table
 from brew_assets.defs.places import Places
 from brew_assets.domain.manifest import MANIFEST_KEY, Manifest, Tally
 from brew_assets.domain.quantities import human_bytes, human_duration
-from brew_assets.domain.report import Outcome, Report, failures_by_reason
+from brew_assets.domain.report import REPORT_PREFIX, Outcome, Report, failures_by_reason
 from brew_assets.engine.adoption import PLAN_PREFIX
-from brew_assets.engine.sync import REPORT_PREFIX
 
 PLATFORMS_SHOWN = 20
 DATES_SHOWN = 12

@@ -44,6 +44,7 @@ class Stopwatch:
             downloaded=tally.downloaded,
             duplicated=tally.duplicated,
             adopted=tally.adopted + adopted,
+            found=tally.adopted,
             left=tally.left,
             retries=tally.retries,
             bytes_downloaded=tally.bytes_downloaded,

@@ -20,7 +20,7 @@ from brew_assets.domain.plan import (
     plan_sync,
     with_sizes,
 )
-from brew_assets.domain.report import Report, encode_report
+from brew_assets.domain.report import REPORT_PREFIX, Report, encode_report
 from brew_assets.domain.route import GB, Decision, RoutingRules, choose_route, load_of
 from brew_assets.engine.adoption import PLAN_PREFIX, Stray
 from brew_assets.engine.carrier import Carrier, OwnCarrier
@@ -48,8 +48,6 @@ from brew_assets.engine.transfer import TransferPorts
 from brew_assets.engine.transferred import Transferred
 from brew_assets.engine.upstream import CatalogueNow, refresh_catalogue
 from brew_assets.errors import KeyTaken, PlanInvalid
-
-REPORT_PREFIX = "state/reports/"
 
 _log = logging.getLogger(__name__)
 

@@ -18,11 +18,11 @@ from brew_assets.adapters.directory_store import DirectoryStore
 from brew_assets.domain.batch import BATCH_PREFIX, DirectRequest, decode_event
 from brew_assets.domain.hash_file import MAX_HASH_FILE_BYTES, decode_hash_file
 from brew_assets.domain.manifest import BACKUP_PREFIX, BACKUPS_KEPT, MANIFEST_KEY, decode_manifest
+from brew_assets.domain.report import REPORT_PREFIX
 from brew_assets.engine.adoption import PLAN_PREFIX
 from brew_assets.engine.ledger import RECEIPT_PREFIX
 from brew_assets.engine.runs import RUN_PREFIX
 from brew_assets.engine.sizes import INDEX_PREFIX
-from brew_assets.engine.sync import REPORT_PREFIX
 from brew_assets.engine.upstream import CATALOGUE_PREFIX
 from brew_assets.runtimes import cli, context
 from brew_assets.settings import REPLACED, Settings, read_settings

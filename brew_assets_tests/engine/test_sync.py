@@ -11,12 +11,12 @@ import pytest
 from brew_assets.adapters.directory_store import DirectoryStore
 from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
 from brew_assets.domain.plan import Plan, Request
-from brew_assets.domain.report import decode_report
+from brew_assets.domain.report import REPORT_PREFIX, decode_report
 from brew_assets.engine.kept_reports import kept_reports
 from brew_assets.engine.ledger import RECEIPT_PREFIX, read_held
 from brew_assets.engine.ports import HashFile, Store
 from brew_assets.engine.retry import RetryPolicy
-from brew_assets.engine.sync import REPORT_PREFIX, Mirror, MirrorOptions, MirrorPorts
+from brew_assets.engine.sync import Mirror, MirrorOptions, MirrorPorts
 from brew_assets.errors import (
     BlobNotFound,
     CatalogueInvalid,
@@ -320,8 +320,9 @@ def test_a_stopped_sync_says_what_is_left_and_the_next_run_goes_on(upstream: Ups
 def test_the_report_stands_in_the_store(upstream: Upstream) -> None:
     plan = upstream.plan()
     report, _ = upstream.mirror().carry_out(plan)
-    (listed,) = upstream.store.listing(f"{REPORT_PREFIX}{plan.sync_id}/")
-    document = upstream.store.read(listed.key)
+    (key,) = kept_reports(upstream.store, plan.sync_id)
+    assert key.startswith(f"{REPORT_PREFIX}{plan.sync_id}/")
+    document = upstream.store.read(key)
     assert document is not None
     assert decode_report(document.data) == report
     assert decode_report(document.data) == report

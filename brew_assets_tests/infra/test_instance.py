@@ -21,11 +21,11 @@ from brew_assets.defs.pools import MANIFEST_POOL
 from brew_assets.defs.route_tags import ROUTE_TAG, SYNC_ID_TAG
 from brew_assets.domain.batch import BATCH_PREFIX
 from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY
+from brew_assets.domain.report import REPORT_PREFIX
 from brew_assets.engine.adoption import PLAN_PREFIX
 from brew_assets.engine.ledger import RECEIPT_PREFIX
 from brew_assets.engine.runs import RUN_PREFIX
 from brew_assets.engine.sizes import INDEX_PREFIX
-from brew_assets.engine.sync import REPORT_PREFIX
 from brew_assets.engine.upstream import CATALOGUE_PREFIX
 from brew_assets.settings import read_settings
 
