@@ -91,21 +91,21 @@ def failures_by_reason(failures: Iterable[Failure]) -> dict[str, int]:
 
 def describe_report(report: Report) -> str:
     """What was done, in one line."""
+    counts = (("kept", report.kept), ("failed", len(report.failed)), ("left", report.left))
+    parts = (
+        f"{report.new:,} of {report.planned:,} bottles stored",
+        *describe_found(report),
+        *(f"{count:,} {what}" for what, count in counts if count),
+    )
     return (
-        f"{report.planned:,} planned: {describe_counts(report)}; {report.bytes_downloaded / 1e6:,.1f} MB "
-        f"downloaded in {report.duration_s:.1f} s ({report.outcome})"
+        f"{', '.join(parts)}, {report.bytes_downloaded / 1e6:,.1f} MB downloaded "
+        f"in {report.duration_s:.1f} s ({report.outcome})"
     )
 
 
-def describe_counts(report: Report) -> str:
-    """What became of the planned names; what is nought is left out, but for what was stored."""
-    counts = (
-        ("found {:,} that another sync or an earlier try had stored", report.found),
-        ("kept {:,}", report.kept),
-        ("failed {:,}", len(report.failed)),
-        ("left {:,}", report.left),
-    )
-    return ", ".join((f"stored {report.new:,}", *(text.format(count) for text, count in counts if count)))
+def describe_found(report: Report) -> list[str]:
+    """What others had stored of what the run came to store; nothing when there was none."""
+    return [f"found {report.found:,} that another sync or try had stored"] if report.found else []
 
 
 def encode_report(report: Report) -> bytes:

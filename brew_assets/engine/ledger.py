@@ -174,11 +174,11 @@ class Journal:
             StoreError: they could not be written; they are kept for the next try.
         """
         self._last = self._clock.monotonic()
-        if self._pending:
-            self._write_receipts()
-        # After the receipts: a count without a record would count what the next sync finds.
+        # Before the receipts: what is recorded is found by the next try, and nobody would claim it any more.
         if self._put_there is not None:
             self._put_there.write()
+        if self._pending:
+            self._write_receipts()
 
     def _write_receipts(self) -> None:
         stamp = self._clock.now().strftime("%H%M%S%f")

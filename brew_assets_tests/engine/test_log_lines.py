@@ -137,6 +137,7 @@ def test_a_sync_tells_its_begin_its_fold_and_its_end_with_figures(lines: Lines) 
         "outcome": "partial",
         "planned": 2,
         "stored": 1,
+        "found": 0,
         "failed": 1,
         "left": 0,
         "held": 1,

@@ -181,6 +181,18 @@ def test_every_journal_has_objects_of_its_own_and_large_ones_begin_another() -> 
     assert stored_names(store, "20260823T030000Z-0badcafe") == set(names)
 
 
+def test_what_is_recorded_is_claimed_whenever_its_run_is_killed() -> None:
+    store, clock = MemoryStore(), FakeClock()
+    journal = Journal(store, clock, sync_id=SYNC_ID)
+    wget = bottle("wget")
+    journal.add([receipt(wget)], put_there=[wget.entry_key])
+    claimed: list[frozenset[str]] = []
+    # The second write is that of the receipts.
+    store.before("write", lambda: store.before("write", lambda: claimed.append(stored_names(store, SYNC_ID))))
+    journal.flush()
+    assert claimed == [{wget.entry_key}]
+
+
 def test_names_that_cannot_be_written_now_are_written_with_the_next_and_end_no_sync(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -188,8 +200,7 @@ def test_names_that_cannot_be_written_now_are_written_with_the_next_and_end_no_s
     journal = Journal(store, clock, sync_id=SYNC_ID)
     wget, curl = bottle("wget"), bottle("curl")
     journal.add([receipt(wget)], put_there=[wget.entry_key])
-    # The receipts are written, the names are not.
-    store.before("write", lambda: store.fail("write", StoreUnavailable("503")))
+    store.fail("write", StoreUnavailable("503"))
     journal.flush()
     assert journal.written == 1
     assert stored_names(store, SYNC_ID) == frozenset()
