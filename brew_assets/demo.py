@@ -3,6 +3,7 @@
 Needs no network and no AWS. The runs are kept in `.demo`, where `make demo-ui` shows them.
 """
 
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -45,22 +46,39 @@ def main(mirror: str, home: str) -> None:
     world = demo_world()
     with Simulator(world) as upstream:
         os.environ.update(upstream.environment(), MIRROR_URL=str(root), LOG_LEVEL="WARNING")
-        click.echo(f"Upstream: {len(world.bottles)} simulated bottles at {upstream.api_url}")
+        click.echo(_describe_upstream(world, upstream.api_url))
         try:
             with dg.DagsterInstance.get() as instance:
-                _sync(instance, "First sync", place)
+                stored = _sync(instance, "First sync", place)
                 first = upstream.downloads.total()
                 _sync(instance, "Second sync", place)
         except MirrorError as error:
             click.echo(f"Error: {error}", err=True)
             sys.exit(2)
         again = upstream.downloads.total() - first
-    _show(root, mirror, place, downloads=first, again=again)
+    _show(root, mirror, place, stored=stored, downloads=first, again=again)
 
 
-def _sync(instance: dg.DagsterInstance, title: str, place: str) -> None:
-    """One weekly sync as the daemon would do it: the planning job, the sensor, a run per platform."""
+def _describe_upstream(world: World, url: str) -> str:
+    """How many bottles upstream has, and how many of them the demo mirrors."""
+    from brew_assets.compose import configured_platforms
+    from brew_assets.domain.catalogue import choose_bottles, decode_catalogue
+    from brew_assets.settings import read_settings
+
+    data = world.catalogue_json()
+    catalogue = decode_catalogue(data, sha256=hashlib.sha256(data).hexdigest())
+    platforms = configured_platforms(read_settings())
+    wanted = len(choose_bottles(catalogue, platforms))
+    return (
+        f"Upstream: {len(world.bottles)} simulated bottles for all platforms, at {url}; "
+        f"{wanted} of them serve {', '.join(platforms)}"
+    )
+
+
+def _sync(instance: dg.DagsterInstance, title: str, place: str) -> int:
+    """How many bottles a weekly sync stored: the planning job, the sensor and its runs, as with a daemon."""
     from brew_assets.definitions import defs
+    from brew_assets.defs.metadata import PENDING_BOTTLES
     from brew_assets.defs.sensors import route_pending_bottles
 
     before = instance.fetch_materializations(dg.AssetKey("pending_bottles"), limit=1).records
@@ -71,7 +89,14 @@ def _sync(instance: dg.DagsterInstance, title: str, place: str) -> None:
     cursor = str(before[0].storage_id) if before else None
     with dg.build_sensor_context(instance=instance, cursor=cursor, definitions=defs) as context:
         requests = route_pending_bottles(context).run_requests or []
-    click.echo(f"{title}: {len(requests)} runs for platforms with pending bottles")
+    planned = sum(
+        value
+        for event in weekly.get_asset_materialization_events()
+        if PENDING_BOTTLES in event.materialization.metadata
+        and isinstance(value := event.materialization.metadata[PENDING_BOTTLES].value, int)
+    )
+    runs = f", copied by a run for each of {len(requests)} platforms" if requests else ""
+    click.echo(f"{title}: {planned} bottles are planned{runs}")
     for request in requests:
         run = defs.resolve_job_def("mirror_platform").execute_in_process(
             instance=instance,
@@ -81,6 +106,7 @@ def _sync(instance: dg.DagsterInstance, title: str, place: str) -> None:
             raise_on_error=False,
         )
         _stop_unless(run.success, f"mirror_platform of {request.partition_key}", place)
+    return planned
 
 
 def _stop_unless(success: bool, what: str, place: str) -> None:
@@ -89,7 +115,7 @@ def _stop_unless(success: bool, what: str, place: str) -> None:
         sys.exit(1)
 
 
-def _show(root: Path, mirror: str, place: str, *, downloads: int, again: int) -> None:
+def _show(root: Path, mirror: str, place: str, *, stored: int, downloads: int, again: int) -> None:
     """Proves every byte, and prints the report and where to look."""
     from brew_assets.compose import build_store
     from brew_assets.domain.manifest import decode_manifest
@@ -103,7 +129,9 @@ def _show(root: Path, mirror: str, place: str, *, downloads: int, again: int) ->
     certificates = certify(store, entries, deep=True)
     current = sum(certificate.verdict == "CURRENT" for certificate in certificates)
     show_status(read_status(store))
-    click.echo(f"Downloaded by the first sync: {downloads}. By the second: {again}.")
+    copied = stored - downloads
+    shared = f" {copied} have the bytes of another one and were copied inside the store." if copied else ""
+    click.echo(f"Downloaded by the first sync: {downloads}.{shared} By the second: {again}.")
     click.echo(f"Re-hashed from disk: {current} of {len(entries)} bottles equal their digest.")
     click.echo(f"The manifest: {mirror}/{MANIFEST_KEY}. The bottles: {mirror}/<date>/.")
     click.echo(f"The runs, the asset graph and the plots: make demo-ui{place}, then http://127.0.0.1:3000")

@@ -28,6 +28,6 @@ and in `report`, the others are stored, and the run fails.
 HASH_MANIFEST = """
 **`bottles_hash.json`: the one record of what is held**, and of nothing else.
 
-`report` tells what the sync has done so far, with charts of what is held by platform and by date. The total
+`report` tells what the sync has done so far, with charts of what is held by tag and by date. The total
 plots over time. The checks compare the manifest with a sample of the stored bottles.
 """

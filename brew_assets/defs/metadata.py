@@ -13,7 +13,7 @@ from brew_assets.defs.places import Places
 from brew_assets.defs.sync_report import Holdings, left_out_list, run_report
 from brew_assets.domain.left_out import LeavesOut, message_notes_of
 from brew_assets.domain.manifest import MANIFEST_KEY, Tally
-from brew_assets.domain.plan import Plan, summarize
+from brew_assets.domain.plan import COUNTED_ONCE, Plan, PlanSummary, summarize
 from brew_assets.domain.report import REPORT_PREFIX, Failure, Report, failures_by_reason
 from brew_assets.domain.route import load_of
 from brew_assets.engine.adoption import PLAN_PREFIX, Stray
@@ -30,7 +30,7 @@ PENDING = "pending"
 PENDING_BYTES = "pending_bytes"
 ROUTE = "route"
 SYNC_DATE = "sync_date"
-OBJECTS = "objects"
+PENDING_BOTTLES = "pending_bottles"
 HELD = "held"
 ESTIMATED_BYTES = "estimated_bytes"
 UNKNOWN_SIZES = "unknown_sizes"
@@ -41,6 +41,9 @@ BOTTLES_DONE = "bottles_done"
 BYTES_DONE = "bytes_done"
 BYTES_PER_SECOND = "bytes_per_second"
 CURRENT = "current"
+# What a run has done, as its end tells it.
+STORED = "stored"
+FOUND = "found"
 CATALOGUE_FORMULAE = "catalogue_formulae"
 CATALOGUE_BOTTLES = "catalogue_bottles"
 
@@ -78,8 +81,7 @@ def plan_metadata(planned: Planned, kept: KeptCatalogue, places: Places) -> Meta
         SYNC_DATE: plan.sync_date,
         **_plan_links(places, plan.sync_id),
         "store": places.folder().metadata(),
-        "pending_bottles": summary.objects,
-        OBJECTS: summary.objects,
+        PENDING_BOTTLES: summary.objects,
         "downloads": summary.downloads,
         "bytes": summary.bytes,
         ESTIMATED_BYTES: load_of(plan.objects).bytes,
@@ -91,10 +93,7 @@ def plan_metadata(planned: Planned, kept: KeptCatalogue, places: Places) -> Meta
         "adopted": planned.adopted,
         "force_download": plan.force,
         FORMULA_NAMES: dg.MetadataValue.json(list(plan.formulae)),
-        "platforms": table(
-            ("platform", "bottles", "bytes", "unknown sizes"),
-            ((name, t.bottles, t.bytes, t.unknown_sizes) for name, t in summary.platforms.items()),
-        ),
+        "platforms": table(("platform", "bottles", "bytes to download", "unknown sizes"), _rows(summary)),
         PENDING: dg.MetadataValue.json({name: t.bottles for name, t in summary.platforms.items()}),
         PENDING_BYTES: dg.MetadataValue.json(
             {name: load_of(plan.pending(name)).bytes for name in summary.platforms}
@@ -112,6 +111,14 @@ def plan_metadata(planned: Planned, kept: KeptCatalogue, places: Places) -> Meta
     }
 
 
+def _rows(summary: PlanSummary) -> list[tuple[str, int, int, int]]:
+    """A row per platform and, where several add up to more than there is, one of each bottle once."""
+    rows = [(name, t.bottles, t.bytes, t.unknown_sizes) for name, t in summary.platforms.items()]
+    if len(rows) > 1:
+        rows.append((COUNTED_ONCE, summary.objects, summary.bytes, summary.unknown_sizes))
+    return rows
+
+
 def own_plan_metadata(plan: Plan) -> Metadata:
     """What a run that planned for itself has to copy."""
     summary = summarize(plan)
@@ -119,7 +126,7 @@ def own_plan_metadata(plan: Plan) -> Metadata:
         SYNC_ID: plan.sync_id,
         SYNC_DATE: plan.sync_date,
         "plan_key": f"{PLAN_PREFIX}{plan.sync_id}.json",
-        OBJECTS: summary.objects,
+        PENDING_BOTTLES: summary.objects,
         ESTIMATED_BYTES: load_of(plan.objects).bytes,
         UNKNOWN_SIZES: summary.unknown_sizes,
         HELD: summary.held,
@@ -140,10 +147,11 @@ def report_metadata(report: Report, places: Places, *, key: str = "") -> Metadat
         "outcome": report.outcome,
         "planned": report.planned,
         "kept": report.kept,
-        "stored": report.stored,
+        STORED: report.new,
+        FOUND: report.found,
+        "recorded": report.recorded,
         "downloaded": report.downloaded,
         "duplicated": report.duplicated,
-        "adopted": report.adopted,
         "failed": len(report.failed),
         "left": report.left,
         **_left_out_metadata(report),
@@ -190,7 +198,7 @@ def manifest_metadata(
         "platforms": len(holdings.by_platform),
         "dates": len(holdings.by_date),
         "formulae": len(holdings.by_formula),
-        "by_platform": tally_table("platform", holdings.by_platform),
+        "by_platform": tally_table("tag", holdings.by_platform),
         "by_date": tally_table("date", holdings.by_date),
         "rebuilt": inventory is not None,
         **_stray_metadata(inventory.strays if inventory else ()),

@@ -1,15 +1,18 @@
 """What a run shows on the assets' pages, gathered from the store and from its own events."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from brew_assets.defs.metadata import SYNC_ID, Metadata, manifest_metadata, report_metadata
 from brew_assets.defs.places import Places
-from brew_assets.defs.sync_report import holdings_of, sync_report
+from brew_assets.defs.sync_report import PlannedNames, holdings_of, planned_names, sync_report
 from brew_assets.domain.manifest import Manifest
 from brew_assets.domain.report import Report
 from brew_assets.engine.inventory import Inventory
 from brew_assets.engine.kept_reports import kept_reports
 from brew_assets.engine.sync import Mirror
+from brew_assets.errors import PlanInvalid
 from brew_assets.settings import Settings
 
 
@@ -34,10 +37,21 @@ def metadata_of_manifest(
     return manifest_metadata(
         holdings,
         places,
-        report=sync_report(holdings, reports, places),
+        report=sync_report(holdings, reports, places, names=_names(engine, manifest, reports)),
         sync=reports[-1] if reports else None,
         inventory=inventory,
     )
+
+
+def _names(engine: Mirror, manifest: Manifest, reports: Sequence[Report]) -> PlannedNames | None:
+    """The plan's names as far as they are in the store; None without a run, or without its plan."""
+    if not reports:
+        return None
+    try:
+        plan = engine.load_plan(reports[-1].sync_id)
+    except PlanInvalid:
+        return None
+    return planned_names(plan, manifest, reports)
 
 
 def sync_of_run(context: dg.AssetExecutionContext, bottles: dg.AssetKey) -> str:

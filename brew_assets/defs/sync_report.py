@@ -14,6 +14,7 @@ from brew_assets.defs.markdown import Link, escaped, link, markdown_table
 from brew_assets.defs.places import Places
 from brew_assets.domain.left_out import LeavesOut, first_names, forgotten_note, notes_of, remarks_of
 from brew_assets.domain.manifest import MANIFEST_KEY, Manifest, Tally
+from brew_assets.domain.plan import Plan
 from brew_assets.domain.quantities import human_bytes, human_duration
 from brew_assets.domain.report import REPORT_PREFIX, Outcome, Report, failures_by_reason
 from brew_assets.engine.adoption import PLAN_PREFIX
@@ -25,7 +26,7 @@ _MESSAGE_CHARACTERS = 160
 _NOTE_CHARACTERS = 1000
 
 _OUTCOMES: dict[Outcome, str] = {
-    "success": "all that was planned is in the store",
+    "success": "all that was planned{} is in the store",
     "stopped": "stopped before its end",
     "partial": "some bottles failed",
     "failed": "failed",
@@ -41,6 +42,31 @@ class Holdings(msgspec.Struct, frozen=True, kw_only=True):
     by_platform: Mapping[str, Tally]
     by_date: Mapping[str, Tally]
     by_formula: Mapping[str, Tally]
+
+
+class PlannedNames(msgspec.Struct, frozen=True, kw_only=True):
+    """The names that the runs so far had to copy, each counted once.
+
+    `there` of them are in the store; `in_all` is what the whole plan has.
+    """
+
+    planned: int
+    there: int
+    in_all: int
+
+
+def planned_names(plan: Plan, manifest: Manifest, reports: Sequence[Report]) -> PlannedNames:
+    """The names of the plan, as far as the reports' runs have come."""
+    last = {report.platforms: report for report in reports}.values()
+    failed = {failure.name for report in last for failure in report.failed}
+    names = plan.of_runs({platform for report in last for platform in report.platforms})
+    there = 0
+    for name in names:
+        entry = manifest.get(name.bottle.entry_key)
+        held = entry is not None and entry.sha256 == name.bottle.digest
+        # A forced download that failed is not the one that is held.
+        there += held and name.bottle.filename not in failed
+    return PlannedNames(planned=len(names), there=there, in_all=len(plan.objects))
 
 
 def holdings_of(manifest: Manifest) -> Holdings:
@@ -63,12 +89,14 @@ def holdings_of(manifest: Manifest) -> Holdings:
     )
 
 
-def sync_report(holdings: Holdings, reports: Sequence[Report], places: Places) -> str:
+def sync_report(
+    holdings: Holdings, reports: Sequence[Report], places: Places, *, names: PlannedNames | None = None
+) -> str:
     """The report of a sync, from those of its runs so far (oldest first), and of all that is held.
 
-    Without a run it tells what is held.
+    Without a run it tells what is held. Without `names` the bottles of each run are added up.
     """
-    told = [*_told(reports), *_runs(reports)] if reports else ["### What is held"]
+    told = [*_told(reports, names), *_runs(reports)] if reports else ["### What is held"]
     return "\n\n".join([*told, *_held(holdings), *_links(reports, places)])
 
 
@@ -77,12 +105,15 @@ def run_report(report: Report) -> str:
     return "\n\n".join(_told([report]))
 
 
-def _told(reports: Sequence[Report]) -> Iterator[str]:
+def _told(reports: Sequence[Report], names: PlannedNames | None = None) -> Iterator[str]:
     """What the runs did; of several runs of a platform the last one says how it ended."""
     last = list({report.platforms: report for report in reports}.values())
     outcome = next(worst for worst in _WORST_FIRST if any(report.outcome == worst for report in last))
-    yield f"### Sync of {escaped(last[-1].sync_date)}: {_OUTCOMES[outcome]}"
-    yield _figures(reports, last)
+    whose = ""
+    if names is not None and names.planned < names.in_all:
+        whose = f" for {escaped(', '.join(platform for report in last for platform in report.platforms))}"
+    yield f"### Sync of {escaped(last[-1].sync_date)}: {_OUTCOMES[outcome].format(whose)}"
+    yield _figures(reports, last, names, whose)
     for report in last:
         if report.aborted:
             yield f"**{escaped(', '.join(report.platforms))} was given up:** {escaped(report.aborted)}"
@@ -96,19 +127,22 @@ def _told(reports: Sequence[Report]) -> Iterator[str]:
         )
     for report in last:
         if report.left_bottles:
-            names = first_names(report.left_bottles, report.left)
+            left = first_names(report.left_bottles, report.left)
             yield (
                 f"**Not begun or not finished for {escaped(', '.join(report.platforms))}:** "
-                f"{escaped(names, most=_NOTE_CHARACTERS)}"
+                f"{escaped(left, most=_NOTE_CHARACTERS)}"
             )
-    # All runs have it from the one plan.
-    if left_out := left_out_list(last[-1]):
+    # All runs have what is left out from the one plan.
+    forgotten = [name for report in last for name in report.forgotten]
+    if left_out := left_out_list(last[-1], forgotten=forgotten):
         yield f"#### Notes\n\n{left_out}"
 
 
-def left_out_list(found: LeavesOut) -> str:
-    """What upstream has and the sync does not cover, a sentence per line; empty when there is nothing."""
-    forgotten = found.forgotten if isinstance(found, Report) else ()
+def left_out_list(found: LeavesOut, *, forgotten: Sequence[str] = ()) -> str:
+    """What people should know beside the figures, a sentence per line; empty when there is nothing.
+
+    `forgotten` are names that left the manifest.
+    """
     sentences = (*notes_of(found), *forgotten_note(forgotten), *remarks_of(found))
     return "\n".join(f"- {escaped(sentence, most=_NOTE_CHARACTERS)}" for sentence in sentences)
 
@@ -120,8 +154,9 @@ def _runs(reports: Sequence[Report]) -> Iterator[str]:
             "platform",
             "run",
             "outcome",
-            "planned",
+            "planned for it",
             "held before",
+            "found",
             "stored",
             "failed",
             "left",
@@ -130,18 +165,29 @@ def _runs(reports: Sequence[Report]) -> Iterator[str]:
         ),
         (_row(report) for report in reports),
     )
+    if len({report.platforms for report in reports}) > 1:
+        yield (
+            "A bottle that serves several platforms is planned in the run of each. The run that put it into "
+            "the store counts it as stored; for the others it was held before, or found when they came to it."
+        )
 
 
-def _figures(reports: Sequence[Report], last: Sequence[Report]) -> str:
-    planned = sum(report.planned for report in last)
-    there = sum(report.kept + report.stored for report in last)
+def _figures(
+    reports: Sequence[Report], last: Sequence[Report], names: PlannedNames | None, whose: str
+) -> str:
+    planned = names.planned if names else sum(report.planned for report in last)
+    there = names.there if names else sum(report.kept + report.stored for report in last)
     size = sum(report.bytes_downloaded for report in reports)
     seconds = _seconds(reports)
     rate = f", {human_bytes(size / seconds)}/s" if seconds > 0 else ""
-    several = " A bottle that serves several platforms counts for each." if len(last) > 1 else ""
+    what, more = f"bottles planned{whose}" if whose else "planned bottles", ""
+    if names is None and len(last) > 1:
+        more = " A bottle that serves several platforms counts for each."
+    elif names is not None and whose:
+        more = f" For all platforms {names.in_all:,} are planned."
     return (
-        f"**{there:,} of {planned:,}** planned bottles are in the store. Downloaded: **{human_bytes(size)}** "
-        f"in {_duration(seconds)}{rate}.{several}"
+        f"**{there:,} of {planned:,}** {what} are in the store. Downloaded: **{human_bytes(size)}** "
+        f"in {_duration(seconds)}{rate}.{more}"
     )
 
 
@@ -166,7 +212,8 @@ def _row(report: Report) -> tuple[object, ...]:
         report.outcome,
         report.planned,
         report.kept,
-        report.stored,
+        report.found,
+        report.new,
         len(report.failed),
         report.left,
         human_bytes(report.bytes_downloaded),
@@ -185,7 +232,7 @@ def _held(holdings: Holdings) -> Iterator[str]:
     """Charts and tables of everything that is held."""
     total = holdings.total
     yield f"#### Held: {total.count:,} bottles, {human_bytes(total.total_size_bytes)}"
-    yield bar_chart("Held by platform", _bars(_largest(holdings.by_platform, PLATFORMS_SHOWN)))
+    yield bar_chart("Held by tag", _bars(_largest(holdings.by_platform, PLATFORMS_SHOWN)))
     dates = sorted(holdings.by_date.items(), reverse=True)
     yield f"#### By date{'' if len(dates) <= DATES_SHOWN else f', the last {DATES_SHOWN} of {len(dates):,}'}"
     yield bar_chart("Held by date", _bars(dates[:DATES_SHOWN]))

@@ -15,11 +15,13 @@ from brew_assets.defs.metadata import (
     CURRENT,
     ESTIMATED_BYTES,
     FORMULA_NAMES,
+    FOUND,
     HELD,
     NOTES,
-    OBJECTS,
     PENDING,
+    PENDING_BOTTLES,
     ROUTE,
+    STORED,
     SYNC_DATE,
     SYNC_ID,
     UNKNOWN_SIZES,
@@ -99,7 +101,7 @@ def opened_sync(
         route=_text(found.get(ROUTE)),
         trigger=tags.get(_TRIGGER, "Manual"),
         channel=tags.get(CHANNEL_TAG, ""),
-        planned=_number(found.get(OBJECTS)),
+        planned=_number(found.get(PENDING_BOTTLES)),
         held=_number(found.get(HELD)),
         size=_number(found.get(ESTIMATED_BYTES)),
         unknown_sizes=_number(found.get(UNKNOWN_SIZES)),
@@ -193,7 +195,8 @@ def progress_of_runs(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Prog
         if record is None:
             continue
         storage_id, found, going = record
-        bottles_done += _number(found.get(BOTTLES_DONE, found.get("stored")))
+        ended_with = _number(found.get(STORED)) + _number(found.get(FOUND))
+        bottles_done += _number(found.get(BOTTLES_DONE, ended_with))
         bytes_done += _number(found.get(BYTES_DONE, found.get("bytes_downloaded")))
         if going:
             rate += float(found.get(BYTES_PER_SECOND) or 0.0)

@@ -32,6 +32,7 @@ from brew_assets.engine.adoption import PLAN_PREFIX
 from brew_assets.engine.announce import Announcement, Announcer, Channel
 from brew_assets.engine.clock import SystemClock
 from brew_assets.engine.kept_reports import kept_reports
+from brew_assets.engine.stored_names import stored_names
 from brew_assets.errors import MirrorError
 from brew_assets.settings import Settings
 
@@ -169,16 +170,18 @@ class Teller:
         try:
             store = build_store(self._settings)
             reports = tuple(kept_reports(store, story.sync_id, most=_MOST_REPORTS).values())
+            names = stored_names(store, story.sync_id)
             document = store.read(f"{PLAN_PREFIX}{story.sync_id}.json")
             plan = decode_plan(document.data) if document else None
         except MirrorError as error:
             self._log.warning(f"sync {story.sync_id}: its reports cannot be read: {error}")
             if now.timestamp() - ended < _PATIENCE_S:
                 return None
-            reports, plan = (), None
+            reports, names, plan = (), None, None
         run_ids = dict.fromkeys((*(run.run_id for run in story.runs), story.run_id))
         findings = store_findings(self._instance, [run_id for run_id in run_ids if run_id])
-        story = msgspec.structs.replace(story, reports=reports, store_findings=findings)
+        stored = None if names is None else len(names)
+        story = msgspec.structs.replace(story, reports=reports, stored=stored, store_findings=findings)
         duration_s = max(0.0, ended - story.created_at)
         left = max(0, story.planned - story.done)
         self._remember(sync, pending=left, good_at=ended if story.ending == "success" else None)
@@ -186,6 +189,7 @@ class Teller:
             story,
             self._deployment,
             objects=plan.objects if plan else (),
+            stored=names,
             duration_s=duration_s,
             next_sync=next_scheduled_sync(self._instance, self._settings, after=now),
         )
@@ -215,7 +219,7 @@ class Teller:
             environment=self._deployment.environment,
             sync_date=story.date,
             route=story.route or "local",
-            downloaded=story.done,
+            downloaded=story.new,
             bytes_downloaded=story.downloaded,
             duration_s=duration_s,
             failed=len(story.failures),

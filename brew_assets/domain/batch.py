@@ -22,7 +22,7 @@ from brew_assets.domain.bottle import (
 )
 from brew_assets.domain.plan import Fetch, Plan, PlannedBottle, group_fetches
 from brew_assets.domain.platforms import is_serving_tag
-from brew_assets.domain.report import Report
+from brew_assets.domain.report import REPORT_PREFIX, Report
 from brew_assets.errors import UNREADABLE, EventInvalid, PlanInvalid
 
 BATCH_VERSION = 1
@@ -136,7 +136,7 @@ def given_out_at(key: str) -> datetime | None:
 
 def batch_report_key(key: str) -> str:
     """Where the report on the batch at `key` will lie."""
-    return key.replace(BATCH_PREFIX, "state/reports/", 1).removesuffix(".json") + ".batch.json"
+    return key.replace(BATCH_PREFIX, REPORT_PREFIX, 1).removesuffix(".json") + ".batch.json"
 
 
 def encode_batch(batch: Batch) -> bytes:

@@ -116,6 +116,11 @@ class Manifest:
     def __contains__(self, key: str) -> bool:
         return key in self._bottles
 
+    def get(self, key: str) -> Entry | None:
+        """The entry under the key, decoded; None if there is none."""
+        raw = self._bottles.get(key)
+        return None if raw is None else _decode_entry(key, raw)
+
     def keys(self) -> Iterable[str]:
         """The entry keys."""
         return self._bottles.keys()

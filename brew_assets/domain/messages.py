@@ -158,8 +158,8 @@ def success_message(
     *,
     environment: str,
     date: str,
-    new: int,
-    existing: int,
+    new: int | None,
+    existing: int | None,
     downloaded: int,
     duration_s: float,
     location: str,
@@ -168,7 +168,10 @@ def success_message(
     notes: Sequence[str] = (),
     links: Sequence[Link] = (),
 ) -> Message:
-    """A sync has stored everything. `downloaded` in bytes, `next_sync` as "2025-07-28 03:00"."""
+    """All that was planned is in the store: `new` bottles by this sync, `existing` ones by others.
+
+    None stands for what nobody knows; `downloaded` in bytes, `next_sync` as "2025-07-28 03:00".
+    """
     lines = [
         f"• {shown_formula(formula.name, formula.version)} ({', '.join(formula.platforms)})"
         for formula in top[:FORMULAE_SHOWN]
@@ -180,8 +183,8 @@ def success_message(
         _fields(
             ("Environment", environment),
             ("Date", date),
-            ("New Bottles", f"{new:,}"),
-            ("Skipped (Existing)", f"{existing:,}"),
+            ("New Bottles", _count(new)),
+            ("Skipped (Existing)", _count(existing)),
             ("Total Downloaded", human_bytes(downloaded)),
             ("Duration", human_duration(duration_s)),
         ),
@@ -341,6 +344,10 @@ def _fields(*named: tuple[str, str]) -> Block:
             for name, value in named
         ],
     }
+
+
+def _count(number: int | None) -> str:
+    return "unknown" if number is None else f"{number:,}"
 
 
 def _section(text: str) -> Block:

@@ -32,13 +32,16 @@ def sync_metrics(
     environment: str,
     sync_date: str,
     route: str,
-    downloaded: int,
+    downloaded: int | None,
     bytes_downloaded: int,
     duration_s: float,
     failed: int,
     outcome: Outcome,
 ) -> list[Metric]:
-    """What one sync did. `downloaded` and `failed` count bottles, `route` is the one it took.
+    """What one sync did; `route` is the one it took.
+
+    `downloaded` counts the bottles that it put into the store itself (None is unknown, and left out),
+    `failed` those that are not there.
 
     Of SyncsSucceeded, SyncsPartial and SyncsFailed one is 1 and the others are 0, so that an alarm on the sum
     sees every sync. A sync that was stopped counts as partial: the next one goes on from there.
@@ -46,7 +49,13 @@ def sync_metrics(
     where = ("Environment", environment)
     rate = bytes_downloaded / duration_s if duration_s > 0 else math.nan
     metrics = [
-        _metric("BottlesDownloaded", downloaded, "Count", where, ("SyncDate", sync_date)),
+        _metric(
+            "BottlesDownloaded",
+            math.nan if downloaded is None else downloaded,
+            "Count",
+            where,
+            ("SyncDate", sync_date),
+        ),
         _metric("SyncDuration", duration_s, "Seconds", where, ("SyncType", route)),
         _metric("DownloadSize", bytes_downloaded, "Bytes", where),
         _metric("BottlesFailed", failed, "Count", where),

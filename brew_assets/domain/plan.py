@@ -6,7 +6,7 @@ the store. In a plan over several platforms each digest has one owner.
 
 import difflib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -21,6 +21,8 @@ from brew_assets.errors import UNREADABLE, PlanInvalid
 PLAN_VERSION = 1
 # Looking for names that are like one takes a tenth of a second.
 _HINTS = 5
+# The row under those of the platforms: a bottle that serves several stands in the row of each.
+COUNTED_ONCE = "all, each bottle once"
 
 
 class PlannedBottle(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -64,24 +66,32 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """The names that this platform needs."""
         return [planned for planned in self.objects if platform in planned.platforms]
 
+    def of_runs(self, platforms: Collection[str]) -> list[PlannedBottle]:
+        """The names that the runs of these platforms copy between them, each once."""
+        return [
+            planned
+            for planned in self.objects
+            if planned.owner in platforms or not set(planned.platforms).isdisjoint(platforms)
+        ]
+
     def digests(self) -> set[Digest]:
         """The digests that have to be fetched from upstream."""
         return {planned.bottle.digest for planned in self.objects if planned.source is None}
 
     def bytes(self) -> int:
         """Bytes to fetch, as far as sizes are known."""
-        return total_bytes(planned for planned in self.objects if planned.source is None)
+        return _to_fetch(self.objects).bytes
 
     def unknown_sizes(self) -> int:
         """How many of the digests to fetch have no known size."""
-        return len(
-            {p.bottle.digest for p in self.objects if p.source is None and p.size is None}
-            - {p.bottle.digest for p in self.objects if p.size is not None}
-        )
+        return _to_fetch(self.objects).unknown_sizes
 
 
 class PlatformTotals(msgspec.Struct, frozen=True, kw_only=True):
-    """What one platform needs; a bottle that serves two platforms counts for both."""
+    """What one platform needs: names to store, and what its digests make necessary to fetch.
+
+    A bottle that serves two platforms counts for both: the sum over platforms is more than the plan's total.
+    """
 
     bottles: int
     bytes: int
@@ -105,25 +115,19 @@ class PlanSummary(msgspec.Struct, frozen=True, kw_only=True):
     route_reason: str
 
 
-def total_bytes(objects: Iterable[PlannedBottle]) -> int:
-    """Bytes of the distinct digests among the objects, as far as sizes are known."""
-    sizes: dict[str, int] = {}
+def _to_fetch(objects: Collection[PlannedBottle]) -> PlatformTotals:
+    """The names, and of the distinct digests that no held object has, the known bytes and unknown sizes."""
+    sizes: dict[str, int | None] = {}
     for planned in objects:
-        if planned.size is not None or planned.bottle.digest not in sizes:
-            sizes[planned.bottle.digest] = planned.size or 0
-    return sum(sizes.values())
+        if planned.source is None and sizes.get(planned.bottle.digest) is None:
+            sizes[planned.bottle.digest] = planned.size
+    known = [size for size in sizes.values() if size is not None]
+    return PlatformTotals(bottles=len(objects), bytes=sum(known), unknown_sizes=len(sizes) - len(known))
 
 
 def summarize(plan: Plan) -> PlanSummary:
     """The plan in numbers."""
-    totals = {}
-    for platform in plan.platforms:
-        pending = plan.pending(platform)
-        totals[platform] = PlatformTotals(
-            bottles=len(pending),
-            bytes=total_bytes(pending),
-            unknown_sizes=sum(1 for planned in pending if planned.size is None),
-        )
+    totals = {platform: _to_fetch(plan.pending(platform)) for platform in plan.platforms}
     return PlanSummary(
         sync_id=plan.sync_id,
         sync_date=plan.sync_date,

@@ -25,12 +25,14 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What one run did.
 
-    `downloaded` counts digests, `stored` names; `duplicated` names were made inside the store, `adopted`
-    ones stood there whole already; `kept` were held before the run began; `left` were not begun or not
-    finished when a stop signal came (`left_bottles` names the first, a batch's report all in `undone`).
-    `skipped` and `left_out` are the plan's. `forgotten` are the names that left the manifest: the store has
-    lost them, and neither catalogue nor registry has them any more. `run_id` and `run_url` lead to the run in
-    Dagster, empty where there is none. Times are ISO 8601 UTC, durations seconds, sizes bytes.
+    `downloaded` counts digests, `stored` names; `duplicated` names were made inside the store, `found` ones
+    stood there whole when the run came to store them: another sync or an earlier try had put them there.
+    `adopted` counts the found ones and those that got a record before the run began to copy; `kept` were held
+    before; `left` were not begun or not finished when a stop signal came (`left_bottles` names the first, a
+    batch's report all in `undone`). `skipped` and `left_out` are the plan's. `forgotten` are the names that
+    left the manifest: the store has lost them, and neither catalogue nor registry has them any more.
+    `run_id` and `run_url` lead to the run in Dagster, empty where there is none. Times are ISO 8601 UTC,
+    durations seconds, sizes bytes.
     """
 
     sync_id: str
@@ -46,6 +48,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     downloaded: int = 0
     duplicated: int = 0
     adopted: int = 0
+    found: int = 0
     left: int = 0
     left_bottles: tuple[str, ...] = ()
     skipped: int = 0
@@ -70,6 +73,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return "stopped" if self.left else "success"
 
     @property
+    def new(self) -> int:
+        """How many names the run put into the store itself."""
+        return max(0, self.stored - self.found)
+
+    @property
+    def recorded(self) -> int:
+        """How many bottles stood in the store without a record and got one before the run began to copy."""
+        return max(0, self.adopted - self.found)
+
+    @property
     def bytes_per_second(self) -> float:
         """Downloaded bytes over the whole duration."""
         return self.bytes_downloaded / self.duration_s if self.duration_s > 0 else 0.0
@@ -85,13 +98,21 @@ def failures_by_reason(failures: Iterable[Failure]) -> dict[str, int]:
 
 def describe_report(report: Report) -> str:
     """What was done, in one line."""
-    done = f"{report.stored:,} of {report.planned:,} bottles stored, {report.bytes_downloaded / 1e6:,.1f} MB"
-    more = [
-        f"{count:,} {what}"
-        for what, count in (("failed", len(report.failed)), ("left", report.left))
-        if count
-    ]
-    return f"{', '.join((done, *more))}, in {report.duration_s:.1f} s ({report.outcome})"
+    counts = (("kept", report.kept), ("failed", len(report.failed)), ("left", report.left))
+    parts = (
+        f"{report.new:,} of {report.planned:,} bottles stored",
+        *describe_found(report),
+        *(f"{count:,} {what}" for what, count in counts if count),
+    )
+    return (
+        f"{', '.join(parts)}, {report.bytes_downloaded / 1e6:,.1f} MB downloaded "
+        f"in {report.duration_s:.1f} s ({report.outcome})"
+    )
+
+
+def describe_found(report: Report) -> list[str]:
+    """What others had stored of what the run came to store; nothing when there was none."""
+    return [f"found {report.found:,} that another sync or try had stored"] if report.found else []
 
 
 def encode_report(report: Report) -> bytes:

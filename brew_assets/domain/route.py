@@ -109,7 +109,7 @@ def describe_load(load: Load) -> str:
     """The load in words; it says how unknown sizes were counted."""
     if load.unknown and load.mean is None:
         return f"{load.downloads:,} bottles to download, none of known size"
-    text = f"{load.bytes / GB:.3g} GB to download in {load.downloads:,} bottles"
+    text = f"{load.bytes / GB:.3g} GB to download in {load.downloads:,} downloads"
     if load.unknown:
         text += (
             f" ({load.unknown:,} of unknown size, each counted as {(load.mean or 0) / 1e6:.3g} MB, "

@@ -53,7 +53,8 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
 
     `planned` counts names, `size` the bytes to download (unknown sizes estimated by the known ones),
     `platforms` those that get a run; `notes` say what the plan leaves out; `run_id` is the planning run's,
-    `reports` stand oldest first; times are seconds since 1970.
+    `reports` stand oldest first; `stored` counts the names that the sync put into the store itself, as the
+    store says, None when it did not say; times are seconds since 1970.
     """
 
     sync_id: str
@@ -69,6 +70,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     platforms: tuple[str, ...]
     runs: tuple[PlatformRun, ...] = ()
     reports: tuple[Report, ...] = ()
+    stored: int | None = None
     store_findings: tuple[StoreFinding, ...] = ()
     planning: bool = False
     notes: tuple[str, ...] = ()
@@ -131,8 +133,23 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
             return self.planned
         if not self.broken:
             return max(0, self.planned - len(self.failures))
-        counted = sum(report.stored + report.adopted for report in self.reports)
+        counted = sum(report.stored + report.recorded for report in self.reports)
         return max(0, min(self.planned - len(self.failures), counted))
+
+    @property
+    def new(self) -> int | None:
+        """How many bottles the sync put into the store itself; None when neither store nor reports say it.
+
+        Of syncs that overlap, each bottle is new in one.
+        """
+        if self.stored is not None or not self.planned:
+            return self.stored or 0
+        return min(self.planned, sum(report.new for report in self.reports)) if self.reports else None
+
+    @property
+    def existing(self) -> int | None:
+        """How many of the wanted bottles others had stored, before the plan or after it."""
+        return None if self.new is None else max(0, self.held + self.planned - self.new)
 
     @property
     def downloaded(self) -> int:

@@ -1,7 +1,7 @@
 """What is told about a sync: its story as messages, with the numbers worked out."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
@@ -117,20 +117,24 @@ def end_of(
     objects: Sequence[PlannedBottle],
     duration_s: float,
     next_sync: str,
+    stored: Collection[str] | None = None,
 ) -> Message:
-    """The message how the sync ended; `objects` are the plan's, `next_sync` as "2025-07-28 03:00"."""
+    """The message how the sync ended; `objects` are the plan's, `next_sync` as "2025-07-28 03:00".
+
+    `stored` are the entry keys of what the sync put into the store itself; None: nobody knows.
+    """
     links = deployment.links
     environment, date = deployment.environment, story.date
     if story.ending == "success":
         return success_message(
             environment=environment,
             date=date,
-            new=story.done,
-            existing=story.held,
+            new=story.new,
+            existing=story.existing,
             downloaded=story.downloaded,
             duration_s=duration_s,
             location=f"{deployment.store_url}/{date}/",
-            top=top_formulae(objects),
+            top=top_formulae(p for p in objects if stored is None or p.bottle.entry_key in stored),
             next_sync=next_sync,
             notes=story.end_notes,
             links=links.of_sync(story.sync_id),

@@ -74,6 +74,7 @@ class OwnCarrier:
         self._retry = retry
         self._processes = processes
         self._remake = remake
+        self._journal: tuple[str, Journal] | None = None
 
     def tell(self, message: str) -> None:
         """Writes a line of the log."""
@@ -101,15 +102,20 @@ class OwnCarrier:
                 look_first=consignment.look_first,
                 progress=progress,
             )
-        ports = self._ports
         return transfer(
             consignment.fetches,
-            ports=ports,
-            journal=Journal(
-                ports.store, ports.clock, sync_id=consignment.sync_id, batch_size=self._batch_size
-            ),
+            ports=self._ports,
+            journal=self._journal_of(consignment.sync_id),
             date=consignment.sync_date,
             options=options,
             look_first=consignment.look_first,
             progress=progress,
         )
+
+    def _journal_of(self, sync_id: str) -> Journal:
+        """The same for all that is carried of a sync: gulp after gulp would leave an object of names each."""
+        if self._journal is None or self._journal[0] != sync_id:
+            ports = self._ports
+            journal = Journal(ports.store, ports.clock, sync_id=sync_id, batch_size=self._batch_size)
+            self._journal = (sync_id, journal)
+        return self._journal[1]

@@ -2,11 +2,12 @@
 
 from brew_assets.domain.report import REPORT_PREFIX, Report, decode_report
 from brew_assets.engine.ports import Store
+from brew_assets.engine.stored_names import STORED_SUFFIX
 from brew_assets.errors import ObjectRefused
 
 MOST_REPORTS = 50
-# Reports on a Lambda's batch are parts of a run's.
-_BATCH = ".batch.json"
+# Reports on a Lambda's batch are parts of a run's; names of stored bottles are no report.
+_OTHERS = (".batch.json", STORED_SUFFIX)
 
 
 def kept_reports(store: Store, sync_id: str, *, most: int = MOST_REPORTS) -> dict[str, Report]:
@@ -16,7 +17,7 @@ def kept_reports(store: Store, sync_id: str, *, most: int = MOST_REPORTS) -> dic
         StoreError: the store did not answer.
     """
     listed = store.listing(f"{REPORT_PREFIX}{sync_id}/")
-    keys = sorted((item.key for item in listed if not item.key.endswith(_BATCH)), key=_time_of)
+    keys = sorted((item.key for item in listed if not item.key.endswith(_OTHERS)), key=_time_of)
     found: dict[str, Report] = {}
     for key in keys[-most:]:
         try:

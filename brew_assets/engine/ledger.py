@@ -28,6 +28,7 @@ from brew_assets.domain.manifest import (
 )
 from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.ports import Clock, Document, Store
+from brew_assets.engine.stored_names import StoredNames
 from brew_assets.errors import (
     KeyTaken,
     ManifestInvalid,
@@ -143,7 +144,11 @@ def _journal_keys(store: Store) -> list[str]:
     before.
     """
     keys = [listed.key for listed in store.listing(RECEIPT_PREFIX)]
-    return sorted(keys, key=lambda key: (key[len(RECEIPT_PREFIX) :][:1].isdigit(), key))
+    return sorted(keys, key=lambda key: (_is_of_a_sync(key[len(RECEIPT_PREFIX) :]), key))
+
+
+def _is_of_a_sync(name: str) -> bool:
+    return name[:1].isdigit()
 
 
 def _journal(store: Store, keys: Iterable[str]) -> Iterator[tuple[str, list[Receipt] | None]]:
@@ -165,7 +170,10 @@ def _journal(store: Store, keys: Iterable[str]) -> Iterator[tuple[str, list[Rece
 
 
 class Journal:
-    """Collects receipts of one run and writes them every `batch_size` bottles or `flush_s` seconds."""
+    """Collects receipts of one run and writes them every `batch_size` bottles or `flush_s` seconds.
+
+    A sync's journal says beside them which names the run put into the store itself.
+    """
 
     def __init__(
         self, store: Store, clock: Clock, *, sync_id: str, batch_size: int = 50, flush_s: float = 5.0
@@ -176,12 +184,18 @@ class Journal:
         self._batch_size = batch_size
         self._flush_s = flush_s
         self._pending: list[Receipt] = []
+        self._put_there = StoredNames(store, sync_id=sync_id) if _is_of_a_sync(sync_id) else None
         self._last = clock.monotonic()
         self.written = 0
 
-    def add(self, receipts: Iterable[Receipt]) -> None:
-        """Takes receipts; they are written at the latest by the next `tick` after `flush_s`."""
+    def add(self, receipts: Iterable[Receipt], *, put_there: Iterable[str] = ()) -> None:
+        """Takes receipts; they are written at the latest by the next `tick` after `flush_s`.
+
+        `put_there` are the entry keys of those bottles that did not stand there before.
+        """
         self._pending.extend(receipts)
+        if self._put_there is not None:
+            self._put_there.add(put_there)
         self.tick()
 
     def tick(self) -> None:
@@ -200,8 +214,13 @@ class Journal:
             StoreError: they could not be written; they are kept for the next try.
         """
         self._last = self._clock.monotonic()
-        if not self._pending:
-            return
+        # Before the receipts: what is recorded is found by the next try, and nobody would claim it any more.
+        if self._put_there is not None:
+            self._put_there.write()
+        if self._pending:
+            self._write_receipts()
+
+    def _write_receipts(self) -> None:
         stamp = self._clock.now().strftime("%H%M%S%f")
         key = f"{self._prefix}{stamp}-{secrets.token_hex(4)}.json"
         # A key that is taken is our own: the answer to the first try was lost.

@@ -50,6 +50,7 @@ class Stopwatch:
             downloaded=tally.downloaded,
             duplicated=tally.duplicated,
             adopted=tally.adopted + adopted,
+            found=tally.adopted,
             left=tally.left,
             left_bottles=tuple(tally.undone[:LISTED]),
             skipped=plan.skipped if plan else 0,

@@ -147,7 +147,7 @@ def _collect(run: "_Run", tally: Transferred, journal: Journal, teller: _Teller 
         while run.results:
             done = run.results.popleft()
             tally.add(done)
-            journal.add(done.receipts)
+            journal.add(done.receipts, put_there=done.put_there)
             if done.receipts:
                 current = done.receipts[-1].key
         journal.tick()
@@ -346,6 +346,8 @@ class _Worker:
             self._run.canary.bottle_taken()
         entry = entry_for(planned.bottle, date=self._run.date, size=size)
         done.receipts.append(Receipt(key=planned.bottle.entry_key, entry=entry))
+        if how != "adopted":
+            done.put_there.append(planned.bottle.entry_key)
         done.stored += 1
         done.bytes_stored += size
         if _log.isEnabledFor(logging.INFO):

@@ -12,11 +12,12 @@ from brew_assets.domain.report import Failure
 class Transferred(msgspec.Struct, kw_only=True):
     """What a transfer, or one fetch of it, did; see Report for the counts.
 
-    `undone` are the file names that were not begun or not finished; `aborted` is the error that ended the
-    transfer early.
+    `put_there` are the entry keys of what was stored and not found there whole; `undone` are the file names
+    that were not begun or not finished; `aborted` is the error that ended the transfer early.
     """
 
     receipts: list[Receipt] = msgspec.field(default_factory=list)
+    put_there: list[str] = msgspec.field(default_factory=list)
     failed: list[Failure] = msgspec.field(default_factory=list)
     stored: int = 0
     downloaded: int = 0
@@ -38,7 +39,7 @@ class Transferred(msgspec.Struct, kw_only=True):
         self.undone.extend(planned.bottle.filename for planned in names)
 
     def add(self, other: "Transferred") -> None:
-        """Adds the other's counts, failures and undone names; receipts are not kept."""
+        """Adds the other's counts, failures and undone names; receipts and `put_there` are not kept."""
         self.failed.extend(other.failed)
         self.undone.extend(other.undone)
         for name in _COUNTS:

@@ -68,14 +68,21 @@ def show_status(status: Status) -> None:
     out.print(f"Store: {status.store}", markup=False)
     updated = status.last_updated or "never"
     size = human_bytes(status.total_size_bytes)
-    out.print(f"Held: {status.held:,} bottles, {size} in the manifest (written: {updated})")
     if status.manifest_missing:
         out.print(
             f"{MANIFEST_KEY} is missing: the next sync makes it anew from {len(status.date_folders)} date "
             "folders, `brew-mirror manifest rebuild` does so now"
         )
     if status.journal_objects:
-        out.print(f"Receipts waiting to be folded: {status.journal_objects:,} objects")
+        # Of a bottle that is stored anew there is a receipt beside its entry.
+        added = max(0, status.held - status.total_bottles)
+        out.print(
+            f"Held: {status.held:,} bottles: {status.total_bottles:,} in the manifest ({size}, written: "
+            f"{updated}), {added:,} in receipts alone; {status.journal_objects:,} objects with receipts "
+            "wait for the next sync, which takes them into the manifest"
+        )
+    else:
+        out.print(f"Held: {status.held:,} bottles, {size} in the manifest (written: {updated})")
     if status.catalogue is not None:
         kept = status.catalogue
         rejected = f", {kept.rejected:,} rejected" if kept.rejected else ""
@@ -84,7 +91,7 @@ def show_status(status: Status) -> None:
             f"fetched {kept.fetched_at}"
         )
     for title, tallies in (
-        ("By platform", status.statistics.by_platform),
+        ("By tag", status.statistics.by_platform),
         ("By date", status.statistics.by_date),
     ):
         if not tallies:

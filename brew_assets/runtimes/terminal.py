@@ -7,9 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from brew_assets.domain.left_out import first_names, forgotten_note, notes_of, remarks_of
-from brew_assets.domain.plan import PlanSummary
+from brew_assets.domain.plan import COUNTED_ONCE, PlanSummary, PlatformTotals
 from brew_assets.domain.quantities import human_bytes
-from brew_assets.domain.report import Report
+from brew_assets.domain.report import Report, describe_found
 
 _FAILURES_SHOWN = 20
 
@@ -25,17 +25,26 @@ def show_plan(summary: PlanSummary, *, warnings: list[str], recorded: bool) -> N
     for column, justify in (
         ("Platform", "left"),
         ("Bottles", "right"),
-        ("Bytes", "right"),
+        ("To download", "right"),
         ("Unknown sizes", "right"),
     ):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
-    for platform, totals in summary.platforms.items():
-        table.add_row(platform, f"{totals.bottles:,}", human_bytes(totals.bytes), f"{totals.unknown_sizes:,}")
+    rows = dict(summary.platforms)
+    if len(rows) > 1:
+        rows[COUNTED_ONCE] = PlatformTotals(
+            bottles=summary.objects, bytes=summary.bytes, unknown_sizes=summary.unknown_sizes
+        )
+    for name, totals in rows.items():
+        table.add_row(name, f"{totals.bottles:,}", human_bytes(totals.bytes), f"{totals.unknown_sizes:,}")
     out = console()
     out.print(table)
+    if len(summary.platforms) > 1:
+        out.print("A bottle that serves several platforms stands in the row of each.")
+    shared = summary.objects - summary.downloads
+    made = f" {shared:,} more have the bytes of one of those or of a held one." if shared else ""
     out.print(
-        f"To store: {summary.objects:,} names. To download: {summary.downloads:,} blobs, "
-        f"{human_bytes(summary.bytes)}. Held: {summary.held:,}. Skipped: {summary.skipped:,}."
+        f"To store: {summary.objects:,} bottles. To download: {summary.downloads:,}, "
+        f"{human_bytes(summary.bytes)}.{made} Held: {summary.held:,}. Skipped: {summary.skipped:,}."
     )
     _remark(out, remarks_of(summary))
     _warn(out, warnings)
@@ -58,11 +67,13 @@ def show_report(report: Report, *, held: int, store_url: str) -> None:
             out.print(f"… and {len(report.failed) - _FAILURES_SHOWN} others (see --json)")
     if report.aborted:
         out.print(f"Ended early: {report.aborted}", style="red", markup=False)
+    downloaded = max(0, report.new - report.duplicated)
     out.print(
-        f"Sync {report.sync_id}: {report.outcome}. Stored {report.stored:,} bottles "
-        f"({report.downloaded:,} downloaded, {human_bytes(report.bytes_downloaded)}; "
-        f"{report.duplicated:,} copied inside the store; {report.adopted:,} adopted), "
-        f"kept {report.kept:,}, failed {len(report.failed):,}, left {report.left:,}, "
+        f"Sync {report.sync_id}: {report.outcome}. Stored {report.new:,} bottles "
+        f"({downloaded:,} downloaded, {report.duplicated:,} copied inside the store), "
+        f"{''.join(f'{found}, ' for found in describe_found(report))}"
+        f"kept {report.kept:,}, failed {len(report.failed):,}, left {report.left:,}: "
+        f"{report.planned:,} planned. Downloaded {human_bytes(report.bytes_downloaded)} "
         f"in {report.duration_s:,.1f} s.",
         markup=False,
     )
@@ -71,6 +82,8 @@ def show_report(report: Report, *, held: int, store_url: str) -> None:
         _remark(out, [f"Not begun or not finished: {left}. The next sync copies them."])
     _remark(out, remarks_of(report))
     _warn(out, (*notes_of(report), *forgotten_note(report.forgotten)))
+    if report.recorded:
+        out.print(f"Recorded first: {report.recorded:,} bottles that stood in the store without a record.")
     out.print(f"Held now: {held:,} bottles in {store_url}", markup=False)
 
 

@@ -112,7 +112,7 @@ def test_the_report_of_a_sync_opens_and_its_charts_are_drawn(page: Page, demo_ui
     )
     for word in ("Runs", "Held: ", "By date", "The largest of ", "Where to look"):
         expect(dialogue.get_by_role("heading", name=word)).to_be_visible(timeout=PAGE_MS)
-    for title in ("Held by platform", "Held by date"):
+    for title in ("Held by tag", "Held by date"):
         chart = dialogue.get_by_role("img", name=title)
         page.wait_for_function(LARGE, arg=chart.element_handle(), timeout=PAGE_MS)
     run = dialogue.locator("a[href*='/runs/']").first

@@ -65,6 +65,24 @@ def test_a_week_without_news_says_so(announced: Announced) -> None:
     assert int(fields_of(slack.taken[-1])["Skipped (Existing)"]) == len(deployment.entries())
 
 
+def test_syncs_that_planned_the_same_bottles_do_not_both_call_them_new(announced: Announced) -> None:
+    deployment, slack = announced.deployment, announced.slack
+    # Both are planned before either has stored anything; their runs take turns.
+    assert deployment.run("weekly_sync").success
+    assert deployment.run("weekly_sync").success
+    requests = deployment.tick().run_requests
+    assert len(requests) == 2 * len(PLATFORMS)
+    for request in [request for pair in zip(requests[:3], requests[3:], strict=True) for request in pair]:
+        deployment.carry_out([request])
+    announced.tick()
+    assert sorted(slack.texts) == sorted([START, START, COMPLETE, COMPLETE])
+    ends = [fields_of(body) for body in slack.taken if body["text"] == COMPLETE]
+    held = len(deployment.entries())
+    new = [int(told["New Bottles"]) for told in ends]
+    assert sum(new) == held
+    assert [int(told["Skipped (Existing)"]) for told in ends] == [held - count for count in new]
+
+
 def test_a_sync_that_misses_some_bottles_ends_with_a_warning(announced: Announced) -> None:
     deployment, slack = announced.deployment, announced.slack
     bottles = sorted({b.filename for b in deployment.world.bottles if b.tag == "arm64_sonoma"})[:5]

@@ -83,7 +83,7 @@ def test_a_selective_sync_plans_what_its_config_names(deployment: Deployment) ->
     assert all(result.success for result in deployment.carry_out(deployment.tick().run_requests))
     assert list(deployment.entries()) == ["wget-1.25.0-arm64_sonoma"]
 
-    assert metadata_of(deployment.plan(formula_names=["wget"]), "pending_bottles")["objects"] == 0
+    assert metadata_of(deployment.plan(formula_names=["wget"]), "pending_bottles")["pending_bottles"] == 0
     deployment.tick()
     deployment.plan(formula_names=["wget"], platforms=["arm64_sonoma"], force_download=True)
     assert all(result.success for result in deployment.carry_out(deployment.tick().run_requests))

@@ -120,15 +120,36 @@ def cloudwatch(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.stop()
 
 
-def published(url: str, name: str, environment: str) -> list[float]:
-    """The values of the metric in this environment."""
+def published(url: str, name: str, environment: str, **more: str) -> list[float]:
+    """The values of the metric in this environment, under these dimensions."""
     client = aws_client("cloudwatch", region="us-east-1", endpoint_url=url)
-    dimensions = [{"Name": "Environment", "Value": environment}]
+    named = {"Environment": environment, **more}
+    dimensions = [{"Name": dimension, "Value": value} for dimension, value in named.items()]
     metric = {"Namespace": "HomebrewSync", "MetricName": name, "Dimensions": dimensions}
     query = {"Id": "one", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Maximum"}}
     now, hour = datetime.now(UTC), timedelta(hours=1)
     answer = client.get_metric_data(MetricDataQueries=[query], StartTime=now - hour, EndTime=now + hour)
     return list(answer["MetricDataResults"][0]["Values"])
+
+
+def test_of_two_syncs_of_the_same_bottles_one_says_that_it_downloaded_them(
+    announced: Announced, cloudwatch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment = announced.deployment
+
+    def downloaded(environment: str) -> list[float]:
+        monkeypatch.setenv("ENVIRONMENT", environment)
+        announced.tick()
+        date = next(iter(deployment.entries().values())).download_date
+        return published(cloudwatch, "BottlesDownloaded", environment, SyncDate=date)
+
+    assert deployment.run("weekly_sync").success
+    assert deployment.run("weekly_sync").success
+    requests = deployment.tick().run_requests
+    deployment.carry_out(requests[:3])
+    assert downloaded("first") == [len(deployment.entries())]
+    deployment.carry_out(requests[3:])
+    assert downloaded("second") == [0]
 
 
 @pytest.mark.parametrize(

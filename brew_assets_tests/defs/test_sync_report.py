@@ -10,15 +10,16 @@ import pytest
 from brew_assets.defs.assets import describe_shortfall
 from brew_assets.defs.metadata import Metadata, manifest_metadata, report_metadata
 from brew_assets.defs.places import Places
-from brew_assets.defs.sync_report import Holdings, holdings_of, run_report, sync_report
+from brew_assets.defs.sync_report import Holdings, holdings_of, planned_names, run_report, sync_report
 from brew_assets.domain.left_out import LeftOut
-from brew_assets.domain.manifest import Entry, Manifest
-from brew_assets.domain.report import Report, decode_report, encode_report
+from brew_assets.domain.manifest import Entry, Manifest, entry_for
+from brew_assets.domain.report import Failure, Report, decode_report, encode_report
 from brew_assets.engine.kept_reports import kept_reports
 from brew_assets.settings import Settings
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, metadata_of
 from brew_assets_tests.defs.test_metadata import failure, report
+from brew_assets_tests.worlds import catalogue_of, formula, plan_of
 
 DIRECTORY = Places("/srv/mirror/", Settings())
 MOST_BYTES_OF_AN_EVENT = 100_000
@@ -59,6 +60,47 @@ def test_the_headline_tells_the_outcome_and_the_figures() -> None:
         "**2,000 of 2,000** planned bottles are in the store. "
         "Downloaded: **15.3 MB** in 10 seconds, 1.5 MB/s."
     )
+
+
+def test_the_headline_counts_a_bottle_of_several_platforms_once() -> None:
+    sonoma, tahoe = "arm64_sonoma", "arm64_tahoe"
+    entries = [formula(f"f{number}", tags=("all",)) for number in range(6)]
+    plan = plan_of(catalogue_of(*entries, formula("own", tags=(tahoe,))), sonoma, tahoe)
+    held = Manifest()
+    for planned in plan.objects:
+        held.put(planned.bottle.entry_key, entry_for(planned.bottle, date=plan.sync_date, size=1))
+    first = report(platforms=(sonoma,), planned=6, stored=4, found=1, kept=2)
+    second = report(platforms=(tahoe,), planned=7, stored=3, kept=4)
+
+    def told(*runs: Report, manifest: Manifest = held) -> str:
+        names = planned_names(plan, manifest, runs)
+        return sync_report(holdings_of(manifest), list(runs), DIRECTORY, names=names)
+
+    def headline(*runs: Report, manifest: Manifest = held) -> str:
+        return told(*runs, manifest=manifest).split("\n\n")[1]
+
+    assert headline(first, second).startswith("**7 of 7** planned bottles are in the store. Downloaded")
+    assert "for each" not in headline(first, second)
+    # As long as not every platform's run has ended, the numbers are of those that have.
+    assert headline(first).startswith("**6 of 6** bottles planned for arm64_sonoma are in the store.")
+    assert headline(first).endswith("For all platforms 7 are planned.")
+    assert ": all that was planned for arm64_sonoma is in the store\n" in told(first)
+    assert ": all that was planned is in the store\n" in told(first, second)
+    failed = Failure(
+        name=plan.objects[0].bottle.filename, digest="0" * 64, reason="not found", message="gone"
+    )
+    missing = msgspec.structs.replace(second, kept=3, failed=(failed,))
+    assert headline(first, missing).startswith("**6 of 7** planned bottles")
+    assert headline(first, second, manifest=Manifest()).startswith("**0 of 7** planned bottles")
+
+
+def test_the_runs_say_what_each_stored_itself_and_why_their_sum_is_more_than_the_headline() -> None:
+    first = report(platforms=("arm64_tahoe",), planned=6, stored=4, found=1, kept=2)
+    text = sync_report(holdings(), [first, report(planned=7, stored=3, kept=4)], DIRECTORY)
+    assert "| planned for it | held before | found | stored |" in text
+    assert "| success | 6 | 2 | 1 | 3 |" in text
+    assert "A bottle that serves several platforms is planned in the run of each." in text
+    assert "is planned in the run of each" not in sync_report(holdings(), [first], DIRECTORY)
 
 
 def test_the_worst_run_names_the_outcome_until_a_later_one_mends_it() -> None:

@@ -185,7 +185,7 @@ def test_an_event_can_have_the_manifest_made_anew(
     planned = daemon.queue_run(request)
     assert planned.success
     assert deployment.entries().keys() == entries.keys()
-    assert metadata_of(planned, "pending_bottles")["objects"] == 0
+    assert metadata_of(planned, "pending_bottles")["pending_bottles"] == 0
     assert list((deployment.root / BACKUP_PREFIX).glob("*.invalid.json"))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from brew_assets.engine.stored_names import STORED_SUFFIX
 from brew_assets.simulator import Fault, Simulator, World
 from brew_assets.simulator.world import SimulatedBottle
 from brew_assets_tests.deployed.deployment import Deployed, deployed
@@ -138,6 +139,7 @@ class Story:
         return {
             key: json.loads(self.deployed.read(key))
             for key in self.deployed.keys(f"state/reports/{sync_id}/")
+            if not key.endswith(STORED_SUFFIX)
         }
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from brew_assets.domain.report import decode_report
+from brew_assets.engine.stored_names import STORED_SUFFIX
 from brew_assets.simulator import Simulator, World
 from brew_assets_tests.deployed.conftest import PLATFORM, SETTINGS, Story
 from brew_assets_tests.deployed.deployment import Deployed, deployed
@@ -51,7 +52,8 @@ def assert_complete(running: Deployed) -> None:
 
 def assert_reported(running: Deployed, sync_id: str, route: str) -> None:
     """Each of the three runs left a report that says what it did."""
-    keys = [key for key in running.keys(f"state/reports/{sync_id}/") if not key.endswith(".batch.json")]
+    found = running.keys(f"state/reports/{sync_id}/")
+    keys = [key for key in found if not key.endswith((".batch.json", STORED_SUFFIX))]
     reports = [decode_report(running.read(key)) for key in keys]
     assert sorted(report.platforms[0] for report in reports) == sorted(ARM)
     assert {(report.route, report.outcome) for report in reports} == {(route, "success")}

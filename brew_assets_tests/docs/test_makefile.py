@@ -1,10 +1,13 @@
 """Targets of the Makefile that depend on what an earlier one left."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import dagster as dg
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -75,5 +78,41 @@ def test_a_demo_elsewhere_names_its_place_in_what_it_tells_to_do_next(tmp_path: 
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "By the second: 0." in done.stdout
+    assert_numbers_agree(done.stdout, mirror, tmp_path / "home")
     for target in ("demo-ui", "demo-clean"):
         assert f"make {target} MIRROR={mirror}, then" in done.stdout
+
+
+def number(pattern: str, text: str) -> int:
+    """The number that the one line in question shows."""
+    (found,) = re.findall(pattern, text)
+    return int(found)
+
+
+def assert_numbers_agree(printed: str, mirror: Path, home: Path) -> None:
+    """What people compare is the same number, or a sentence says why it is not."""
+    upstream = number(r"Upstream: (\d+) simulated bottles for all platforms", printed)
+    wanted = number(r"; (\d+) of them serve arm64_tahoe, arm64_sequoia, arm64_sonoma", printed)
+    downloaded = number(r"Downloaded by the first sync: (\d+)\.", printed)
+    assert upstream > wanted == downloaded
+    assert number(r"First sync: (\d+) bottles are planned", printed) == wanted
+    assert number(r"Second sync: (\d+) bottles are planned", printed) == 0
+    assert number(r"Held: (\d+) bottles", printed) == wanted
+    assert f"Re-hashed from disk: {wanted} of {wanted} bottles" in printed
+    assert len(list(mirror.glob("????-??-??/*"))) == wanted
+    shown = last_metadata(home, "hash_manifest")
+    assert f"**{wanted} of {wanted}** planned bottles are in the store." in shown["report"]
+    assert f"#### Held: {wanted} bottles" in shown["report"]
+    assert shown["total_bottles"] == wanted
+    plan = last_metadata(home, "pending_bottles", before=1)
+    assert plan["pending_bottles"] == wanted < sum(plan["pending"].values())
+    assert f"| all, each bottle once | {wanted} |" in plan["platforms"]
+
+
+def last_metadata(home: Path, asset: str, *, before: int = 0) -> dict[str, Any]:
+    """What the asset's last materialization shows, or one before it."""
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        records = instance.fetch_materializations(dg.AssetKey(asset), limit=before + 1).records
+    materialization = records[before].asset_materialization
+    assert materialization is not None
+    return {name: value.value for name, value in materialization.metadata.items()}

@@ -71,6 +71,10 @@ def test_a_value_that_is_no_number_or_negative_is_left_out_and_the_others_stay(d
     assert all(math.isfinite(value) and value >= 0 for value in found.values())
 
 
+def test_a_count_that_nobody_knows_is_left_out_and_the_others_stay() -> None:
+    assert figures().keys() - figures(downloaded=None).keys() == {"BottlesDownloaded"}
+
+
 def test_a_sync_of_no_time_has_a_duration_and_no_rate() -> None:
     found = figures(duration_s=0.0)
     assert found["SyncDuration"] == 0

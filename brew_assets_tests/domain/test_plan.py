@@ -19,7 +19,6 @@ from brew_assets.domain.plan import (
     fetches_of_run,
     group_fetches,
     summarize,
-    total_bytes,
     with_sizes,
 )
 from brew_assets.errors import PlanInvalid
@@ -114,11 +113,46 @@ def test_the_summary_agrees_with_the_plan(
     assert summary.unknown_sizes == 0
     for platform, totals in summary.platforms.items():
         assert totals.bottles == len(plan.pending(platform))
+        assert totals.bytes <= summary.bytes
+    alone = summarize(with_sizes(plan_of(catalogue_of(*entries), platforms[0]), sizes))
+    (only,) = alone.platforms.values()
+    # One platform's row and the total are the same numbers.
+    assert (only.bottles, only.bytes, only.unknown_sizes) == (alone.objects, alone.bytes, 0)
+
+
+def test_a_row_of_the_summary_counts_to_download_what_the_total_counts() -> None:
+    catalogue = catalogue_of(formula("wget"), formula("curl", tags={"arm64_sonoma": "wget's own bytes"}))
+    once = plan_of(catalogue, "arm64_sonoma")
+    plan = msgspec.structs.replace(
+        once,
+        objects=tuple(
+            msgspec.structs.replace(item, source="2026-08-15/somewhere" if number else None, size=7)
+            for number, item in enumerate(once.objects)
+        ),
+    )
+    summary = summarize(plan)
+    row = summary.platforms["arm64_sonoma"]
+    assert (row.bottles, row.bytes) == (summary.objects, summary.bytes) == (2, 7)
+
+
+def test_what_the_runs_of_some_platforms_copy_is_counted_once() -> None:
+    arm = ("arm64_sonoma", "arm64_tahoe")
+    entries = [formula(f"f{number}", tags=("all",)) for number in range(6)]
+    entries += [formula("only", tags=("arm64_tahoe",))]
+    plan = plan_of(catalogue_of(*entries), *arm)
+    assert [len(plan.of_runs((platform,))) for platform in arm] == [6, 7]
+    assert plan.of_runs(arm) == list(plan.objects)
+    for platform in arm:
+        own, rest = fetches_of_run(plan, platform)
+        copied = {name for fetch in (*own, *rest) for name in fetch.names}
+        assert set(plan.of_runs((platform,))) == copied
 
 
 def test_a_size_known_under_one_name_is_known_for_the_digest() -> None:
     one, two = bottle(content="x"), bottle(tag="arm64_tahoe", content="x")
-    assert total_bytes([planned(one, size=10), planned(two)]) == 10
+    some = plan_of(catalogue_of(formula()), "arm64_sonoma")
+    plan = msgspec.structs.replace(some, objects=(planned(one, size=10), planned(two)))
+    assert (plan.bytes(), plan.unknown_sizes()) == (10, 0)
 
 
 def test_owners_are_balanced_by_size() -> None:

@@ -50,10 +50,10 @@ def test_a_route_follows_the_total_and_what_is_configured(gb: float, rules: Rout
 
 def test_the_reason_has_the_facts() -> None:
     assert choose_route(load(2.3), BOTH).reason == (
-        "2.3 GB to download in 10 bottles, under the threshold of 20 GB"
+        "2.3 GB to download in 10 downloads, under the threshold of 20 GB"
     )
     assert choose_route(load(25), BOTH).reason == (
-        "25 GB to download in 10 bottles, not under the threshold of 20 GB for Lambda"
+        "25 GB to download in 10 downloads, not under the threshold of 20 GB for Lambda"
     )
     assert choose_route(load(1), RoutingRules(no_lambda="the mirror is a directory")).reason.endswith(
         "; the mirror is a directory"

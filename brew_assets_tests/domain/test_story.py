@@ -91,6 +91,38 @@ def test_all_stored_is_a_success_and_everything_planned_is_there() -> None:
     assert (told.ending, told.done, told.downloaded) == ("success", 10, 77)
 
 
+def fields(told: Story, stored: frozenset[str] | None = None) -> list[str]:
+    objects = [bottle("node", "20.5.1"), bottle("jq", "1.8")]
+    message = end_of(told, DEPLOYMENT, objects=objects, duration_s=1, next_sync="", stored=stored)
+    return message.plain().splitlines()
+
+
+def test_new_is_what_the_sync_stored_itself_and_the_rest_of_what_was_wanted_existed() -> None:
+    ended = story(run(SONOMA, "succeeded"), run(TAHOE, "succeeded"), reports=(report(SONOMA, stored=10),))
+    alone = msgspec.structs.replace(ended, stored=10)
+    assert (alone.new, alone.existing, alone.done) == (10, 3, 10)
+    overlapped = msgspec.structs.replace(ended, stored=1)
+    assert (overlapped.new, overlapped.existing, overlapped.done) == (1, 12, 10)
+    lines = fields(overlapped, frozenset({"jq-1.8-arm64_sonoma"}))
+    assert "New Bottles: 1" in lines
+    assert "Skipped (Existing): 12" in lines
+    # Only what was stored is listed as downloaded.
+    assert [line for line in lines if line.startswith("•")] == ["• jq@1.8 (arm64_sonoma)"]
+
+
+def test_a_store_that_says_nothing_leaves_the_word_to_the_reports_and_without_them_it_is_unknown() -> None:
+    runs = run(SONOMA, "succeeded"), run(TAHOE, "succeeded")
+    told = story(*runs, reports=(report(SONOMA, stored=4, found=1), report(TAHOE, stored=5, found=5)))
+    assert (told.new, told.existing) == (3, 10)
+    again = story(*runs, reports=(report(SONOMA, stored=9), report(SONOMA, stored=9)))
+    assert again.new == 10
+    silent = story(*runs)
+    assert (silent.new, silent.existing, silent.done) == (None, None, 10)
+    assert {"New Bottles: unknown", "Skipped (Existing): unknown"} <= set(fields(silent))
+    nothing_planned = story(planned=0)
+    assert (nothing_planned.new, nothing_planned.existing) == (0, 3)
+
+
 def test_some_failed_bottles_are_a_warning_each_counted_once() -> None:
     reports = (
         report(SONOMA, stored=4, failed=(failure("a"), failure("b"))),
@@ -138,6 +170,13 @@ def test_a_run_that_does_not_tell_of_every_bottle_makes_it_a_failure(
     assert (told.ending, told.done) == ("failure", 4)
     assert error_type(told) == kind
     assert detail in error_details(told)
+
+
+def test_what_is_found_in_the_store_is_done_once() -> None:
+    runs = run(SONOMA, "succeeded"), run(TAHOE, "cancelled")
+    told = story(*runs, reports=(report(SONOMA, stored=4, found=3, adopted=5),))
+    # Four that it was to store, three of them there already, and two that only lacked their record.
+    assert (told.ending, told.done) == ("failure", 6)
 
 
 def test_only_the_last_try_of_a_platform_says_what_failed() -> None:

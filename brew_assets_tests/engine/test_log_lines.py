@@ -135,10 +135,13 @@ def test_a_sync_tells_its_begin_its_fold_and_its_end_with_figures(lines: Lines) 
     ]
     begin, end = mine[0], mine[-1]
     assert (begin["planned"], begin["level"]) == (2, "INFO")
-    assert {name: end[name] for name in ("outcome", "planned", "stored", "failed", "left", "held")} == {
+    assert {
+        name: end[name] for name in ("outcome", "planned", "stored", "found", "failed", "left", "held")
+    } == {
         "outcome": "partial",
         "planned": 2,
         "stored": 1,
+        "found": 0,
         "failed": 1,
         "left": 0,
         "held": 1,

@@ -331,8 +331,9 @@ def test_a_stopped_sync_says_what_is_left_and_the_next_run_goes_on(upstream: Ups
 def test_the_report_stands_in_the_store(upstream: Upstream) -> None:
     plan = upstream.plan()
     report, _ = upstream.mirror().carry_out(plan)
-    (listed,) = upstream.store.listing(f"{REPORT_PREFIX}{plan.sync_id}/")
-    document = upstream.store.read(listed.key)
+    (key,) = kept_reports(upstream.store, plan.sync_id)
+    assert key.startswith(f"{REPORT_PREFIX}{plan.sync_id}/")
+    document = upstream.store.read(key)
     assert document is not None
     assert decode_report(document.data) == report
     assert decode_report(document.data) == report

@@ -10,13 +10,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from brew_assets.domain.bottle import entry_key
+from brew_assets.domain.manifest import Receipt, encode_receipts
+from brew_assets.domain.report import Report, describe_report
+from brew_assets.runtimes.terminal import show_report
 from brew_assets.simulator import Fault, Simulator, SizeDistribution, World
 from brew_assets_tests.integration.mirrors import PROGRAM, DirectoryMirror
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 PLATFORM = ("--platform", "arm64_sonoma")
+ARM = ("arm64_tahoe", "arm64_sequoia", "arm64_sonoma")
 
 
 @pytest.fixture
@@ -192,3 +198,95 @@ def test_processes_that_share_a_transfer_write_whole_lines_of_one_sync(mirror: D
     stored = [line for line in lines if line["message"] == "stored"]
     assert len({line["bottle"] for line in stored}) == len(stored) == 200
     assert {line["sync_id"] for line in stored} == {json.loads(done.stdout)["sync_id"]}
+
+
+def words_of(output: str) -> str:
+    """The text, however wide the terminal was."""
+    return " ".join(output.split())
+
+
+def test_a_plan_says_why_its_platforms_add_up_to_more_than_it_has(mirror: DirectoryMirror) -> None:
+    world = World(seed=5, sizes=SizeDistribution.fixed(4_000))
+    world.publish("everywhere", "1.0", tags=["all"])
+    world.publish("shared", "1.0", tags=list(ARM), shared_digest=True)
+    world.publish("own", "1.0", tags=["arm64_sonoma"])
+    with Simulator(world) as running:
+        shown = mirror.run(running, "plan", COLUMNS="200")
+        rows = {
+            row.split("│")[1].strip(): row.split("│")[2].strip()
+            for row in shown.stderr.splitlines()
+            if "│" in row
+        }
+        assert rows == {
+            "arm64_tahoe": "3",
+            "arm64_sequoia": "3",
+            "arm64_sonoma": "3",
+            "all, each bottle once": "5",
+        }
+        told = words_of(shown.stderr)
+        assert "A bottle that serves several platforms stands in the row of each." in told
+        assert "To store: 5 bottles. To download: 3," in told
+        assert "2 more have the bytes of one of those or of a held one." in told
+        alone = mirror.run(running, "plan", *PLATFORM)
+        assert "serves several platforms" not in alone.stderr
+        assert "all, each bottle once" not in alone.stderr
+
+
+def test_what_another_sync_had_stored_is_found_and_not_stored(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    done = Report(
+        sync_id="20261122T030000Z-00000000",
+        sync_date="2026-11-22",
+        platforms=("arm64_sonoma",),
+        route="lambda",
+        started_at="2026-11-22T03:00:00Z",
+        ended_at="2026-11-22T03:00:10Z",
+        duration_s=10.0,
+        planned=20,
+        stored=8,
+        # One was downloaded for nothing: it stood there when it came.
+        downloaded=5,
+        duplicated=1,
+        found=3,
+        adopted=5,
+        kept=12,
+        bytes_downloaded=5_000_000,
+    )
+    show_report(done, held=20, store_url="mirror/")
+    told = words_of(capsys.readouterr().err)
+    assert "success. Stored 5 bottles (4 downloaded, 1 copied inside the store), found 3 that another" in told
+    assert "had stored, kept 12, failed 0, left 0: 20 planned. Downloaded 5.0 MB in 10.0 s." in told
+    assert "Recorded first: 2 bottles that stood in the store without a record." in told
+    assert describe_report(done) == (
+        "5 of 20 bottles stored, found 3 that another sync or try had stored, 12 kept, "
+        "5.0 MB downloaded in 10.0 s (success)"
+    )
+    plain = msgspec.structs.replace(done, stored=8, found=0, adopted=0)
+    show_report(plain, held=20, store_url="mirror/")
+    told = words_of(capsys.readouterr().err)
+    assert "found" not in told + describe_report(plain)
+    assert "Recorded" not in told
+
+
+def test_the_status_says_which_of_the_held_bottles_wait_in_receipts(mirror: DirectoryMirror) -> None:
+    world = World(seed=7, sizes=SizeDistribution.fixed(4_000))
+    for number in range(3):
+        world.publish(f"formula{number}", "1.0", tags=["arm64_sonoma"])
+    with Simulator(world) as running:
+        mirror.sync(running, *PLATFORM)
+        told = words_of(mirror.run(running, "status", COLUMNS="300").stdout)
+        assert "Held: 3 bottles, 12.0 KB in the manifest" in told
+        assert "receipts" not in told
+        entry = next(iter(mirror.entries().values()))
+        newer = msgspec.structs.replace(
+            entry, formula_version="2.0", s3_key=entry.s3_key.replace("-1.0.", "-2.0.")
+        )
+        key = entry_key(entry.formula_name, "2.0", entry.platform, 0)
+        mirror.write(
+            "state/receipts/20260101T000000Z-1/a.json", encode_receipts([Receipt(key=key, entry=newer)])
+        )
+        told = words_of(mirror.run(running, "status", COLUMNS="300").stdout)
+        assert "Held: 4 bottles: 3 in the manifest (12.0 KB, " in told
+        assert "1 in receipts alone; 1 objects with receipts wait" in told
