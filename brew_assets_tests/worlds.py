@@ -7,8 +7,9 @@ from typing import Any
 
 from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, blob_url
 from brew_assets.domain.catalogue import Catalogue, decode_catalogue
+from brew_assets.domain.downloads import Fetch
 from brew_assets.domain.manifest import HeldEntry, Manifest, Receipt, entry_for
-from brew_assets.domain.plan import Fetch, Plan, PlannedBottle, Request, plan_sync
+from brew_assets.domain.plan import Plan, PlannedBottle, Request, plan_sync
 
 DATE = "2026-08-22"
 CREATED_AT = f"{DATE}T03:00:00Z"

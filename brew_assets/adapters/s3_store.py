@@ -6,7 +6,6 @@ and a HEAD proves them later. Above MULTIPART_BYTES it is a multipart upload, wh
 by a HEAD.
 """
 
-import base64
 import contextlib
 import functools
 import hashlib
@@ -25,11 +24,12 @@ from botocore.exceptions import ClientError, ParamValidationError
 from brew_assets.adapters.aws_credentials import is_of_credentials
 from brew_assets.adapters.s3_answers import answer_error, persistently
 from brew_assets.adapters.s3_documents import Page, S3Documents, wire_to
+from brew_assets.adapters.s3_labels import ObjectLabels
 from brew_assets.adapters.s3_signing import BulkSigner, credentials_error
 from brew_assets.adapters.s3_sinks import MultipartSink, PutSink
 from brew_assets.adapters.wires import ThreadWires
 from brew_assets.domain.bottle import Bottle, is_object_key
-from brew_assets.domain.manifest import MANIFEST_KEY, SYNC_VERSION
+from brew_assets.domain.manifest import MANIFEST_KEY
 from brew_assets.engine.ports import BottleSink, Document, ListedObject, ObjectFacts
 from brew_assets.errors import (
     KeyTaken,
@@ -46,9 +46,9 @@ if TYPE_CHECKING:
 
 # The largest object that one PUT or one CopyObject makes.
 MULTIPART_BYTES = 5 * 1024**3
-CONTENT_TYPE = "application/gzip"
 _DATE_PREFIX = re.compile(r"\d{4}-\d{2}-\d{2}/")
 _HASH_BYTES = 1024 * 1024
+_MOST_DELETED = 1000
 _MISSING = ("404", "NoSuchKey", "NotFound")
 
 
@@ -76,6 +76,9 @@ class S3Store:
         self._bucket = options.bucket
         self._prefix = f"{options.prefix.strip('/')}/" if options.prefix.strip("/") else ""
         self.url = f"s3://{self._bucket}/{self._prefix}"
+        self._labels = ObjectLabels(
+            sse=options.sse, kms_key_id=options.kms_key_id, api_base_url=options.api_base_url
+        )
         # boto3's own session adds resources and managed transfers, a fifth of a second and nothing used here.
         # Made when first needed: a process that only copies bottles never needs it.
         self._made_client: S3Client | None = None
@@ -162,7 +165,7 @@ class S3Store:
             KeyTaken: create_only, and there is an object.
             PreconditionFailed: another version stands there than `replaces`, or none.
         """
-        headers = self._sse_headers()
+        headers = self._labels.encryption_headers()
         if create_only:
             headers["If-None-Match"] = "*"
         elif replaces is not None:
@@ -179,8 +182,9 @@ class S3Store:
 
     def delete(self, keys: Iterable[str]) -> None:
         """There is no object under any of the keys."""
-        for batch in _batches([self._full(key) for key in keys], 1000):
-            self._documents.delete(batch)
+        full = [self._full(key) for key in keys]
+        for start in range(0, len(full), _MOST_DELETED):
+            self._documents.delete(full[start : start + _MOST_DELETED])
 
     def listing(self, prefix: str) -> Iterator[ListedObject]:
         """Every object whose key begins so, all pages or an error."""
@@ -262,10 +266,10 @@ class S3Store:
                 bucket=self._bucket,
                 key=self._full(key),
                 our_key=key,
-                arguments=self._bottle_arguments(bottle, date),
+                arguments=self._labels.bottle_arguments(bottle, date),
                 create_only=not replace,
             )
-        headers = self._bottle_headers(bottle, date)
+        headers = self._labels.bottle_headers(bottle, date)
         headers["Content-Length"] = str(size)
         if not replace:
             headers["If-None-Match"] = "*"
@@ -291,7 +295,7 @@ class S3Store:
             raise StoreError(f"{source}: expected the bytes of {bottle.filename}, found {found}")
         if size > self._options.multipart_bytes:
             raise StoreError(f"{source}: over the limit of one copy; it is fetched again")
-        arguments = self._bottle_arguments(bottle, date)
+        arguments = self._labels.bottle_arguments(bottle, date)
         if not replace:
             arguments["IfNoneMatch"] = "*"
         persistently(lambda: self._copy(source, key, arguments))
@@ -336,48 +340,6 @@ class S3Store:
             return f"{scheme}://{host}/{self._bucket}"
         return f"{scheme}://{self._bucket}.{host}"
 
-    def _metadata(self, bottle: Bottle, date: str) -> dict[str, str]:
-        """The specification's object metadata."""
-        return {
-            "formula-name": bottle.formula,
-            "formula-version": bottle.pkg_version,
-            "platform": bottle.tag,
-            "download-date": date,
-            "sha256": bottle.digest,
-            "sync-version": SYNC_VERSION,
-            "homebrew-api-url": f"{self._options.api_base_url}/formula/{bottle.formula}.json",
-        }
-
-    def _sse_arguments(self) -> dict[str, Any]:
-        if self._options.sse == "bucket":
-            return {}
-        arguments = {"ServerSideEncryption": self._options.sse}
-        if self._options.sse == "aws:kms" and self._options.kms_key_id:
-            arguments["SSEKMSKeyId"] = self._options.kms_key_id
-        return arguments
-
-    def _bottle_arguments(self, bottle: Bottle, date: str) -> dict[str, Any]:
-        return {
-            "ContentType": CONTENT_TYPE,
-            "Metadata": self._metadata(bottle, date),
-            **self._sse_arguments(),
-        }
-
-    def _bottle_headers(self, bottle: Bottle, date: str) -> dict[str, str]:
-        headers = {
-            "Content-Type": CONTENT_TYPE,
-            "x-amz-checksum-sha256": base64.b64encode(bytes.fromhex(bottle.digest)).decode(),
-        }
-        headers.update((f"x-amz-meta-{name}", value) for name, value in self._metadata(bottle, date).items())
-        return headers | self._sse_headers()
-
-    def _sse_headers(self) -> dict[str, str]:
-        names = {
-            "ServerSideEncryption": "x-amz-server-side-encryption",
-            "SSEKMSKeyId": "x-amz-server-side-encryption-aws-kms-key-id",
-        }
-        return {names[name]: value for name, value in self._sse_arguments().items()}
-
     @contextlib.contextmanager
     def _our_errors(self, key: str) -> Iterator[None]:
         """Whatever the library raises as ours, naming what it happened to."""
@@ -399,10 +361,6 @@ class S3Store:
 def _models() -> botocore.loaders.Loader:
     """The service models, which take long to read: once per process and its forks."""
     return botocore.loaders.Loader()
-
-
-def _batches(keys: list[str], size: int) -> list[list[str]]:
-    return [keys[start : start + size] for start in range(0, len(keys), size)]
 
 
 def _code(exc: ClientError) -> str:

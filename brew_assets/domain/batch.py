@@ -20,7 +20,8 @@ from brew_assets.domain.bottle import (
     is_formula_name,
     is_pkg_version,
 )
-from brew_assets.domain.plan import Fetch, Plan, PlannedBottle, group_fetches
+from brew_assets.domain.downloads import Fetch, group_fetches
+from brew_assets.domain.plan import Plan, PlannedBottle
 from brew_assets.domain.platforms import is_serving_tag
 from brew_assets.domain.report import REPORT_PREFIX, Report
 from brew_assets.errors import UNREADABLE, EventInvalid, PlanInvalid

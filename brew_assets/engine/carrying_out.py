@@ -4,8 +4,9 @@ import operator
 
 import msgspec
 
+from brew_assets.domain.downloads import Fetch
 from brew_assets.domain.manifest import HeldEntry
-from brew_assets.domain.plan import Fetch, Plan, PlannedBottle
+from brew_assets.domain.plan import Plan, PlannedBottle
 from brew_assets.engine.carrier import Carrier, Consignment
 from brew_assets.engine.ledger import Held
 from brew_assets.engine.ports import ProgressListener

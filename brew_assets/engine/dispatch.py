@@ -20,7 +20,7 @@ from brew_assets.domain.batch import (
     batch_report_key,
     encode_batch,
 )
-from brew_assets.domain.plan import Fetch, cut_batch
+from brew_assets.domain.downloads import Fetch, cut_batch
 from brew_assets.domain.report import Report, decode_report
 from brew_assets.engine.carrier import Carrier, Consignment
 from brew_assets.engine.ledger import read_recorded

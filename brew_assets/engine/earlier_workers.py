@@ -11,7 +11,8 @@ import msgspec
 
 from brew_assets.domain.batch import BATCH_PREFIX, batch_report_key, decode_batch, given_out_at
 from brew_assets.domain.bottle import Digest
-from brew_assets.domain.plan import Fetch, Plan
+from brew_assets.domain.downloads import Fetch
+from brew_assets.domain.plan import Plan
 from brew_assets.engine.ports import Clock, StopSignal, Store
 from brew_assets.errors import ObjectRefused, PlanInvalid
 

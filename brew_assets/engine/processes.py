@@ -20,7 +20,7 @@ from multiprocessing.process import BaseProcess
 
 import msgspec
 
-from brew_assets.domain.plan import Fetch
+from brew_assets.domain.downloads import Fetch
 from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.ledger import Journal
 from brew_assets.engine.ports import Progress, ProgressListener, StopSignal

@@ -1,6 +1,6 @@
 """What the store refused in the last syncs: tried again, after everything else."""
 
-from brew_assets.domain.plan import Fetch
+from brew_assets.domain.downloads import Fetch
 from brew_assets.engine.adoption import PLAN_PREFIX
 from brew_assets.engine.kept_reports import kept_reports
 from brew_assets.engine.ports import Store

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 import msgspec
 
+from brew_assets.domain.downloads import group_fetches
 from brew_assets.domain.manifest import Entry, bottle_of
-from brew_assets.domain.plan import PlannedBottle, group_fetches
+from brew_assets.domain.plan import PlannedBottle
 from brew_assets.engine.carrier import Consignment
 from brew_assets.engine.certify import Certificate, Verdict
 from brew_assets.engine.ports import ProgressListener

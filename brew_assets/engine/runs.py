@@ -10,7 +10,8 @@ import contextlib
 import logging
 from collections.abc import Iterator
 
-from brew_assets.domain.plan import Fetch, Plan
+from brew_assets.domain.downloads import Fetch
+from brew_assets.domain.plan import Plan
 from brew_assets.engine.ports import Clock, StopSignal, Store
 from brew_assets.errors import ObjectRefused, StoreError
 

@@ -4,32 +4,29 @@ import contextlib
 import logging
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
 
 import msgspec
 
 from brew_assets.domain.catalogue import Catalogue
+from brew_assets.domain.downloads import Fetch, fetches_of_run
 from brew_assets.domain.lost import to_forget, with_lost
 from brew_assets.domain.manifest import MANIFEST_KEY
 from brew_assets.domain.plan import (
-    Fetch,
     Plan,
     Request,
     check_request,
-    decode_plan,
-    encode_plan,
-    fetches_of_run,
     plan_sync,
     with_sizes,
 )
 from brew_assets.domain.report import REPORT_PREFIX, Report, encode_report
 from brew_assets.domain.route import GB, Decision, RoutingRules, choose_route, load_of
-from brew_assets.engine.adoption import PLAN_PREFIX, Stray
+from brew_assets.engine.adoption import Stray
 from brew_assets.engine.carrier import Carrier, OwnCarrier
 from brew_assets.engine.carrying_out import CarryingOut
 from brew_assets.engine.earlier_workers import let_earlier_workers_finish
 from brew_assets.engine.existence import mirror_exists
 from brew_assets.engine.inventory import Inventory, take_inventory
+from brew_assets.engine.kept_plans import keep_plan, load_plan, new_sync_id
 from brew_assets.engine.ledger import FoldResult, fold, read_held
 from brew_assets.engine.log_context import bound, figures
 from brew_assets.engine.ports import (
@@ -51,7 +48,7 @@ from brew_assets.engine.skip_list import SkipList, load_skip_list
 from brew_assets.engine.transfer import TransferPorts
 from brew_assets.engine.transferred import Transferred
 from brew_assets.engine.upstream import CatalogueNow, refresh_catalogue
-from brew_assets.errors import KeyTaken, ObjectRefused, PlanInvalid
+from brew_assets.errors import ObjectRefused, PlanInvalid
 
 _log = logging.getLogger(__name__)
 
@@ -205,9 +202,7 @@ class Mirror:
 
     def keep_plan(self, plan: Plan) -> None:
         """The plan stands in the store under its sync id."""
-        # A key that is taken is our own: the answer to the first try was lost.
-        with contextlib.suppress(KeyTaken):
-            self.store.write(f"{PLAN_PREFIX}{plan.sync_id}.json", encode_plan(plan), create_only=True)
+        keep_plan(self.store, plan)
 
     def load_plan(self, sync_id: str) -> Plan:
         """The plan of a sync.
@@ -215,11 +210,7 @@ class Mirror:
         Raises:
             PlanInvalid: there is none, or it cannot be read.
         """
-        document = self.store.read(f"{PLAN_PREFIX}{sync_id}.json") if _is_sync_id(sync_id) else None
-        if document is None:
-            where = f"{self.store.url}{PLAN_PREFIX}"
-            raise PlanInvalid(f"sync {sync_id[:80]!r}: expected a plan under {where}, found none")
-        return decode_plan(document.data)
+        return load_plan(self.store, sync_id)
 
     def look_up_sizes(
         self, plan: Plan, *, keep: bool = True, progress: Callable[[int, int], None] | None = None
@@ -390,12 +381,3 @@ class Mirror:
 
 def _transfer_ports(ports: MirrorPorts) -> TransferPorts:
     return TransferPorts(blobs=ports.blobs, store=ports.store, clock=ports.clock, stop=ports.stop)
-
-
-def new_sync_id(now: datetime) -> str:
-    """A sync id that nobody else has; it begins with the time, and so sorts by it."""
-    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
-
-
-def _is_sync_id(text: str) -> bool:
-    return 0 < len(text) < 80 and all(c.isascii() and (c.isalnum() or c == "-") for c in text)

@@ -8,20 +8,21 @@ import contextlib
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import msgspec
 
+from brew_assets.domain.downloads import Fetch
 from brew_assets.domain.manifest import Receipt, entry_for
-from brew_assets.domain.plan import Fetch, PlannedBottle
+from brew_assets.domain.plan import PlannedBottle
 from brew_assets.domain.report import Failure
+from brew_assets.engine.already_there import look_for, prove
 from brew_assets.engine.canary import Canary
 from brew_assets.engine.download import facts_of, receive_whole
 from brew_assets.engine.ledger import Journal
 from brew_assets.engine.log_context import in_this_context
 from brew_assets.engine.ports import (
     Blobs,
-    BottleSink,
     Clock,
     Progress,
     ProgressListener,
@@ -279,20 +280,12 @@ class _Worker:
         self, names: list[PlannedBottle], done: Transferred
     ) -> "tuple[list[PlannedBottle], tuple[str, int] | None]":
         """The names that the store lacks, and a place and size of the digest if one was found."""
-        missing: list[PlannedBottle] = []
-        found: tuple[str, int] | None = None
-        for planned in names:
-            try:
-                facts = self._store.facts(planned.bottle.key(self._run.date))
-            except StoreError:
-                facts = None  # the create-only write will tell
-            if facts is not None and facts.digest == planned.bottle.digest:
-                found = (facts.key, facts.size)
-                done.adopted += 1
-                self._record(planned, facts.size, done, how="adopted")
-            else:
-                missing.append(planned)
-        return missing, found
+        look = look_for(self._store, names, date=self._run.date)
+        for planned, facts in look.there:
+            done.adopted += 1
+            self._record(planned, facts.size, done, how="adopted")
+        place = look.there[-1][1] if look.there else None
+        return look.missing, (place.key, place.size) if place else None
 
     def _duplicate(
         self, planned: PlannedBottle, source: str, size: int, done: Transferred
@@ -359,12 +352,7 @@ class _Worker:
         Raises:
             KeyTaken: it is something else.
         """
-        facts = self._store.facts(taken.key)
-        if facts is not None and facts.digest is None:
-            facts = self._store.hash(taken.key)
-        if facts is None or facts.digest != planned.bottle.digest:
-            found = f"sha256 {facts.digest}" if facts and facts.digest else "not proven to be this bottle"
-            raise KeyTaken(taken.key, found)
+        facts = prove(self._store, planned, taken)
         done.adopted += 1
         self._record(planned, facts.size, done, how="adopted")
         return facts.size
@@ -381,7 +369,9 @@ class _Worker:
         reception = Reception(
             planned,
             blobs=run.ports.blobs,
-            open_sink=self._sink_opener(planned),
+            open_sink=lambda size: self._store.receive(
+                planned.bottle, date=run.date, size=size, replace=run.options.replace
+            ),
             buffer=self._buffer,
             stop=run.ports.stop,
             on_bytes=run.count_bytes,
@@ -405,8 +395,3 @@ class _Worker:
             reception.reset()
             done.bytes_downloaded += reception.moved
         return size
-
-    def _sink_opener(self, planned: PlannedBottle) -> Callable[[int], BottleSink]:
-        return lambda size: self._store.receive(
-            planned.bottle, date=self._run.date, size=size, replace=self._run.options.replace
-        )

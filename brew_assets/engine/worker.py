@@ -11,9 +11,10 @@ from brew_assets.domain.batch import (
 )
 from brew_assets.domain.report import Report, encode_report
 from brew_assets.engine.carrier import Consignment
+from brew_assets.engine.kept_plans import new_sync_id
 from brew_assets.engine.log_context import bound, figures
 from brew_assets.engine.reporting import Stopwatch
-from brew_assets.engine.sync import Mirror, new_sync_id
+from brew_assets.engine.sync import Mirror
 from brew_assets.errors import EventInvalid
 
 ROUTE = "lambda"

@@ -10,17 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brew_assets.domain.plan import (
-    Fetch,
-    Plan,
-    cut_batch,
-    decode_plan,
-    encode_plan,
-    fetches_of_run,
-    group_fetches,
-    summarize,
-    with_sizes,
-)
+from brew_assets.domain.downloads import Fetch, cut_batch, fetches_of_run, group_fetches
+from brew_assets.domain.plan import Plan, decode_plan, encode_plan, summarize, with_sizes
 from brew_assets.errors import PlanInvalid
 from brew_assets_tests.domain.strategies import PLATFORM_SETS, formulae
 from brew_assets_tests.worlds import (

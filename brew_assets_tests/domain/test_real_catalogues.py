@@ -10,7 +10,7 @@ import pytest
 
 from brew_assets.domain.bottle import parse_filename, split_stem
 from brew_assets.domain.catalogue import Catalogue, choose_bottles, decode_catalogue
-from brew_assets.domain.plan import fetches_of_run
+from brew_assets.domain.downloads import fetches_of_run
 from brew_assets.domain.platforms import DEFAULT_PLATFORMS, KNOWN_PLATFORMS, newer_macos
 from brew_assets_tests.worlds import held, plan_of
 

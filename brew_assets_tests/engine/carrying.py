@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from brew_assets.domain.downloads import Fetch
 from brew_assets.domain.manifest import Receipt, decode_receipts
-from brew_assets.domain.plan import Fetch
 from brew_assets.engine.ledger import RECEIPT_PREFIX, Journal
 from brew_assets.engine.ports import ProgressListener
 from brew_assets.engine.retry import RetryPolicy
