@@ -20,6 +20,7 @@ from brew_assets.domain.hash_file import MAX_HASH_FILE_BYTES, decode_hash_file
 from brew_assets.domain.manifest import BACKUP_PREFIX, BACKUPS_KEPT, MANIFEST_KEY, decode_manifest
 from brew_assets.domain.report import REPORT_PREFIX
 from brew_assets.engine.adoption import PLAN_PREFIX
+from brew_assets.engine.canary import CANARY_KEY
 from brew_assets.engine.ledger import RECEIPT_PREFIX
 from brew_assets.engine.runs import RUN_PREFIX
 from brew_assets.engine.sizes import INDEX_PREFIX
@@ -137,6 +138,7 @@ def test_the_layout_of_the_readme_is_that_of_the_code(tmp_path: Path) -> None:
     assert keys - bottles == {
         MANIFEST_KEY,
         BACKUP_PREFIX,
+        CANARY_KEY,
         PLAN_PREFIX,
         RECEIPT_PREFIX,
         BATCH_PREFIX,
