@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
+from brew_assets.engine.stored_names import STORED_SUFFIX
 from brew_assets.simulator import Simulator, World
 from brew_assets_tests.integration.mirrors import (
     BucketMirror,
@@ -262,7 +263,8 @@ def test_what_an_operator_sees_lies_where_the_design_says(tmp_path: Path) -> Non
         date = report["sync_date"]
         assert MANIFEST_KEY in keys
         assert f"state/plans/{report['sync_id']}.json" in keys
-        assert any(key.startswith(f"state/reports/{report['sync_id']}/") for key in keys)
+        said = [key for key in keys if key.startswith(f"state/reports/{report['sync_id']}/")]
+        assert sorted(key.endswith(STORED_SUFFIX) for key in said) == [False, True]
         assert any(key.startswith("state/upstream/") for key in keys)
         assert not any(key.startswith(("state/receipts/", "v2/", "api/")) for key in keys)
         assert {key.split("/")[0] for key in mirror.bottle_keys()} == {date}

@@ -7,6 +7,7 @@ import pytest
 from brew_assets.compose import build_mirror
 from brew_assets.domain.plan import Request
 from brew_assets.engine.clock import GracefulStop
+from brew_assets.engine.kept_reports import kept_reports
 from brew_assets.settings import read_settings
 from brew_assets.simulator import Fault, Simulator, SizeDistribution, World
 from brew_assets_tests.integration.mirrors import MirrorUnderTest, assert_consistent
@@ -40,5 +41,5 @@ def test_after_the_grace_receipts_fold_and_report_are_written_all_the_same(
         assert report.duration_s < 20
         assert folded.entries == 19
         assert len(mirror.entries()) == 19
-        assert any(key.startswith(f"state/reports/{plan.sync_id}/") for key in mirror.keys())
+        assert len(kept_reports(built.store, plan.sync_id)) == 1
         assert_consistent(mirror, upstream)

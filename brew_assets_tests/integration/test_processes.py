@@ -1,11 +1,13 @@
 """A large transfer of the command line in several processes: the same promises, whoever is killed."""
 
+import json
 import os
 import sys
 
 import psutil
 import pytest
 
+from brew_assets.engine.stored_names import STORED_SUFFIX
 from brew_assets.simulator import Fault, Simulator, SizeDistribution, World
 from brew_assets_tests.integration.mirrors import MirrorUnderTest, assert_consistent
 from brew_assets_tests.local_aws.session import wait_for
@@ -47,6 +49,10 @@ def test_processes_share_a_transfer_and_every_bottle_is_fetched_once(mirror: Mir
         assert max(upstream.downloads.values()) == 1
         assert len(mirror.entries()) == BOTTLES
         assert_consistent(mirror, upstream)
+        # Each process says what it stored; together they claim all of it.
+        said = [json.loads(mirror.read(key))["names"] for key in mirror.keys() if key.endswith(STORED_SUFFIX)]
+        assert len(said) == 2
+        assert sorted(name for names in said for name in names) == sorted(mirror.entries())
 
 
 def test_a_killed_child_ends_the_run_and_the_next_one_fetches_only_what_is_missing(
