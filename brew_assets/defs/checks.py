@@ -23,8 +23,11 @@ MOST_NAMED = 3
 MAX_SHRINK = 0.10
 # A week, and a day for a sync that takes long.
 MAX_AGE = timedelta(days=8)
-_NO_MANIFEST = f"There is no {MANIFEST_KEY} yet: no sync has ended in this store."
+_NO_MANIFEST = (
+    f"There is no {MANIFEST_KEY} yet: no sync has ended in this store. Launch the job `weekly_sync`."
+)
 _MEND = "Mend it: launch the job `repair`, or run `brew-mirror verify --deep --repair`."
+_UNUSABLE_CATALOGUE = "The kept catalogue is damaged or cannot be used: materialize formula_catalog."
 _NO_CATALOGUE = "No catalogue is kept in this store yet: materialize formula_catalog."
 
 
@@ -91,7 +94,7 @@ def newest_macos_covered(mirror: MirrorResource) -> dg.AssetCheckResult:
         catalogue = load_catalogue(engine.store, kept) if kept else None
         platforms = engine.options.platforms
     if catalogue is None:
-        return _result(False, _NO_CATALOGUE, warn=True)
+        return _result(False, _UNUSABLE_CATALOGUE if kept else _NO_CATALOGUE, warn=True)
     newer = newer_macos(catalogue.tags(), platforms)
     description = (
         f"The catalogue has bottles for {', '.join(newer)}: add what your machines run to TARGET_PLATFORMS."
@@ -192,9 +195,10 @@ def manifest_fresh(mirror: MirrorResource) -> dg.AssetCheckResult:
         return _result(False, f"{MANIFEST_KEY} does not tell when it was written: {error}", warn=True)
     age = now - (written if written.tzinfo else written.replace(tzinfo=UTC))
     days = round(age / timedelta(days=1), 2)
-    return _result(
-        age <= MAX_AGE, f"Written {written:%Y-%m-%d %H:%M} UTC, {days} days ago", warn=True, age_days=days
-    )
+    description = f"Written {written:%Y-%m-%d %H:%M} UTC, {days} days ago"
+    if age > MAX_AGE:
+        description += ". Launch the job `weekly_sync`, and look whether its schedule is on (Automation)."
+    return _result(age <= MAX_AGE, description, warn=True, age_days=days)
 
 
 CHECKS = [

@@ -26,7 +26,8 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
 
     `rejected` is what the catalogue has in a form that cannot be used: whole formulae, and `rejected_bottles`
     single bottles of others; `catalogue_formulae` counts all that it lists. `disabled` formulae are left out
-    by the settings. `unserved` formulae were asked for by name, and nothing of them can be planned.
+    by the settings. `unserved` formulae were asked for by name, and nothing of them can be planned;
+    `empty_platforms` are those that no bottle of the catalogue serves.
 
     `lost` are recorded bottles that the store has no more; the plan brings `lost_planned` of them back.
     `resized` are objects that have another size than recorded.
@@ -41,6 +42,7 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
     disabled_formulae: tuple[str, ...] = ()
     unserved: int = 0
     unserved_formulae: tuple[str, ...] = ()
+    empty_platforms: tuple[str, ...] = ()
     lost: int = 0
     lost_planned: int = 0
     lost_objects: tuple[str, ...] = ()
@@ -73,6 +75,7 @@ def left_out_of(
     rejected = sorted(catalogue.rejected, key=lambda r: asked is None or r.name not in asked)
     bottles = sum(1 for r in rejected if r.tag)
     disabled = [] if include_disabled else _disabled(catalogue, platforms, asked)
+    tags = catalogue.tags()
     missing = asked - {bottle.formula for bottle in chosen} if asked else frozenset()
     unserved = [
         f"{formula.name}: {_why_unserved(catalogue, formula, platforms, disabled)}"
@@ -89,6 +92,7 @@ def left_out_of(
         disabled_formulae=tuple(disabled[:LISTED]),
         unserved=len(unserved),
         unserved_formulae=tuple(unserved[:LISTED]),
+        empty_platforms=tuple(p for p in platforms if tags.isdisjoint(serving_tags(p))),
     )
 
 
@@ -128,6 +132,12 @@ def notes_of(found: LeavesOut) -> tuple[str, ...]:
             _counted(left_out.unserved, "formula", "formulae"),
             left_out.unserved,
             left_out.unserved_formulae,
+        ),
+        *_sentence(
+            "Asked for, but no bottle of the catalogue serves them",
+            _counted(len(left_out.empty_platforms), "platform", "platforms"),
+            len(left_out.empty_platforms),
+            left_out.empty_platforms,
         ),
         *_lost(left_out),
         *_sentence(

@@ -1,15 +1,15 @@
 """Whether what the manifest says is held still is: a verdict per bottle, whatever becomes of one of them."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import msgspec
 
-from brew_assets.domain.manifest import MANIFEST_KEY, Entry
+from brew_assets.domain.manifest import MANIFEST_KEY, Entry, Manifest
 from brew_assets.engine.ports import ObjectFacts, Store
-from brew_assets.errors import ChecksumRefused, StoreError, StoreRefused, StoreUnavailable
+from brew_assets.errors import ChecksumRefused, PlanInvalid, StoreError, StoreRefused, StoreUnavailable
 
 Verdict = Literal["CURRENT", "MISSING", "MISMATCH", "UNREADABLE"]
 # So many objects in a row that the store does not answer for: then the store itself is asked.
@@ -23,6 +23,22 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     entry: Entry
     verdict: Verdict
     finding: str = ""
+
+
+def entries_of_tags(manifest: Manifest, tags: Collection[str]) -> list[tuple[str, Entry]]:
+    """The entries whose bottles have one of the tags; all of them when no tag is given.
+
+    Raises:
+        PlanInvalid: no recorded bottle has one of the tags.
+    """
+    entries = list(manifest.entries())
+    if not tags:
+        return entries
+    known = {entry.platform for _, entry in entries}
+    if unknown := sorted(set(tags) - known):
+        expected = f"the tag of a recorded bottle ({', '.join(sorted(known)) or 'there is none'})"
+        raise PlanInvalid(f"platform {', '.join(unknown)[:80]}: expected {expected}")
+    return [(key, entry) for key, entry in entries if entry.platform in tags]
 
 
 def certify(

@@ -1,5 +1,6 @@
 """The manifest made anew from the store's objects, from a backup, or from another tool's file."""
 
+import logging
 from collections.abc import Callable
 
 from brew_assets.domain.bottle import is_object_key
@@ -17,6 +18,10 @@ from brew_assets.engine.ports import Clock, Store
 from brew_assets.errors import BackupInvalid, ManifestInvalid
 
 _REBUILD = "Make the manifest from the stored bottles with `brew-mirror manifest rebuild`."
+
+
+_MOST_NAMED = 20
+_log = logging.getLogger(__name__)
 
 
 def survey(
@@ -38,6 +43,10 @@ def rebuild_missing_manifest(store: Store, clock: Clock, *, workers: int, record
     """What stands in the store, recorded in a first manifest unless `record` is false."""
     # Nobody waits here for one object: a sync goes on, and fetches again what it does not find.
     found = survey(store, workers=workers, patient=False)
+    for stray in found.strays[:_MOST_NAMED]:
+        _log.warning("not recorded", extra={"key": stray.key, "error": stray.why})
+    if len(found.strays) > _MOST_NAMED:
+        _log.warning("more objects are not recorded", extra={"objects": len(found.strays) - _MOST_NAMED})
     if record:
         fold(store, clock, extra=found.receipts)
     return found

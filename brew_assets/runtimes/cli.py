@@ -274,16 +274,14 @@ def verify(
       brew-mirror verify
       brew-mirror verify --deep --repair --json
     """
-    from brew_assets.engine.certify import certify
+    from brew_assets.engine.certify import certify, entries_of_tags
     from brew_assets.engine.repair import MENDED, count, repair
     from brew_assets.runtimes.progress import counting_bar, transfer_bar
 
     mirror = context.existing_mirror(stores=do_repair)
     # Who only looks needs no permission to write.
     manifest = mirror.fold().manifest if do_repair else _read_manifest(mirror)
-    entries = [
-        (key, entry) for key, entry in manifest.entries() if not platforms or entry.platform in platforms
-    ]
+    entries = entries_of_tags(manifest, platforms)
     with counting_bar("Verified", show=context.bars) as tell:
         certificates = certify(
             mirror.store,

@@ -146,4 +146,5 @@ def test_a_manifest_older_than_eight_days_is_a_warning(
     (deployment.root / MANIFEST_KEY).write_bytes(data)
     check = evaluate(deployment.instance)["manifest_fresh"]
     assert check.passed is fresh
+    assert ("Launch the job `weekly_sync`" in (check.description or "")) is not fresh
     assert check.severity == SEVERITY.WARN

@@ -132,6 +132,13 @@ def test_a_plan_names_what_it_leaves_out_with_counts_and_reasons() -> None:
     assert (summary.left_out, notes_of(summary)) == (left_out, notes_of(plan))
 
 
+def test_a_platform_that_no_bottle_serves_is_no_silent_success() -> None:
+    found = plan_of(catalogue_of(*good(3)), SONOMA, "el_capitan")
+    assert found.left_out.empty_platforms == ("el_capitan",)
+    (note,) = notes_of(found)
+    assert note == "Asked for, but no bottle of the catalogue serves them: 1 platform; first: el_capitan"
+
+
 def test_a_plan_that_covers_all_says_nothing_and_disabled_formulae_alone_are_no_message() -> None:
     whole = plan_of(catalogue_of(*good(3)))
     assert whole.left_out == LeftOut(catalogue_formulae=3)

@@ -16,7 +16,7 @@ from brew_assets.domain.manifest import (
     encode_receipts,
 )
 from brew_assets.domain.plan import encode_plan
-from brew_assets.engine.certify import UNANSWERED_IN_A_ROW, certify
+from brew_assets.engine.certify import UNANSWERED_IN_A_ROW, certify, entries_of_tags
 from brew_assets.engine.clock import SystemClock
 from brew_assets.engine.ledger import RECEIPT_PREFIX, Journal, backups, fold, read_held, read_recorded
 from brew_assets.engine.ports import Clock, Store
@@ -26,6 +26,7 @@ from brew_assets.errors import (
     ChecksumRefused,
     ManifestInvalid,
     ObjectRefused,
+    PlanInvalid,
     StoreError,
     StoreRefused,
     StoreUnavailable,
@@ -636,3 +637,14 @@ def test_a_journal_waits_for_a_store_that_passes_and_fails_at_its_end(clock: Fak
     journal.add([receipt(LLVM)])
     with pytest.raises(StoreUnavailable):
         journal.flush()
+
+
+def test_entries_are_chosen_by_the_tags_that_are_recorded(
+    store: Store, clock: FakeClock, filled: list[Bottle]
+) -> None:
+    manifest = fold(store, clock).manifest
+    assert len(entries_of_tags(manifest, ())) == len(manifest)
+    (tag, *_) = sorted({item.tag for item in filled})
+    assert {entry.platform for _, entry in entries_of_tags(manifest, (tag,))} == {tag}
+    with pytest.raises(PlanInvalid, match=f"arm64_sonmoa: expected the tag of a recorded bottle .*{tag}"):
+        entries_of_tags(manifest, (tag, "arm64_sonmoa"))

@@ -190,3 +190,14 @@ def test_one_refused_object_of_our_own_stops_no_sync(prefix: str, operation: str
         report, _ = upstream.mirror().carry_out(upstream.plan(), platform)
         assert report.outcome == "success"
     assert_true(upstream, 12)
+
+
+def test_a_manifest_that_was_deleted_is_made_anew_and_what_it_lacks_is_named(
+    upstream: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    upstream.store.write("2026-08-22/notes.txt", b"not a bottle")
+    upstream.store.delete([MANIFEST_KEY])
+    upstream.mirror().fold()
+    assert_true(upstream, 9)
+    (warned,) = [record for record in caplog.records if record.message == "not recorded"]
+    assert warned.__dict__["key"] == "2026-08-22/notes.txt"

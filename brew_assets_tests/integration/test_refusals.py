@@ -1,6 +1,7 @@
 """What a store refuses, loses or spoils, as its operator sees it: counts, names and exit codes."""
 
 import json
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from brew_assets.domain.bottle import parse_key
 from brew_assets.engine.canary import CANARY_KEY
 from brew_assets.simulator import Fault, Simulator, SizeDistribution, World
 from brew_assets_tests.integration.mirrors import (
+    PROGRAM,
     BucketMirror,
     DirectoryMirror,
     MirrorUnderTest,
@@ -74,6 +76,29 @@ def test_one_refused_bottle_ends_with_exit_code_1_and_hinders_no_other(
         assert sync(bucket, upstream)[0] == 0
         assert_consistent(bucket, upstream)
         assert len(bucket.entries()) == 31
+
+
+def test_a_file_that_is_larger_than_a_directory_takes_is_one_failed_bottle(tmp_path: Path) -> None:
+    mirror = DirectoryMirror(tmp_path / "mirror")
+    upstream_world = world(29)
+    upstream_world.publish("large", "1.0", tags=["arm64_sonoma"], size_bytes=3_000_000)
+    with Simulator(upstream_world) as upstream:
+        limited = f"ulimit -f 2000; exec {PROGRAM} sync --json --platform arm64_sonoma"
+        done = subprocess.run(
+            ["bash", "-c", limited],
+            env=mirror.environment(upstream, RETRY_ATTEMPTS="0"),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        report = json.loads(done.stdout)
+        assert (done.returncode, report["outcome"], report["stored"]) == (1, "partial", 29)
+        (failure,) = report["failed"]
+        assert (failure["name"].partition("-")[0], failure["reason"]) == ("large", "object refused")
+        assert "File too large" in failure["message"]
+        assert sync(mirror, upstream)[0] == 0
+        assert len(mirror.entries()) == 30
 
 
 def test_a_store_that_refuses_everything_ends_with_exit_code_2(bucket: BucketMirror, front: QuirkyS3) -> None:
