@@ -180,6 +180,21 @@ STATUSES: Mapping[int, Answer] = {
 }
 
 
+_REGION = "set AWS_REGION to the bucket's own"
+_CLOCK = "set this machine's clock"
+_CODE_REMEDIES = {
+    "AuthorizationHeaderMalformed": _REGION,
+    "IllegalLocationConstraintException": _REGION,
+    "IncorrectRegion": _REGION,
+    "PermanentRedirect": _REGION,
+    "RequestTimeTooSkewed": _CLOCK,
+    "RequestExpired": _CLOCK,
+    "NotImplemented": "if the server cannot encrypt, set S3_SSE=bucket",
+    "InvalidObjectState": "it is archived: restore it",
+}
+_STATUS_REMEDIES = {301: _REGION, 308: _REGION, 407: "the proxy asks for credentials"}
+
+
 def classify(status: int, code: str = "") -> Answer:
     """The class of an answer that is not the one hoped for.
 
@@ -203,7 +218,9 @@ def answer_error(subject: str, status: int, code: str, message: str, *, of_head:
     if issubclass(found, KeyTaken):
         return KeyTaken(subject)
     facts = " ".join(part for part in (str(status), code) if part)
-    return found(f"{subject}: {facts}{f': {message}' if message else ''}", status=status, code=code)
+    remedy = _CODE_REMEDIES.get(code) or _STATUS_REMEDIES.get(status, "")
+    text = ": ".join(part for part in (subject, facts, message) if part)
+    return found(f"{text}; {remedy}" if remedy else text, status=status, code=code)
 
 
 def about_the_store(error: StoreError) -> StoreError:

@@ -27,7 +27,7 @@ from brew_assets.engine.ledger import read_recorded
 from brew_assets.engine.log_context import figures, in_this_context
 from brew_assets.engine.ports import Clock, Invoker, Progress, ProgressListener, StopSignal, Store
 from brew_assets.engine.transferred import Transferred
-from brew_assets.errors import WorkerBusy, WorkerError, WorkerFailed, WorkerRefused
+from brew_assets.errors import ObjectRefused, WorkerBusy, WorkerError, WorkerFailed, WorkerRefused
 
 _TICK_S = 0.2
 
@@ -173,7 +173,15 @@ class Dispatcher:
         while running or (work and self._may_start(tally)):
             while work and len(running) < options.concurrency and self._may_start(tally):
                 room = max(options.pace.least_s, min(share_s, options.pace.target_s / self._slowness))
-                given = self._give_out(consignment, cut_batch(work, room=room, weigh=weigh), back=back)
+                fetches = cut_batch(work, room=room, weigh=weigh)
+                try:
+                    given = self._give_out(consignment, fetches, back=back)
+                except ObjectRefused as error:
+                    # Nobody can be told what to copy: the run does it itself.
+                    self._invoker.tell(f"No Lambda can be given a batch: {error}")
+                    self._refused = True
+                    again.extend(fetches)
+                    break
                 running[given.key] = given
             try:
                 came = back.get(timeout=_TICK_S)

@@ -23,7 +23,14 @@ from brew_assets.engine.ports import Document
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.sync import Mirror, MirrorOptions, MirrorPorts
 from brew_assets.engine.worker import work_on
-from brew_assets.errors import BlobNotFound, EventInvalid, WorkerBusy, WorkerFailed, WorkerRefused
+from brew_assets.errors import (
+    BlobNotFound,
+    EventInvalid,
+    ObjectRefused,
+    WorkerBusy,
+    WorkerFailed,
+    WorkerRefused,
+)
 from brew_assets_tests.engine.test_sync import Upstream
 from brew_assets_tests.fakes import (
     Act,
@@ -297,6 +304,13 @@ def test_a_function_that_is_not_there_is_asked_no_further(story: Story) -> None:
     story.assert_complete(story.carry_out(story.plan(), concurrency=1))
     assert len(story.workers.invoked) == 1
     assert "Function not found" in story.workers.told[0]
+
+
+def test_a_batch_that_the_store_refuses_is_copied_by_the_run_itself(story: Story) -> None:
+    story.store.refuse_below("write", ObjectRefused("403 AccessDenied"), BATCH_PREFIX)
+    story.assert_complete(story.carry_out(story.plan()))
+    assert story.workers.invoked == []
+    assert any("403 AccessDenied" in line for line in story.workers.told)
 
 
 def test_a_bottle_that_cannot_be_had_is_reported_once_and_not_tried_again(story: Story) -> None:
