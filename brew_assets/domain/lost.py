@@ -51,7 +51,16 @@ def _platform_of(tag: str, platforms: Sequence[str]) -> str | None:
     return next((platform for platform in platforms if tag in serving_tags(platform)), None)
 
 
-def to_forget(failures: Iterable[Failure], planned: Iterable[PlannedBottle]) -> dict[str, PlannedBottle]:
-    """File name -> bottle, of the failed ones that neither the catalogue nor the registry has any more."""
+def to_forget(
+    failures: Iterable[Failure], planned: Iterable[PlannedBottle], *, downloaded: int
+) -> dict[str, PlannedBottle]:
+    """File name -> bottle, of the failed ones that neither the catalogue nor the registry has any more.
+
+    None where the registry had nothing at all (`downloaded` is 0) and also lacks what the catalogue names: then
+    it is another registry than it should be.
+    """
     gone = {failure.name for failure in failures if failure.reason == BlobNotFound.reason}
-    return {item.bottle.filename: item for item in planned if item.lost and item.bottle.filename in gone}
+    missing = [item for item in planned if item.bottle.filename in gone]
+    if not downloaded and any(not item.lost for item in missing):
+        return {}
+    return {item.bottle.filename: item for item in missing if item.lost}

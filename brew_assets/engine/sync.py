@@ -275,7 +275,8 @@ class Mirror:
             kept = run.copy(own, inventory.entries, look_first=look_first)
             if rest and companions is not None:
                 kept += self._help(run, rest, companions, inventory)
-            forgotten = to_forget(tally.failed, (p for fetch in (*own, *rest) for p in fetch.names))
+            names = (planned for fetch in (*own, *rest) for planned in fetch.names)
+            forgotten = to_forget(tally.failed, names, downloaded=tally.downloaded)
             tally.failed = [failure for failure in tally.failed if failure.name not in forgotten]
             folded = self.fold(gone={p.bottle.entry_key: p.lost for p in forgotten.values()})
         report = watch.report(

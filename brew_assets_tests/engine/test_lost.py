@@ -109,6 +109,17 @@ def test_what_neither_catalogue_nor_registry_has_leaves_the_manifest_by_name_wit
     assert upstream.plan().left_out.lost == 0
 
 
+def test_a_registry_that_has_nothing_at_all_makes_nobody_forget(upstream: Upstream) -> None:
+    upstream.publish("jq", "2.0", tags=ARM)
+    sync(upstream)
+    upstream.next_week()
+    lose(upstream, "jq-1.0-arm64_sonoma", "wget-1.0-arm64_sonoma")
+    for planned in upstream.plan().objects:
+        upstream.blobs.always(planned.bottle, Act(error=BlobNotFound("404")))
+    assert sync(upstream) == ("failed", 0, 2, ())
+    assert "jq-1.0-arm64_sonoma" in entries(upstream)
+
+
 def test_a_lost_bottle_of_the_catalogue_that_the_registry_lacks_stays_a_failure(upstream: Upstream) -> None:
     lose(upstream, "jq-1.0-arm64_sonoma")
     (planned,) = upstream.plan().objects
