@@ -56,7 +56,7 @@ def to_forget(
 ) -> dict[str, PlannedBottle]:
     """File name -> bottle, of the failed ones that neither the catalogue nor the registry has any more.
 
-    None where the registry had nothing at all (`downloaded` is 0) and lacks what the catalogue names too: then it
+    None where the registry had nothing at all (`downloaded` is 0) and lacks what the catalogue names too: it
     is another registry than it should be.
     """
     gone = {failure.name for failure in failures if failure.reason == BlobNotFound.reason}
