@@ -37,11 +37,20 @@ class Canary:
         self._lock = threading.Lock()
         self._in_a_row = 0
         self._since_full: int | None = None
+        self._has_taken = False
+        self._last: StoreError | None = None
 
     def bottle_taken(self) -> None:
         """The store has taken a bottle: what it refused before was no more than that."""
         with self._lock:
-            self._in_a_row, self._since_full = 0, None
+            self._in_a_row, self._since_full, self._has_taken = 0, None, True
+
+    def judge_at_the_end(self) -> StoreError | None:
+        """The last refusal, where the store has taken no bottle at all and refuses the canary too."""
+        with self._lock:
+            if self._last is None or self._has_taken or not self._refuses_the_canary():
+                return None
+            return self._last
 
     def condemns(self, error: StoreError) -> bool:
         """Whether the store, which has refused one more bottle with `error`, refuses everything.
@@ -53,6 +62,7 @@ class Canary:
             return False
         with self._lock:
             self._in_a_row += 1
+            self._last = error
             if self._since_full is not None:
                 self._since_full += 1
                 if self._since_full >= REFUSALS_WHEN_FULL:

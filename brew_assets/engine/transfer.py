@@ -106,6 +106,8 @@ def transfer(
         journal.flush()
     if run.crash is not None:
         raise run.crash
+    if not run.aborted and (refusal := run.canary.judge_at_the_end()) is not None:
+        run.abort(str(refusal))
     for fetch in work:
         tally.leave(fetch.names)
     tally.retries = run.budget.spent

@@ -80,7 +80,8 @@ def test_a_canary_that_is_taken_lets_the_run_go_on_for_ever(world: Carrying) -> 
     world.store.refuse("commit", ObjectRefused("403 by a policy for archives"))
     done = world.carry(*map(fetch, items))
     assert (len(done.failed), done.left, done.aborted) == (50, 0, "")
-    assert world.store.called("write").count(CANARY_KEY) == 2
+    # After twenty, after forty, and at the end, because nothing was stored.
+    assert world.store.called("write").count(CANARY_KEY) == 3
 
 
 def test_the_canary_is_never_deleted(world: Carrying) -> None:
@@ -142,3 +143,13 @@ def test_a_store_that_makes_no_copies_gets_every_name_from_upstream_and_is_asked
     done = world.carry(*fetches)
     assert (done.stored, done.downloaded, done.failed) == (10, 10, [])
     assert len(world.store.called("duplicate")) == 1
+
+
+def test_a_single_bottle_that_is_refused_asks_the_canary_at_the_end(world: Carrying) -> None:
+    (item,) = bottles(world, 1)
+    refuse(world, item, ObjectRefused("403 AccessDenied"))
+    done = world.carry(fetch(item))
+    assert (len(done.failed), done.aborted) == (1, "")
+    world.store.refuse("write", ObjectRefused("403 AccessDenied"), key=CANARY_KEY)
+    done = world.carry(fetch(item))
+    assert (len(done.failed), done.aborted) == (1, "403 AccessDenied")
