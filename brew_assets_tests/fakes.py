@@ -378,6 +378,10 @@ class ScriptedBlobs:
         for content in contents:
             self._contents[digest_of(content)] = content
 
+    def forget_everything(self) -> None:
+        """It answers 404 for whatever is asked."""
+        self._contents.clear()
+
     def content(self, bottle: Bottle) -> bytes:
         """The bottle's bytes."""
         return self._contents[bottle.digest]

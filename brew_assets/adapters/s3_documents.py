@@ -226,7 +226,9 @@ class S3Documents:
             return take(wire.receive(method))
         except NETWORK_ERRORS as exc:
             wire.close()
-            raise StoreUnavailable(f"{key}: {type(exc).__name__}: {exc}") from exc
+            what = f"{method} of {key}" if key else f"{method} of the bucket"
+            where = f"{signer.origin.netloc} (AWS_ENDPOINT_URL, AWS_REGION)"
+            raise StoreUnavailable(f"{what}: {where}: {type(exc).__name__}: {exc}") from exc
         finally:
             wire.finish()
 

@@ -9,13 +9,15 @@ import dagster as dg
 import msgspec
 
 from brew_assets.defs.assets import formula_catalog, hash_manifest, pending_bottles
-from brew_assets.defs.metadata import CATALOGUE_BOTTLES, CATALOGUE_FORMULAE, table
+from brew_assets.defs.metadata import CATALOGUE_BOTTLES, CATALOGUE_FORMULAE, SYNC_ID, table
 from brew_assets.defs.resources import MirrorResource
+from brew_assets.defs.route_tags import SYNC_ID_TAG
 from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
 from brew_assets.domain.platforms import newer_macos
 from brew_assets.engine.certify import certify
+from brew_assets.engine.sync import Mirror
 from brew_assets.engine.upstream import KeptCatalogue, kept_catalogue, load_catalogue
-from brew_assets.errors import UNREADABLE, ManifestInvalid
+from brew_assets.errors import UNREADABLE, ManifestInvalid, PlanInvalid, StoreError
 
 SAMPLE_SIZE = 20
 # Bad bottles that the description names; the table has all.
@@ -156,11 +158,15 @@ def look_at_a_sample(context: dg.AssetCheckExecutionContext, mirror: MirrorResou
             manifest = decode_manifest(document.data)
         except ManifestInvalid as error:
             return _result(False, str(error))
-        keys = sorted(manifest.keys())
+        # What the sync is about to bring back is known to be gone.
+        keys = sorted(set(manifest.keys()) - _being_brought_back(context, engine))
         # Seeded: a run that is looked at again names the same bottles.
         drawn = set(random.Random(context.run.run_id).sample(keys, min(SAMPLE_SIZE, len(keys))))
         sample = [(key, entry) for key, entry in manifest.entries() if key in drawn]
-        certificates = certify(engine.store, sample, workers=engine.options.workers)
+        try:
+            certificates = certify(engine.store, sample, workers=engine.options.workers)
+        except StoreError as error:
+            return _result(False, f"The sample cannot be looked at: {error}", warn=True)
     bad = [c for c in certificates if c.verdict != "CURRENT"]
     rows = [(c.entry.s3_key, c.verdict, c.finding) for c in bad]
     named = [f"{c.entry.s3_key} is {c.verdict} {c.finding}".rstrip() for c in bad[:MOST_NAMED]]
@@ -173,6 +179,21 @@ def look_at_a_sample(context: dg.AssetCheckExecutionContext, mirror: MirrorResou
         bad=len(bad),
         findings=table(("object", "verdict", "finding"), rows),
     )
+
+
+def _being_brought_back(context: dg.AssetCheckExecutionContext, engine: Mirror) -> set[str]:
+    """The entry keys of what the newest plan found gone: this run's plan, or the one that it has just made."""
+    sync_id = context.run.tags.get(SYNC_ID_TAG, "")
+    if not sync_id:
+        record = context.instance.get_latest_materialization_event(pending_bottles.key)
+        made = record.asset_materialization if record else None
+        found = made.metadata.get(SYNC_ID) if made else None
+        sync_id = str(found.value) if found else ""
+    try:
+        plan = engine.load_plan(sync_id)
+    except (PlanInvalid, StoreError):
+        return set()
+    return {planned.bottle.entry_key for planned in plan.objects if planned.again}
 
 
 class _Stamp(msgspec.Struct):

@@ -154,6 +154,7 @@ def report_metadata(report: Report, places: Places, *, key: str = "") -> Metadat
         "duplicated": report.duplicated,
         "failed": len(report.failed),
         "left": report.left,
+        "forgotten": len(report.forgotten),
         **_left_out_metadata(report),
         "retries": report.retries,
         "bytes_downloaded": report.bytes_downloaded,

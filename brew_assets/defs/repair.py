@@ -12,6 +12,7 @@ from brew_assets.defs.resources import PASSING_REASONS, MirrorResource, end_step
 from brew_assets.defs.route_tags import CPU_TAG, MEMORY_TAG, STORAGE_TAG
 from brew_assets.domain.route import task_size
 from brew_assets.engine.certify import Certificate, certify, entries_of_tags
+from brew_assets.engine.existence import require_mirror
 from brew_assets.engine.ports import Progress
 from brew_assets.engine.repair import MENDED, RepairCounts, count, repair
 from brew_assets.engine.sync import Mirror
@@ -58,6 +59,7 @@ def mend_store(context: dg.OpExecutionContext, config: RepairRequest, mirror: Mi
 
 
 def _look(context: dg.OpExecutionContext, engine: Mirror, config: RepairRequest) -> list[Certificate]:
+    require_mirror(engine.store, place=engine.store.url)
     entries = entries_of_tags(engine.fold().manifest, config.platforms)
     log = log_count(context, engine.ports.clock, "Verified: {done:,} of {total:,} bottles")
     return certify(

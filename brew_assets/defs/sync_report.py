@@ -112,7 +112,11 @@ def _told(reports: Sequence[Report], names: PlannedNames | None = None) -> Itera
     whose = ""
     if names is not None and names.planned < names.in_all:
         whose = f" for {escaped(', '.join(platform for report in last for platform in report.platforms))}"
-    yield f"### Sync of {escaped(last[-1].sync_date)}: {_OUTCOMES[outcome].format(whose)}"
+    forgotten = list(dict.fromkeys(name for report in last for name in report.forgotten))
+    headline = _OUTCOMES[outcome].format(whose)
+    if outcome == "success" and forgotten:
+        headline = f"what can be had{whose} is in the store, {len(forgotten):,} left the manifest"
+    yield f"### Sync of {escaped(last[-1].sync_date)}: {headline}"
     yield _figures(reports, last, names, whose)
     for report in last:
         if report.aborted:
@@ -133,7 +137,6 @@ def _told(reports: Sequence[Report], names: PlannedNames | None = None) -> Itera
                 f"{escaped(left, most=_NOTE_CHARACTERS)}"
             )
     # All runs have what is left out from the one plan.
-    forgotten = [name for report in last for name in report.forgotten]
     if left_out := left_out_list(last[-1], forgotten=forgotten):
         yield f"#### Notes\n\n{left_out}"
 
@@ -160,6 +163,7 @@ def _runs(reports: Sequence[Report]) -> Iterator[str]:
             "stored",
             "failed",
             "left",
+            "forgotten",
             "downloaded",
             "in",
         ),
@@ -216,6 +220,7 @@ def _row(report: Report) -> tuple[object, ...]:
         report.new,
         len(report.failed),
         report.left,
+        len(report.forgotten),
         human_bytes(report.bytes_downloaded),
         _duration(report.duration_s),
     )

@@ -46,6 +46,8 @@ _ERROR_CHARACTERS = 1000
 # Dagster stores a failure first, and in a later step whether another run follows. A process that dies between
 # the two leaves that to the daemon, which looks every few seconds.
 RETRY_KNOWN_WITHIN_S = 120.0
+# The checks that follow a plan take seconds; a store that hangs takes some minutes.
+CHECKED_WITHIN_S = 600.0
 _UNSERVED = "not among TARGET_PLATFORMS; no run is started for it"
 
 
@@ -142,9 +144,20 @@ def story_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Story, float
         platforms=(*sync.platforms, *sync.unserved),
         notes=sync.notes,
         runs=(*runs, *unserved),
-        planning=planning is not None and not planning.is_finished,
+        planning=_goes_on(planning, since=max(ends, default=sync.created_at)),
     )
     return story, max(ends, default=None)
+
+
+def _goes_on(planning: dg.DagsterRun | None, *, since: float) -> bool:
+    """Whether a planning run may still find something.
+
+    One that died without a word stays STARTED for ever where nobody monitors runs: so long after the plan was
+    made, and after its runs have ended, nobody waits for it.
+    """
+    if planning is None or planning.is_finished:
+        return False
+    return SystemClock().now().timestamp() - since < CHECKED_WITHIN_S
 
 
 def _platform_run(instance: dg.DagsterInstance, platform: str, record: dg.RunRecord) -> PlatformRun:

@@ -183,7 +183,7 @@ class Teller:
         stored = None if names is None else len(names)
         story = msgspec.structs.replace(story, reports=reports, stored=stored, store_findings=findings)
         duration_s = max(0.0, ended - story.created_at)
-        left = max(0, story.planned - story.done)
+        left = max(0, story.planned - story.done - len(story.forgotten))
         self._remember(sync, pending=left, good_at=ended if story.ending == "success" else None)
         message = end_of(
             story,

@@ -201,9 +201,9 @@ def _rejected(left_out: LeftOut) -> tuple[str, ...]:
 
 def _lost(left_out: LeftOut) -> tuple[str, ...]:
     others = left_out.lost - left_out.lost_planned
-    back = "this sync fetches them again"
+    back = "fetched again by this sync, as far as upstream has them"
     if others:
-        back = f"this sync fetches {left_out.lost_planned:,} of them again; for the others {_MEND}"
+        back = f"{left_out.lost_planned:,} of them are fetched again by this sync; for the others {_MEND}"
     return _sentence(
         f"Recorded, but gone from the store ({back})",
         _counted(left_out.lost, "bottle", "bottles"),

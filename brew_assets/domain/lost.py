@@ -12,30 +12,44 @@ from brew_assets.domain.report import Failure
 from brew_assets.errors import BlobNotFound
 
 
-def with_lost(plan: Plan, lost: Mapping[str, Entry], *, resized: Sequence[str] = ()) -> Plan:
+def with_lost(
+    plan: Plan,
+    lost: Mapping[str, Entry],
+    *,
+    resized: Sequence[str] = (),
+    rejected: "frozenset[str]" = frozenset(),
+) -> Plan:
     """The plan with what the store has lost: that, too, which the catalogue no longer names.
 
     `lost` maps entry keys to entries. What is in the catalogue is in the plan already, because it is not
     held. The rest is fetched from its entry's address, as far as the plan's formulae and platforms cover it.
-    `resized` are keys of objects that have another size than recorded.
+    `resized` are keys of objects that have another size than recorded, `rejected` formulae that the catalogue
+    has in a form that cannot be used: what is recorded of those may be in it.
     """
     if not lost and not resized:
         return plan
     wanted = {item.bottle.entry_key for item in plan.objects}
     formulae = frozenset(plan.formulae)
     again = [
-        PlannedBottle(bottle=bottle_of(entry), platforms=(platform,), size=entry.file_size, lost=entry.s3_key)
+        PlannedBottle(
+            bottle=bottle_of(entry),
+            platforms=(platform,),
+            size=entry.file_size,
+            lost="" if entry.formula_name in rejected else entry.s3_key,
+        )
         for key, entry in sorted(lost.items())
         if key not in wanted
         and (not formulae or entry.formula_name in formulae)
         and (platform := _platform_of(entry.platform, plan.platforms)) is not None
     ]
-    objects = (*plan.objects, *again)
-    covered = [item for item in objects if item.bottle.entry_key in lost]
+    objects = tuple(
+        msgspec.structs.replace(item, again=True) if item.bottle.entry_key in lost else item
+        for item in (*plan.objects, *again)
+    )
     left_out = msgspec.structs.replace(
         plan.left_out,
         lost=len(lost),
-        lost_planned=len(covered),
+        lost_planned=sum(item.again for item in objects),
         lost_objects=tuple(sorted(entry.s3_key for entry in lost.values())[:LISTED]),
         resized=len(resized),
         resized_objects=tuple(resized[:LISTED]),
@@ -51,16 +65,7 @@ def _platform_of(tag: str, platforms: Sequence[str]) -> str | None:
     return next((platform for platform in platforms if tag in serving_tags(platform)), None)
 
 
-def to_forget(
-    failures: Iterable[Failure], planned: Iterable[PlannedBottle], *, downloaded: int
-) -> dict[str, PlannedBottle]:
-    """File name -> bottle, of the failed ones that neither the catalogue nor the registry has any more.
-
-    None where the registry had nothing at all (`downloaded` is 0) and lacks what the catalogue names too: it
-    is another registry than it should be.
-    """
+def lost_and_not_found(failures: Iterable[Failure], planned: Iterable[PlannedBottle]) -> list[PlannedBottle]:
+    """The failed bottles that the catalogue no longer names and the registry said it does not have."""
     gone = {failure.name for failure in failures if failure.reason == BlobNotFound.reason}
-    missing = [item for item in planned if item.bottle.filename in gone]
-    if not downloaded and any(not item.lost for item in missing):
-        return {}
-    return {item.bottle.filename: item for item in missing if item.lost}
+    return [item for item in planned if item.lost and item.bottle.filename in gone]

@@ -116,8 +116,8 @@ def describe_found(report: Report) -> list[str]:
 
 
 def encode_report(report: Report) -> bytes:
-    """The report as the document that stands in the store, with its outcome."""
-    return msgspec.json.encode({**msgspec.to_builtins(report), "outcome": report.outcome})
+    """The report as the document that stands in the store, with its outcome and what was new."""
+    return msgspec.json.encode({**msgspec.to_builtins(report), "new": report.new, "outcome": report.outcome})
 
 
 def decode_report(data: bytes) -> Report:

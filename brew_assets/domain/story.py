@@ -76,9 +76,14 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
     @property
+    def forgotten(self) -> tuple[str, ...]:
+        """The names that the runs have taken off the manifest, each once."""
+        return tuple(dict.fromkeys(name for report in self.reports for name in report.forgotten))
+
+    @property
     def end_notes(self) -> tuple[str, ...]:
         """The notes, and what the runs have taken off the manifest."""
-        return (*self.notes, *forgotten_note([n for report in self.reports for n in report.forgotten]))
+        return (*forgotten_note(self.forgotten), *self.notes)
 
     @property
     def known_size(self) -> int | None:
@@ -130,9 +135,9 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     def done(self) -> int:
         """How many of the planned names are in the store."""
         if self.ending == "success":
-            return self.planned
+            return max(0, self.planned - len(self.forgotten))
         if not self.broken:
-            return max(0, self.planned - len(self.failures))
+            return max(0, self.planned - len(self.failures) - len(self.forgotten))
         counted = sum(report.stored + report.recorded for report in self.reports)
         return max(0, min(self.planned - len(self.failures), counted))
 
@@ -149,7 +154,8 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def existing(self) -> int | None:
         """How many of the wanted bottles others had stored, before the plan or after it."""
-        return None if self.new is None else max(0, self.held + self.planned - self.new)
+        there = self.held + self.planned - len(self.forgotten)
+        return None if self.new is None else max(0, there - self.new)
 
     @property
     def downloaded(self) -> int:

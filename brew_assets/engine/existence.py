@@ -1,5 +1,6 @@
 """Whether a store holds a mirror: what reads or mends one asks, for a wrong place is no empty mirror."""
 
+from brew_assets.domain.bottle import parse_filename, parse_key
 from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY
 from brew_assets.engine.ledger import RECEIPT_PREFIX
 from brew_assets.engine.ports import Store
@@ -7,7 +8,7 @@ from brew_assets.errors import MirrorMissing, StoreError
 
 
 def mirror_exists(store: Store, *, backup_suffices: bool = False) -> bool:
-    """Whether there is a manifest, a receipt or a filled date folder; a backup if `backup_suffices`.
+    """Whether there is a manifest, a receipt or a bottle in a date folder; a backup if `backup_suffices`.
 
     Nothing is written. What else stands there, empty folders or files of others, is no mirror.
 
@@ -19,7 +20,7 @@ def mirror_exists(store: Store, *, backup_suffices: bool = False) -> bool:
             any(listed.key == MANIFEST_KEY for listed in store.listing(MANIFEST_KEY))
             or _has_any(store, RECEIPT_PREFIX)
             # Some servers go on listing a folder whose objects are gone.
-            or any(_has_any(store, f"{folder}/") for folder in store.date_folders())
+            or any(_has_a_bottle(store, folder) for folder in store.date_folders())
             or (backup_suffices and _has_any(store, BACKUP_PREFIX))
         )
     except StoreError as exc:
@@ -37,6 +38,11 @@ def require_mirror(store: Store, *, place: str, backup_suffices: bool = False) -
     """
     if not mirror_exists(store, backup_suffices=backup_suffices):
         raise MirrorMissing(place=place, url=store.url)
+
+
+def _has_a_bottle(store: Store, folder: str) -> bool:
+    places = (parse_key(listed.key) for listed in store.listing(f"{folder}/"))
+    return any(place is not None and parse_filename(place[1]) is not None for place in places)
 
 
 def _has_any(store: Store, prefix: str) -> bool:

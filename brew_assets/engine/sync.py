@@ -9,10 +9,11 @@ import msgspec
 
 from brew_assets.domain.catalogue import Catalogue
 from brew_assets.domain.downloads import Fetch, fetches_of_run
-from brew_assets.domain.lost import to_forget, with_lost
-from brew_assets.domain.manifest import MANIFEST_KEY
+from brew_assets.domain.lost import lost_and_not_found, with_lost
+from brew_assets.domain.manifest import MANIFEST_KEY, Manifest
 from brew_assets.domain.plan import (
     Plan,
+    PlannedBottle,
     Request,
     check_request,
     plan_sync,
@@ -25,6 +26,7 @@ from brew_assets.engine.carrier import Carrier, OwnCarrier
 from brew_assets.engine.carrying_out import CarryingOut
 from brew_assets.engine.earlier_workers import let_earlier_workers_finish
 from brew_assets.engine.existence import mirror_exists
+from brew_assets.engine.forget import really_gone
 from brew_assets.engine.inventory import Inventory, take_inventory
 from brew_assets.engine.kept_plans import keep_plan, load_plan, new_sync_id
 from brew_assets.engine.ledger import FoldResult, fold, read_held
@@ -179,7 +181,8 @@ class Mirror:
             created_at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
             skip=skip.digests - recorded,
         )
-        plan = with_lost(plan, inventory.lost, resized=inventory.resized)
+        rejected = frozenset(found.name for found in catalogue.rejected)
+        plan = with_lost(plan, inventory.lost, resized=inventory.resized, rejected=rejected)
         found = SizesFound(sizes={}, problems=[])
         if sizes:
             found = self.look_up_sizes(plan, keep=record, progress=progress)
@@ -275,10 +278,11 @@ class Mirror:
             kept = run.copy(own, inventory.entries, look_first=look_first)
             if rest and companions is not None:
                 kept += self._help(run, rest, companions, inventory)
-            names = (planned for fetch in (*own, *rest) for planned in fetch.names)
-            forgotten = to_forget(tally.failed, names, downloaded=tally.downloaded)
-            tally.failed = [failure for failure in tally.failed if failure.name not in forgotten]
-            folded = self.fold(gone={p.bottle.entry_key: p.lost for p in forgotten.values()})
+            folded = self.fold()
+            candidates = lost_and_not_found(tally.failed, (p for f in (*own, *rest) for p in f.names))
+            forgotten = self._forget(candidates, tally, folded.manifest)
+            if forgotten:
+                folded = self.fold(gone={p.bottle.entry_key: p.lost for p in forgotten})
         report = watch.report(
             tally,
             sync_id=plan.sync_id,
@@ -288,7 +292,7 @@ class Mirror:
             planned=planned,
             kept=kept,
             adopted=inventory.adopted,
-            forgotten=sorted(forgotten),
+            forgotten=sorted(planned.bottle.filename for planned in forgotten),
             plan=plan,
             run_id=run_id,
             run_url=run_url,
@@ -298,6 +302,18 @@ class Mirror:
         self._keep_report(f"{REPORT_PREFIX}{plan.sync_id}/{name}.json", report)
         _log.info("sync ends", extra=told | figures(report) | {"held": folded.entries})
         return report, folded
+
+    def _forget(
+        self, candidates: list[PlannedBottle], tally: Transferred, manifest: Manifest
+    ) -> list[PlannedBottle]:
+        """What of the candidates nobody has any more: that is no failure."""
+        ports = self.ports
+        gone = really_gone(
+            candidates, ports.blobs, ports.stop, manifest=manifest, downloaded=tally.downloaded
+        )
+        names = {planned.bottle.filename for planned in gone}
+        tally.failed = [failure for failure in tally.failed if failure.name not in names]
+        return gone
 
     def _keep_report(self, key: str, report: Report) -> None:
         try:

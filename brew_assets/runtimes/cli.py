@@ -231,7 +231,14 @@ def sync(
     with transfer_bar(show=context.bars) as progress:
         report, folded = mirror.carry_out(chosen, run_of, progress=progress)
     if as_json:
-        print_json({**msgspec.to_builtins(report), "outcome": report.outcome, "held": folded.entries})
+        print_json(
+            {
+                **msgspec.to_builtins(report),
+                "new": report.new,
+                "outcome": report.outcome,
+                "held": folded.entries,
+            }
+        )
     else:
         from brew_assets.runtimes.terminal import show_report
 

@@ -72,7 +72,8 @@ def show_report(report: Report, *, held: int, store_url: str) -> None:
         f"Sync {report.sync_id}: {report.outcome}. Stored {report.new:,} bottles "
         f"({downloaded:,} downloaded, {report.duplicated:,} copied inside the store), "
         f"{''.join(f'{found}, ' for found in describe_found(report))}"
-        f"kept {report.kept:,}, failed {len(report.failed):,}, left {report.left:,}: "
+        f"kept {report.kept:,}, failed {len(report.failed):,}, left {report.left:,}"
+        f"{f', forgotten {len(report.forgotten):,}' if report.forgotten else ''}: "
         f"{report.planned:,} planned. Downloaded {human_bytes(report.bytes_downloaded)} "
         f"in {report.duration_s:,.1f} s.",
         markup=False,

@@ -122,3 +122,39 @@ def test_the_job_stands_in_the_ui_and_has_a_task_of_its_own_size_in_ecs() -> Non
 def test_a_mirror_without_a_bottle_is_looked_at_too(deployment: Deployment, tmp_path: Path) -> None:
     deployment.run("weekly_sync")
     assert deployment.run("repair").success
+
+
+def test_where_there_is_no_mirror_the_job_fails_and_makes_none(deployment: Deployment) -> None:
+    result = deployment.run("repair")
+    assert not result.success
+    assert "there is no mirror at" in (deployment.failure(result, "mend_store").description or "")
+    assert not deployment.root.exists()
+
+
+def test_what_the_sync_is_about_to_fetch_is_no_finding(deployment: Deployment) -> None:
+    deployment.sync()
+    for entry in list(deployment.entries().values())[1:]:
+        (deployment.root / entry.s3_key).unlink()
+    planning = deployment.run("weekly_sync")
+    assert checks_of(planning)["held_objects_present"].passed
+    for run in deployment.carry_out(deployment.tick().run_requests):
+        assert checks_of(run)["sampled_objects_present"].passed
+
+
+def test_bottles_that_left_the_manifest_are_counted_and_said(deployment: Deployment) -> None:
+    deployment.sync()
+    gone = deployment.world.formulae[0].name
+    lost = [e for e in deployment.entries().values() if e.formula_name == gone]
+    deployment.world.remove(gone)
+    for entry in lost:
+        (deployment.root / entry.s3_key).unlink()
+        deployment.simulator.fault(entry.s3_key.split("/")[1], Fault.not_found())
+    assert deployment.run("weekly_sync").success
+    runs = deployment.carry_out(deployment.tick().run_requests)
+    assert all(run.success for run in runs)
+    assert all(entry.formula_name != gone for entry in deployment.entries().values())
+    record, *_ = deployment.instance.fetch_materializations(dg.AssetKey("hash_manifest"), limit=1).records
+    assert record.asset_materialization is not None
+    report = str(record.asset_materialization.metadata["report"].value)
+    assert f"{len(lost):,} left the manifest" in report
+    assert "all that was planned" not in report

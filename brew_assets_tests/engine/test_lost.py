@@ -1,5 +1,6 @@
 """Bottles that vanished from the store come back with the next sync, or are forgotten by name."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -109,15 +110,40 @@ def test_what_neither_catalogue_nor_registry_has_leaves_the_manifest_by_name_wit
     assert upstream.plan().left_out.lost == 0
 
 
-def test_a_registry_that_has_nothing_at_all_makes_nobody_forget(upstream: Upstream) -> None:
+@pytest.fixture
+def outdated(upstream: Upstream) -> Upstream:
+    """A mirror that has lost a bottle which the catalogue has left behind."""
     upstream.publish("jq", "2.0", tags=ARM)
     sync(upstream)
     upstream.next_week()
-    lose(upstream, "jq-1.0-arm64_sonoma", "wget-1.0-arm64_sonoma")
-    for planned in upstream.plan().objects:
-        upstream.blobs.always(planned.bottle, Act(error=BlobNotFound("404")))
-    assert sync(upstream) == ("failed", 0, 2, ())
-    assert "jq-1.0-arm64_sonoma" in entries(upstream)
+    lose(upstream, "jq-1.0-arm64_sonoma")
+    return upstream
+
+
+def test_a_registry_that_has_nothing_at_all_makes_nobody_forget(outdated: Upstream) -> None:
+    outdated.blobs.forget_everything()
+    assert sync(outdated) == ("failed", 0, 1, ())
+    assert "jq-1.0-arm64_sonoma" in entries(outdated)
+
+
+def test_a_404_of_a_moment_makes_nobody_forget(outdated: Upstream) -> None:
+    (planned,) = outdated.plan().objects
+    outdated.blobs.script(planned.bottle, Act(error=BlobNotFound("404")))
+    assert sync(outdated) == ("failed", 0, 1, ())
+    assert sync(outdated) == ("success", 1, 0, ())
+    assert_true(outdated, 12)
+
+
+def test_what_the_catalogue_has_in_a_form_that_cannot_be_used_is_not_forgotten(outdated: Upstream) -> None:
+    (planned,) = outdated.plan().objects
+    outdated.blobs.always(planned.bottle, Act(error=BlobNotFound("404")))
+    for number in range(20):
+        outdated.publish(f"other{number}")
+    body = json.loads(outdated.source.body)
+    next(found for found in body if found["name"] == "jq")["revision"] = "x"
+    outdated.source.body = json.dumps(body).encode()
+    assert sync(outdated) == ("partial", 20, 1, ())
+    assert "jq-1.0-arm64_sonoma" in entries(outdated)
 
 
 def test_a_lost_bottle_of_the_catalogue_that_the_registry_lacks_stays_a_failure(upstream: Upstream) -> None:
