@@ -17,7 +17,10 @@ _HOP = ("connection", "keep-alive", "transfer-encoding", "content-length")
 
 @dataclass(kw_only=True)
 class Quirk:
-    """What happens to the requests of a method whose key ends so: an answer, other bytes, or none."""
+    """What happens to the requests of a method whose key ends so: an answer, other bytes, or none.
+
+    `body` replaces the document that has the `code`; `drops` are headers that the server's answer loses.
+    """
 
     method: str
     key: str = ""
@@ -26,6 +29,8 @@ class Quirk:
     code: str = ""
     spoils: Callable[[bytes], bytes] | None = None
     loses_answer: bool = False
+    drops: tuple[str, ...] = ()
+    body: bytes | None = None
     times: int | None = None
 
 
@@ -123,21 +128,24 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if quirk is not None and quirk.spoils is not None:
             data = quirk.spoils(data)
-        self._answer(answer, data)
+        self._answer(answer, data, quirk.drops if quirk is not None else ())
 
-    def _answer(self, answer: http.client.HTTPResponse, data: bytes) -> None:
+    def _answer(self, answer: http.client.HTTPResponse, data: bytes, drops: tuple[str, ...]) -> None:
         self.send_response(answer.status)
         for name, value in answer.getheaders():
-            if name.lower() not in _HOP:
+            if name.lower() not in (*_HOP, *drops):
                 self.send_header(name, value)
         length = answer.getheader("Content-Length") if self.command == "HEAD" else None
-        self.send_header("Content-Length", length or str(len(data)))
+        if "content-length" not in drops:
+            self.send_header("Content-Length", length or str(len(data)))
         self.end_headers()
         self.wfile.write(data)
 
     def _refuse(self, quirk: Quirk) -> None:
         text = f"<Error><Code>{quirk.code}</Code><Message>as scripted</Message></Error>"
         data = text.encode() if quirk.code and self.command != "HEAD" else b""
+        if quirk.body is not None:
+            data = quirk.body
         self.send_response(quirk.status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()

@@ -145,16 +145,17 @@ class DirectoryStore:
             if not entry.name.startswith(start) or (not key and entry.name.startswith(".")):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                yield from self._walk(Path(entry.path), f"{key}{entry.name}/", "")
-            else:
-                with contextlib.suppress(FileNotFoundError):
-                    yield ListedObject(f"{key}{entry.name}", entry.stat().st_size)
+                # No bottle stands deeper than in its date folder, whatever somebody keeps there.
+                if _DATE.fullmatch(key[:-1]) is None:
+                    yield from self._walk(Path(entry.path), f"{key}{entry.name}/", "")
+            elif (size := _size(entry)) is not None:
+                yield ListedObject(f"{key}{entry.name}", size)
 
     def date_folders(self) -> list[str]:
         """The date folders (YYYY-MM-DD), newest first."""
         with _our_errors(self.url):
             try:
-                names = [entry.name for entry in os.scandir(self._root) if entry.is_dir()]
+                names = [entry.name for entry in os.scandir(self._root) if _is_folder(entry)]
             except FileNotFoundError:
                 return []
         return sorted((name for name in names if _DATE.fullmatch(name)), reverse=True)
@@ -212,6 +213,24 @@ class DirectoryStore:
             with _our_errors(source), path.open("rb") as file:
                 shutil.copyfileobj(file, incoming.file, _HASH_BYTES)
             incoming.move_to(target) if replace else incoming.link_to(target)
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    """Whether it leads to a folder; a link that leads nowhere does not."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _size(entry: "os.DirEntry[str]") -> int | None:
+    """The size of a file, None of one that has vanished; of a link that leads nowhere its own."""
+    try:
+        return entry.stat().st_size
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return entry.stat(follow_symlinks=False).st_size
 
 
 def _linked(source: Path, target: Path) -> bool:
@@ -346,9 +365,15 @@ def _remove_unless_locked(path: Path) -> None:
 
 def _make_folder(folder: Path) -> None:
     """The folder exists, and its name is on disk."""
-    if not folder.is_dir():
+    if folder.is_dir():
+        return
+    try:
         folder.mkdir(parents=True, exist_ok=True)
-        _sync_folder(folder.parent)
+    except FileExistsError as exc:
+        raise NotADirectoryError(
+            errno.ENOTDIR, f"something else stands where the folder {folder.name}/ should be"
+        ) from exc
+    _sync_folder(folder.parent)
 
 
 def _sync_folder(folder: Path) -> None:

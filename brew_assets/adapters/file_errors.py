@@ -17,6 +17,7 @@ _OBJECT = (
     errno.EACCES,
     errno.EPERM,
     errno.EIO,
+    errno.EEXIST,
     errno.EFBIG,
     errno.EILSEQ,
     errno.EINVAL,
@@ -59,6 +60,8 @@ NUMBERS: Mapping[int, type[StoreError]] = {
     for number in numbers
 }
 _REMEDIES = {
+    errno.ENOSPC: "make room on the disk",
+    errno.EDQUOT: "make room, or have the quota raised",
     errno.ENOLCK: "the file system has no locks; keep the mirror on a local disk, or on NFS version 4",
     errno.ENOSYS: "keep the mirror on a local disk, or on NFS version 4",
     errno.EROFS: "mount it for writing, or name another place with MIRROR_URL",

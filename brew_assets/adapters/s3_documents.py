@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape
 from brew_assets.adapters.origin import Origin
 from brew_assets.adapters.s3_answers import about_the_store, answer_error, persistently
 from brew_assets.adapters.s3_signing import BulkSigner
-from brew_assets.adapters.s3_sinks import body_error, refusal
+from brew_assets.adapters.s3_sinks import body_error, is_error, raise_for_error_inside, refusal
 from brew_assets.adapters.wire import NETWORK_ERRORS, Wire, WireResponse
 from brew_assets.adapters.wires import ThreadWires
 from brew_assets.engine.ports import Document, ListedObject
@@ -165,7 +165,7 @@ class S3Documents:
             if response.status != 200:
                 raise refusal("deletion", response)
             answer = response.read()
-            if b"<Error>" in answer:
+            if is_error(answer):
                 raise body_error("deletion", 200, answer)
 
         digest = hashlib.sha256(body)
@@ -211,7 +211,7 @@ class S3Documents:
         def take(response: WireResponse) -> str:
             if response.status != 200:
                 raise refusal(key, response)
-            response.read()
+            raise_for_error_inside(key, response)
             return response.fields.get("etag", "")
 
         return self._exchange("PUT", key, _Sent(headers, body, sha256), take)

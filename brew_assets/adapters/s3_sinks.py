@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 PART_BYTES = 64 * 1024 * 1024
 _ERROR_BYTES = 8192
 # KMS.DisabledException has a dot.
-_CODE = re.compile(r"<Code>([A-Za-z0-9._]{1,100})</Code>")
+_CODE = re.compile(rb"<(?:\w+:)?Code>\s*(?:<!\[CDATA\[)?\s*([A-Za-z0-9._]{1,100})")
+_ERROR = re.compile(rb"<(?:\w+:)?Error[\s>]")
 _MESSAGE = re.compile(r"<Message>([^<]{0,500})</Message>")
 
 
@@ -64,10 +65,9 @@ class PutSink:
             raise StoreError(f"{self._key}: {self._sent} of {self._size} bytes were passed on")
         try:
             response = self._wire.receive("PUT")
-            if response.status == 200:
-                response.read(_ERROR_BYTES)
-            else:
+            if response.status != 200:
                 raise refusal(self._key, response)
+            raise_for_error_inside(self._key, response)
         except NETWORK_ERRORS as exc:
             self._wire.close()
             raise StoreUnavailable(f"{self._key}: the store's answer broke off: {exc!r}") from exc
@@ -94,11 +94,28 @@ def refusal(key: str, response: WireResponse) -> StoreError:
     return body_error(key, response.status, response.read(_ERROR_BYTES))
 
 
+def raise_for_error_inside(key: str, response: WireResponse) -> None:
+    """Returns after a success that is one.
+
+    Raises:
+        StoreError: its document is that of an error.
+    """
+    data = response.read(_ERROR_BYTES)
+    if is_error(data):
+        raise body_error(key, response.status, data)
+
+
+def is_error(data: bytes) -> bool:
+    """Whether the document of an answer names an error."""
+    return _ERROR.search(data[:_ERROR_BYTES]) is not None
+
+
 def body_error(key: str, status: int, data: bytes) -> StoreError:
     """Our error for the first error that an answer's document names."""
     body = data[:_ERROR_BYTES].decode("utf-8", "replace")
-    code, message = _CODE.search(body), _MESSAGE.search(body)
-    return answer_error(key, status, code[1] if code else "", message[1] if message else body[:200].strip())
+    found, message = _CODE.search(data[:_ERROR_BYTES]), _MESSAGE.search(body)
+    code = found[1].decode() if found else ""
+    return answer_error(key, status, code, message[1] if message else body[:200].strip())
 
 
 class MultipartSink:

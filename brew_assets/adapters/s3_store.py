@@ -220,6 +220,9 @@ class S3Store:
         head = self._documents.head(self._full(key))
         if head is None:
             return None
+        if head.size < 0:
+            # The server says nothing of the size: only the bytes tell.
+            return self.hash(key)
         return ObjectFacts(
             key=key,
             size=head.size,

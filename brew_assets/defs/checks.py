@@ -182,7 +182,7 @@ def look_at_a_sample(context: dg.AssetCheckExecutionContext, mirror: MirrorResou
 
 
 def _being_brought_back(context: dg.AssetCheckExecutionContext, engine: Mirror) -> set[str]:
-    """The entry keys of what the newest plan found gone: this run's plan, or the one that it has just made."""
+    """The entry keys of what the newest plan found gone: this run's, or the one that it has just made."""
     sync_id = context.run.tags.get(SYNC_ID_TAG, "")
     if not sync_id:
         record = context.instance.get_latest_materialization_event(pending_bottles.key)

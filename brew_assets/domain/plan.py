@@ -28,8 +28,8 @@ class PlannedBottle(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One name to be stored.
 
     `size` in bytes, None when upstream does not tell; `source` is the key of a held object with the same
-    digest; `owner` is the platform whose run copies it first. `again` says that the bottle is recorded and the
-    store has lost it; `lost` is the key that the record names, where the catalogue names it no longer.
+    digest; `owner` is the platform whose run copies it first. `again` says that the bottle is recorded and
+    the store has lost it; `lost` is the key that the record names, where the catalogue names it no longer.
     """
 
     bottle: Bottle

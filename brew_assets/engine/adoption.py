@@ -101,7 +101,7 @@ def planned_bottles(store: Store, keys: "set[str]") -> dict[str, list[Bottle]]:
             if document is None:
                 continue
             plan = decode_plan(document.data)
-        except (PlanInvalid, ObjectRefused):
+        except (PlanInvalid, ObjectRefused, StoreUnavailable):
             continue  # a damaged plan names nothing; the archive itself still does
         if plan.sync_date not in dates:
             continue

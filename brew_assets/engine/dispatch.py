@@ -23,7 +23,7 @@ from brew_assets.domain.batch import (
 from brew_assets.domain.downloads import Fetch, cut_batch
 from brew_assets.domain.report import Report, decode_report
 from brew_assets.engine.carrier import Carrier, Consignment
-from brew_assets.engine.ledger import read_recorded
+from brew_assets.engine.journal import read_recorded
 from brew_assets.engine.log_context import figures, in_this_context
 from brew_assets.engine.ports import Clock, Invoker, Progress, ProgressListener, StopSignal, Store
 from brew_assets.engine.transferred import Transferred

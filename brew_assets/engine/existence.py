@@ -2,7 +2,7 @@
 
 from brew_assets.domain.bottle import parse_filename, parse_key
 from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY
-from brew_assets.engine.ledger import RECEIPT_PREFIX
+from brew_assets.engine.journal import RECEIPT_PREFIX
 from brew_assets.engine.ports import Store
 from brew_assets.errors import MirrorMissing, StoreError
 

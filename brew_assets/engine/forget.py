@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 from brew_assets.domain.manifest import Manifest, bottle_of
 from brew_assets.domain.plan import PlannedBottle
-from brew_assets.engine.ports import Blobs, StopSignal
-from brew_assets.errors import BlobNotFound, MirrorError
+from brew_assets.engine.ports import Blobs, StopSignal, Store
+from brew_assets.errors import BlobNotFound, MirrorError, StoreError
 
 # Of the newest bottles that are held the registry has to have one.
 _KNOWN_BOTTLES = 3
@@ -19,12 +19,13 @@ _KNOWN_BOTTLES = 3
 def really_gone(
     candidates: Iterable[PlannedBottle],
     blobs: Blobs,
+    store: Store,
     stop: StopSignal,
     *,
     manifest: Manifest,
     downloaded: int,
 ) -> list[PlannedBottle]:
-    """Those of the candidates that the registry lacks when it is asked again.
+    """Those of the candidates that the registry lacks when it is asked again, and the store too.
 
     None where the registry has shown nothing that it should have: neither has this run `downloaded` anything,
     nor does it have one of the newest bottles of the manifest.
@@ -32,7 +33,9 @@ def really_gone(
     asked = list(candidates)
     if not asked or not (downloaded or _has_something(blobs, manifest)):
         return []
-    return [item for item in asked if not stop.is_set() and _lacks(blobs, item)]
+    return [
+        item for item in asked if not stop.is_set() and _lacks(blobs, item) and _is_still_lost(store, item)
+    ]
 
 
 def _has_something(blobs: Blobs, manifest: Manifest) -> bool:
@@ -54,3 +57,10 @@ def _lacks(blobs: Blobs, planned: PlannedBottle) -> bool:
     except MirrorError:
         return False
     return False
+
+
+def _is_still_lost(store: Store, planned: PlannedBottle) -> bool:
+    try:
+        return store.facts(planned.lost) is None
+    except StoreError:
+        return False

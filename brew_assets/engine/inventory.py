@@ -1,18 +1,25 @@
 """What the store holds now: its record, what stands in it unrecorded, and what the record names in vain."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
 from brew_assets.domain.bottle import parse_key
-from brew_assets.domain.manifest import Entry, HeldEntry, Receipt
+from brew_assets.domain.manifest import Entry, HeldEntry, Receipt, bottle_of, entry_for
 from brew_assets.engine.adoption import NEWEST_FOLDERS, Stray, adopt
-from brew_assets.engine.ledger import Held, Journal, fold, read_held
+from brew_assets.engine.journal import Journal
+from brew_assets.engine.ledger import Held, fold, read_held
 from brew_assets.engine.ports import Clock, ListedObject, Store
 from brew_assets.engine.rebuild import rebuild_missing_manifest
 from brew_assets.engine.whole_record import read_whole_record
-from brew_assets.errors import StoreError
+from brew_assets.errors import ObjectRefused, StoreError
+
+# Of so many the store has said nothing: it would say nothing of the others.
+_MOST_UNANSWERED = 20
+
+_log = logging.getLogger(__name__)
 
 
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,25 +64,48 @@ def take_inventory(
     if held.manifest_missing and record:
         # From now on a missing manifest means that somebody deleted it.
         fold(store, clock)
-    seen = _compare(store, held.entries, _folders_to_look_at(folders, held, also=also), workers=workers)
+    newest = _folders_to_look_at(folders, held, also=also)
+    seen = _compare(store, held.entries, folders, newest, workers=workers)
     adopted = adopt(store, seen.unrecorded, workers=workers, patient=False)
     # The place that the manifest names for a bottle stays, unless the plan wanted it anew there.
     fresh = [r for r in adopted.receipts if r.key in seen.lost or _is_news(r, held)]
+    lost = _in_full(store, seen.lost - {receipt.key for receipt in fresh})
+    fresh += _moved(store, lost, seen.elsewhere)
     if fresh and record:
         journal = Journal(store, clock, sync_id="adopted", batch_size=batch_size)
         journal.add(fresh)
         journal.flush()
-    lost = seen.lost - {receipt.key for receipt in fresh}
-    entries = {key: entry for key, entry in held.entries.items() if key not in lost}
+    entries = {key: entry for key, entry in held.entries.items() if key not in seen.lost}
     entries |= {receipt.key: _held(receipt) for receipt in fresh}
     return Inventory(
         entries=entries,
         adopted=len(fresh),
         strays=tuple(adopted.strays),
         rebuilt=False,
-        lost=_in_full(store, lost) if lost else {},
+        lost={key: entry for key, entry in lost.items() if key not in entries},
         resized=tuple(seen.resized),
     )
+
+
+def _moved(store: Store, lost: Mapping[str, Entry], elsewhere: Iterable[ListedObject]) -> list[Receipt]:
+    """Receipts for lost bottles that stand in another folder, their digests proven; of two the newer."""
+    found: dict[str, Receipt] = {}
+    names = {entry.s3_key.partition("/")[2]: key for key, entry in lost.items()}
+    for listed in elsewhere:
+        date, _, filename = listed.key.partition("/")
+        key = names.get(filename)
+        if key is None:
+            continue
+        try:
+            facts = store.facts(listed.key)
+            if facts is not None and facts.digest is None:
+                facts = store.hash(listed.key)
+        except StoreError:
+            continue  # it is fetched again
+        if facts is not None and facts.digest == lost[key].sha256:
+            entry = entry_for(bottle_of(lost[key]), date=date, size=facts.size)
+            found[key] = Receipt(key=key, entry=entry)
+    return list(found.values())
 
 
 class _Seen(msgspec.Struct, kw_only=True):
@@ -84,46 +114,88 @@ class _Seen(msgspec.Struct, kw_only=True):
     unrecorded: list[ListedObject]
     lost: set[str]
     resized: list[str]
+    elsewhere: list[ListedObject]
 
 
-def _compare(store: Store, held: Mapping[str, HeldEntry], looked_at: Iterable[str], *, workers: int) -> _Seen:
-    """The record beside a listing of all date folders that it names, and of those to be looked at."""
-    newest = set(looked_at)
+def _compare(
+    store: Store,
+    held: Mapping[str, HeldEntry],
+    folders: Iterable[str],
+    looked_at: Iterable[str],
+    *,
+    workers: int,
+) -> _Seen:
+    """The record beside a listing of all date folders that it names, and of those to be looked at.
+
+    A lost bottle may stand in another folder, where somebody has moved it or a forced sync had left it.
+    """
+    newest, there = set(looked_at), set(folders)
     recorded: dict[str, dict[str, str]] = {folder: {} for folder in newest}
     for key, entry in held.items():
         if place := parse_key(entry.s3_key):
             recorded.setdefault(place[0], {})[entry.s3_key] = key
-    seen = _Seen(unrecorded=[], lost=set(), resized=[])
+    seen = _Seen(unrecorded=[], lost=set(), resized=[], elsewhere=[])
+    others: list[ListedObject] = []
     for folder, known in sorted(recorded.items()):
         missing = dict(known)
-        for listed in store.listing(f"{folder}/"):
+        for listed in _listing(store, folder, missing):
             if listed.key not in missing:
-                if folder in newest:
-                    seen.unrecorded.append(listed)
+                (seen.unrecorded if folder in newest else others).append(listed)
             elif listed.size != held[missing.pop(listed.key)].file_size:
                 seen.resized.append(listed.key)
         seen.lost.update(missing.values())
-    seen.lost = _really_gone(store, held, sorted(seen.lost), workers=workers)
+    seen.lost = _really_gone(store, held, seen.lost, there, workers=workers)
+    if seen.lost:
+        names = {held[key].s3_key.partition("/")[2] for key in seen.lost}
+        for folder in sorted(there - recorded.keys()):
+            others += _listing(store, folder, {})
+        seen.elsewhere = [listed for listed in others if listed.key.partition("/")[2] in names]
     return seen
 
 
-def _really_gone(store: Store, held: Mapping[str, HeldEntry], keys: list[str], *, workers: int) -> set[str]:
-    """Those of the entries whose objects a look at each finds gone too: a listing may lag behind."""
-    if not keys:
-        return set()
+def _listing(store: Store, folder: str, missing: dict[str, str]) -> list[ListedObject]:
+    """The objects of a date folder; of one that cannot be listed nothing is taken for lost."""
+    try:
+        return list(store.listing(f"{folder}/"))
+    except ObjectRefused as error:
+        _log.warning("a date folder cannot be listed", extra={"key": f"{folder}/", "error": str(error)})
+        missing.clear()
+        return []
+
+
+def _really_gone(
+    store: Store, held: Mapping[str, HeldEntry], lost: set[str], folders: set[str], *, workers: int
+) -> set[str]:
+    """Those of the entries whose objects a look at each finds gone too: a listing may lag behind.
+
+    Of a folder that the list of folders lacks as well, two listings agree.
+    """
+    gone = {key for key in lost if held[key].s3_key[:10] not in folders}
+    asked = sorted(lost - gone)
+    unanswered: list[str] = []
 
     def is_gone(key: str) -> bool:
+        if len(unanswered) >= _MOST_UNANSWERED:
+            return False
         try:
             return store.facts(held[key].s3_key) is None
         except StoreError:
+            unanswered.append(key)
             return False  # nobody knows, so nothing is taken for lost
 
-    with ThreadPoolExecutor(workers, thread_name_prefix="look") as pool:
-        return {key for key, gone in zip(keys, pool.map(is_gone, keys), strict=True) if gone}
+    if asked:
+        with ThreadPoolExecutor(workers, thread_name_prefix="look") as pool:
+            gone |= {key for key, missing in zip(asked, pool.map(is_gone, asked), strict=True) if missing}
+    if unanswered:
+        extra = {"objects": len(asked), "first": held[unanswered[0]].s3_key}
+        _log.warning("recorded bottles that are not listed cannot be looked at", extra=extra)
+    return gone
 
 
 def _in_full(store: Store, keys: set[str]) -> dict[str, Entry]:
     """The entries with all their fields; one that has left the record meanwhile is left out."""
+    if not keys:
+        return {}
     return {key: entry for key, entry in read_whole_record(store).manifest.entries() if key in keys}
 
 

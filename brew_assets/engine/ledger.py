@@ -4,12 +4,10 @@ Receipts are created, never changed. A fold writes the manifest with compare-and
 receipts afterwards, so at every instant a stored bottle is named by a receipt, the manifest, or both.
 """
 
-import contextlib
 import logging
 import random
-import secrets
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -23,24 +21,21 @@ from brew_assets.domain.manifest import (
     Receipt,
     decode_held,
     decode_manifest,
-    decode_receipts,
-    encode_receipts,
 )
 from brew_assets.engine.clock import GracefulStop
+from brew_assets.engine.journal import RECEIPT_PREFIX, Absent, empty, journal_keys, read_objects
 from brew_assets.engine.ports import Clock, Document, Store
-from brew_assets.engine.stored_names import StoredNames
 from brew_assets.errors import (
     KeyTaken,
     ManifestInvalid,
     ObjectRefused,
     PreconditionFailed,
     StoreError,
-    StoreUnavailable,
 )
 
-RECEIPT_PREFIX = "state/receipts/"
 # Every lost race means that another fold won; so many in a row mean that something else is wrong.
 MAX_FOLD_RACES = 50
+_BLOCKED_AFTER = 3
 _FIRST_STAND_BACK_S = 0.02
 _LONGEST_STAND_BACK_S = 1.0
 
@@ -77,13 +72,15 @@ def read_held(store: Store) -> Held:
         ManifestInvalid: the manifest or a receipt cannot be trusted.
         StoreError: the store cannot be read.
     """
+    absent = Absent()
     while True:
         journal: dict[str, HeldEntry] = {}
-        vanished = False
-        for _, batch in _journal(store, _journal_keys(store)):
-            vanished = batch is None
+        vanished = ""
+        for key, batch in read_objects(store, journal_keys(store, absent)):
+            vanished = key if batch is None else ""
             journal.update((receipt.key, _slim(receipt.entry)) for receipt in batch or ())
         if vanished:
+            absent.note(vanished)
             continue
         document = store.read(MANIFEST_KEY)
         entries = decode_held(document.data) if document else {}
@@ -91,143 +88,8 @@ def read_held(store: Store) -> Held:
         return Held(entries, document is None)
 
 
-def read_journal(store: Store) -> list[Receipt]:
-    """The receipts that nobody has folded yet, in the order of time.
-
-    For readers of the whole record, who read the manifest afterwards: a fold in between then hides nothing.
-
-    Raises:
-        ManifestInvalid: a receipt cannot be trusted.
-        StoreError: the store cannot be read, or receipts vanish each time they are read.
-    """
-    vanished = ""
-    for _ in range(MAX_FOLD_RACES):
-        receipts: list[Receipt] = []
-        for key, batch in _journal(store, _journal_keys(store)):
-            if batch is None:
-                vanished = key
-                break
-            receipts += batch
-        else:
-            return receipts
-    raise StoreError(
-        f"{vanished}: expected a receipt, found nothing; {MAX_FOLD_RACES} readings in a row lacked one that "
-        "was listed"
-    )
-
-
-def read_recorded(store: Store, sync_id: str) -> set[str]:
-    """The entry keys of the sync's receipts that nobody has folded yet.
-
-    Raises:
-        ManifestInvalid: a receipt cannot be trusted.
-        StoreError: the store cannot be read.
-    """
-    keys = [listed.key for listed in store.listing(f"{RECEIPT_PREFIX}{sync_id}/")]
-    documents = ((key, store.read(key)) for key in keys)
-    return {
-        receipt.key
-        for key, document in documents
-        if document is not None
-        for receipt in decode_receipts(document.data, key=key)
-    }
-
-
 def _slim(entry: Entry) -> HeldEntry:
     return HeldEntry(sha256=entry.sha256, file_size=entry.file_size, s3_key=entry.s3_key)
-
-
-def _journal_keys(store: Store) -> list[str]:
-    """The journal's keys in the order of time, so that of two receipts of one bottle the later counts.
-
-    Sync ids begin with their time; the other names (an adoption's, a repair's) only tell of what was there
-    before.
-    """
-    keys = [listed.key for listed in store.listing(RECEIPT_PREFIX)]
-    return sorted(keys, key=lambda key: (_is_of_a_sync(key[len(RECEIPT_PREFIX) :]), key))
-
-
-def _is_of_a_sync(name: str) -> bool:
-    return name[:1].isdigit()
-
-
-def _journal(store: Store, keys: Iterable[str]) -> Iterator[tuple[str, list[Receipt] | None]]:
-    """The receipts of each journal object; a last None when one vanished: another fold took it.
-
-    One object at a time: a journal of 50,000 receipts never is in memory as a whole. One that the store
-    refuses to give out is left out: its bottles are found where they stand.
-    """
-    for key in keys:
-        try:
-            document = store.read(key)
-        except ObjectRefused as error:
-            _log.warning("receipts cannot be read", extra={"key": key, "error": str(error)})
-            continue
-        if document is None:
-            yield key, None
-            return
-        yield key, decode_receipts(document.data, key=key)
-
-
-class Journal:
-    """Collects receipts of one run and writes them every `batch_size` bottles or `flush_s` seconds.
-
-    A sync's journal says beside them which names the run put into the store itself.
-    """
-
-    def __init__(
-        self, store: Store, clock: Clock, *, sync_id: str, batch_size: int = 50, flush_s: float = 5.0
-    ) -> None:
-        self._store = store
-        self._clock = clock
-        self._prefix = f"{RECEIPT_PREFIX}{sync_id}/"
-        self._batch_size = batch_size
-        self._flush_s = flush_s
-        self._pending: list[Receipt] = []
-        self._put_there = StoredNames(store, sync_id=sync_id) if _is_of_a_sync(sync_id) else None
-        self._last = clock.monotonic()
-        self.written = 0
-
-    def add(self, receipts: Iterable[Receipt], *, put_there: Iterable[str] = ()) -> None:
-        """Takes receipts; they are written at the latest by the next `tick` after `flush_s`.
-
-        `put_there` are the entry keys of those bottles that did not stand there before.
-        """
-        self._pending.extend(receipts)
-        if self._put_there is not None:
-            self._put_there.add(put_there)
-        self.tick()
-
-    def tick(self) -> None:
-        """Writes what is due."""
-        if len(self._pending) >= self._batch_size or (
-            self._pending and self._clock.monotonic() - self._last >= self._flush_s
-        ):
-            # What passes has passed by the next time; the last flush, at the end of the run, raises.
-            with contextlib.suppress(StoreUnavailable):
-                self.flush()
-
-    def flush(self) -> None:
-        """All receipts taken so far stand in the store.
-
-        Raises:
-            StoreError: they could not be written; they are kept for the next try.
-        """
-        self._last = self._clock.monotonic()
-        # Before the receipts: what is recorded is found by the next try, and nobody would claim it any more.
-        if self._put_there is not None:
-            self._put_there.write()
-        if self._pending:
-            self._write_receipts()
-
-    def _write_receipts(self) -> None:
-        stamp = self._clock.now().strftime("%H%M%S%f")
-        key = f"{self._prefix}{stamp}-{secrets.token_hex(4)}.json"
-        # A key that is taken is our own: the answer to the first try was lost.
-        with contextlib.suppress(KeyTaken):
-            self._store.write(key, encode_receipts(self._pending), create_only=True)
-        self.written += len(self._pending)
-        self._pending = []
 
 
 def fold(
@@ -243,25 +105,29 @@ def fold(
         ManifestInvalid: the manifest or a receipt cannot be trusted; nothing was changed.
         StoreError: the store cannot be read or written.
     """
-    additional = list(extra)
+    additional, absent, blocked = list(extra), Absent(), _Blocked()
     for races in range(MAX_FOLD_RACES):
         _stand_back(clock, races)
         # Listed before the manifest is read: what another fold takes meanwhile is seen to vanish.
-        keys = _journal_keys(store)
+        keys = journal_keys(store, absent)
         document = store.read(MANIFEST_KEY)
         manifest = decode_manifest(document.data) if document else Manifest()
         change = _Change(manifest)
-        folded = change.take_journal(store, keys)
-        if folded is None:
+        folded, vanished = change.take_journal(store, keys)
+        if vanished:
+            absent.note(vanished)
             continue
         change.take(additional)
         change.forget(gone or {})
         if change.is_one() or document is None:
             try:
                 _replace_manifest(store, clock, document, manifest)
-            except (PreconditionFailed, KeyTaken):
+            except (PreconditionFailed, KeyTaken) as error:
+                blocked.check(document, error)
                 continue
-        _delete(store, folded)
+        if not _delete(store, folded) and gone:
+            # They would bring back what has just been forgotten.
+            empty(store, folded)
         added = len(manifest) - change.entries_before
         _log.info(
             "folded",
@@ -269,6 +135,26 @@ def fold(
         )
         return FoldResult(entries=len(manifest), added=added, races=races, manifest=manifest)
     raise StoreError(f"{MANIFEST_KEY}: lost {MAX_FOLD_RACES} races in a row against other writers")
+
+
+class _Blocked:
+    """Whether the manifest's name is taken by what is no manifest: a folder, or a link that leads nowhere."""
+
+    def __init__(self) -> None:
+        self._times = 0
+
+    def check(self, document: Document | None, error: StoreError) -> None:
+        """Returns after a race that another writer may have won.
+
+        Raises:
+            ObjectRefused: there was none to read, again and again, and none could be created.
+        """
+        self._times += document is None and isinstance(error, KeyTaken)
+        if self._times >= _BLOCKED_AFTER:
+            raise ObjectRefused(
+                f"{MANIFEST_KEY}: expected a file or nothing, found what is neither (a folder, a link that "
+                "leads nowhere). Move it away; the next sync makes the manifest anew"
+            ) from error
 
 
 class _Change:
@@ -279,15 +165,15 @@ class _Change:
         self.entries_before = len(manifest)
         self._before: dict[str, bytes | None] = {}
 
-    def take_journal(self, store: Store, keys: Iterable[str]) -> list[str] | None:
-        """The keys of what was taken of the journal; None when some of it vanished: another fold took it."""
-        taken = []
-        for key, receipts in _journal(store, keys):
+    def take_journal(self, store: Store, keys: Iterable[str]) -> tuple[list[str], str]:
+        """The keys of what was taken of the journal, and one that vanished: another fold took it."""
+        taken: list[str] = []
+        for key, receipts in read_objects(store, keys):
             if receipts is None:
-                return None
+                return taken, key
             taken.append(key)
             self.take(receipts)
-        return taken
+        return taken, ""
 
     def take(self, receipts: Iterable[Receipt]) -> None:
         """The entries of the receipts are in the manifest."""
@@ -310,19 +196,21 @@ class _Change:
 _keeping: "weakref.WeakSet[Store]" = weakref.WeakSet()
 
 
-def _delete(store: Store, keys: list[str]) -> None:
-    """Nothing stands under the keys, as far as the store lets us delete; what stays does no harm."""
+def _delete(store: Store, keys: list[str]) -> bool:
+    """Whether nothing stands under the keys any more; what the store lets nobody delete does no harm."""
     try:
         store.delete(keys)
     except StoreError as error:
         if store in _keeping:
-            return
+            return False
         _keeping.add(store)
         _log.warning(
             "what is no longer needed cannot be deleted; it stays and grows. Allow deletions below "
             f"{RECEIPT_PREFIX} and {BACKUP_PREFIX} (s3:DeleteObject)",
             extra={"reason": error.reason, "error": str(error), "objects": len(keys)},
         )
+        return False
+    return True
 
 
 def _stand_back(clock: Clock, races: int) -> None:
@@ -374,6 +262,7 @@ def replace_manifest(store: Store, clock: Clock, manifest: Manifest) -> str | No
 
     For deliberate repairs (rebuild, restore, import) only; a sync folds.
     """
+    blocked = _Blocked()
     for races in range(MAX_FOLD_RACES):
         _stand_back(clock, races)
         document = store.read(MANIFEST_KEY)
@@ -384,7 +273,8 @@ def replace_manifest(store: Store, clock: Clock, manifest: Manifest) -> str | No
                 return None
             backup = back_up(store, clock, document.data, suffix=_validity_suffix(document.data))
             store.write(MANIFEST_KEY, data, replaces=document.version)
-        except (PreconditionFailed, KeyTaken):
+        except (PreconditionFailed, KeyTaken) as error:
+            blocked.check(document, error)
             continue
         prune_backups(store)
         return backup

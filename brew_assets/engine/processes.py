@@ -22,7 +22,7 @@ import msgspec
 
 from brew_assets.domain.downloads import Fetch
 from brew_assets.engine.clock import GracefulStop
-from brew_assets.engine.ledger import Journal
+from brew_assets.engine.journal import Journal
 from brew_assets.engine.ports import Progress, ProgressListener, StopSignal
 from brew_assets.engine.retry import Gate
 from brew_assets.engine.transfer import TransferOptions, TransferPorts, transfer

@@ -7,13 +7,8 @@ from brew_assets.domain.bottle import is_object_key
 from brew_assets.domain.manifest import BACKUPS_KEPT, MANIFEST_KEY, Manifest, Receipt, decode_manifest
 from brew_assets.engine.adoption import Adopted, Stray, adopt, entries_of, unrecorded
 from brew_assets.engine.certify import certify
-from brew_assets.engine.ledger import (
-    RECEIPT_PREFIX,
-    FoldResult,
-    backups,
-    fold,
-    replace_manifest,
-)
+from brew_assets.engine.journal import RECEIPT_PREFIX
+from brew_assets.engine.ledger import FoldResult, backups, fold, replace_manifest
 from brew_assets.engine.ports import Clock, Store
 from brew_assets.errors import BackupInvalid, ManifestInvalid
 

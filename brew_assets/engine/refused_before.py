@@ -1,5 +1,8 @@
 """What the store refused in the last syncs: tried again, after everything else."""
 
+import logging
+from collections.abc import Iterator
+
 from brew_assets.domain.downloads import Fetch
 from brew_assets.engine.adoption import PLAN_PREFIX
 from brew_assets.engine.kept_reports import kept_reports
@@ -28,25 +31,36 @@ _REASONS = {
         StoreUnsupported,
     )
 }
-# This one's earlier tries, and the last one's: what was refused longer ago has been tried last since.
+# This one's earlier tries, and the last one's: what was refused longer ago has been tried last since. Plans
+# that nobody has carried out have no report.
 _SYNCS = 3
+_PLANS = 20
+
+_log = logging.getLogger(__name__)
 
 
 def refused_before(store: Store, sync_id: str) -> frozenset[str]:
     """The file names of the bottles that the store did not take in the newest syncs up to this one.
 
-    Raises:
-        StoreError: the store did not answer.
+    None where the store does not say: it decides no more than an order.
     """
+    try:
+        return frozenset(_refused(store, sync_id))
+    except StoreError as error:
+        _log.warning("what was refused before is not known", extra={"error": str(error)})
+        return frozenset()
+
+
+def _refused(store: Store, sync_id: str) -> Iterator[str]:
     names = (listed.key[len(PLAN_PREFIX) :].removesuffix(".json") for listed in store.listing(PLAN_PREFIX))
-    newest = sorted(name for name in names if name <= sync_id)[-_SYNCS:]
-    return frozenset(
-        failure.name
-        for name in newest
-        for report in kept_reports(store, name).values()
-        for failure in report.failed
-        if failure.reason in _REASONS
-    )
+    carried_out = 0
+    for name in sorted((name for name in names if name <= sync_id), reverse=True)[:_PLANS]:
+        reports = kept_reports(store, name).values()
+        carried_out += bool(reports)
+        for report in reports:
+            yield from (failure.name for failure in report.failed if failure.reason in _REASONS)
+        if carried_out == _SYNCS:
+            return
 
 
 def refused_last(fetches: list[Fetch], refused: frozenset[str]) -> list[Fetch]:

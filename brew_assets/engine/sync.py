@@ -50,7 +50,7 @@ from brew_assets.engine.skip_list import SkipList, load_skip_list
 from brew_assets.engine.transfer import TransferPorts
 from brew_assets.engine.transferred import Transferred
 from brew_assets.engine.upstream import CatalogueNow, refresh_catalogue
-from brew_assets.errors import ObjectRefused, PlanInvalid
+from brew_assets.errors import PlanInvalid, StoreError
 
 _log = logging.getLogger(__name__)
 
@@ -309,7 +309,7 @@ class Mirror:
         """What of the candidates nobody has any more: that is no failure."""
         ports = self.ports
         gone = really_gone(
-            candidates, ports.blobs, ports.stop, manifest=manifest, downloaded=tally.downloaded
+            candidates, ports.blobs, self.store, ports.stop, manifest=manifest, downloaded=tally.downloaded
         )
         names = {planned.bottle.filename for planned in gone}
         tally.failed = [failure for failure in tally.failed if failure.name not in names]
@@ -318,7 +318,7 @@ class Mirror:
     def _keep_report(self, key: str, report: Report) -> None:
         try:
             self.store.write(key, encode_report(report))
-        except ObjectRefused as error:
+        except StoreError as error:
             # All is stored and recorded; who reads the report later has to do without.
             _log.error("the report is not kept", extra={"key": key, "error": str(error)})
 

@@ -19,7 +19,7 @@ from brew_assets.domain.report import Failure
 from brew_assets.engine.already_there import look_for, prove
 from brew_assets.engine.canary import Canary
 from brew_assets.engine.download import facts_of, receive_whole
-from brew_assets.engine.ledger import Journal
+from brew_assets.engine.journal import Journal
 from brew_assets.engine.log_context import in_this_context
 from brew_assets.engine.ports import (
     Blobs,
@@ -38,7 +38,6 @@ from brew_assets.errors import (
     ObjectRefused,
     StoreError,
     StoreRefused,
-    StoreUnavailable,
     StoreUnsupported,
     TransferStopped,
 )
@@ -308,11 +307,9 @@ class _Worker:
                 self._record(planned, size, done, how="duplicated")
             except KeyTaken as error:
                 self._adopt(planned, error, done)
-            except StoreUnavailable:
-                raise
             except StoreError as error:
-                # The place that should have had the bytes has not, or the store does not copy in this way:
-                # upstream still has them.
+                # The place that should have had the bytes has not, or the store does not copy in this way, or
+                # not now: upstream still has them.
                 if isinstance(error, StoreUnsupported):
                     self._run.duplicates = False
                 size = self._download(planned, done)

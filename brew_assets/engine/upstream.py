@@ -8,7 +8,13 @@ import msgspec
 
 from brew_assets.domain.catalogue import Catalogue, check_served, decode_catalogue
 from brew_assets.engine.ports import CatalogueSource, Clock, Store
-from brew_assets.errors import UNREADABLE, CatalogueInvalid, CatalogueUnavailable, ObjectRefused
+from brew_assets.errors import (
+    UNREADABLE,
+    CatalogueInvalid,
+    CatalogueUnavailable,
+    ObjectRefused,
+    StoreUnavailable,
+)
 
 CATALOGUE_PREFIX = "state/upstream/formula/"
 LATEST_KEY = f"{CATALOGUE_PREFIX}latest.json"
@@ -52,7 +58,7 @@ def kept_catalogue(store: Store) -> KeptCatalogue | None:
         if document is None:
             return None
         return msgspec.json.decode(document.data, type=KeptCatalogue)
-    except (*UNREADABLE, ObjectRefused):
+    except (*UNREADABLE, ObjectRefused, StoreUnavailable):
         return None  # it is fetched again, whole
 
 
@@ -64,7 +70,7 @@ def load_catalogue(store: Store, kept: KeptCatalogue, *, platforms: Sequence[str
     """
     try:
         document = store.read(kept.key)
-    except ObjectRefused:
+    except (ObjectRefused, StoreUnavailable):
         return None
     if document is None or hashlib.sha256(document.data).hexdigest() != kept.sha256:
         return None
@@ -149,5 +155,5 @@ def _keep(store: Store, kept: KeptCatalogue, data: bytes) -> None:
     try:
         store.write(kept.key, data)
         store.write(LATEST_KEY, msgspec.json.encode(kept))
-    except ObjectRefused as error:
+    except (ObjectRefused, StoreUnavailable) as error:
         _log.warning("the catalogue is not kept", extra={"key": kept.key, "error": str(error)})

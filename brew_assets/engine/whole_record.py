@@ -4,7 +4,7 @@ import msgspec
 
 from brew_assets.domain.manifest import MANIFEST_KEY, Manifest, decode_manifest
 from brew_assets.engine.adoption import Stray
-from brew_assets.engine.ledger import read_journal
+from brew_assets.engine.journal import read_journal
 from brew_assets.engine.ports import Store
 from brew_assets.engine.rebuild import survey
 

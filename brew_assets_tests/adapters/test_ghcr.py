@@ -12,7 +12,7 @@ import pytest
 from brew_assets.adapters.ghcr import Ghcr
 from brew_assets.domain.bottle import Bottle, Digest, PkgVersion
 from brew_assets.engine.clock import GracefulStop, SystemClock
-from brew_assets.engine.ledger import Journal
+from brew_assets.engine.journal import Journal
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.sizes import INDEX_PREFIX, SizeLookUp
 from brew_assets.engine.transfer import TransferOptions, TransferPorts, transfer

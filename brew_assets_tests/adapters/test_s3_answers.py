@@ -11,7 +11,7 @@ from brew_assets.domain.plan import Request
 from brew_assets.domain.report import Report
 from brew_assets.engine.canary import CANARY_KEY
 from brew_assets.engine.certify import certify
-from brew_assets.engine.ledger import RECEIPT_PREFIX
+from brew_assets.engine.journal import RECEIPT_PREFIX
 from brew_assets.errors import (
     ChecksumRefused,
     KeyTaken,
@@ -279,6 +279,60 @@ def test_an_answer_that_is_lost_is_no_refusal_and_costs_no_bottle(
     assert (report.outcome, report.stored) == ("success", 30)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<Error><Code>\n  NoSuchBucket \n</Code></Error>",
+        b"<?xml version='1.0'?><Error><Code><![CDATA[NoSuchBucket]]></Code></Error>",
+        b'<s3:Error xmlns:s3="x"><s3:Code>NoSuchBucket</s3:Code></s3:Error>',
+    ],
+)
+def test_a_code_is_found_however_it_is_written(upstream: Upstream, quirky: QuirkyS3, body: bytes) -> None:
+    quirky.add(Quirk(method="PUT", key=ODD, status=404, body=body))
+    report = sync(upstream)
+    assert [failure.reason for failure in report.failed] == [StoreRefused.reason]
+
+
+@pytest.mark.parametrize("key", [ODD, MANIFEST_KEY])
+def test_a_success_with_an_error_inside_is_none(upstream: Upstream, quirky: QuirkyS3, key: str) -> None:
+    quirky.add(Quirk(method="PUT", key=key, status=200, code="InternalError", times=1))
+    report = sync(upstream)
+    assert (report.outcome, report.stored) == ("success", 30)
+    assert len(upstream.mirror().fold().manifest) == 30
+    entries = upstream.mirror().fold().manifest.entries()
+    assert {c.verdict for c in certify(upstream.store, entries)} == {"CURRENT"}
+
+
+@pytest.mark.parametrize(
+    "quirk",
+    [
+        Quirk(
+            method="GET",
+            matches=lambda seen: "state%2Freports" in seen.query,
+            status=403,
+            code="AccessDenied",
+        ),
+        Quirk(method="GET", matches=lambda seen: "/state/reports/" in seen.key, status=500),
+        Quirk(method="GET", matches=lambda seen: "/state/upstream/" in seen.key, status=500),
+        Quirk(method="PUT", matches=lambda seen: "/state/upstream/" in seen.key, status=413),
+        Quirk(method="PUT", matches=lambda seen: "/state/reports/" in seen.key, status=500),
+        Quirk(
+            method="GET", matches=lambda seen: "/state/receipts/" in seen.key, status=404, code="NoSuchKey"
+        ),
+    ],
+)
+def test_what_a_sync_can_do_without_ends_none(upstream: Upstream, quirky: QuirkyS3, quirk: Quirk) -> None:
+    # The first sync leaves a receipt and a report behind.
+    for method in ("POST", "DELETE"):
+        quirky.add(Quirk(method=method, status=403, code="AccessDenied"))
+    assert sync(upstream).outcome == "success"
+    upstream.next_week()
+    upstream.publish("later")
+    quirky.add(quirk)
+    report = sync(upstream)
+    assert (report.outcome, report.stored) == ("success", 1)
+
+
 # -- another way of asking -------------------------------------------------------------------------------
 
 
@@ -301,6 +355,16 @@ def test_a_store_that_makes_no_copies_gets_all_names_from_upstream(
     assert report.stored == 30 + 12
     copies = [seen for seen in quirky.seen if seen.is_copy]
     assert len(copies) == (1 if answer in NEVER else 8)
+
+
+def test_a_store_whose_copies_fail_for_ever_gets_all_names_from_upstream(
+    upstream: Upstream, quirky: QuirkyS3
+) -> None:
+    upstream.publish("shared", tags=dict.fromkeys(ARM, "shared"))
+    quirky.add(Quirk(method="PUT", matches=lambda seen: seen.is_copy, status=200, code="InternalError"))
+    mirror = upstream.mirror(workers=1)
+    report, _ = mirror.carry_out(mirror.make_plan(Request(platforms=ARM), sizes=False).plan)
+    assert (report.outcome, report.duplicated, report.stored) == ("success", 0, 33)
 
 
 def test_a_conflict_that_passes_is_no_name_that_is_taken(upstream: Upstream, quirky: QuirkyS3) -> None:
@@ -388,3 +452,19 @@ def test_a_head_that_is_refused_is_one_unreadable_bottle(
     found = {c.entry.s3_key[11:]: c.verdict for c in certify(upstream.store, entries)}
     assert found.pop(ODD) == "UNREADABLE"
     assert set(found.values()) == {"CURRENT"}
+
+
+def test_a_head_that_tells_no_size_is_no_finding(upstream: Upstream, quirky: QuirkyS3) -> None:
+    sync(upstream)
+    quirky.add(Quirk(method="HEAD", drops=("content-length",)))
+    entries = list(upstream.mirror().fold().manifest.entries())
+    assert {c.verdict for c in certify(upstream.store, entries)} == {"CURRENT"}
+
+
+def test_a_bottle_whose_answer_was_lost_is_recorded_with_its_size_though_no_head_tells_it(
+    upstream: Upstream, quirky: QuirkyS3
+) -> None:
+    quirky.add(Quirk(method="HEAD", drops=("content-length",)))
+    quirky.add(Quirk(method="PUT", key=ODD, loses_answer=True, times=1))
+    assert sync(upstream).outcome == "success"
+    assert all(entry.file_size > 0 for _, entry in upstream.mirror().fold().manifest.entries())

@@ -21,7 +21,7 @@ from brew_assets.domain.manifest import BACKUP_PREFIX, BACKUPS_KEPT, MANIFEST_KE
 from brew_assets.domain.report import REPORT_PREFIX
 from brew_assets.engine.adoption import PLAN_PREFIX
 from brew_assets.engine.canary import CANARY_KEY
-from brew_assets.engine.ledger import RECEIPT_PREFIX
+from brew_assets.engine.journal import RECEIPT_PREFIX
 from brew_assets.engine.runs import RUN_PREFIX
 from brew_assets.engine.sizes import INDEX_PREFIX
 from brew_assets.engine.upstream import CATALOGUE_PREFIX

@@ -5,7 +5,7 @@ from typing import Any
 
 from brew_assets.domain.downloads import Fetch
 from brew_assets.domain.manifest import Receipt, decode_receipts
-from brew_assets.engine.ledger import RECEIPT_PREFIX, Journal
+from brew_assets.engine.journal import RECEIPT_PREFIX, Journal
 from brew_assets.engine.ports import ProgressListener
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.transfer import TransferOptions, TransferPorts, transfer

@@ -18,7 +18,8 @@ from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
 from brew_assets.domain.plan import Plan, Request
 from brew_assets.domain.report import Report, decode_report
 from brew_assets.engine.dispatch import Dispatcher, DispatchOptions, Pace, Throttling
-from brew_assets.engine.ledger import RECEIPT_PREFIX, read_held
+from brew_assets.engine.journal import RECEIPT_PREFIX
+from brew_assets.engine.ledger import read_held
 from brew_assets.engine.ports import Document
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.sync import Mirror, MirrorOptions, MirrorPorts

@@ -18,7 +18,8 @@ from brew_assets.domain.manifest import (
 from brew_assets.domain.plan import encode_plan
 from brew_assets.engine.certify import UNANSWERED_IN_A_ROW, certify, entries_of_tags
 from brew_assets.engine.clock import SystemClock
-from brew_assets.engine.ledger import RECEIPT_PREFIX, Journal, backups, fold, read_held, read_recorded
+from brew_assets.engine.journal import RECEIPT_PREFIX, Journal, read_recorded
+from brew_assets.engine.ledger import backups, fold, read_held
 from brew_assets.engine.ports import Clock, Store
 from brew_assets.engine.rebuild import import_manifest, rebuild_manifest, restore_manifest
 from brew_assets.errors import (

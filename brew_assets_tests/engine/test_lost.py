@@ -238,3 +238,66 @@ def test_a_manifest_that_was_deleted_is_made_anew_and_what_it_lacks_is_named(
     assert_true(upstream, 9)
     (warned,) = [record for record in caplog.records if record.message == "not recorded"]
     assert warned.__dict__["key"] == "2026-08-22/notes.txt"
+
+
+def test_a_lost_bottle_that_stands_in_another_folder_is_found_there(upstream: Upstream) -> None:
+    for week in range(4):
+        upstream.publish(f"later{week}", tags=ARM)
+        sync(upstream)
+        upstream.next_week()
+    entry = entries(upstream)["jq-1.0-arm64_sonoma"]
+    document = upstream.store.read(entry.s3_key)
+    assert document is not None
+    moved = f"2026-01-01/{entry.s3_key.partition('/')[2]}"
+    upstream.store.write(moved, document.data)
+    upstream.store.delete([entry.s3_key])
+    upstream.blobs.opened.clear()
+    plan = upstream.plan()
+    assert (plan.left_out.lost, plan.objects) == (0, ())
+    upstream.mirror().fold()
+    assert entries(upstream)["jq-1.0-arm64_sonoma"].s3_key == moved
+    assert_true(upstream, 21)
+
+
+def test_what_was_forgotten_does_not_come_back_where_receipts_cannot_be_deleted() -> None:
+    store = MemoryStore()
+    upstream = Upstream(store)
+    for name in ("jq", "wget", "zstd"):
+        upstream.publish(name, tags=ARM)
+    store.refuse("delete", ObjectRefused("403 AccessDenied"))
+    sync(upstream)
+    upstream.publish("jq", "2.0", tags=ARM)
+    upstream.next_week()
+    sync(upstream)
+    upstream.next_week()
+    key = entries(upstream)["jq-1.0-arm64_sonoma"].s3_key
+    store.allow_all()
+    store.delete([key])
+    store.refuse("delete", ObjectRefused("403 AccessDenied"))
+    (planned,) = upstream.plan().objects
+    upstream.blobs.always(planned.bottle, Act(error=BlobNotFound("404")))
+    assert sync(upstream) == ("success", 0, 0, (planned.bottle.filename,))
+    backups = len(store.keys(BACKUP_PREFIX))
+    for _ in range(3):
+        upstream.next_week()
+        assert upstream.plan().objects == ()
+        upstream.mirror().fold()
+    assert "jq-1.0-arm64_sonoma" not in entries(upstream)
+    assert len(store.keys(BACKUP_PREFIX)) == backups
+    assert_true(upstream, 11)
+
+
+def test_what_came_back_meanwhile_is_not_forgotten(outdated: Upstream) -> None:
+    plan = outdated.plan()
+    (planned,) = plan.objects
+    content = outdated.blobs.content(planned.bottle)
+    # Somebody restores the object while the registry is asked.
+    restored = Act(error=BlobNotFound("404"), on_open=lambda: restore(outdated, planned.lost, content))
+    outdated.blobs.always(planned.bottle, restored)
+    report, _ = outdated.mirror().carry_out(plan)
+    assert report.forgotten == ()
+    assert "jq-1.0-arm64_sonoma" in entries(outdated)
+
+
+def restore(upstream: Upstream, key: str, content: bytes) -> None:
+    upstream.store.write(key, content)

@@ -11,8 +11,8 @@ from brew_assets.domain.plan import Plan
 from brew_assets.domain.report import REPORT_PREFIX
 from brew_assets.engine.certify import certify
 from brew_assets.engine.dispatch import Pace
+from brew_assets.engine.journal import Journal
 from brew_assets.engine.kept_reports import kept_reports
-from brew_assets.engine.ledger import Journal
 from brew_assets.engine.ports import Store
 from brew_assets.engine.repair import repair
 from brew_assets.engine.stored_names import NAMES_PER_OBJECT, STORED_SUFFIX, stored_names

@@ -14,8 +14,9 @@ from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
 from brew_assets.domain.plan import Plan, Request
 from brew_assets.domain.report import REPORT_PREFIX, decode_report
 from brew_assets.engine.canary import CANARY_KEY
+from brew_assets.engine.journal import RECEIPT_PREFIX
 from brew_assets.engine.kept_reports import kept_reports
-from brew_assets.engine.ledger import RECEIPT_PREFIX, read_held
+from brew_assets.engine.ledger import read_held
 from brew_assets.engine.ports import HashFile, Store
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.sync import Mirror, MirrorOptions, MirrorPorts

@@ -6,7 +6,7 @@ import pytest
 
 from brew_assets.domain.bottle import Bottle
 from brew_assets.engine.canary import CANARY_KEY
-from brew_assets.engine.ledger import RECEIPT_PREFIX
+from brew_assets.engine.journal import RECEIPT_PREFIX
 from brew_assets.engine.ports import Progress
 from brew_assets.engine.reception import BUFFER_BYTES
 from brew_assets.errors import (

@@ -101,6 +101,43 @@ def test_a_file_that_is_larger_than_a_directory_takes_is_one_failed_bottle(tmp_p
         assert len(mirror.entries()) == 30
 
 
+@pytest.mark.parametrize("where", ["", "date", "bottle", "receipts"])
+def test_an_odd_entry_that_nobody_needs_stops_no_directory(tmp_path: Path, where: str) -> None:
+    mirror = DirectoryMirror(tmp_path / "mirror")
+    with Simulator(world(10)) as upstream:
+        assert sync(mirror, upstream)[0] == 0
+        first = mirror.bottle_keys()[0]
+        folder = mirror.root / first.split("/")[0]
+        if where == "bottle":
+            (mirror.root / first).unlink()
+        place = {"": mirror.root / "loop", "date": folder / "loop", "bottle": mirror.root / first}.get(
+            where, mirror.root / "state/receipts/loop"
+        )
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(place.name)
+        (folder / "lost+found").mkdir()
+        upstream.world.publish("later", "1.0", tags=["arm64_sonoma"])
+        code, report = sync(mirror, upstream)
+        assert (code, report["stored"]) == (0, 1)
+        code, seen = verify(mirror, upstream)
+        assert (code, seen["checked"], seen["unreadable"]) == (
+            int(where == "bottle"),
+            11,
+            int(where == "bottle"),
+        )
+
+
+def test_what_stands_in_the_manifests_place_and_is_none_is_named_soon(tmp_path: Path) -> None:
+    mirror = DirectoryMirror(tmp_path / "mirror")
+    with Simulator(world(3)) as upstream:
+        assert sync(mirror, upstream)[0] == 0
+        (mirror.root / "bottles_hash.json").unlink()
+        (mirror.root / "bottles_hash.json").mkdir()
+        done = mirror.run(upstream, "sync", "--platform", "arm64_sonoma")
+        assert done.returncode == 2
+        assert "bottles_hash.json: expected a file or nothing" in done.stderr
+
+
 def test_a_store_that_refuses_everything_ends_with_exit_code_2(bucket: BucketMirror, front: QuirkyS3) -> None:
     with Simulator(world(30)) as upstream:
         for key in (".tar.gz", CANARY_KEY):

@@ -1,0 +1,176 @@
+"""Receipts: proof that bottles were stored, until a fold has taken them into the manifest."""
+
+import contextlib
+import logging
+import secrets
+from collections.abc import Collection, Iterable, Iterator
+
+from brew_assets.domain.manifest import Receipt, decode_receipts, encode_receipts
+from brew_assets.engine.ports import Clock, Store
+from brew_assets.engine.stored_names import StoredNames
+from brew_assets.errors import KeyTaken, ObjectRefused, StoreError, StoreFull, StoreUnavailable
+
+RECEIPT_PREFIX = "state/receipts/"
+# A fold takes a receipt out of the listing too. Some servers list for ever what they have lost.
+_ABSENT_AFTER = 5
+
+_log = logging.getLogger(__name__)
+
+
+class Absent:
+    """The receipts that are listed and, however often they are read, not there."""
+
+    def __init__(self) -> None:
+        self._times: dict[str, int] = {}
+
+    def note(self, key: str) -> None:
+        """The receipt was listed and not found once more."""
+        self._times[key] = self._times.get(key, 0) + 1
+        if self._times[key] == _ABSENT_AFTER:
+            _log.warning("receipts are listed and not there", extra={"key": key})
+
+    @property
+    def keys(self) -> Collection[str]:
+        """Those that are left out from now on."""
+        return [key for key, times in self._times.items() if times >= _ABSENT_AFTER]
+
+
+def journal_keys(store: Store, absent: "Absent | None" = None) -> list[str]:
+    """The journal's keys in the order of time, so that of two receipts of one bottle the later counts.
+
+    Sync ids begin with their time; the other names (an adoption's, a repair's) only tell of what was there
+    before. Those that are known to be `absent` are left out.
+    """
+    gone = absent.keys if absent is not None else ()
+    keys = [listed.key for listed in store.listing(RECEIPT_PREFIX) if listed.key not in gone]
+    return sorted(keys, key=lambda key: (_is_of_a_sync(key[len(RECEIPT_PREFIX) :]), key))
+
+
+def _is_of_a_sync(name: str) -> bool:
+    return name[:1].isdigit()
+
+
+def read_objects(store: Store, keys: Iterable[str]) -> Iterator[tuple[str, list[Receipt] | None]]:
+    """The receipts of each journal object; a last None when one vanished: another fold took it.
+
+    One object at a time: a journal of 50,000 receipts never is in memory as a whole. One that the store
+    does not give out is left out: its bottles are found where they stand.
+    """
+    for key in keys:
+        try:
+            document = store.read(key)
+        except (ObjectRefused, StoreUnavailable) as error:
+            # A store that answers nothing says so again when the manifest is read.
+            _log.warning("receipts cannot be read", extra={"key": key, "error": str(error)})
+            continue
+        if document is None:
+            yield key, None
+            return
+        yield key, decode_receipts(document.data, key=key)
+
+
+def read_journal(store: Store) -> list[Receipt]:
+    """The receipts that nobody has folded yet, in the order of time.
+
+    For readers of the whole record, who read the manifest afterwards: a fold in between then hides nothing.
+
+    Raises:
+        ManifestInvalid: a receipt cannot be trusted.
+        StoreError: the store cannot be read.
+    """
+    absent = Absent()
+    while True:
+        receipts: list[Receipt] = []
+        for key, batch in read_objects(store, journal_keys(store, absent)):
+            if batch is None:
+                absent.note(key)
+                break
+            receipts += batch
+        else:
+            return receipts
+
+
+def read_recorded(store: Store, sync_id: str) -> set[str]:
+    """The entry keys of the sync's receipts that nobody has folded yet.
+
+    Raises:
+        ManifestInvalid: a receipt cannot be trusted.
+        StoreError: the store cannot be read.
+    """
+    keys = [listed.key for listed in store.listing(f"{RECEIPT_PREFIX}{sync_id}/")]
+    documents = ((key, store.read(key)) for key in keys)
+    return {
+        receipt.key
+        for key, document in documents
+        if document is not None
+        for receipt in decode_receipts(document.data, key=key)
+    }
+
+
+def empty(store: Store, keys: Iterable[str]) -> None:
+    """The receipts that cannot be deleted say nothing any more, as far as the store takes that."""
+    for key in keys:
+        with contextlib.suppress(StoreError):
+            store.write(key, encode_receipts([]))
+
+
+class Journal:
+    """Collects receipts of one run and writes them every `batch_size` bottles or `flush_s` seconds.
+
+    A sync's journal says beside them which names the run put into the store itself.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, *, sync_id: str, batch_size: int = 50, flush_s: float = 5.0
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._prefix = f"{RECEIPT_PREFIX}{sync_id}/"
+        self._batch_size = batch_size
+        self._flush_s = flush_s
+        self._pending: list[Receipt] = []
+        self._put_there = StoredNames(store, sync_id=sync_id) if _is_of_a_sync(sync_id) else None
+        self._last = clock.monotonic()
+        self.written = 0
+
+    def add(self, receipts: Iterable[Receipt], *, put_there: Iterable[str] = ()) -> None:
+        """Takes receipts; they are written at the latest by the next `tick` after `flush_s`.
+
+        `put_there` are the entry keys of those bottles that did not stand there before.
+        """
+        self._pending.extend(receipts)
+        if self._put_there is not None:
+            self._put_there.add(put_there)
+        self.tick()
+
+    def tick(self) -> None:
+        """Writes what is due."""
+        if len(self._pending) >= self._batch_size or (
+            self._pending and self._clock.monotonic() - self._last >= self._flush_s
+        ):
+            # What passes has passed by the next time, and a full store ends the run by itself. The last
+            # flush, at the end of the run, raises.
+            with contextlib.suppress(StoreUnavailable, StoreFull):
+                self.flush()
+
+    def flush(self) -> None:
+        """All receipts taken so far stand in the store.
+
+        Raises:
+            StoreError: they could not be written; they are kept for the next try.
+        """
+        self._last = self._clock.monotonic()
+        # Before the receipts: what is recorded is found by the next try, and nobody would claim it any more.
+        if self._put_there is not None:
+            self._put_there.write()
+        if self._pending:
+            self._write_receipts()
+
+    def _write_receipts(self) -> None:
+        stamp = self._clock.now().strftime("%H%M%S%f")
+        key = f"{self._prefix}{stamp}-{secrets.token_hex(4)}.json"
+        # A key that is taken is our own: the answer to the first try was lost.
+        with contextlib.suppress(KeyTaken):
+            self._store.write(key, encode_receipts(self._pending), create_only=True)
+        self.written += len(self._pending)
+        self._pending = []
