@@ -75,7 +75,8 @@ class PlanToCarryOut(dg.Config):
 )
 def formula_catalog(context: dg.AssetExecutionContext, mirror: MirrorResource) -> dg.MaterializeResult[None]:
     with mirror.engine(context) as engine:
-        now = engine.refresh_catalogue()
+        # Of one that a whole sync could not be planned from, the plans of this deployment can make nothing.
+        now = engine.refresh_catalogue(Request(platforms=engine.options.platforms))
     return dg.MaterializeResult(
         metadata=catalogue_metadata(now), data_version=dg.DataVersion(now.kept.sha256)
     )

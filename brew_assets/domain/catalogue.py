@@ -167,6 +167,23 @@ def check_served(catalogue: Catalogue, platforms: Sequence[str]) -> None:
         check_share(bad, total, f"bottles for {platform}")
 
 
+def check_serves(catalogue: Catalogue, platforms: Sequence[str]) -> None:
+    """Returns when a bottle of the catalogue serves one of the platforms.
+
+    Raises:
+        CatalogueInvalid: none does: a sync would have nothing to do, and look whole.
+    """
+    tags = catalogue.tags()
+    if any(not tags.isdisjoint(serving_tags(platform)) for platform in platforms):
+        return
+    found = f"bottles for {', '.join(sorted(tags))}" if tags else "no bottles at all"
+    raise CatalogueInvalid(
+        f"formula.json: expected bottles that serve {', '.join(platforms)}, found {found} among "
+        f"{len(catalogue.formulae):,} formulae, so nothing is planned from it. Look where FORMULAE_API_URL leads, "
+        "and which platforms are asked for (TARGET_PLATFORMS)."
+    )
+
+
 def choose_bottles(
     catalogue: Catalogue,
     platforms: Sequence[str],

@@ -195,6 +195,27 @@ def test_a_rejected_formula_that_is_asked_for_says_why(entry: dict[str, Any], wh
             plan_of(catalogue, formulae=("good1", asked))
 
 
+@pytest.mark.parametrize(
+    ("asked", "entry"),
+    [
+        ("y", formula("x", aliases=["y"]) | {"versions": {"stable": 17}}),
+        ("z", formula("x", oldnames=["z"]) | {"versions": {"stable": 17}}),
+        ("y", formula("x", aliases=["y", 5, None])),
+        ("y", formula("x", aliases=["y"]) | {"oldnames": None}),
+        ("z", formula("x", oldnames=[[], "z"]) | {"aliases": "y"}),
+        ("y", formula("x", aliases=["y"], desc=float("nan"))),
+    ],
+)
+def test_another_name_of_a_formula_that_cannot_be_read_says_why_too(
+    asked: str, entry: dict[str, Any]
+) -> None:
+    catalogue = catalogue_of(*good(20), entry)
+    with pytest.raises(
+        PlanInvalid, match=f"formula '{asked}' is in the catalogue, but rejected: x: it cannot"
+    ):
+        plan_of(catalogue, formulae=(asked,))
+
+
 def test_all_unknown_and_rejected_formulae_are_named_in_one_error() -> None:
     catalogue = catalogue_of(*good(20), formula("x", revision=-1))
     with pytest.raises(PlanInvalid) as caught:
