@@ -20,6 +20,7 @@ from brew_assets.errors import UNREADABLE, CatalogueInvalid
 
 # File systems take names of 255 bytes; ".bottle.<rebuild>.tar.gz" and what a store puts around it fit beside.
 MAX_NAME_BYTES = 220
+_TAGS_SHOWN = 20
 
 
 class Catalogue(msgspec.Struct, frozen=True):
@@ -176,11 +177,12 @@ def check_serves(catalogue: Catalogue, platforms: Sequence[str]) -> None:
     tags = catalogue.tags()
     if any(not tags.isdisjoint(serving_tags(platform)) for platform in platforms):
         return
-    found = f"bottles for {', '.join(sorted(tags))}" if tags else "no bottles at all"
+    more = ", …" if len(tags) > _TAGS_SHOWN else ""
+    named = f"bottles for {', '.join(sorted(tags)[:_TAGS_SHOWN])}{more}"
     raise CatalogueInvalid(
-        f"formula.json: expected bottles that serve {', '.join(platforms)}, found {found} among "
-        f"{len(catalogue.formulae):,} formulae, so nothing is planned from it. Look where FORMULAE_API_URL leads, "
-        "and which platforms are asked for (TARGET_PLATFORMS)."
+        f"formula.json: expected bottles that serve {', '.join(platforms)}, found "
+        f"{named if tags else 'no bottle at all'}, so nothing is planned from it. Look where "
+        "FORMULAE_API_URL leads, and which platforms are asked for (TARGET_PLATFORMS)."
     )
 
 

@@ -117,9 +117,13 @@ def _why_unserved(
 
 
 def notes_of(found: LeavesOut) -> tuple[str, ...]:
-    """A sentence for each kind that somebody should look at; none when all that was asked for is covered."""
+    """A sentence for each kind that somebody should look at; none when all that was asked for is covered.
+
+    The gravest come first: what the store has lost, then what upstream has and we cannot use.
+    """
     left_out = found.left_out
     return (
+        *_lost(left_out),
         *_rejected(left_out),
         *_sentence(
             "Skipped, because an external hash file names them",
@@ -139,7 +143,6 @@ def notes_of(found: LeavesOut) -> tuple[str, ...]:
             len(left_out.empty_platforms),
             left_out.empty_platforms,
         ),
-        *_lost(left_out),
         *_sentence(
             f"Of another size than recorded ({_MEND})",
             _counted(left_out.resized, "object", "objects"),

@@ -77,8 +77,8 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def end_notes(self) -> tuple[str, ...]:
-        """The notes, and what the runs have taken off the manifest."""
-        return (*self.notes, *forgotten_note([n for report in self.reports for n in report.forgotten]))
+        """What the runs have taken off the manifest, and the notes."""
+        return (*forgotten_note([n for report in self.reports for n in report.forgotten]), *self.notes)
 
     @property
     def known_size(self) -> int | None:

@@ -81,7 +81,7 @@ def show_report(report: Report, *, held: int, store_url: str) -> None:
         left = first_names(report.left_bottles, report.left)
         _remark(out, [f"Not begun or not finished: {left}. The next sync copies them."])
     _remark(out, remarks_of(report))
-    _warn(out, (*notes_of(report), *forgotten_note(report.forgotten)))
+    _warn(out, (*forgotten_note(report.forgotten), *notes_of(report)))
     if report.recorded:
         out.print(f"Recorded first: {report.recorded:,} bottles that stood in the store without a record.")
     out.print(f"Held now: {held:,} bottles in {store_url}", markup=False)

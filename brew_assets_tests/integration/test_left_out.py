@@ -120,6 +120,45 @@ def test_a_taps_catalogue_in_an_older_shape_is_refused_and_the_kept_one_stays(
     assert mirror.sync(upstream, *PLATFORM)["outcome"] == "success"
 
 
+@pytest.mark.parametrize("command", ["sync", "plan"])
+@pytest.mark.parametrize("new", [True, False])
+def test_a_catalogue_that_cannot_serve_what_is_asked_for_makes_and_changes_nothing(
+    mirror: DirectoryMirror, upstream: Simulator, command: str, new: bool
+) -> None:
+    if not new:
+        mirror.sync(upstream, *PLATFORM)
+    before = {key: mirror.read(key) for key in mirror.keys()}
+    spoilt, bare = entries(upstream), entries(upstream)
+    for entry in spoilt[:20]:
+        entry["bottle"]["stable"]["files"]["x86_64_linux"]["sha256"] = "none"
+    for entry in bare:
+        entry["bottle"] = {"renamed": entry["bottle"]["stable"]}
+    for body, platform, said in (
+        (spoilt, "x86_64_linux", "20 of 30 bottles for x86_64_linux cannot be used"),
+        (
+            entries(upstream),
+            "sonoma",
+            "serve sonoma, found bottles for arm64_sonoma, x86_64_linux, so nothing",
+        ),
+        (bare, "arm64_sonoma", "serve arm64_sonoma, found no bottle at all"),
+    ):
+        upstream.api_body_override = json.dumps(body).encode()
+        # The settings name another platform than is asked for.
+        done = mirror.run(upstream, command, "--platform", platform, TARGET_PLATFORMS="arm64_sonoma")
+        assert done.returncode == 2, done.stderr
+        assert said in done.stderr
+        assert {key: mirror.read(key) for key in mirror.keys()} == before
+        assert mirror.root.exists() is not new
+
+
+def test_one_platform_among_several_that_nothing_serves_is_a_warning(
+    mirror: DirectoryMirror, upstream: Simulator
+) -> None:
+    done = mirror.run(upstream, "sync", *PLATFORM, "--platform", "sonoma", COLUMNS="1000")
+    assert done.returncode == 0, done.stderr
+    assert "no bottle of the catalogue serves them: 1 platform; first: sonoma" in done.stderr
+
+
 def test_a_rejected_formula_that_is_asked_for_and_unknown_ones_end_with_exit_code_2(
     mirror: DirectoryMirror, upstream: Simulator
 ) -> None:

@@ -258,11 +258,13 @@ def test_a_restore_of_no_backup_names_it_and_lists_the_backups(
     assert "bottles_hash.json is not valid" not in done.stderr
     assert [line.strip() for line in listed] == existing
     plan = next(key for key in mirror.keys() if key.startswith("state/plans/"))
-    done = mirror.run(upstream, "manifest", "restore", "--backup", plan)
-    assert done.returncode == 2
-    assert plan in done.stderr
-    assert "bottles_hash.json is not valid" not in done.stderr
-    assert mirror.read(MANIFEST_KEY) == before
+    for key in (plan, MANIFEST_KEY):
+        done = mirror.run(upstream, "manifest", "restore", "--backup", key)
+        assert done.returncode == 2
+        assert f"'{key}': expected a backup of bottles_hash.json, found a key outside backups/" in done.stderr
+        assert "bottles_hash.json is not valid" not in done.stderr
+        assert mirror.read(MANIFEST_KEY) == before
+        assert [key for key in mirror.keys() if key.startswith("backups/")] == sorted(existing)
     assert mirror.run(upstream, "manifest", "restore", "--backup", existing[-1]).returncode == 0
 
 
