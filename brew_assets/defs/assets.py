@@ -110,7 +110,7 @@ def pending_bottles(
             sizes=config.look_up_sizes,
             progress=log_sizes(context, engine.ports.clock),
         )
-    for warning in (*notes_of(planned.plan), *planned.skip.warnings):
+    for warning in notes_of(planned.plan):
         context.log.warning(warning)
     places = Places(engine.store.url, mirror.settings())
     return dg.MaterializeResult(metadata=plan_metadata(planned, now.kept, places))

@@ -31,6 +31,8 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
 
     `lost` are recorded bottles that the store has no more; the plan brings `lost_planned` of them back.
     `resized` are objects that have another size than recorded.
+
+    `hash_file_warnings` counts external hash files that could not be had and entries that cannot be used.
     """
 
     catalogue_formulae: int = 0
@@ -48,6 +50,8 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
     lost_objects: tuple[str, ...] = ()
     resized: int = 0
     resized_objects: tuple[str, ...] = ()
+    hash_file_warnings: int = 0
+    hash_file_findings: tuple[str, ...] = ()
 
 
 class LeavesOut(Protocol):
@@ -148,6 +152,12 @@ def notes_of(found: LeavesOut) -> tuple[str, ...]:
             _counted(left_out.resized, "object", "objects"),
             left_out.resized,
             left_out.resized_objects,
+        ),
+        *_sentence(
+            "Not used of external hash files, so that bottles which they name may be downloaded",
+            _counted(left_out.hash_file_warnings, "file or entry", "files or entries"),
+            left_out.hash_file_warnings,
+            left_out.hash_file_findings,
         ),
     )
 

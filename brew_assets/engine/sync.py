@@ -180,6 +180,7 @@ class Mirror:
             skip=skip.digests - recorded,
         )
         plan = with_lost(plan, inventory.lost, resized=inventory.resized)
+        plan = msgspec.structs.replace(plan, left_out=skip.noted_in(plan.left_out))
         found = SizesFound(sizes={}, problems=[])
         if sizes:
             found = self.look_up_sizes(plan, keep=record, progress=progress)

@@ -234,11 +234,15 @@ def test_a_mirror_whose_manifest_was_deleted_is_verified_as_a_rebuild_would_reco
     assert (counts["checked"], counts["current"]) == (3, 3)
     assert "bottles_hash.json is missing" in done.stderr
     assert "notes.txt: cannot be recorded" in done.stderr
+    assert counts["manifest_missing"] is True
+    assert [f"Warning: {warning}" for warning in counts["warnings"]] == done.stderr.splitlines()
     assert "bottles_hash.json is missing" in mirror.run(upstream, "status", **reader_of(mirror)).stdout
     assert state_of(mirror) == before
     # A repair records them first.
     done = mirror.run(upstream, "verify", "--repair", "--json")
-    assert (done.returncode, json.loads(done.stdout)["checked"]) == (0, 3)
+    repaired = json.loads(done.stdout)
+    assert (done.returncode, repaired["checked"]) == (0, 3)
+    assert (repaired["manifest_missing"], repaired["warnings"]) == (False, [])
     mirror.remove(notes)
     assert_complete(mirror, upstream)
 
