@@ -75,7 +75,8 @@ class PlanToCarryOut(dg.Config):
 )
 def formula_catalog(context: dg.AssetExecutionContext, mirror: MirrorResource) -> dg.MaterializeResult[None]:
     with mirror.engine(context) as engine:
-        now = engine.refresh_catalogue()
+        # Of one that a whole sync could not be planned from, the plans of this deployment can make nothing.
+        now = engine.refresh_catalogue(Request(platforms=engine.options.platforms))
     return dg.MaterializeResult(
         metadata=catalogue_metadata(now), data_version=dg.DataVersion(now.kept.sha256)
     )
@@ -109,7 +110,7 @@ def pending_bottles(
             sizes=config.look_up_sizes,
             progress=log_sizes(context, engine.ports.clock),
         )
-    for warning in (*notes_of(planned.plan), *planned.skip.warnings):
+    for warning in notes_of(planned.plan):
         context.log.warning(warning)
     places = Places(engine.store.url, mirror.settings())
     return dg.MaterializeResult(metadata=plan_metadata(planned, now.kept, places))

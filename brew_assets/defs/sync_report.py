@@ -146,7 +146,7 @@ def left_out_list(found: LeavesOut, *, forgotten: Sequence[str] = ()) -> str:
 
     `forgotten` are names that left the manifest.
     """
-    sentences = (*notes_of(found), *forgotten_note(forgotten), *remarks_of(found))
+    sentences = (*forgotten_note(forgotten), *notes_of(found), *remarks_of(found))
     return "\n".join(f"- {escaped(sentence, most=_NOTE_CHARACTERS)}" for sentence in sentences)
 
 

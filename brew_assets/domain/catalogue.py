@@ -20,6 +20,7 @@ from brew_assets.errors import UNREADABLE, CatalogueInvalid
 
 # File systems take names of 255 bytes; ".bottle.<rebuild>.tar.gz" and what a store puts around it fit beside.
 MAX_NAME_BYTES = 220
+_TAGS_SHOWN = 20
 
 
 class Catalogue(msgspec.Struct, frozen=True):
@@ -165,6 +166,24 @@ def check_served(catalogue: Catalogue, platforms: Sequence[str]) -> None:
             if serving in lost:
                 bad.append(lost[serving])
         check_share(bad, total, f"bottles for {platform}")
+
+
+def check_serves(catalogue: Catalogue, platforms: Sequence[str]) -> None:
+    """Returns when a bottle of the catalogue serves one of the platforms.
+
+    Raises:
+        CatalogueInvalid: none does: a sync would have nothing to do, and look whole.
+    """
+    tags = catalogue.tags()
+    if any(not tags.isdisjoint(serving_tags(platform)) for platform in platforms):
+        return
+    more = ", …" if len(tags) > _TAGS_SHOWN else ""
+    named = f"bottles for {', '.join(sorted(tags)[:_TAGS_SHOWN])}{more}"
+    raise CatalogueInvalid(
+        f"formula.json: expected bottles that serve {', '.join(platforms)}, found "
+        f"{named if tags else 'no bottle at all'}, so nothing is planned from it. Look where "
+        "FORMULAE_API_URL leads, and which platforms are asked for (TARGET_PLATFORMS)."
+    )
 
 
 def choose_bottles(

@@ -4,11 +4,12 @@ A healthy list is read as a whole. Only where that fails it is read element by e
 fails tag by tag: what cannot be read rejects itself and nothing else.
 """
 
-import re
+from typing import Any
 
 import msgspec
 
 from brew_assets.domain.bottle import PkgVersion
+from brew_assets.domain.broken_json import cut_list, cut_object
 from brew_assets.domain.rejections import Rejected
 from brew_assets.errors import UNREADABLE
 
@@ -109,6 +110,11 @@ class _NameOnly(msgspec.Struct):
     name: str
 
 
+class _AliasesOnly(msgspec.Struct):
+    aliases: Any = None
+    oldnames: Any = None
+
+
 class _TagsOnly(msgspec.Struct):
     bottle: _RawBlock
 
@@ -119,6 +125,8 @@ _formula_decoder = msgspec.json.Decoder(Formula)
 _raw_formula_decoder = msgspec.json.Decoder(_RawFormula)
 _file_decoder = msgspec.json.Decoder(BottleFile)
 _name_decoder = msgspec.json.Decoder(_NameOnly)
+_members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_aliases_decoder = msgspec.json.Decoder(_AliasesOnly)
 _tags_decoder = msgspec.json.Decoder(_TagsOnly)
 
 
@@ -148,34 +156,12 @@ def read_formulae(data: bytes) -> tuple[list[Formula], list[Rejected]]:
 def _elements(data: bytes) -> "list[msgspec.Raw] | list[bytes]":
     try:
         return _elements_decoder.decode(data)
-    except RecursionError:
-        return _cut_at_commas(data)
-
-
-# Whole strings, so that no bracket or comma inside one counts.
-_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{},]', re.DOTALL)
-
-
-def _cut_at_commas(data: bytes) -> list[bytes]:
-    """The elements of a list in which one is nested deeper than the decoder follows."""
-    text = data.strip()
-    elements: list[bytes] = []
-    depth = start = 0
-    for match in _TOKEN.finditer(text):
-        token = match[0]
-        if depth == 1 and token in (b",", b"]"):
-            elements.append(text[start : match.start()])
-            start = match.end()
-        if token in (b"[", b"{"):
-            depth += 1
-            start = start or match.end()
-        elif token in (b"]", b"}"):
-            depth -= 1
-            if depth == 0:
-                break
-    if depth or not text.startswith(b"[") or start != len(text):
-        raise msgspec.DecodeError("Expected `array`, got something that is nested too deep")
-    return elements
+    except UNREADABLE:
+        # One element is enough for that: deep nesting, NaN, half of a surrogate pair, a control character.
+        elements = cut_list(data)
+        if elements is None:
+            raise
+        return elements
 
 
 def _read_formula(element: "msgspec.Raw | bytes", number: int) -> Formula | Rejected:
@@ -186,7 +172,7 @@ def _read_formula(element: "msgspec.Raw | bytes", number: int) -> Formula | Reje
     try:
         raw = _raw_formula_decoder.decode(element)
     except UNREADABLE:
-        return Rejected(_name_of(element, number), f"it cannot be read: {why}", tags=_tags_of(element))
+        return _rejected(element, number, f"it cannot be read: {why}")
     block = raw.bottle.stable
     files = {tag: _read_file(file) for tag, file in block.files.items()} if block else {}
     return Formula(
@@ -207,14 +193,53 @@ def _read_file(raw: msgspec.Raw) -> BottleFile:
         return _UnreadableFile(url="", sha256="", why=f"it cannot be read: {_in_words(exc)}")
 
 
-def _name_of(element: "msgspec.Raw | bytes", number: int) -> str:
+def _rejected(element: "msgspec.Raw | bytes", number: int, why: str) -> Rejected:
+    """An element that is no formula, with what of it can be read."""
+    known = _readable_members(element)
+    return Rejected(
+        _name_of(known) or f"element {number:,}", why, aliases=_aliases_of(known), tags=_tags_of(known)
+    )
+
+
+def _readable_members(element: "msgspec.Raw | bytes") -> bytes:
+    """The element without those of its members that cannot be read."""
+    data = bytes(element)
+    if _is_object(data):
+        return data
+    return b"{%s}" % b",".join(member for member in cut_object(data) or () if _is_object(b"{%s}" % member))
+
+
+def _is_object(data: bytes) -> bool:
+    """Whether it is one, with a member at least."""
+    try:
+        return bool(_members_decoder.decode(data))
+    except UNREADABLE:
+        return False
+
+
+def _name_of(element: bytes) -> str:
     try:
         return _name_decoder.decode(element).name[:MAX_NAME_CHARACTERS]
     except UNREADABLE:
-        return f"element {number:,}"
+        return ""
 
 
-def _tags_of(element: "msgspec.Raw | bytes") -> tuple[str, ...]:
+def _aliases_of(element: bytes) -> tuple[str, ...]:
+    """Old names and aliases, in the order of a formula that can be read."""
+    try:
+        found = _aliases_decoder.decode(element)
+    except UNREADABLE:
+        return ()
+    return tuple(
+        alias
+        for aliases in (found.oldnames, found.aliases)
+        if isinstance(aliases, list)
+        for alias in aliases
+        if isinstance(alias, str)
+    )
+
+
+def _tags_of(element: bytes) -> tuple[str, ...]:
     try:
         block = _tags_decoder.decode(element).bottle.stable
     except UNREADABLE:

@@ -31,6 +31,8 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
 
     `lost` are recorded bottles that the store has no more; the plan brings `lost_planned` of them back.
     `resized` are objects that have another size than recorded.
+
+    `hash_file_warnings` counts external hash files that could not be had and entries that cannot be used.
     """
 
     catalogue_formulae: int = 0
@@ -48,6 +50,8 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
     lost_objects: tuple[str, ...] = ()
     resized: int = 0
     resized_objects: tuple[str, ...] = ()
+    hash_file_warnings: int = 0
+    hash_file_findings: tuple[str, ...] = ()
 
 
 class LeavesOut(Protocol):
@@ -117,9 +121,13 @@ def _why_unserved(
 
 
 def notes_of(found: LeavesOut) -> tuple[str, ...]:
-    """A sentence for each kind that somebody should look at; none when all that was asked for is covered."""
+    """A sentence for each kind that somebody should look at; none when all that was asked for is covered.
+
+    The gravest come first: what the store has lost, then what upstream has and we cannot use.
+    """
     left_out = found.left_out
     return (
+        *_lost(left_out),
         *_rejected(left_out),
         *_sentence(
             "Skipped, because an external hash file names them",
@@ -139,12 +147,17 @@ def notes_of(found: LeavesOut) -> tuple[str, ...]:
             len(left_out.empty_platforms),
             left_out.empty_platforms,
         ),
-        *_lost(left_out),
         *_sentence(
             f"Of another size than recorded ({_MEND})",
             _counted(left_out.resized, "object", "objects"),
             left_out.resized,
             left_out.resized_objects,
+        ),
+        *_sentence(
+            "Not used of external hash files, so that bottles which they name may be downloaded",
+            _counted(left_out.hash_file_warnings, "file or entry", "files or entries"),
+            left_out.hash_file_warnings,
+            left_out.hash_file_findings,
         ),
     )
 

@@ -17,6 +17,7 @@ Block = dict[str, Any]
 
 FAILURES_SHOWN = 3
 FORMULAE_SHOWN = 5
+NOTES_SHOWN = 8
 _BAR_LENGTH = 28
 _HEADER_CHARACTERS = 150
 _FIELD_CHARACTERS = 2000
@@ -25,6 +26,7 @@ _URL_CHARACTERS = 3000
 # Room for what stands around a detail of an error.
 _DETAIL_CHARACTERS = 2500
 _NOTE_CHARACTERS = 700
+_HALF_ENTITY = re.compile(r"&[a-z]{0,3}\Z")
 
 SYNC_METHODS = {"lambda": "Lambda", "ecs": "ECS", "local": "Local"}
 
@@ -355,11 +357,12 @@ def _section(text: str) -> Block:
 
 
 def _left_out(notes: Sequence[str]) -> tuple[Block, ...]:
-    """What people should know of the sync beside its figures; no block without a note."""
-    if not notes:
-        return ()
-    lines = [f"• {_escaped(_cut(note, _NOTE_CHARACTERS))}" for note in notes]
-    return (_section("*Notes:*\n" + "\n".join(lines)),)
+    """What people should know of the sync beside its figures, a block for each; no block without a note."""
+    shown = notes if len(notes) <= NOTES_SHOWN else notes[: NOTES_SHOWN - 1]
+    lines = [f"• {_cut(_escaped(note), _NOTE_CHARACTERS)}" for note in shown]
+    if len(notes) > len(shown):
+        lines.append(f"• ... and {len(notes) - len(shown):,} others")
+    return tuple(_section(line if number else f"*Notes:*\n{line}") for number, line in enumerate(lines))
 
 
 def _context(text: str) -> Block:
@@ -388,4 +391,7 @@ def _without_markup(text: str) -> str:
 
 
 def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    """The text, or what fits of it; an entity (`&amp;`) is never cut in two."""
+    if len(text) <= limit:
+        return text
+    return _HALF_ENTITY.sub("", text[: limit - 1]) + "…"

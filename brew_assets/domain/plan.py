@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from brew_assets.domain.bottle import Bottle, Digest
-from brew_assets.domain.catalogue import Catalogue, check_served, choose_bottles
+from brew_assets.domain.catalogue import Catalogue, check_served, check_serves, choose_bottles
 from brew_assets.domain.left_out import LeftOut, left_out_of
 from brew_assets.domain.manifest import HeldEntry
 from brew_assets.domain.platforms import KNOWN_PLATFORMS, is_platform
@@ -206,14 +206,20 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     include_disabled: bool = False
 
 
-def check_request(catalogue: Catalogue, request: Request) -> None:
-    """Returns when a plan can be made of the request.
+def check_request(catalogue: Catalogue, request: Request) -> "tuple[tuple[str, ...], frozenset[str] | None]":
+    """The platforms and formulae (None for all) of a request of which a plan can be made.
 
     Raises:
-        PlanInvalid: an unknown platform or formula.
+        PlanInvalid: an unknown platform or formula, or a rejected one.
+        CatalogueInvalid: more than a tenth of what would serve one of the platforms is rejected, or nothing
+            serves any of them and no formula was asked for by name.
     """
-    check_platforms(request.platforms)
-    resolve_formulae(catalogue, request.formulae)
+    platforms = check_platforms(request.platforms)
+    formulae = resolve_formulae(catalogue, request.formulae) if request.formulae else None
+    check_served(catalogue, platforms)
+    if formulae is None:
+        check_serves(catalogue, platforms)
+    return platforms, formulae
 
 
 def plan_sync(
@@ -232,11 +238,9 @@ def plan_sync(
 
     Raises:
         PlanInvalid: an unknown platform or formula, or a rejected one.
-        CatalogueInvalid: more than a tenth of what would serve one of the platforms is rejected.
+        CatalogueInvalid: too little of what would serve the platforms can be used.
     """
-    platforms = check_platforms(request.platforms)
-    formulae = resolve_formulae(catalogue, request.formulae) if request.formulae else None
-    check_served(catalogue, platforms)
+    platforms, formulae = check_request(catalogue, request)
     chosen = choose_bottles(
         catalogue, platforms, formulae=formulae, include_disabled=request.include_disabled
     )

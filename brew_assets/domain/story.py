@@ -82,7 +82,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def end_notes(self) -> tuple[str, ...]:
-        """The notes, and what the runs have taken off the manifest."""
+        """What the runs have taken off the manifest, and the notes."""
         return (*forgotten_note(self.forgotten), *self.notes)
 
     @property

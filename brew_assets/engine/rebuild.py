@@ -4,7 +4,14 @@ import logging
 from collections.abc import Callable
 
 from brew_assets.domain.bottle import is_object_key
-from brew_assets.domain.manifest import BACKUPS_KEPT, MANIFEST_KEY, Manifest, Receipt, decode_manifest
+from brew_assets.domain.manifest import (
+    BACKUP_PREFIX,
+    BACKUPS_KEPT,
+    MANIFEST_KEY,
+    Manifest,
+    Receipt,
+    decode_manifest,
+)
 from brew_assets.engine.adoption import Adopted, Stray, adopt, entries_of, unrecorded
 from brew_assets.engine.certify import certify
 from brew_assets.engine.journal import RECEIPT_PREFIX
@@ -90,6 +97,9 @@ def restore_manifest(store: Store, clock: Clock, *, backup: str | None = None) -
 
 def _read_backup(store: Store, key: str) -> Manifest | str:
     """The manifest that stands there, or what was found in its place."""
+    # The manifest itself would be "restored" from itself.
+    if not key.startswith(BACKUP_PREFIX):
+        return f"a key outside {BACKUP_PREFIX}"
     document = store.read(key) if is_object_key(key) else None
     if document is None:
         return "nothing"

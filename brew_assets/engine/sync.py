@@ -183,6 +183,7 @@ class Mirror:
         )
         rejected = frozenset(found.name for found in catalogue.rejected)
         plan = with_lost(plan, inventory.lost, resized=inventory.resized, rejected=rejected)
+        plan = msgspec.structs.replace(plan, left_out=skip.noted_in(plan.left_out))
         found = SizesFound(sizes={}, problems=[])
         if sizes:
             found = self.look_up_sizes(plan, keep=record, progress=progress)

@@ -7,7 +7,7 @@ import gc
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -19,7 +19,6 @@ from brew_assets.runtimes.manifest_commands import manifest
 from brew_assets.settings import PLACES, read_settings
 
 if TYPE_CHECKING:
-    from brew_assets.domain.manifest import Manifest
     from brew_assets.domain.plan import Request
     from brew_assets.engine.sync import Mirror, Planned
 
@@ -116,23 +115,6 @@ def _make_plan(
         return mirror.make_plan(request, sizes=sizes, record=record, progress=progress)
 
 
-def _warnings(planned: "Planned") -> list[str]:
-    from brew_assets.domain.left_out import notes_of
-
-    warnings = [*notes_of(planned.plan), *planned.skip.warnings]
-    warnings += [f"{stray.key}: not recorded: {stray.why}" for stray in planned.strays[:20]]
-    if planned.sizes.problems:
-        warnings.append(
-            f"{len(planned.sizes.problems)} sizes are unknown, the first: {planned.sizes.problems[0]}"
-        )
-    return warnings
-
-
-def _warn(warnings: Iterable[str]) -> None:
-    for warning in warnings:
-        click.echo(f"Warning: {warning}", err=True)
-
-
 @cli.command()
 @_selection
 @click.option("--no-sizes", is_flag=True, help="Ask the registry for nothing; sizes stay unknown.")
@@ -158,18 +140,19 @@ def plan(
       brew-mirror plan --formula curl --platform arm64_sonoma --dry-run
     """
     from brew_assets.domain.plan import summarize
+    from brew_assets.runtimes.warnings import warn, warnings_of_plan
 
     mirror = context.mirror()
     request = _request(mirror, platforms, formulae, force=force)
     planned = _make_plan(context, mirror, request, sizes=not no_sizes, record=not dry_run)
-    summary = summarize(planned.plan)
+    summary, warnings = summarize(planned.plan), warnings_of_plan(planned)
     if as_json:
-        _warn(_warnings(planned))
-        print_json(summary)
+        warn(warnings)
+        print_json(msgspec.to_builtins(summary) | {"warnings": warnings})
     else:
         from brew_assets.runtimes.terminal import show_plan
 
-        show_plan(summary, warnings=_warnings(planned), recorded=not dry_run)
+        show_plan(summary, warnings=warnings, recorded=not dry_run)
 
 
 @cli.command()
@@ -205,6 +188,7 @@ def sync(
     from brew_assets.domain.left_out import notes_of
     from brew_assets.domain.plan import summarize
     from brew_assets.runtimes.progress import transfer_bar
+    from brew_assets.runtimes.warnings import each_once, warn, warnings_of_plan, warnings_of_report
 
     if sync_id is not None and (platforms or formulae or force):
         raise click.UsageError("--plan names everything; it goes with no --platform, --formula or --force")
@@ -218,27 +202,27 @@ def sync(
     else:
         request = _request(mirror, platforms, formulae, force=force)
         planned = _make_plan(context, mirror, request, sizes=True, record=not dry_run)
-        chosen, warnings = planned.plan, _warnings(planned)
+        chosen, warnings = planned.plan, warnings_of_plan(planned)
     if dry_run and not as_json:
         from brew_assets.runtimes.terminal import show_plan
 
         show_plan(summarize(chosen), warnings=warnings, recorded=False)
         return
-    _warn(warnings)
+    warn(warnings)
     if dry_run:
-        print_json(summarize(chosen))
+        print_json(msgspec.to_builtins(summarize(chosen)) | {"warnings": warnings})
         return
     with transfer_bar(show=context.bars) as progress:
         report, folded = mirror.carry_out(chosen, run_of, progress=progress)
     if as_json:
-        print_json(
-            {
-                **msgspec.to_builtins(report),
-                "new": report.new,
-                "outcome": report.outcome,
-                "held": folded.entries,
-            }
-        )
+        said = each_once(warnings_of_report(report), warnings)
+        more = {
+            "new": report.new,
+            "outcome": report.outcome,
+            "held": folded.entries,
+            "warnings": said,
+        }
+        print_json(msgspec.to_builtins(report) | more)
     else:
         from brew_assets.runtimes.terminal import show_report
 
@@ -247,16 +231,6 @@ def sync(
         sys.exit(EXIT_CANNOT_RUN)
     if report.failed or report.left:
         sys.exit(EXIT_FAILED)
-
-
-def _read_manifest(mirror: "Mirror") -> "Manifest":
-    """What manifest and receipts record; nothing is written."""
-    from brew_assets.engine.whole_record import read_whole_record
-
-    record = read_whole_record(mirror.store, workers=mirror.options.workers)
-    for warning in record.warnings():
-        click.echo(f"Warning: {warning}", err=True)
-    return record.manifest
 
 
 @cli.command()
@@ -283,12 +257,18 @@ def verify(
     """
     from brew_assets.engine.certify import certify, entries_of_tags
     from brew_assets.engine.repair import MENDED, count, repair
+    from brew_assets.engine.whole_record import WholeRecord, read_whole_record
     from brew_assets.runtimes.progress import counting_bar, transfer_bar
+    from brew_assets.runtimes.warnings import warn
 
     mirror = context.existing_mirror(stores=do_repair)
-    # Who only looks needs no permission to write.
-    manifest = mirror.fold().manifest if do_repair else _read_manifest(mirror)
-    entries = entries_of_tags(manifest, platforms)
+    if do_repair:
+        record = WholeRecord(manifest=mirror.fold().manifest)
+    else:  # who only looks needs no permission to write
+        record = read_whole_record(mirror.store, workers=mirror.options.workers)
+    warnings = record.warnings()
+    warn(warnings)
+    entries = entries_of_tags(record.manifest, platforms)
     with counting_bar("Verified", show=context.bars) as tell:
         certificates = certify(
             mirror.store,
@@ -306,7 +286,8 @@ def verify(
     failed = done.failed if done else []
     if as_json:
         found = [{"key": c.entry.s3_key, "verdict": c.verdict, "finding": c.finding} for c in wrong]
-        print_json({**msgspec.to_builtins(counts), "found": found, "failures": failed})
+        more = {"found": found, "failures": failed, "manifest_missing": record.manifest_missing}
+        print_json(msgspec.to_builtins(counts) | more | {"warnings": warnings})
     else:
         for certificate in wrong:
             click.echo(f"{certificate.verdict} {certificate.entry.s3_key} {certificate.finding}".rstrip())

@@ -6,10 +6,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from brew_assets.domain.left_out import first_names, forgotten_note, notes_of, remarks_of
+from brew_assets.domain.left_out import first_names, remarks_of
 from brew_assets.domain.plan import COUNTED_ONCE, PlanSummary, PlatformTotals
 from brew_assets.domain.quantities import human_bytes
 from brew_assets.domain.report import Report, describe_found
+from brew_assets.runtimes.warnings import warnings_of_report
 
 _FAILURES_SHOWN = 20
 
@@ -82,7 +83,7 @@ def show_report(report: Report, *, held: int, store_url: str) -> None:
         left = first_names(report.left_bottles, report.left)
         _remark(out, [f"Not begun or not finished: {left}. The next sync copies them."])
     _remark(out, remarks_of(report))
-    _warn(out, (*notes_of(report), *forgotten_note(report.forgotten)))
+    _warn(out, warnings_of_report(report))
     if report.recorded:
         out.print(f"Recorded first: {report.recorded:,} bottles that stood in the store without a record.")
     out.print(f"Held now: {held:,} bottles in {store_url}", markup=False)

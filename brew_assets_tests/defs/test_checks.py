@@ -10,6 +10,7 @@ import pytest
 from brew_assets.defs.checks import CHECKS
 from brew_assets.defs.resources import MirrorResource
 from brew_assets.domain.manifest import MANIFEST_KEY, Manifest
+from brew_assets.engine.upstream import kept_catalogue
 from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, checks_of
 
 SEVERITY = dg.AssetCheckSeverity
@@ -87,13 +88,27 @@ def test_a_catalogue_that_loses_a_tenth_passes(deployment: Deployment) -> None:
     assert checks_of(result)["catalogue_not_shrunk"].metadata["formulae_before"].value == len(fewest)
 
 
-def test_a_catalogue_without_bottles_blocks_the_first_plan(deployment: Deployment) -> None:
+def test_a_catalogue_without_bottles_is_refused_and_blocks_the_first_plan(deployment: Deployment) -> None:
     for formula in deployment.world.formulae:
         deployment.world.remove(formula.name)
     deployment.world.publish("headless", "1.0", tags=())
     blocked = deployment.run("weekly_sync")
     assert not blocked.success
-    assert "there are no bottles" in (checks_of(blocked)["catalogue_not_shrunk"].description or "")
+    found = deployment.failure(blocked, "formula_catalog").description or ""
+    assert f"expected bottles that serve {', '.join(PLATFORMS)}, found no bottle at all" in found
+    assert not deployment.root.exists()
+
+
+def test_a_catalogue_that_serves_none_of_the_platforms_leaves_the_kept_one(deployment: Deployment) -> None:
+    deployment.sync()
+    kept = kept_catalogue(deployment.mirror().store)
+    for formula in deployment.world.formulae:
+        deployment.world.remove(formula.name)
+    deployment.world.publish("old", "1.0", tags=("x86_64_linux", "catalina"))
+    blocked = deployment.run("weekly_sync")
+    found = deployment.failure(blocked, "formula_catalog").description or ""
+    assert "found bottles for catalina, x86_64_linux, so nothing is planned" in found
+    assert kept_catalogue(deployment.mirror().store) == kept
 
 
 def test_a_newer_macos_is_a_warning(deployment: Deployment) -> None:

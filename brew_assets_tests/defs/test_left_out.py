@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from brew_assets_tests.defs.announced import COMPLETE, FAILED, START, Announced
 from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, metadata_of
@@ -85,6 +86,24 @@ def test_the_messages_of_start_and_end_say_it_once_each_and_else_nothing(announc
         text = json.dumps(body)
         assert text.count("*Notes:*") == 1
         assert "1 of 22 formulae; first: element 22: it cannot be read" in text
+
+
+def test_a_hash_file_that_cannot_be_had_is_said_once_in_log_report_and_messages(
+    announced: Announced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment, slack = announced.deployment, announced.slack
+    monkeypatch.setenv("EXTERNAL_HASH_FILE_PATH", str(deployment.root / "no-such-file.json"))
+    unused = "Not used of external hash files, so that bottles which they name may be downloaded: 1 file"
+    planned = deployment.run("weekly_sync")
+    (warning,) = warnings_of(deployment, planned)
+    assert warning.startswith(unused)
+    assert unused in metadata_of(planned, "pending_bottles")["left_out"]
+    announced.tick()
+    for run in deployment.carry_out(deployment.tick().run_requests):
+        assert metadata_of(run, "bottles")["report"].count("no-such-file.json") == 1
+    announced.tick()
+    assert slack.texts == [START, COMPLETE]
+    assert all(json.dumps(body).count(unused) == 1 for body in slack.taken)
 
 
 def test_a_week_whose_catalogue_is_refused_ends_as_a_failure_with_counts_and_reasons(

@@ -184,22 +184,48 @@ def test_a_catalogue_of_nothing_else_is_refused_and_the_refusal_names_it(element
         decode_catalogue(json.dumps([element]).encode(), sha256=SHA)
 
 
+REST = b'"versions":{"stable":"1"},"bottle":{}}'
+
+
 @pytest.mark.parametrize(
-    "element",
+    ("element", "name"),
     [
-        b'{"name":"\xff","versions":{},"bottle":{}}',
-        b'{"name":"a","versions":{},"bottle":{},"aliases":["\xff"]}',
-        b'{"name":"a","versions":{},"bottle":{},"x":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
-        b'{"name":"a, [b]","versions":{},"bottle":{},"x":' + b'{"]":' * 50_000 + b"1" + b"}" * 50_000 + b"}",
+        (b'{"name":"\xff",' + REST, ""),
+        (b'{"name":"a","aliases":["\xff"],' + REST, "a"),
+        (b'{"name":"a","x":' + b"[" * 50_000 + b"]" * 50_000 + b"," + REST, "a"),
+        (b'{"name":"a, [b]","x":' + b'{"]":' * 50_000 + b"1" + b"}" * 50_000 + b"," + REST, "a, [b]"),
+        (b'{"desc":"\\ud83c","name":"a",' + REST, "a"),
+        (b'{"name":"a","desc":"\\ud83c, }",' + REST, "a"),
+        (b'{"name":"a\\ud83c",' + REST, ""),
+        (b'{"name":"a","revision":NaN,' + REST, "a"),
+        (b'{"name":"a","x":-Infinity,' + REST, "a"),
+        (b'{"name":"a","x":01,' + REST, "a"),
+        (b'{"name":"a","desc":"one\x01two",' + REST, "a"),
+        (b'{"name":"a","desc":"one\ntwo",' + REST, "a"),
+        (b'{"name":"a\tb",' + REST, ""),
+        (b'{"name":"a","x\x00":1,' + REST, "a"),
+        (b'{"name":"a",,' + REST, "a"),
+        (b"NaN", ""),
+        (b"", ""),
     ],
-    ids=lambda element: repr(element[:60]),
+    ids=lambda value: repr(value[:60]),
 )
-def test_bytes_that_no_decoder_follows_harm_their_own_formula_alone(element: bytes) -> None:
+def test_bytes_that_no_decoder_follows_harm_their_own_formula_alone(element: bytes, name: str) -> None:
     good = [json.dumps(entry).encode() for entry in GOOD]
-    data = b"[" + b" , ".join([*good[:15], element, *good[15:]]) + b"]\n"
-    catalogue = decode_catalogue(data, sha256=SHA)
-    assert [f.name for f in catalogue.formulae] == NAMES
-    assert len(catalogue.rejected) == 1
+    for place in (0, 15, 30):
+        data = b"[" + b" , ".join([*good[:place], element, *good[place:]]) + b"]\n"
+        catalogue = decode_catalogue(data, sha256=SHA)
+        assert [f.name for f in catalogue.formulae] == NAMES
+        (rejected,) = catalogue.rejected
+        assert (rejected.name, rejected.tag) == (name or f"element {place + 1}", "")
+        assert rejected.why.startswith("it cannot be read: ")
+
+
+def test_the_bottles_of_a_formula_that_no_decoder_follows_count_for_its_platforms() -> None:
+    element = json.dumps(formula("a", tags=("x86_64_linux",)))[:-1].encode() + b',"desc":NaN}'
+    data = json.dumps(GOOD).encode()[:-1] + b"," + element + b"]"
+    (rejected,) = decode_catalogue(data, sha256=SHA).rejected
+    assert (rejected.name, rejected.tags) == ("a", ("x86_64_linux",))
 
 
 OTHERS = ("arm64_ventura", "x86_64_linux")

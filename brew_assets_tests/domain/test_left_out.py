@@ -12,11 +12,21 @@ from brew_assets.domain.left_out import (
     notes_of,
     remarks_of,
 )
-from brew_assets.domain.plan import Plan, PlanSummary, decode_plan, encode_plan, summarize
+from brew_assets.domain.lost import with_lost
+from brew_assets.domain.manifest import entry_for
+from brew_assets.domain.plan import (
+    Plan,
+    PlanSummary,
+    Request,
+    check_request,
+    decode_plan,
+    encode_plan,
+    summarize,
+)
 from brew_assets.domain.platforms import DEFAULT_PLATFORMS
 from brew_assets.domain.report import decode_report
 from brew_assets.errors import CatalogueInvalid, PlanInvalid
-from brew_assets_tests.worlds import catalogue_of, digest_of, formula, old_shape, plan_of
+from brew_assets_tests.worlds import DATE, bottle, catalogue_of, digest_of, formula, old_shape, plan_of
 
 SONOMA, LINUX = "arm64_sonoma", "x86_64_linux"
 
@@ -139,6 +149,30 @@ def test_a_platform_that_no_bottle_serves_is_no_silent_success() -> None:
     assert note == "Asked for, but no bottle of the catalogue serves them: 1 platform; first: el_capitan"
 
 
+def test_a_catalogue_that_serves_none_of_the_platforms_is_refused() -> None:
+    catalogue = catalogue_of(*good(3, tags=("catalina", LINUX)), formula("none", tags=()))
+    with pytest.raises(CatalogueInvalid) as caught:
+        plan_of(catalogue, SONOMA, "arm64_tahoe")
+    assert (
+        "expected bottles that serve arm64_sonoma, arm64_tahoe, found bottles for catalina, x86_64_linux"
+        in str(caught.value)
+    )
+    request = Request(platforms=(SONOMA,))
+    with pytest.raises(CatalogueInvalid, match="found bottles for catalina, x86_64_linux"):
+        check_request(catalogue, request)
+    with pytest.raises(CatalogueInvalid, match="serve arm64_sonoma, found no bottle at all"):
+        check_request(catalogue_of(formula("none", tags=())), request)
+    # One of several is a note, and so is a formula that was asked for by name.
+    assert plan_of(catalogue, SONOMA, LINUX).left_out.empty_platforms == (SONOMA,)
+    assert plan_of(catalogue, SONOMA, formulae=("good1",)).left_out.unserved == 1
+
+
+def test_a_request_of_which_too_much_is_rejected_is_refused_as_its_plan_is() -> None:
+    catalogue = catalogue_of(*good(10), *(spoilt(f"bad{n}", LINUX) for n in range(5)))
+    with pytest.raises(CatalogueInvalid, match="5 of 5 bottles for x86_64_linux"):
+        check_request(catalogue, Request(platforms=(LINUX,), formulae=("good1",)))
+
+
 def test_a_plan_that_covers_all_says_nothing_and_disabled_formulae_alone_are_no_message() -> None:
     whole = plan_of(catalogue_of(*good(3)))
     assert whole.left_out == LeftOut(catalogue_formulae=3)
@@ -195,6 +229,27 @@ def test_a_rejected_formula_that_is_asked_for_says_why(entry: dict[str, Any], wh
             plan_of(catalogue, formulae=("good1", asked))
 
 
+@pytest.mark.parametrize(
+    ("asked", "entry"),
+    [
+        ("y", formula("x", aliases=["y"]) | {"versions": {"stable": 17}}),
+        ("z", formula("x", oldnames=["z"]) | {"versions": {"stable": 17}}),
+        ("y", formula("x", aliases=["y", 5, None])),
+        ("y", formula("x", aliases=["y"]) | {"oldnames": None}),
+        ("z", formula("x", oldnames=[[], "z"]) | {"aliases": "y"}),
+        ("y", formula("x", aliases=["y"], desc=float("nan"))),
+    ],
+)
+def test_another_name_of_a_formula_that_cannot_be_read_says_why_too(
+    asked: str, entry: dict[str, Any]
+) -> None:
+    catalogue = catalogue_of(*good(20), entry)
+    with pytest.raises(
+        PlanInvalid, match=f"formula '{asked}' is in the catalogue, but rejected: x: it cannot"
+    ):
+        plan_of(catalogue, formulae=(asked,))
+
+
 def test_all_unknown_and_rejected_formulae_are_named_in_one_error() -> None:
     catalogue = catalogue_of(*good(20), formula("x", revision=-1))
     with pytest.raises(PlanInvalid) as caught:
@@ -212,6 +267,15 @@ def test_a_hostile_name_is_shown_on_one_line_and_moves_no_cursor(name: str) -> N
     (note,) = notes_of(plan)
     assert note.isprintable()
     assert len(note) < 400
+
+
+def test_what_the_store_has_lost_is_said_before_what_upstream_spoilt() -> None:
+    entry = entry_for(bottle("gone"), date=DATE, size=1)
+    plan = with_lost(
+        plan_of(catalogue_of(*good(30), formula("x", revision=-1)), SONOMA, "sonoma"), {"gone": entry}
+    )
+    starts = ["Recorded, but gone from the store", "Rejected, because", "Asked for, but no bottle"]
+    assert [note[: len(start)] for note, start in zip(notes_of(plan), starts, strict=True)] == starts
 
 
 def test_documents_from_before_still_read() -> None:

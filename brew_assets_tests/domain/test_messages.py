@@ -257,16 +257,42 @@ def test_no_text_from_outside_breaks_slacks_rules(text: str, lines: list[str], n
         assert problems_of(document(message)) == []
 
 
-def test_notes_are_one_block_more_in_which_foreign_names_are_neither_link_nor_mention() -> None:
+def noted(*notes: str) -> tuple[list[str], Message]:
+    """The blocks that these notes add to a message, and the message."""
     asked: dict[str, Any] = {"bottles": 1, "size": 1, "route": "local", "trigger": "Manual", "started_at": ""}
     without = start_message(**ENVIRONMENT, **asked)
-    message = start_message(**ENVIRONMENT, **asked, notes=["<!channel> & <https://e.example|x>", "n" * 9000])
-    assert len(message.blocks) == len(without.blocks) + 1
-    (block,) = [block for block in message.blocks if block not in without.blocks]
-    text = block["text"]["text"]
-    assert text.startswith("*Notes:*\n• &lt;!channel&gt; &amp; &lt;https://e.example|x&gt;\n• nnn")
+    message = start_message(**ENVIRONMENT, **asked, notes=notes)
     assert problems_of(document(message)) == []
+    return [block["text"]["text"] for block in message.blocks if block not in without.blocks], message
+
+
+def test_each_note_is_a_block_in_which_foreign_names_are_neither_link_nor_mention() -> None:
+    assert noted()[0] == []
+    (first, second), message = noted("<!channel> & <https://e.example|x>", "n" * 9000)
+    assert first == "*Notes:*\n• &lt;!channel&gt; &amp; &lt;https://e.example|x&gt;"
+    assert second.startswith("• nnn")
     assert "Notes:\n• <!channel> & <https://e.example|x>" in message.plain()
+
+
+def test_no_note_pushes_another_one_out() -> None:
+    texts, _ = noted(*("<&>" * 3000 for _ in range(7)), "the bottle that was lost")
+    assert len(texts) == 8
+    assert texts[-1] == "• the bottle that was lost"
+    texts, _ = noted(*(f"note {number}" for number in range(30)))
+    assert [text.rpartition("• ")[2] for text in texts] == [
+        *(f"note {n}" for n in range(7)),
+        "... and 23 others",
+    ]
+
+
+@given(st.text("&<>x", max_size=1200))
+def test_a_note_is_cut_after_it_was_escaped_and_never_inside_an_entity(note: str) -> None:
+    for text in noted(note)[0]:
+        assert len(text) < 800
+        shown = text.removeprefix("*Notes:*\n• ").removesuffix("…")
+        plain = shown.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+        assert note.startswith(plain)
+        assert plain == note or len(shown) > 690
 
 
 def test_what_upstream_names_is_neither_link_nor_mention_nor_the_end_of_a_code_block() -> None:

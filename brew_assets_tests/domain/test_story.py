@@ -248,6 +248,14 @@ def test_what_the_plan_leaves_out_is_said_at_the_start_and_at_every_end_and_else
             assert "Notes" not in message.plain()
 
 
+def test_what_left_the_manifest_is_said_before_the_notes_of_the_plan() -> None:
+    told = msgspec.structs.replace(
+        story(run(SONOMA, "succeeded"), reports=(report(SONOMA, forgotten=("gone",)),)), notes=("a", "b")
+    )
+    assert told.end_notes[0].startswith("Taken off the manifest")
+    assert told.end_notes[1:] == ("a", "b")
+
+
 def test_a_run_that_was_stopped_names_the_first_bottles_that_it_left() -> None:
     stopped = report(SONOMA, left=7, left_bottles=tuple(f"b{number}" for number in range(7)))
     told = story(run(SONOMA, "cancelled"), run(TAHOE, "succeeded"), reports=(stopped,))

@@ -480,13 +480,27 @@ def test_a_restore_without_a_valid_backup_changes_nothing(store: Store, clock: F
     assert document.data == b"damaged"
 
 
-@pytest.mark.parametrize("key", ["backups/nope.json", "../x", "", f"{DATE}/", "state/plans/x.json"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "backups/nope.json",
+        "../x",
+        "",
+        f"{DATE}/",
+        "state/plans/x.json",
+        MANIFEST_KEY,
+        "saved.json",
+        f"{BACKUP_PREFIX}../../{MANIFEST_KEY}",
+        BACKUP_PREFIX,
+    ],
+)
 def test_a_backup_that_is_none_is_named_and_those_that_exist_are_listed(
     store: Store, clock: FakeClock, key: str
 ) -> None:
     for number in range(12):
         store.write(f"{BACKUP_PREFIX}2026-08-{number + 10}T030000.000000Z.json", manifest_of(WGET))
     store.write("state/plans/x.json", b"{}")
+    store.write("saved.json", manifest_of(WGET))
     store.write(MANIFEST_KEY, manifest_of(CURL))
     with pytest.raises(BackupInvalid) as caught:
         restore_manifest(store, clock, backup=key)

@@ -389,6 +389,8 @@ def test_a_hash_file_that_cannot_be_read_is_a_warning(upstream: Upstream, data: 
     planned = upstream.mirror(hash_file=FakeHashFile(data)).make_plan(Request(platforms=ARM))
     assert len(planned.plan.objects) == 8
     assert "hashes.json" in planned.skip.warnings[0]
+    assert planned.plan.left_out.hash_file_warnings == 1
+    assert planned.plan.left_out.hash_file_findings[0].startswith("hashes.json: ")
 
 
 def test_a_source_that_fails_as_none_should_is_a_warning_without_its_text(upstream: Upstream) -> None:

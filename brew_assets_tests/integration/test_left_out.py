@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from brew_assets.simulator import Simulator, World
+from brew_assets.simulator import Fault, Simulator, World
 from brew_assets_tests.integration.mirrors import DirectoryMirror
 from brew_assets_tests.worlds import old_shape
 
@@ -101,6 +101,76 @@ def test_skipped_bottles_are_named(mirror: DirectoryMirror, upstream: Simulator,
     assert f"an external hash file names them: 1 bottle; first: {bottle.filename}" in done.stderr
 
 
+UNUSED = "Not used of external hash files, so that bottles which they name may be downloaded: "
+
+
+@pytest.mark.parametrize(
+    "command", [("plan",), ("plan", "--dry-run"), ("sync", "--dry-run"), ("sync",)], ids=" ".join
+)
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "1 file or entry; first: {path}: "),
+        (b"{{{", "1 file or entry; first: {path}: expected a manifest or a JSON list"),
+        (b'["x", 5, "y"]', "3 files or entries; first: {path}: entry 0: expected 64 lower-case hex digits"),
+    ],
+)
+def test_what_is_wrong_with_a_hash_file_is_said_in_words_and_in_json_and_in_each_once(
+    mirror: DirectoryMirror,
+    upstream: Simulator,
+    tmp_path: Path,
+    command: tuple[str, ...],
+    content: bytes | None,
+    said: str,
+) -> None:
+    path = tmp_path / "hashes.json"
+    if content is not None:
+        path.write_bytes(content)
+    settings = {"EXTERNAL_HASH_FILE_PATH": str(path), "COLUMNS": "1000", "LOG_LEVEL": "ERROR"}
+    expected = UNUSED + said.format(path=path)
+    words = mirror.run(upstream, *command, *PLATFORM, **settings)
+    before, *after = words.stderr.split("Sync 2")
+    for part in (before, *after):
+        assert part.count(expected) == 1
+    done = mirror.run(upstream, *command, *PLATFORM, "--json", **settings)
+    assert done.stderr.count(expected) == 1
+    found = json.loads(done.stdout)
+    (warning,) = found["warnings"]
+    assert warning.startswith(expected)
+    assert f"Warning: {warning}" in done.stderr.splitlines()
+    assert found["left_out"]["hash_file_warnings"] == (3 if content and content.startswith(b"[") else 1)
+
+
+def test_objects_that_are_not_recorded_stand_in_the_json_as_in_the_words(
+    mirror: DirectoryMirror, upstream: Simulator
+) -> None:
+    mirror.sync(upstream, *PLATFORM)
+    folder = mirror.bottle_keys()[0][:10]
+    for number in range(25):
+        mirror.write(f"{folder}/tool{number}-9.arm64_sonoma.bottle.tar.gz", b"nobody's")
+    mirror.remove("bottles_hash.json")
+    done = mirror.run(upstream, "plan", "--dry-run", *PLATFORM, "--json", LOG_LEVEL="ERROR")
+    warnings = json.loads(done.stdout)["warnings"]
+    assert [f"Warning: {warning}" for warning in warnings] == done.stderr.splitlines()
+    assert sum("-9.arm64_sonoma.bottle.tar.gz: not recorded: " in warning for warning in warnings) == 20
+    assert "5 more objects are not recorded" in warnings
+
+
+def test_what_is_said_before_and_after_a_sync_stands_once_in_its_json(
+    mirror: DirectoryMirror, upstream: Simulator
+) -> None:
+    mirror.sync(upstream, *PLATFORM)
+    gone = next(key for key in mirror.bottle_keys() if "tool3-" in key)
+    mirror.remove(gone)
+    upstream.world.remove("tool3")
+    upstream.fault(gone.split("/")[1], Fault.not_found())
+    spoil(upstream)
+    found = json.loads(mirror.run(upstream, "sync", *PLATFORM, "--json").stdout)
+    starts = ["Taken off the manifest", "Recorded, but gone", "Rejected, because"]
+    assert [w[: len(start)] for w, start in zip(found["warnings"], starts, strict=True)] == starts
+    assert json.loads(mirror.run(upstream, "verify", "--json").stdout)["warnings"] == []
+
+
 def test_a_taps_catalogue_in_an_older_shape_is_refused_and_the_kept_one_stays(
     mirror: DirectoryMirror, upstream: Simulator
 ) -> None:
@@ -118,6 +188,45 @@ def test_a_taps_catalogue_in_an_older_shape_is_refused_and_the_kept_one_stays(
     assert {key: mirror.read(key) for key in mirror.keys()} == before
     upstream.api_body_override = None
     assert mirror.sync(upstream, *PLATFORM)["outcome"] == "success"
+
+
+@pytest.mark.parametrize("command", ["sync", "plan"])
+@pytest.mark.parametrize("new", [True, False])
+def test_a_catalogue_that_cannot_serve_what_is_asked_for_makes_and_changes_nothing(
+    mirror: DirectoryMirror, upstream: Simulator, command: str, new: bool
+) -> None:
+    if not new:
+        mirror.sync(upstream, *PLATFORM)
+    before = {key: mirror.read(key) for key in mirror.keys()}
+    spoilt, bare = entries(upstream), entries(upstream)
+    for entry in spoilt[:20]:
+        entry["bottle"]["stable"]["files"]["x86_64_linux"]["sha256"] = "none"
+    for entry in bare:
+        entry["bottle"] = {"renamed": entry["bottle"]["stable"]}
+    for body, platform, said in (
+        (spoilt, "x86_64_linux", "20 of 30 bottles for x86_64_linux cannot be used"),
+        (
+            entries(upstream),
+            "sonoma",
+            "serve sonoma, found bottles for arm64_sonoma, x86_64_linux, so nothing",
+        ),
+        (bare, "arm64_sonoma", "serve arm64_sonoma, found no bottle at all"),
+    ):
+        upstream.api_body_override = json.dumps(body).encode()
+        # The settings name another platform than is asked for.
+        done = mirror.run(upstream, command, "--platform", platform, TARGET_PLATFORMS="arm64_sonoma")
+        assert done.returncode == 2, done.stderr
+        assert said in done.stderr
+        assert {key: mirror.read(key) for key in mirror.keys()} == before
+        assert mirror.root.exists() is not new
+
+
+def test_one_platform_among_several_that_nothing_serves_is_a_warning(
+    mirror: DirectoryMirror, upstream: Simulator
+) -> None:
+    done = mirror.run(upstream, "sync", *PLATFORM, "--platform", "sonoma", COLUMNS="1000")
+    assert done.returncode == 0, done.stderr
+    assert "no bottle of the catalogue serves them: 1 platform; first: sonoma" in done.stderr
 
 
 def test_a_rejected_formula_that_is_asked_for_and_unknown_ones_end_with_exit_code_2(

@@ -234,11 +234,15 @@ def test_a_mirror_whose_manifest_was_deleted_is_verified_as_a_rebuild_would_reco
     assert (counts["checked"], counts["current"]) == (3, 3)
     assert "bottles_hash.json is missing" in done.stderr
     assert "notes.txt: cannot be recorded" in done.stderr
+    assert counts["manifest_missing"] is True
+    assert [f"Warning: {warning}" for warning in counts["warnings"]] == done.stderr.splitlines()
     assert "bottles_hash.json is missing" in mirror.run(upstream, "status", **reader_of(mirror)).stdout
     assert state_of(mirror) == before
     # A repair records them first.
     done = mirror.run(upstream, "verify", "--repair", "--json")
-    assert (done.returncode, json.loads(done.stdout)["checked"]) == (0, 3)
+    repaired = json.loads(done.stdout)
+    assert (done.returncode, repaired["checked"]) == (0, 3)
+    assert (repaired["manifest_missing"], repaired["warnings"]) == (False, [])
     mirror.remove(notes)
     assert_complete(mirror, upstream)
 
@@ -258,11 +262,13 @@ def test_a_restore_of_no_backup_names_it_and_lists_the_backups(
     assert "bottles_hash.json is not valid" not in done.stderr
     assert [line.strip() for line in listed] == existing
     plan = next(key for key in mirror.keys() if key.startswith("state/plans/"))
-    done = mirror.run(upstream, "manifest", "restore", "--backup", plan)
-    assert done.returncode == 2
-    assert plan in done.stderr
-    assert "bottles_hash.json is not valid" not in done.stderr
-    assert mirror.read(MANIFEST_KEY) == before
+    for key in (plan, MANIFEST_KEY):
+        done = mirror.run(upstream, "manifest", "restore", "--backup", key)
+        assert done.returncode == 2
+        assert f"'{key}': expected a backup of bottles_hash.json, found a key outside backups/" in done.stderr
+        assert "bottles_hash.json is not valid" not in done.stderr
+        assert mirror.read(MANIFEST_KEY) == before
+        assert [key for key in mirror.keys() if key.startswith("backups/")] == sorted(existing)
     assert mirror.run(upstream, "manifest", "restore", "--backup", existing[-1]).returncode == 0
 
 
