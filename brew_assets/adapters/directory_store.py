@@ -69,8 +69,7 @@ class DirectoryStore:
                     _remove_unless_locked(leftover)
                 except OSError as exc:
                     # It takes room and hinders nobody.
-                    facts = {"key": f"{_INCOMING}/{leftover.name}", "error": str(exc)}
-                    _log.warning("not removed", extra=facts)
+                    _log.warning("not removed", extra={"key": str(leftover), "error": str(exc)})
 
     def interrupt(self) -> None:
         """Nothing waits for anybody here."""

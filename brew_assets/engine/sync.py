@@ -257,8 +257,7 @@ class Mirror:
         if platform is not None and platform not in plan.platforms:
             raise PlanInvalid(f"sync {plan.sync_id} covers {', '.join(plan.platforms)}, not {platform}")
         carrier = carrier or self.own_carrier()
-        clock = self.ports.clock
-        watch = Stopwatch(clock)
+        watch = Stopwatch(clock := self.ports.clock)
         self.store.prepare()
         own, rest = fetches_of_run(plan, platform)
         self._check_size(plan, own)
