@@ -7,30 +7,16 @@ from brew_assets.domain.downloads import Fetch
 from brew_assets.engine.adoption import PLAN_PREFIX
 from brew_assets.engine.kept_reports import kept_reports
 from brew_assets.engine.ports import Store
-from brew_assets.errors import (
-    ChecksumRefused,
-    KeyTaken,
-    ObjectRefused,
-    StoreError,
-    StoreFull,
-    StoreRefused,
-    StoreUnavailable,
-    StoreUnsupported,
-)
+from brew_assets.errors import StoreError
 
-_REASONS = {
-    error.reason
-    for error in (
-        ChecksumRefused,
-        KeyTaken,
-        ObjectRefused,
-        StoreError,
-        StoreFull,
-        StoreRefused,
-        StoreUnavailable,
-        StoreUnsupported,
-    )
-}
+
+def _reasons(kind: type[StoreError]) -> Iterator[str]:
+    yield kind.reason
+    for below in kind.__subclasses__():
+        yield from _reasons(below)
+
+
+_REASONS = frozenset(_reasons(StoreError))
 # This one's earlier tries, and the last one's: what was refused longer ago has been tried last since. Plans
 # that nobody has carried out have no report.
 _SYNCS = 3
