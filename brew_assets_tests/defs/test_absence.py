@@ -94,7 +94,8 @@ def test_a_sync_without_anything_to_do_is_not_missing(watched: Watched) -> None:
 
 
 def test_a_sync_whose_planning_failed_has_been_told_already(watched: Watched) -> None:
-    watched.deployment.simulator.api_down = True
+    # Nothing that a step would try again.
+    watched.deployment.simulator.api_body_override = b"no catalogue"
     assert not watched.deployment.run("weekly_sync", tags=SCHEDULED).success
     watched.look(13 * HOUR)
     assert watched.slack.posted == []

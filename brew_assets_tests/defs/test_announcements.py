@@ -116,7 +116,8 @@ def test_a_sync_that_stores_nothing_ends_as_a_failure(announced: Announced) -> N
 
 
 def test_a_week_without_a_plan_is_told_too(announced: Announced) -> None:
-    announced.deployment.simulator.api_down = True
+    # Nothing that a step would try again.
+    announced.deployment.simulator.api_body_override = b"no catalogue"
     assert not announced.deployment.run("weekly_sync").success
     announced.tick()
     announced.tick()

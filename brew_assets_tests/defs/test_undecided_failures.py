@@ -145,7 +145,8 @@ def test_other_failures_are_told_while_one_is_undecided(announced: Announced) ->
     lost.event()
     lost.status()
     announced.tick()
-    announced.deployment.simulator.api_down = True
+    # Nothing that a step would try again.
+    announced.deployment.simulator.api_body_override = b"no catalogue"
     assert not announced.deployment.run("weekly_sync").success
     announced.tick()
     assert announced.slack.texts == [FAILED]
