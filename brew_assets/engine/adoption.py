@@ -24,6 +24,7 @@ from brew_assets.domain.bottle import (
 )
 from brew_assets.domain.manifest import Entry, HeldEntry, Receipt, entry_for
 from brew_assets.domain.plan import decode_plan
+from brew_assets.engine.already_there import proven_facts
 from brew_assets.engine.ports import ListedObject, ObjectFacts, Store
 from brew_assets.errors import ObjectRefused, PlanInvalid, StoreError, StoreRefused, StoreUnavailable
 
@@ -131,9 +132,7 @@ def _identify(store: Store, key: str, planned: Mapping[str, list[Bottle]]) -> Re
     place = parse_key(key)
     if place is None or parse_filename(place[1]) is None:
         return Stray(key=key, why="its name is not that of a bottle")
-    facts = store.facts(key)
-    if facts is not None and facts.digest is None:
-        facts = store.hash(key)
+    facts = proven_facts(store, key)
     if facts is None or facts.digest is None:
         return Stray(key=key, why="it vanished")
     claimed = facts.metadata.get("sha256")

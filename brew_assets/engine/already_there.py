@@ -31,6 +31,16 @@ def look_for(store: Store, names: Iterable[PlannedBottle], *, date: str) -> Look
     return look
 
 
+def proven_facts(store: Store, key: str) -> ObjectFacts | None:
+    """What the store vouches for, or else what its bytes prove; None if there is no object.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    facts = store.facts(key)
+    return store.hash(key) if facts is not None and facts.digest is None else facts
+
+
 def prove(store: Store, planned: PlannedBottle, taken: KeyTaken) -> ObjectFacts:
     """What the store vouches for of the object that stands under the bottle's key, and is the bottle.
 
@@ -38,9 +48,7 @@ def prove(store: Store, planned: PlannedBottle, taken: KeyTaken) -> ObjectFacts:
         KeyTaken: it is something else.
         StoreError: it cannot be read.
     """
-    facts = store.facts(taken.key)
-    if facts is not None and facts.digest is None:
-        facts = store.hash(taken.key)
+    facts = proven_facts(store, taken.key)
     if facts is None or facts.digest != planned.bottle.digest:
         found = f"sha256 {facts.digest}" if facts and facts.digest else "not proven to be this bottle"
         raise KeyTaken(taken.key, found)

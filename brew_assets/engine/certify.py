@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from brew_assets.domain.manifest import MANIFEST_KEY, Entry, Manifest
+from brew_assets.engine.already_there import proven_facts
 from brew_assets.engine.ports import ObjectFacts, Store
 from brew_assets.errors import ChecksumRefused, PlanInvalid, StoreError, StoreRefused, StoreUnavailable
 
@@ -100,11 +101,8 @@ class _Examiner:
         return _judged(key, entry, facts)
 
     def _facts(self, entry: Entry) -> ObjectFacts | None:
-        facts = self._store.hash(entry.s3_key) if self._deep else self._store.facts(entry.s3_key)
-        if facts is not None and facts.digest is None and not self._deep:
-            # The store vouches for nothing (a multipart upload): only the bytes themselves prove it.
-            facts = self._store.hash(entry.s3_key)
-        return facts
+        key = entry.s3_key
+        return self._store.hash(key) if self._deep else proven_facts(self._store, key)
 
     def _ask_the_store(self, error: StoreError) -> None:
         """Nothing, as long as the store still answers for something else.

@@ -9,6 +9,7 @@ import msgspec
 from brew_assets.domain.bottle import parse_key
 from brew_assets.domain.manifest import Entry, HeldEntry, Receipt, bottle_of, entry_for
 from brew_assets.engine.adoption import NEWEST_FOLDERS, Stray, adopt
+from brew_assets.engine.already_there import proven_facts
 from brew_assets.engine.journal import Journal
 from brew_assets.engine.ledger import Held, fold, read_held
 from brew_assets.engine.ports import Clock, ListedObject, Store
@@ -97,9 +98,7 @@ def _moved(store: Store, lost: Mapping[str, Entry], elsewhere: Iterable[ListedOb
         if key is None:
             continue
         try:
-            facts = store.facts(listed.key)
-            if facts is not None and facts.digest is None:
-                facts = store.hash(listed.key)
+            facts = proven_facts(store, listed.key)
         except StoreError:
             continue  # it is fetched again
         if facts is not None and facts.digest == lost[key].sha256:

@@ -10,7 +10,7 @@ import pytest
 
 from brew_assets.adapters.directory_store import DirectoryStore
 from brew_assets.engine.ports import Store
-from brew_assets.errors import MirrorError, StoreError, StoreRefused
+from brew_assets.errors import MirrorError, ObjectRefused, StoreError, StoreRefused
 from brew_assets_tests.adapters.store_contract import CONTENT, StoreContract, content_of, give, keys_of
 from brew_assets_tests.worlds import DATE, bottle
 
@@ -153,3 +153,11 @@ def test_a_listing_that_cannot_be_read_is_an_error_and_never_empty(store: Direct
     assert caught.value.errno == errno.ELOOP
     with pytest.raises(StoreError):
         list(store.listing("state/receipts/"))
+
+
+def test_a_file_where_a_date_folder_should_be_is_named_and_no_passing_trouble(
+    store: DirectoryStore, root: Path
+) -> None:
+    (root / DATE).write_bytes(b"x")
+    with pytest.raises(ObjectRefused, match=f"something else stands where the folder {DATE}/ should be"):
+        give(store, bottle(content=CONTENT), CONTENT)

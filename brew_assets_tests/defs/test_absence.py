@@ -93,9 +93,11 @@ def test_a_sync_without_anything_to_do_is_not_missing(watched: Watched) -> None:
     assert watched.slack.posted == []
 
 
-def test_a_sync_whose_planning_failed_has_been_told_already(watched: Watched) -> None:
-    # Nothing that a step would try again.
-    watched.deployment.simulator.api_body_override = b"no catalogue"
+def test_a_sync_whose_planning_failed_has_been_told_already(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("brew_assets.defs.resources.STEP_RETRY_DELAY_S", 0.0)
+    watched.deployment.simulator.api_down = True
     assert not watched.deployment.run("weekly_sync", tags=SCHEDULED).success
     watched.look(13 * HOUR)
     assert watched.slack.posted == []

@@ -115,9 +115,9 @@ def test_a_sync_that_stores_nothing_ends_as_a_failure(announced: Announced) -> N
     assert any(f"https://dagster.example/runs/{run.run_id}" in text for run in runs)
 
 
-def test_a_week_without_a_plan_is_told_too(announced: Announced) -> None:
-    # Nothing that a step would try again.
-    announced.deployment.simulator.api_body_override = b"no catalogue"
+def test_a_week_without_a_plan_is_told_too(announced: Announced, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("brew_assets.defs.resources.STEP_RETRY_DELAY_S", 0.0)
+    announced.deployment.simulator.api_down = True
     assert not announced.deployment.run("weekly_sync").success
     announced.tick()
     announced.tick()

@@ -2,12 +2,14 @@
 
 import logging
 
+import dagster as dg
 import pytest
 
 from brew_assets.defs.announcements import with_news
 from brew_assets.defs.teller import Teller
 from brew_assets.engine.announce import Announcement
 from brew_assets.settings import read_settings
+from brew_assets_tests.defs.announced import Announced
 from brew_assets_tests.defs.deployment import PLATFORMS, Deployment
 
 
@@ -77,3 +79,17 @@ def test_what_a_weekly_run_finds_in_the_store_is_a_security_event_though_nothing
     assert "held_objects_present" in text
     assert "is MISMATCH expected sha256" in text
     assert "job `repair`" in text
+
+
+def test_a_planning_run_that_died_without_a_word_delays_the_end_and_loses_it_not(
+    announced: Announced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planning = announced.deployment.run("weekly_sync")
+    announced.deployment.carry_out(announced.deployment.tick().run_requests)
+    began = dg.DagsterEvent("PIPELINE_START", "weekly_sync", message="")
+    announced.deployment.instance.report_dagster_event(began, planning.run_id)
+    announced.tick()
+    assert len(announced.slack.texts) == 1
+    monkeypatch.setattr("brew_assets.defs.sync_stories.CHECKED_WITHIN_S", 0.0)
+    announced.tick()
+    assert len(announced.slack.texts) == 2

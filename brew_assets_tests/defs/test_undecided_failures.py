@@ -140,13 +140,15 @@ def test_a_lost_planning_that_nobody_begins_again_is_told_once(announced: Announ
     assert announced.slack.texts == [FAILED]
 
 
-def test_other_failures_are_told_while_one_is_undecided(announced: Announced) -> None:
+def test_other_failures_are_told_while_one_is_undecided(
+    announced: Announced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("brew_assets.defs.resources.STEP_RETRY_DELAY_S", 0.0)
     lost = lost_planning(announced)
     lost.event()
     lost.status()
     announced.tick()
-    # Nothing that a step would try again.
-    announced.deployment.simulator.api_body_override = b"no catalogue"
+    announced.deployment.simulator.api_down = True
     assert not announced.deployment.run("weekly_sync").success
     announced.tick()
     assert announced.slack.texts == [FAILED]

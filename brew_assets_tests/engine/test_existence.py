@@ -19,6 +19,7 @@ FOREIGN = (
     "notes.txt",
     "bottles_hash.json.old",
     "photos/2026-08-22/cat.jpg",
+    "2026-08-22/cat.jpg",
     "state/upstream/formula/latest.json",
     "state/plans/20260822T030000Z-00000000.json",
 )

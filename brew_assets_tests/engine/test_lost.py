@@ -9,6 +9,7 @@ from brew_assets.adapters.directory_store import DirectoryStore
 from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY, Entry, decode_manifest
 from brew_assets.domain.plan import Request
 from brew_assets.engine.certify import certify
+from brew_assets.engine.refused_before import refused_before
 from brew_assets.errors import BlobNotFound, ObjectRefused
 from brew_assets_tests.engine.test_sync import ARM, FakeHashFile, Upstream
 from brew_assets_tests.fakes import Act, MemoryStore, RefusingStore
@@ -301,3 +302,23 @@ def test_what_came_back_meanwhile_is_not_forgotten(outdated: Upstream) -> None:
 
 def restore(upstream: Upstream, key: str, content: bytes) -> None:
     upstream.store.write(key, content)
+
+
+def test_plans_that_nobody_carries_out_make_no_refusal_forgotten() -> None:
+    store = MemoryStore()
+    upstream = Upstream(store)
+    for number in range(6):
+        upstream.publish(f"f{number}")
+    plan = upstream.plan()
+    odd = plan.objects[1].bottle
+    store.refuse("commit", ObjectRefused("403 AccessDenied"), key=odd.key(plan.sync_date))
+    upstream.mirror(workers=1).carry_out(plan)
+    for _ in range(5):
+        upstream.next_week()
+        upstream.plan()
+    upstream.publish("later")
+    final = upstream.plan()
+    assert odd.filename in refused_before(store, final.sync_id)
+    upstream.blobs.opened.clear()
+    upstream.mirror(workers=1).carry_out(final)
+    assert upstream.blobs.opened[-1][0] == odd.filename

@@ -68,6 +68,7 @@ def test_one_refused_bottle_ends_with_exit_code_1_and_hinders_no_other(
     with Simulator(world(30)) as upstream:
         code, report = sync(bucket, upstream)
         assert (code, report["outcome"], report["stored"]) == (1, "partial", 29)
+        assert (report["new"], report["found"]) == (29, 0)
         assert [failure["name"] for failure in report["failed"]] == [odd]  # type: ignore[attr-defined]
         upstream.world.publish("later", "1.0", tags=["arm64_sonoma"])
         code, report = sync(bucket, upstream)
