@@ -48,7 +48,7 @@ MirrorError                       has `reason`, a few words for reports, and a m
 import msgspec
 
 # What decoding hostile bytes raises: msgspec lets bad UTF-8 and deep nesting out as they are.
-UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
 class MirrorError(Exception):

@@ -364,6 +364,9 @@ def _secret(kind: type, value: object) -> object:
     raise NotImplementedError(kind)
 
 
+_decoder = msgspec.json.Decoder(Settings, dec_hook=_secret)  # for the table of the type, see trigger.py
+
+
 def _split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 

@@ -107,6 +107,9 @@ class _Token(msgspec.Struct):
     access_token: str = ""
 
 
+_token_decoder = msgspec.json.Decoder(_Token)
+
+
 class Ghcr:
     """Blobs, indexes and child manifests of one registry. Safe for use by several threads."""
 
@@ -278,7 +281,7 @@ class Ghcr:
             with answered(wire, "GET", target, {"Accept": "application/json"}) as response:
                 if response.status != 200:
                     self._refuse(response, f"{subject} (token)")
-                answer = msgspec.json.decode(response.read(_TOKEN_BODY_BYTES), type=_Token)
+                answer = _token_decoder.decode(response.read(_TOKEN_BODY_BYTES))
         except NETWORK_ERRORS as exc:
             wire.close()
             raise UpstreamInterrupted(f"{subject}: no token: {_describe(exc)}") from exc

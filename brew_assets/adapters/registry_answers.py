@@ -66,6 +66,9 @@ class _Errors(msgspec.Struct):
     errors: list[_Error]
 
 
+_errors_decoder = msgspec.json.Decoder(_Errors)
+
+
 def answer_error(
     subject: str, *, status: int, body: bytes = b"", retry_after: str | None = None
 ) -> UpstreamError:
@@ -82,7 +85,7 @@ def answer_error(
 def code_of(body: bytes) -> str:
     """The first code of the table in the body, else the first one at all; empty when there is none."""
     try:
-        errors = msgspec.json.decode(body, type=_Errors).errors
+        errors = _errors_decoder.decode(body).errors
     except UNREADABLE:
         return ""
     codes = [error.code for error in errors if isinstance(error.code, str) and _CODE.fullmatch(error.code)]

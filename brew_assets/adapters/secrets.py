@@ -9,6 +9,7 @@ from brew_assets.errors import UNREADABLE, ChannelRefused
 from brew_assets.settings import Secret
 
 _NAMES = ("webhook_url", "url", "slack_webhook_url", "SLACK_WEBHOOK_URL")
+_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
 class WebhookSecret:
@@ -46,7 +47,7 @@ def _webhook(what: str, text: str) -> Secret:
     if text.startswith(("https://", "http://")):
         return Secret(text)
     try:
-        found = msgspec.json.decode(text.encode(), type=dict[str, Any])
+        found = _decoder.decode(text.encode())
     except UNREADABLE:
         found = {}
     for name in _NAMES:

@@ -230,8 +230,11 @@ def publish_gauges(
         context.log.warning(f"The age of the last good sync was not published: {error}")
 
 
+_cursor_decoder = msgspec.json.Decoder(Cursor)
+
+
 def _cursor(text: str | None, now: datetime) -> Cursor:
     try:
-        return msgspec.json.decode((text or "").encode(), type=Cursor)
+        return _cursor_decoder.decode((text or "").encode())
     except UNREADABLE:
         return Cursor(since=now.timestamp(), settled=now.timestamp())

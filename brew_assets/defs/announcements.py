@@ -71,10 +71,13 @@ def announce_syncs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     return dg.SkipReason(f"{left} syncs are not told to their end.")
 
 
+_cursor_decoder = msgspec.json.Decoder(Cursor)
+
+
 def decode_cursor(text: str | None) -> Cursor | None:
     """The cursor, None before the first tick and where another version wrote it."""
     try:
-        return msgspec.json.decode((text or "").encode(), type=Cursor)
+        return _cursor_decoder.decode((text or "").encode())
     except UNREADABLE:
         return None
 

@@ -200,6 +200,9 @@ class _Stamp(msgspec.Struct):
     last_updated: datetime
 
 
+_stamp_decoder = msgspec.json.Decoder(_Stamp)
+
+
 @dg.asset_check(
     asset=hash_manifest,
     description=f"The manifest was written within the last {MAX_AGE.days} days.",
@@ -211,7 +214,7 @@ def manifest_fresh(mirror: MirrorResource) -> dg.AssetCheckResult:
     if document is None:
         return _result(False, _NO_MANIFEST, warn=True)
     try:
-        written = msgspec.json.decode(document.data, type=_Stamp).last_updated
+        written = _stamp_decoder.decode(document.data).last_updated
     except UNREADABLE as error:
         return _result(False, f"{MANIFEST_KEY} does not tell when it was written: {error}", warn=True)
     age = now - (written if written.tzinfo else written.replace(tzinfo=UTC))

@@ -33,6 +33,10 @@ class SyncState(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+_delivery_decoder = msgspec.json.Decoder(Delivery)
+_state_decoder = msgspec.json.Decoder(SyncState)
+
+
 class InstanceDeliveries:
     """The deliveries of a Dagster instance, as its daemons keep their cursors."""
 
@@ -41,7 +45,7 @@ class InstanceDeliveries:
 
     def read(self, key: str) -> Delivery | None:
         """What became of it, None when it was never tried."""
-        return self._get(f"{_PREFIX}/deliveries/{key}", Delivery)
+        return self._get(f"{_PREFIX}/deliveries/{key}", _delivery_decoder)
 
     def write(self, key: str, delivery: Delivery) -> None:
         """It is remembered."""
@@ -49,18 +53,18 @@ class InstanceDeliveries:
 
     def state(self) -> SyncState:
         """How the mirror stood when a sync of everything was last looked at."""
-        return self._get(f"{_PREFIX}/state", SyncState) or SyncState()
+        return self._get(f"{_PREFIX}/state", _state_decoder) or SyncState()
 
     def set_state(self, state: SyncState) -> None:
         """It is remembered."""
         self._set(f"{_PREFIX}/state", state)
 
-    def _get(self, key: str, kind: type[_T]) -> _T | None:
+    def _get(self, key: str, decoder: "msgspec.json.Decoder[_T]") -> _T | None:
         text = self._storage.get_cursor_values({key}).get(key)
         if not text:
             return None
         try:
-            return msgspec.json.decode(text.encode(), type=kind)
+            return decoder.decode(text.encode())
         except UNREADABLE:
             # Written by another version: as if it were not there.
             return None

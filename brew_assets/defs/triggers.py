@@ -185,11 +185,14 @@ def encode_cursor(waiting: Sequence[Waiting]) -> str:
     return msgspec.json.encode(waiting[-MAX_WAITING:]).decode()
 
 
+_waiting_decoder = msgspec.json.Decoder(list[Waiting])
+
+
 def decode_cursor(cursor: str | None) -> list[Waiting]:
     """The messages in a cursor; none in one that somebody has changed to something else."""
     if not cursor or len(cursor) > _MAX_CURSOR_CHARACTERS:
         return []
     try:
-        return msgspec.json.decode(cursor, type=list[Waiting])[-MAX_WAITING:]
+        return _waiting_decoder.decode(cursor)[-MAX_WAITING:]
     except (*UNREADABLE, UnicodeEncodeError):
         return []

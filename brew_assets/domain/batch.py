@@ -59,6 +59,9 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(sorted({name for planned in self.objects for name in planned.platforms}))
 
 
+_batch_decoder = msgspec.json.Decoder(Batch)
+
+
 class BatchReference(msgspec.Struct, frozen=True, kw_only=True):
     """The event of an invocation that a run makes: where the batch lies."""
 
@@ -115,6 +118,10 @@ class _GivenRequest(msgspec.Struct, frozen=True):
     sync_date: str
 
 
+# Makes the tables of these types, which `convert` shares, before there are threads.
+_request_decoder = msgspec.json.Decoder(_GivenRequest)
+
+
 def batch_key(sync_id: str, name: str) -> str:
     """Where a batch of a sync lies."""
     return f"{BATCH_PREFIX}{sync_id}/{name}.json"
@@ -152,7 +159,7 @@ def decode_batch(data: bytes) -> Batch:
         PlanInvalid: not a batch, or one of another version.
     """
     try:
-        batch = msgspec.json.decode(data, type=Batch)
+        batch = _batch_decoder.decode(data)
     except UNREADABLE as exc:
         raise PlanInvalid(f"expected a batch, found: {exc}") from exc
     if batch.batch_version != BATCH_VERSION:

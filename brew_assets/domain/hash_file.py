@@ -27,6 +27,9 @@ class _ManifestShape(msgspec.Struct):
     bottles: dict[str, Any]
 
 
+_decoder = msgspec.json.Decoder(list[Any] | _ManifestShape)
+
+
 def decode_hash_file(data: bytes) -> HashList:
     """The digests in a hash file.
 
@@ -36,7 +39,7 @@ def decode_hash_file(data: bytes) -> HashList:
     if len(data) > MAX_HASH_FILE_BYTES:
         raise HashFileInvalid(f"expected at most {MAX_HASH_FILE_BYTES} bytes, found {len(data)}")
     try:
-        document = msgspec.json.decode(data, type=list[Any] | _ManifestShape)
+        document = _decoder.decode(data)
     except UNREADABLE as exc:
         raise HashFileInvalid(f"expected a manifest or a JSON list of digests, found: {exc}") from exc
     if isinstance(document, _ManifestShape):

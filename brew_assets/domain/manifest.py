@@ -211,7 +211,7 @@ def check_integrity(data: bytes) -> None:
 
 def _is_json_object(data: bytes) -> bool:
     try:
-        msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+        _members_decoder.decode(data)
     except UNREADABLE:
         return False
     return True
@@ -228,9 +228,9 @@ def decode_manifest(data: bytes, *, sealed: bool = True) -> Manifest:
     if sealed:
         check_integrity(data)
     try:
-        fields = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-        known = msgspec.json.decode(data, type=_Known)
-        bottles = msgspec.json.decode(fields.pop("bottles"), type=dict[str, msgspec.Raw])
+        fields = _members_decoder.decode(data)
+        known = _known_decoder.decode(data)
+        bottles = _members_decoder.decode(fields.pop("bottles"))
     except (*UNREADABLE, KeyError) as exc:
         raise ManifestInvalid(f"expected the shape of a manifest, found: {exc}") from exc
     _check_version(known.sync_version)
@@ -255,6 +255,11 @@ class _Known(msgspec.Struct, kw_only=True):
     statistics: Statistics
 
 
+_members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_known_decoder = msgspec.json.Decoder(_Known)
+_entry_decoder = msgspec.json.Decoder(Entry)
+
+
 def _check_version(found: str) -> None:
     if found.split(".", maxsplit=1)[0] != SYNC_VERSION.split(".", maxsplit=1)[0]:
         raise ManifestInvalid(f"expected sync_version {SYNC_VERSION}, found {found[:40]!r}")
@@ -262,7 +267,7 @@ def _check_version(found: str) -> None:
 
 def _decode_entry(key: str, raw: msgspec.Raw) -> Entry:
     try:
-        entry = msgspec.json.decode(raw, type=Entry)
+        entry = _entry_decoder.decode(raw)
     except UNREADABLE as exc:
         raise ManifestInvalid(f"the entry {key[:120]!r} is not of the specification's shape: {exc}") from exc
     if why := _why_wrong(key, entry):
@@ -337,6 +342,9 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     entry: Entry
 
 
+_receipts_decoder = msgspec.json.Decoder(list[Receipt])
+
+
 def encode_receipts(receipts: Iterable[Receipt]) -> bytes:
     """One journal object of receipts."""
     return msgspec.json.encode(list(receipts))
@@ -350,7 +358,7 @@ def decode_receipts(data: bytes, *, key: str) -> list[Receipt]:
     """
     remedy = f"Move {key} away and run `brew-mirror manifest rebuild`; the bottles themselves are untouched."
     try:
-        receipts = msgspec.json.decode(data, type=list[Receipt])
+        receipts = _receipts_decoder.decode(data)
     except UNREADABLE as exc:
         finding = f"its receipts cannot be read: {exc}"
         raise ManifestInvalid(finding, remedy=remedy, document=key) from exc

@@ -34,6 +34,12 @@ class _Child(msgspec.Struct):
     layers: list[_Descriptor]
 
 
+# The sizes of many bottles are looked up by threads: a type that one of them meets first would be seen half
+# made by the others.
+_index_decoder = msgspec.json.Decoder(_Index)
+_child_decoder = msgspec.json.Decoder(_Child)
+
+
 class IndexedBottle(msgspec.Struct, frozen=True):
     """What an index says of one bottle. `child` is the digest of its child manifest, "" if unreadable."""
 
@@ -49,7 +55,7 @@ def decode_index(data: bytes) -> dict[str, IndexedBottle]:
         ValueError: the bytes are no OCI index.
     """
     try:
-        index = msgspec.json.decode(data, type=_Index)
+        index = _index_decoder.decode(data)
     except UNREADABLE as exc:
         raise ValueError(f"expected an OCI index, found: {exc}") from exc
     bottles = {}
@@ -80,7 +86,7 @@ def decode_child_size(data: bytes, *, digest: str) -> int | None:
         ValueError: the bytes are no OCI image manifest.
     """
     try:
-        child = msgspec.json.decode(data, type=_Child)
+        child = _child_decoder.decode(data)
     except UNREADABLE as exc:
         raise ValueError(f"expected an OCI image manifest, found: {exc}") from exc
     sizes = (layer.size for layer in child.layers if layer.digest == f"sha256:{digest}")

@@ -342,6 +342,9 @@ def encode_plan(plan: Plan) -> bytes:
     return msgspec.json.encode(plan)
 
 
+_decoder = msgspec.json.Decoder(Plan)
+
+
 def decode_plan(data: bytes) -> Plan:
     """The plan in a document from the store.
 
@@ -349,7 +352,7 @@ def decode_plan(data: bytes) -> Plan:
         PlanInvalid: not a plan, or one of another version.
     """
     try:
-        plan = msgspec.json.decode(data, type=Plan)
+        plan = _decoder.decode(data)
     except UNREADABLE as exc:
         raise PlanInvalid(f"expected a plan, found: {exc}") from exc
     if plan.plan_version != PLAN_VERSION:

@@ -120,6 +120,9 @@ def encode_report(report: Report) -> bytes:
     return msgspec.json.encode({**msgspec.to_builtins(report), "new": report.new, "outcome": report.outcome})
 
 
+_decoder = msgspec.json.Decoder(Report)
+
+
 def decode_report(data: bytes) -> Report:
     """The report in a document from the store.
 
@@ -127,6 +130,6 @@ def decode_report(data: bytes) -> Report:
         ValueError: it is no report.
     """
     try:
-        return msgspec.json.decode(data, type=Report)
+        return _decoder.decode(data)
     except UNREADABLE as exc:
         raise ValueError(f"expected a report, found: {exc}") from exc

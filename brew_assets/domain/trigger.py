@@ -72,6 +72,8 @@ class _Detail(msgspec.Struct, frozen=True):
     notification_channel: str = ""
 
 
+# Makes the table of the type, which `convert` shares, before there are threads.
+_detail_decoder = msgspec.json.Decoder(_Detail)
 FIELDS = _Detail.__struct_fields__
 
 

@@ -34,6 +34,8 @@ BOTTLES_PER_PROCESS = 50
 BYTES_PER_PROCESS = 256 * 1024 * 1024
 _TICK_S = 0.2
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_progress_decoder = msgspec.msgpack.Decoder(Progress)
+_result_decoder = msgspec.msgpack.Decoder(Transferred)
 
 MakePorts = Callable[[StopSignal], TransferPorts]
 
@@ -188,9 +190,9 @@ def _gather(
             except EOFError as exc:
                 raise StoreError("a transfer process ended without a tally; see its output") from exc
             with contextlib.suppress(msgspec.ValidationError):
-                latest[number] = msgspec.msgpack.decode(message, type=Progress)
+                latest[number] = _progress_decoder.decode(message)
                 continue
-            total.add(msgspec.msgpack.decode(message, type=Transferred))
+            total.add(_result_decoder.decode(message))
             del waiting[number]
         if listener is not None and latest:
             listener(_summed(latest))

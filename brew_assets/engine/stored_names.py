@@ -27,6 +27,9 @@ class _Names(msgspec.Struct, frozen=True):
     names: list[str]
 
 
+_names_decoder = msgspec.json.Decoder(_Names)
+
+
 class StoredNames:
     """The entry keys of what one writer has put into the store for a sync.
 
@@ -82,7 +85,7 @@ def stored_names(store: Store, sync_id: str) -> frozenset[str]:
             continue
         try:
             document = store.read(listed.key)
-            found.update(msgspec.json.decode(document.data, type=_Names).names if document else ())
+            found.update(_names_decoder.decode(document.data).names if document else ())
         except (*UNREADABLE, ObjectRefused) as error:
             _log.warning(
                 "stored bottles are not counted: expected a list of names",

@@ -43,6 +43,9 @@ class KeptCatalogue(msgspec.Struct, frozen=True, kw_only=True):
         return f"{CATALOGUE_PREFIX}{self.sha256}.json"
 
 
+_kept_decoder = msgspec.json.Decoder(KeptCatalogue)
+
+
 class CatalogueNow(msgspec.Struct, frozen=True, kw_only=True):
     """The current catalogue. `modified` says whether upstream sent one that was not kept before."""
 
@@ -57,7 +60,7 @@ def kept_catalogue(store: Store) -> KeptCatalogue | None:
         document = store.read(LATEST_KEY)
         if document is None:
             return None
-        return msgspec.json.decode(document.data, type=KeptCatalogue)
+        return _kept_decoder.decode(document.data)
     except (*UNREADABLE, ObjectRefused, StoreUnavailable):
         return None  # it is fetched again, whole
 

@@ -33,6 +33,9 @@ class _Head(msgspec.Struct):
     last_updated: str = ""
 
 
+_head_decoder = msgspec.json.Decoder(_Head)
+
+
 def read_status(store: Store) -> Status:
     """The state of the store.
 
@@ -46,7 +49,7 @@ def read_status(store: Store) -> Status:
     manifest, last_updated = Manifest(), ""
     if document is not None:
         manifest = decode_manifest(document.data)
-        last_updated = msgspec.json.decode(document.data, type=_Head).last_updated
+        last_updated = _head_decoder.decode(document.data).last_updated
     statistics = manifest.statistics()
     return Status(
         store=store.url,
