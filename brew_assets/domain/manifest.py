@@ -5,6 +5,7 @@ changed byte is seen, one inside a digest too.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 
 import msgspec
 
@@ -13,7 +14,10 @@ from brew_assets.domain.bottle import (
     Digest,
     PkgVersion,
     entry_key,
+    image_name,
     is_digest,
+    is_formula_name,
+    is_pkg_version,
     is_tag,
     parse_filename,
     parse_key,
@@ -26,6 +30,11 @@ BACKUP_PREFIX = "backups/bottles_hash/"
 BACKUPS_KEPT = 10
 SYNC_VERSION = "1.0.0"
 
+_BLOBS = "/blobs/sha256:"
+_RECEIPTS_REMEDY = (
+    "`brew-mirror manifest rebuild` moves this object to state/rejected/ and records its bottles, which are "
+    "untouched, from where they stand."
+)
 _IMPORT_REMEDY = (
     "If the file comes from another tool, check it and take it over with `brew-mirror manifest import`."
 )
@@ -141,6 +150,19 @@ class Manifest:
     def put(self, key: str, entry: Entry) -> None:
         """Records the entry; the one that stood under the key before is replaced."""
         self._bottles[key] = msgspec.Raw(msgspec.json.encode(entry))
+
+    def take_from(self, other: "Manifest", key: str) -> None:
+        """The entry under the key is the other manifest's, with the fields of it that we do not know."""
+        self._bottles[key] = other._bottles[key]
+
+    def copy(self) -> "Manifest":
+        """Another manifest with the same entries and fields."""
+        return Manifest(self._bottles, self._extra)
+
+    def has_the_entries_of(self, other: "Manifest") -> bool:
+        """Whether both have the same entries, byte for byte."""
+        mine, others = self._bottles, other._bottles
+        return mine.keys() == others.keys() and all(bytes(mine[key]) == bytes(others[key]) for key in mine)
 
     def statistics(self) -> Statistics:
         """Counts and bytes by platform and by date."""
@@ -294,26 +316,66 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     entry: Entry
 
+    def why_wrong(self) -> str | None:
+        """What of it contradicts the rest or cannot be; None when nothing does."""
+        return _why_wrong(self.key, self.entry) or _why_no_bottle(self.entry)
+
+
+def _why_no_bottle(entry: Entry) -> str | None:
+    """What no sync could have stored, though a manifest of another tool may say it."""
+    if not is_formula_name(entry.formula_name):
+        return "formula_name is not of a formula's form"
+    if not is_pkg_version(entry.formula_version):
+        return "formula_version is not of a version's form"
+    if not _is_date(entry.download_date):
+        return f"download_date {entry.download_date} is no date"
+    image, blobs, digest = entry.url.rpartition(_BLOBS)
+    if blobs and digest != entry.sha256:
+        return "url names another digest than sha256"
+    if blobs and not image.endswith(f"/{image_name(entry.formula_name)}"):
+        return "url names another formula than formula_name"
+    return None
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+class _Receipts(msgspec.Struct):
+    receipts: list[Receipt]
+
+
+_receipts_decoder = msgspec.json.Decoder(_Receipts)
+_unsealed_decoder = msgspec.json.Decoder(list[Receipt])
+
 
 def encode_receipts(receipts: Iterable[Receipt]) -> bytes:
-    """One journal object of receipts."""
-    return msgspec.json.encode(list(receipts))
+    """One journal object of receipts, sealed as the manifest is."""
+    return bytes(seal(msgspec.json.encode(_Receipts(list(receipts)))))
 
 
 def decode_receipts(data: bytes, *, key: str) -> list[Receipt]:
-    """The receipts of one journal object.
+    """The receipts of one journal object; a list without a seal is one of an earlier version.
 
     Raises:
         ManifestInvalid: the object at `key` is not what a sync wrote.
     """
-    remedy = f"Move {key} away and run `brew-mirror manifest rebuild`; the bottles themselves are untouched."
+
+    def invalid(finding: str) -> ManifestInvalid:
+        return ManifestInvalid(finding, remedy=_RECEIPTS_REMEDY, document=key)
+
+    is_unsealed = data[:1] == b"["
+    if not is_unsealed and (why := why_broken(data)):
+        raise invalid(why)
     try:
-        receipts = msgspec.json.decode(data, type=list[Receipt])
+        receipts = _unsealed_decoder.decode(data) if is_unsealed else _receipts_decoder.decode(data).receipts
     except UNREADABLE as exc:
-        finding = f"its receipts cannot be read: {exc}"
-        raise ManifestInvalid(finding, remedy=remedy, document=key) from exc
+        raise invalid(f"its receipts cannot be read: {exc}") from exc
     for receipt in receipts:
-        if why := _why_wrong(receipt.key, receipt.entry):
-            finding = f"a receipt contradicts itself: {why}"
-            raise ManifestInvalid(finding, remedy=remedy, document=key)
+        if why := receipt.why_wrong():
+            raise invalid(f"the receipt of {receipt.key[:120]!r} contradicts itself: {why}")
     return receipts
