@@ -82,16 +82,17 @@ def _show_restored(key: str, restored: "Restored") -> None:
     click.echo(f"Restored {key}: bottles_hash.json has {restored.entries:,} entries.")
     if not restored.compared:
         click.echo(
-            "The manifest before could not be read: bottles stored after the backup are found by the next sync, "
-            "or now by `brew-mirror manifest rebuild`."
+            "The manifest before could not be read: bottles stored after the backup are found by the next "
+            "sync, or now by `brew-mirror manifest rebuild`."
         )
     if restored.kept:
         click.echo(f"{restored.kept:,} of them are newer than the backup and stand in the store.")
     if restored.gone:
         more = ", ..." if len(restored.gone) > LISTED else ""
         click.echo(
-            f"{len(restored.gone):,} entries of the manifest before are not among them, for their objects are "
-            f"gone: {', '.join(restored.gone[:LISTED])}{more}. The next sync fetches what the catalogue names."
+            f"{len(restored.gone):,} entries of the manifest before are not among them, for their objects "
+            f"are gone: {', '.join(restored.gone[:LISTED])}{more}. The next sync fetches what the catalogue "
+            "still names."
         )
 
 
