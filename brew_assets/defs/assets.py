@@ -175,9 +175,9 @@ def make_manifest_anew(context: dg.AssetExecutionContext, engine: Mirror) -> Non
     context.log.info(f"{MANIFEST_KEY} is made anew from the stored bottles.")
     made, strays, backup = rebuild_manifest(engine.store, engine.ports.clock, workers=engine.options.workers)
     for stray in strays[:MAX_ROWS]:
-        context.log.warning(f"Left out {stray.key}: {stray.why}")
+        context.log.warning(f"{'Damaged:' if stray.kept else 'Left out'} {stray.key}: {stray.why}")
     context.log.info(
-        f"{MANIFEST_KEY} has {len(made):,} entries; {len(strays):,} objects were left out. "
+        f"{MANIFEST_KEY} has {len(made):,} entries; {len(strays):,} objects are damaged or were left out. "
         f"Backup: {backup or 'none was needed'}."
     )
 

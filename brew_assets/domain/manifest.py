@@ -4,9 +4,8 @@ One field is added: `integrity`, the SHA-256 over the document's bytes with its 
 changed byte is seen, one inside a digest too.
 """
 
-import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 
 import msgspec
 
@@ -15,11 +14,15 @@ from brew_assets.domain.bottle import (
     Digest,
     PkgVersion,
     entry_key,
+    image_name,
     is_digest,
+    is_formula_name,
+    is_pkg_version,
     is_tag,
     parse_filename,
     parse_key,
 )
+from brew_assets.domain.seal import NO_SEAL, seal, why_broken
 from brew_assets.errors import UNREADABLE, ManifestInvalid
 
 MANIFEST_KEY = "bottles_hash.json"
@@ -27,8 +30,11 @@ BACKUP_PREFIX = "backups/bottles_hash/"
 BACKUPS_KEPT = 10
 SYNC_VERSION = "1.0.0"
 
-_INTEGRITY_TAIL = re.compile(rb'"integrity"\s*:\s*"([0-9a-f]{64})"\s*\}\s*\Z')
-_TAIL_BYTES = 256
+_BLOBS = "/blobs/sha256:"
+_RECEIPTS_REMEDY = (
+    "`brew-mirror manifest rebuild` moves this object to state/rejected/ and records its bottles, which are "
+    "untouched, from where they stand."
+)
 _IMPORT_REMEDY = (
     "If the file comes from another tool, check it and take it over with `brew-mirror manifest import`."
 )
@@ -145,6 +151,19 @@ class Manifest:
         """Records the entry; the one that stood under the key before is replaced."""
         self._bottles[key] = msgspec.Raw(msgspec.json.encode(entry))
 
+    def take_from(self, other: "Manifest", key: str) -> None:
+        """The entry under the key is the other manifest's, with the fields of it that we do not know."""
+        self._bottles[key] = other._bottles[key]
+
+    def copy(self) -> "Manifest":
+        """Another manifest with the same entries and fields."""
+        return Manifest(self._bottles, self._extra)
+
+    def has_the_entries_of(self, other: "Manifest") -> bool:
+        """Whether both have the same entries, byte for byte."""
+        mine, others = self._bottles, other._bottles
+        return mine.keys() == others.keys() and all(bytes(mine[key]) == bytes(others[key]) for key in mine)
+
     def statistics(self) -> Statistics:
         """Counts and bytes by platform and by date."""
         return _statistics(entry for _, entry in self.entries())
@@ -167,54 +186,15 @@ class Manifest:
         return seal(buffer)
 
 
-def seal(document: bytearray | bytes) -> bytearray:
-    """The JSON object, with `integrity` as its last field.
-
-    The digest covers every byte of the result but its own 64 digits. A bytearray is changed in place: the
-    document of a large mirror has 100 MB.
-    """
-    if isinstance(document, bytes):
-        document = bytearray(document)
-    tail = b'"}\n'
-    document[-1:] = b',"integrity":"'
-    digest = hashlib.sha256(document)
-    digest.update(tail)
-    document += digest.hexdigest().encode() + tail
-    return document
-
-
 def check_integrity(data: bytes) -> None:
     """Returns when the document is as it was sealed.
 
     Raises:
         ManifestInvalid: empty, truncated, changed, or never sealed.
     """
-    # No operation here may copy the document: it can have more than 100 MB.
-    tail = data[-_TAIL_BYTES:]
-    if not tail.strip():
-        raise ManifestInvalid("expected a JSON document, found an empty file")
-    match = _INTEGRITY_TAIL.search(tail)
-    if match is None:
-        if b'"integrity"' in tail or not _is_json_object(data):
-            raise ManifestInvalid("its end is damaged or missing (no readable `integrity` field closes it)")
-        raise ManifestInvalid("it has no `integrity` field", remedy=_IMPORT_REMEDY)
-    start = len(data) - len(tail) + match.start(1)
-    view = memoryview(data)
-    digest = hashlib.sha256(view[:start])
-    digest.update(view[start + 64 :])
-    if digest.hexdigest() != match[1].decode():
-        raise ManifestInvalid(
-            f"its bytes changed after it was written: `integrity` says {match[1].decode()}, "
-            f"the bytes give {digest.hexdigest()}"
-        )
-
-
-def _is_json_object(data: bytes) -> bool:
-    try:
-        _members_decoder.decode(data)
-    except UNREADABLE:
-        return False
-    return True
+    why = why_broken(data)
+    if why is not None:
+        raise ManifestInvalid(why, remedy=_IMPORT_REMEDY if why is NO_SEAL else "")
 
 
 def decode_manifest(data: bytes, *, sealed: bool = True) -> Manifest:
@@ -341,29 +321,66 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     entry: Entry
 
+    def why_wrong(self) -> str | None:
+        """What of it contradicts the rest or cannot be; None when nothing does."""
+        return _why_wrong(self.key, self.entry) or _why_no_bottle(self.entry)
 
-_receipts_decoder = msgspec.json.Decoder(list[Receipt])
+
+def _why_no_bottle(entry: Entry) -> str | None:
+    """What no sync could have stored, though a manifest of another tool may say it."""
+    if not is_formula_name(entry.formula_name):
+        return "formula_name is not of a formula's form"
+    if not is_pkg_version(entry.formula_version):
+        return "formula_version is not of a version's form"
+    if not _is_date(entry.download_date):
+        return f"download_date {entry.download_date} is no date"
+    image, blobs, digest = entry.url.rpartition(_BLOBS)
+    if blobs and digest != entry.sha256:
+        return "url names another digest than sha256"
+    if blobs and not image.endswith(f"/{image_name(entry.formula_name)}"):
+        return "url names another formula than formula_name"
+    return None
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+class _Receipts(msgspec.Struct):
+    receipts: list[Receipt]
+
+
+_receipts_decoder = msgspec.json.Decoder(_Receipts)
+_unsealed_decoder = msgspec.json.Decoder(list[Receipt])
 
 
 def encode_receipts(receipts: Iterable[Receipt]) -> bytes:
-    """One journal object of receipts."""
-    return msgspec.json.encode(list(receipts))
+    """One journal object of receipts, sealed as the manifest is."""
+    return bytes(seal(msgspec.json.encode(_Receipts(list(receipts)))))
 
 
 def decode_receipts(data: bytes, *, key: str) -> list[Receipt]:
-    """The receipts of one journal object.
+    """The receipts of one journal object; a list without a seal is one of an earlier version.
 
     Raises:
         ManifestInvalid: the object at `key` is not what a sync wrote.
     """
-    remedy = f"Move {key} away and run `brew-mirror manifest rebuild`; the bottles themselves are untouched."
+
+    def invalid(finding: str) -> ManifestInvalid:
+        return ManifestInvalid(finding, remedy=_RECEIPTS_REMEDY, document=key)
+
+    is_unsealed = data[:1] == b"["
+    if not is_unsealed and (why := why_broken(data)):
+        raise invalid(why)
     try:
-        receipts = _receipts_decoder.decode(data)
+        receipts = _unsealed_decoder.decode(data) if is_unsealed else _receipts_decoder.decode(data).receipts
     except UNREADABLE as exc:
-        finding = f"its receipts cannot be read: {exc}"
-        raise ManifestInvalid(finding, remedy=remedy, document=key) from exc
+        raise invalid(f"its receipts cannot be read: {exc}") from exc
     for receipt in receipts:
-        if why := _why_wrong(receipt.key, receipt.entry):
-            finding = f"a receipt contradicts itself: {why}"
-            raise ManifestInvalid(finding, remedy=remedy, document=key)
+        if why := receipt.why_wrong():
+            raise invalid(f"the receipt of {receipt.key[:120]!r} contradicts itself: {why}")
     return receipts

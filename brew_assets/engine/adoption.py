@@ -9,6 +9,7 @@ import io
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 
 import msgspec
 
@@ -34,11 +35,12 @@ NEWEST_FOLDERS = 3
 _PEEK_BYTES = 65536
 
 
-class Stray(msgspec.Struct, frozen=True, kw_only=True):
-    """An object in a date folder that cannot be recorded, and why."""
+class Stray(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An object that cannot be recorded as what it is, and why; `kept` when an entry still names it."""
 
     key: str
     why: str
+    kept: bool = False
 
 
 class Adopted(msgspec.Struct, kw_only=True):
@@ -64,9 +66,12 @@ def adopt(
     *,
     workers: int = 10,
     patient: bool = True,
+    known: Mapping[str, Bottle] = MappingProxyType({}),
     progress: Callable[[int, int], None] | None = None,
 ) -> Adopted:
     """Receipts for those of the objects that are proven to be the bottles they are named for.
+
+    `known` names bottles as plans do: object key -> the bottle that a record has had there.
 
     An object that the store refuses to give out is among the rest. One that it does not answer for is so too
     unless `patient`: whoever is about to forget what is not found waits for an answer.
@@ -80,6 +85,9 @@ def adopt(
     if not wanted:
         return found
     planned = planned_bottles(store, {listed.key for listed in wanted})
+    for listed in wanted:
+        if listed.key in known:
+            planned.setdefault(listed.key, []).append(known[listed.key])
     with ThreadPoolExecutor(workers, thread_name_prefix="adopt") as pool:
         answers = pool.map(lambda listed: _identified(store, listed.key, planned, patient=patient), wanted)
         for number, answer in enumerate(answers, 1):
@@ -140,12 +148,16 @@ def _identify(store: Store, key: str, planned: Mapping[str, list[Bottle]]) -> Re
         return Stray(key=key, why=f"its metadata says sha256 {claimed[:80]}, its bytes {facts.digest}")
     candidates = planned.get(key, [])
     if claimed is None and candidates and all(b.digest != facts.digest for b in candidates):
-        return Stray(key=key, why=f"no plan wanted sha256 {facts.digest} there")
+        return Stray(key=key, why=f"no plan or record has sha256 {facts.digest} there")
     bottle = next((b for b in candidates if b.digest == facts.digest), None)
     bottle = bottle or _bottle_from_names(store, key, facts)
     if bottle is None:
         return Stray(key=key, why="nothing tells which formula and version it is")
-    return Receipt(key=bottle.entry_key, entry=entry_for(bottle, date=place[0], size=facts.size))
+    receipt = Receipt(key=bottle.entry_key, entry=entry_for(bottle, date=place[0], size=facts.size))
+    # A journal must never hold what nobody takes from it.
+    if why := receipt.why_wrong():
+        return Stray(key=key, why=why)
+    return receipt
 
 
 def _bottle_from_names(store: Store, key: str, facts: ObjectFacts) -> Bottle | None:

@@ -103,7 +103,9 @@ def _moved(store: Store, lost: Mapping[str, Entry], elsewhere: Iterable[ListedOb
             continue  # it is fetched again
         if facts is not None and facts.digest == lost[key].sha256:
             entry = entry_for(bottle_of(lost[key]), date=date, size=facts.size)
-            found[key] = Receipt(key=key, entry=entry)
+            receipt = Receipt(key=key, entry=entry)
+            if receipt.why_wrong() is None:
+                found[key] = receipt
     return list(found.values())
 
 

@@ -3,18 +3,32 @@
 import contextlib
 import logging
 import secrets
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import TypeVar
 
 from brew_assets.domain.manifest import Receipt, decode_receipts, encode_receipts
 from brew_assets.engine.ports import Clock, Store
 from brew_assets.engine.stored_names import StoredNames
-from brew_assets.errors import KeyTaken, ObjectRefused, StoreError, StoreFull, StoreUnavailable
+from brew_assets.errors import (
+    KeyTaken,
+    ManifestInvalid,
+    ObjectRefused,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+)
 
 RECEIPT_PREFIX = "state/receipts/"
+REJECTED_PREFIX = "state/rejected/"
 # A fold takes a receipt out of the listing too. Some servers list for ever what they have lost.
 _ABSENT_AFTER = 5
+_MOST_NAMED = 20
+# Each reading again means that somebody has folded meanwhile.
+_MOST_READINGS = 50
 
 _log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 
 class Absent:
@@ -22,17 +36,21 @@ class Absent:
 
     def __init__(self) -> None:
         self._times: dict[str, int] = {}
+        self._gone: set[str] = set()
 
-    def note(self, key: str) -> None:
-        """The receipt was listed and not found once more."""
-        self._times[key] = self._times.get(key, 0) + 1
-        if self._times[key] == _ABSENT_AFTER:
-            _log.warning("receipts are listed and not there", extra={"key": key})
+    def note(self, keys: Iterable[str]) -> None:
+        """The receipts were listed and not found once more."""
+        for key in keys:
+            self._times[key] = self._times.get(key, 0) + 1
+            if self._times[key] == _ABSENT_AFTER:
+                self._gone.add(key)
+                if len(self._gone) <= _MOST_NAMED:
+                    _log.warning("receipts are listed and not there", extra={"key": key})
 
     @property
     def keys(self) -> Collection[str]:
         """Those that are left out from now on."""
-        return [key for key, times in self._times.items() if times >= _ABSENT_AFTER]
+        return self._gone
 
 
 def journal_keys(store: Store, absent: "Absent | None" = None) -> list[str]:
@@ -51,7 +69,7 @@ def _is_of_a_sync(name: str) -> bool:
 
 
 def read_objects(store: Store, keys: Iterable[str]) -> Iterator[tuple[str, list[Receipt] | None]]:
-    """The receipts of each journal object; a last None when one vanished: another fold took it.
+    """The receipts of each journal object; None for one that vanished: another fold took it.
 
     One object at a time: a journal of 50,000 receipts never is in memory as a whole. One that the store
     does not give out is left out: its bottles are found where they stand.
@@ -63,31 +81,85 @@ def read_objects(store: Store, keys: Iterable[str]) -> Iterator[tuple[str, list[
             # A store that answers nothing says so again when the manifest is read.
             _log.warning("receipts cannot be read", extra={"key": key, "error": str(error)})
             continue
-        if document is None:
-            yield key, None
-            return
-        yield key, decode_receipts(document.data, key=key)
+        yield key, None if document is None else decode_receipts(document.data, key=key)
 
 
-def read_journal(store: Store) -> list[Receipt]:
-    """The receipts that nobody has folded yet, in the order of time.
+def read_settled(store: Store, convert: Callable[[Receipt], _T]) -> list[_T]:
+    """What is made of each receipt that nobody has folded yet, in the order of time.
 
-    For readers of the whole record, who read the manifest afterwards: a fold in between then hides nothing.
+    For readers who read the manifest afterwards: a fold in between then hides nothing. Read again while
+    receipts vanish, for of two receipts of one bottle the later counts; when that does not end, what vanished
+    is left out: it is in the manifest by then.
 
     Raises:
         ManifestInvalid: a receipt cannot be trusted.
         StoreError: the store cannot be read.
     """
     absent = Absent()
-    while True:
-        receipts: list[Receipt] = []
-        for key, batch in read_objects(store, journal_keys(store, absent)):
-            if batch is None:
-                absent.note(key)
-                break
-            receipts += batch
-        else:
-            return receipts
+    made: list[_T] = []
+    for _ in range(_MOST_READINGS):
+        made, vanished = [], []
+        for key, receipts in read_objects(store, journal_keys(store, absent)):
+            if receipts is None:
+                vanished.append(key)
+            else:
+                made.extend(convert(receipt) for receipt in receipts)
+        if not vanished:
+            break
+        absent.note(vanished)
+    return made
+
+
+def read_journal(store: Store) -> list[Receipt]:
+    """The receipts that nobody has folded yet, in the order of time; see `read_settled`."""
+    return read_settled(store, lambda receipt: receipt)
+
+
+def check_journal(store: Store) -> None:
+    """Returns when every receipt can be trusted.
+
+    Raises:
+        ManifestInvalid: one cannot.
+        StoreError: the store cannot be read.
+    """
+    for _ in read_objects(store, journal_keys(store)):
+        pass
+
+
+def untrusted_receipts(store: Store) -> dict[str, ManifestInvalid]:
+    """Key -> what is wrong with it, of each journal object that cannot be trusted."""
+    found = {}
+    for key in journal_keys(store):
+        try:
+            list(read_objects(store, [key]))
+        except ManifestInvalid as error:
+            found[key] = error
+    return found
+
+
+def move_to_rejected(store: Store, key: str) -> str:
+    """Where the journal object stands from now on; nobody reads it as receipts any more.
+
+    Raises:
+        StoreError: it could not be moved; it is where it was.
+    """
+    document = store.read(key)
+    place = f"{REJECTED_PREFIX}{key.removeprefix('state/')}"
+    if document is None:
+        return place
+    try:
+        store.write(place, document.data, create_only=True)
+    except KeyTaken:
+        there = store.read(place)
+        if there is None or there.data != document.data:
+            place = f"{place}.{secrets.token_hex(4)}"
+            store.write(place, document.data)
+    try:
+        store.delete([key])
+    except StoreError:
+        # Where nothing can be deleted, it says nothing any more.
+        store.write(key, encode_receipts([]))
+    return place
 
 
 def read_recorded(store: Store, sync_id: str) -> set[str]:

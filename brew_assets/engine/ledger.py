@@ -6,8 +6,9 @@ receipts afterwards, so at every instant a stored bottle is named by a receipt, 
 
 import logging
 import random
+import secrets
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -23,7 +24,14 @@ from brew_assets.domain.manifest import (
     decode_manifest,
 )
 from brew_assets.engine.clock import GracefulStop
-from brew_assets.engine.journal import RECEIPT_PREFIX, Absent, empty, journal_keys, read_objects
+from brew_assets.engine.journal import (
+    RECEIPT_PREFIX,
+    Absent,
+    empty,
+    journal_keys,
+    read_objects,
+    read_settled,
+)
 from brew_assets.engine.ports import Clock, Document, Store
 from brew_assets.errors import (
     KeyTaken,
@@ -36,6 +44,7 @@ from brew_assets.errors import (
 # Every lost race means that another fold won; so many in a row mean that something else is wrong.
 MAX_FOLD_RACES = 50
 _BLOCKED_AFTER = 3
+_MOST_BACKUP_NAMES = 5
 _FIRST_STAND_BACK_S = 0.02
 _LONGEST_STAND_BACK_S = 1.0
 
@@ -72,20 +81,11 @@ def read_held(store: Store) -> Held:
         ManifestInvalid: the manifest or a receipt cannot be trusted.
         StoreError: the store cannot be read.
     """
-    absent = Absent()
-    while True:
-        journal: dict[str, HeldEntry] = {}
-        vanished = ""
-        for key, batch in read_objects(store, journal_keys(store, absent)):
-            vanished = key if batch is None else ""
-            journal.update((receipt.key, _slim(receipt.entry)) for receipt in batch or ())
-        if vanished:
-            absent.note(vanished)
-            continue
-        document = store.read(MANIFEST_KEY)
-        entries = decode_held(document.data) if document else {}
-        entries.update(journal)
-        return Held(entries, document is None)
+    journal = dict(read_settled(store, lambda receipt: (receipt.key, _slim(receipt.entry))))
+    document = store.read(MANIFEST_KEY)
+    entries = decode_held(document.data) if document else {}
+    entries.update(journal)
+    return Held(entries, document is None)
 
 
 def _slim(entry: Entry) -> HeldEntry:
@@ -97,9 +97,10 @@ def fold(
 ) -> FoldResult:
     """All receipts are in the manifest, the old manifest is among the backups, the receipts are gone.
 
-    `extra` are entries to record besides (a rebuild, an import), `gone` entries to forget: entry key -> the
-    key of the object that it names. A manifest that nothing of this changes is left as it is, without a
-    backup; a first one is written even when it is empty. A receipt that the store does not give out stays.
+    `extra` are entries to record besides (a rebuild, an import) where none of a newer date is recorded,
+    `gone` entries to forget: entry key -> the key of the object that it names. A manifest that nothing of
+    this changes is left as it is, without a backup; a first one is written even when it is empty. A receipt
+    that the store does not give out stays.
 
     Raises:
         ManifestInvalid: the manifest or a receipt cannot be trusted; nothing was changed.
@@ -117,7 +118,7 @@ def fold(
         if vanished:
             absent.note(vanished)
             continue
-        change.take(additional)
+        change.take_unless_newer(additional)
         change.forget(gone or {})
         if change.is_one() or document is None:
             try:
@@ -165,21 +166,27 @@ class _Change:
         self.entries_before = len(manifest)
         self._before: dict[str, bytes | None] = {}
 
-    def take_journal(self, store: Store, keys: Iterable[str]) -> tuple[list[str], str]:
-        """The keys of what was taken of the journal, and one that vanished: another fold took it."""
+    def take_journal(self, store: Store, keys: Iterable[str]) -> tuple[list[str], list[str]]:
+        """The keys of what was taken of the journal, and of what vanished: another fold took that."""
         taken: list[str] = []
+        vanished: list[str] = []
         for key, receipts in read_objects(store, keys):
-            if receipts is None:
-                return taken, key
-            taken.append(key)
-            self.take(receipts)
-        return taken, ""
+            (vanished if receipts is None else taken).append(key)
+            self.take(receipts or ())
+        return taken, vanished
 
     def take(self, receipts: Iterable[Receipt]) -> None:
         """The entries of the receipts are in the manifest."""
         for receipt in receipts:
             self._before.setdefault(receipt.key, self._manifest.encoded(receipt.key))
             self._manifest.put(receipt.key, receipt.entry)
+
+    def take_unless_newer(self, receipts: Iterable[Receipt]) -> None:
+        """The same, but for bottles that have a newer place: a sync has put them there meanwhile."""
+        for receipt in receipts:
+            known = self._manifest.get(receipt.key)
+            if known is None or known.download_date <= receipt.entry.download_date:
+                self.take([receipt])
 
     def forget(self, gone: Mapping[str, str]) -> None:
         """The entries are not in the manifest."""
@@ -233,13 +240,19 @@ def _replace_manifest(store: Store, clock: Clock, document: Document | None, man
 
 def back_up(store: Store, clock: Clock, data: bytes, *, suffix: str = "") -> str:
     """The key of the new backup that holds `data`."""
-    while True:
-        key = f"{BACKUP_PREFIX}{clock.now().strftime('%Y-%m-%dT%H%M%S.%fZ')}{suffix}.json"
+    token = ""
+    for _ in range(_MOST_BACKUP_NAMES):
+        key = f"{BACKUP_PREFIX}{clock.now().strftime('%Y-%m-%dT%H%M%S.%fZ')}{token}{suffix}.json"
         try:
             store.write(key, data, create_only=True)
         except KeyTaken:
-            continue
+            # This one's own, of which only the answer was lost; or one of the same microsecond.
+            document = store.read(key)
+            if document is None or document.data != data:
+                token = f"-{secrets.token_hex(3)}"
+                continue
         return key
+    raise StoreError(f"{BACKUP_PREFIX}: expected a name for a backup, found {_MOST_BACKUP_NAMES} taken")
 
 
 def backups(store: Store) -> list[str]:
@@ -257,33 +270,45 @@ def prune_backups(store: Store) -> None:
         _delete(store, superfluous)
 
 
-def replace_manifest(store: Store, clock: Clock, manifest: Manifest) -> str | None:
-    """The manifest stands in the place of whatever was there, valid or not; the key of its backup.
+def replace_manifest(
+    store: Store, clock: Clock, successor_of: Callable[[Manifest | None], Manifest]
+) -> tuple[Manifest, str | None]:
+    """The manifest that stands there now, and the key of the backup of what it replaced.
 
-    For deliberate repairs (rebuild, restore, import) only; a sync folds.
+    `successor_of` says what is to take the place of a manifest, None where none can be read; it is asked
+    again whenever another writer was faster. For deliberate repairs (rebuild, restore) only; a sync folds.
+
+    Raises:
+        StoreError: the store cannot be read or written.
     """
     blocked = _Blocked()
+    backup: str | None = None
     for races in range(MAX_FOLD_RACES):
         _stand_back(clock, races)
         document = store.read(MANIFEST_KEY)
+        current = _valid_manifest(document)
+        manifest = successor_of(current)
+        if races and current is not None and current.has_the_entries_of(manifest):
+            # Written by the try before this one, of which only the answer was lost.
+            prune_backups(store)
+            return manifest, backup
         data = manifest.encode(last_updated=clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
         try:
             if document is None:
                 store.write(MANIFEST_KEY, data, create_only=True)
-                return None
-            backup = back_up(store, clock, document.data, suffix=_validity_suffix(document.data))
+                return manifest, None
+            backup = back_up(store, clock, document.data, suffix="" if current is not None else ".invalid")
             store.write(MANIFEST_KEY, data, replaces=document.version)
         except (PreconditionFailed, KeyTaken) as error:
             blocked.check(document, error)
             continue
         prune_backups(store)
-        return backup
+        return manifest, backup
     raise StoreError(f"{MANIFEST_KEY}: lost {MAX_FOLD_RACES} races in a row against other writers")
 
 
-def _validity_suffix(data: bytes) -> str:
+def _valid_manifest(document: Document | None) -> Manifest | None:
     try:
-        decode_manifest(data)
+        return None if document is None else decode_manifest(document.data)
     except ManifestInvalid:
-        return ".invalid"
-    return ""
+        return None

@@ -1,7 +1,8 @@
 """The manifest made anew from the store's objects, from a backup, or from another tool's file."""
 
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from brew_assets.domain.bottle import is_object_key
 from brew_assets.domain.manifest import (
@@ -10,18 +11,29 @@ from brew_assets.domain.manifest import (
     MANIFEST_KEY,
     Manifest,
     Receipt,
+    bottle_of,
     decode_manifest,
 )
 from brew_assets.engine.adoption import Adopted, Stray, adopt, entries_of, unrecorded
 from brew_assets.engine.certify import certify
-from brew_assets.engine.journal import RECEIPT_PREFIX
+from brew_assets.engine.journal import (
+    RECEIPT_PREFIX,
+    check_journal,
+    move_to_rejected,
+    untrusted_receipts,
+)
 from brew_assets.engine.ledger import FoldResult, backups, fold, replace_manifest
 from brew_assets.engine.ports import Clock, Store
-from brew_assets.errors import BackupInvalid, ManifestInvalid
+from brew_assets.engine.successor import Successor
+from brew_assets.errors import (
+    BackupInvalid,
+    ManifestInvalid,
+    ObjectRefused,
+    StoreError,
+    StoreUnavailable,
+)
 
 _REBUILD = "Make the manifest from the stored bottles with `brew-mirror manifest rebuild`."
-
-
 _MOST_NAMED = 20
 _log = logging.getLogger(__name__)
 
@@ -31,11 +43,16 @@ def survey(
     *,
     workers: int,
     patient: bool = True,
+    record: Manifest | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Adopted:
-    """Receipts for every proven bottle in all date folders; of two places of one bottle the newer."""
+    """Receipts for every proven bottle in all date folders; of two places of one bottle the newer.
+
+    The `record` tells which bottles have stood where, as plans do.
+    """
     objects = unrecorded(store, {}, store.date_folders())
-    found = adopt(store, objects, workers=workers, patient=patient, progress=progress)
+    known = {entry.s3_key: bottle_of(entry) for _, entry in record.entries()} if record is not None else {}
+    found = adopt(store, objects, workers=workers, patient=patient, known=known, progress=progress)
     entries = entries_of(found.receipts)
     receipts = [Receipt(key=key, entry=entry) for key, entry in entries.items()]
     return Adopted(receipts=receipts, strays=found.strays)
@@ -57,32 +74,100 @@ def rebuild_missing_manifest(store: Store, clock: Clock, *, workers: int, record
 def rebuild_manifest(
     store: Store, clock: Clock, *, workers: int, progress: Callable[[int, int], None] | None = None
 ) -> tuple[Manifest, list[Stray], str | None]:
-    """The manifest made from the store's objects alone, what could not be recorded, the backup's key.
+    """The manifest made from the store's objects, what could not be recorded, the backup's key.
 
-    Whatever stood in its place, valid or not, is backed up first.
+    What stands in its place by then, whoever wrote it, is backed up first, and its entries stay as far as
+    their objects are there; of a damaged one so that `verify --repair` knows what to fetch. Receipts that
+    cannot be trusted are moved to state/rejected/ and are among what could not be recorded.
+
+    Raises:
+        StoreError: the store cannot be read or written.
     """
-    found = survey(store, workers=workers, progress=progress)
-    manifest = Manifest()
+    # Both before the listing: whatever they name was stored before it.
+    untrusted = untrusted_receipts(store)
+    record = _last_record(store)
+    found = survey(store, workers=workers, record=record, progress=progress)
+    base = Manifest()
     for receipt in found.receipts:
-        manifest.put(receipt.key, receipt.entry)
-    backup = replace_manifest(store, clock, manifest)
-    return manifest, found.strays, backup
+        base.put(receipt.key, receipt.entry)
+    successor = Successor(store, base, workers=workers, otherwise=record)
+    manifest, backup = replace_manifest(store, clock, successor.after)
+    return manifest, [*_left(found.strays, successor, manifest), *_set_aside(store, untrusted)], backup
 
 
-def restore_manifest(store: Store, clock: Clock, *, backup: str | None = None) -> tuple[str, FoldResult]:
+def _last_record(store: Store) -> Manifest | None:
+    """The manifest, or the newest backup that is valid."""
+    document = store.read(MANIFEST_KEY)
+    if document is not None:
+        with contextlib.suppress(ManifestInvalid):
+            return decode_manifest(document.data)
+    for key in backups(store)[:BACKUPS_KEPT]:
+        with contextlib.suppress(ObjectRefused, StoreUnavailable):
+            found = _read_backup(store, key)
+            if isinstance(found, Manifest):
+                return found
+    return None
+
+
+def _left(strays: Iterable[Stray], successor: Successor, manifest: Manifest) -> list[Stray]:
+    """The strays, and what is damaged with its remedy, in the order of their keys."""
+    left = {stray.key: stray for stray in strays}
+    for _, entry in manifest.entries():
+        left.pop(entry.s3_key, None)
+    for certificate in successor.damaged:
+        key = certificate.entry.s3_key
+        remedy = (
+            "`brew-mirror verify --repair` fetches the bottle again"
+            if certificate.verdict == "MISMATCH"
+            else "once it can be read, `brew-mirror verify` says what it is"
+        )
+        left[key] = Stray(key=key, why=f"{certificate.finding}; its entry is kept, {remedy}", kept=True)
+    return [left[key] for key in sorted(left)]
+
+
+def _set_aside(store: Store, untrusted: Mapping[str, ManifestInvalid]) -> list[Stray]:
+    """The receipts that cannot be trusted, moved to where they hinder nobody."""
+    moved = []
+    for key, error in untrusted.items():
+        try:
+            became = f"it is at {move_to_rejected(store, key)} now"
+        except StoreError as refused:
+            became = f"it cannot be moved away: {refused}"
+        moved.append(Stray(key=key, why=f"{error.finding}; {became}"))
+    return moved
+
+
+class Restored(FoldResult, frozen=True, kw_only=True):
+    """What a restore did.
+
+    `kept` counts the entries that only the manifest before had and whose objects are there, `gone` are those
+    whose objects are not. `compared` is false where that manifest could not be read.
+    """
+
+    compared: bool
+    kept: int
+    gone: tuple[str, ...]
+
+
+def restore_manifest(
+    store: Store, clock: Clock, *, backup: str | None = None, workers: int = 10
+) -> tuple[str, Restored]:
     """The backup's key (the newest valid one unless named), and the manifest after receipts were folded.
 
-    Bottles stored after the backup are found again by the next sync's inventory, or by a rebuild.
+    What a valid manifest names stays as far as its objects are there: a sync may just have stored them. Where
+    none can be read, bottles stored after the backup are found again by the next sync's inventory, or by a
+    rebuild.
 
     Raises:
         BackupInvalid: the one that is named is none, or there is no valid one.
+        ManifestInvalid: a receipt cannot be trusted; nothing was changed.
     """
     problems = []
     for key in [backup] if backup is not None else backups(store):
         found = _read_backup(store, key)
         if isinstance(found, Manifest):
-            replace_manifest(store, clock, found)
-            return key, fold(store, clock)
+            check_journal(store)
+            return key, _put_back(store, clock, found, workers=workers)
         problems.append(f"{key}: {found}")
     if backup is not None:
         raise BackupInvalid(
@@ -92,6 +177,21 @@ def restore_manifest(store: Store, clock: Clock, *, backup: str | None = None) -
     raise BackupInvalid(
         f"expected a valid backup of {MANIFEST_KEY} in {store.url}, found {'; '.join(problems) or 'none'}. "
         f"Nothing was changed. {_REBUILD}"
+    )
+
+
+def _put_back(store: Store, clock: Clock, found: Manifest, *, workers: int) -> Restored:
+    successor = Successor(store, found, workers=workers)
+    replace_manifest(store, clock, successor.after)
+    folded = fold(store, clock)
+    return Restored(
+        entries=folded.entries,
+        added=folded.added,
+        races=folded.races,
+        manifest=folded.manifest,
+        compared=successor.compared,
+        kept=successor.kept + len(successor.damaged),
+        gone=tuple(key for key in successor.gone if key not in folded.manifest),
     )
 
 

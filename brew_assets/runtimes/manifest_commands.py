@@ -2,10 +2,15 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from brew_assets.domain.left_out import LISTED
 from brew_assets.runtimes.context import EXIT_FAILED, CommandContext, print_json
+
+if TYPE_CHECKING:
+    from brew_assets.engine.rebuild import Restored
 
 
 @click.group()
@@ -17,9 +22,11 @@ def manifest() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @click.pass_obj
 def rebuild(context: CommandContext, as_json: bool) -> None:
-    """Make the manifest from the stored bottles alone; what stood in its place is backed up.
+    """Make the manifest from the stored bottles; what stood in its place is backed up.
 
-    Every object is proven by its digest. Objects that cannot be proven or named are listed.
+    Every object is proven by its digest. Objects that cannot be proven or named are listed; the entry of a
+    damaged one is kept, so that `brew-mirror verify --repair` fetches the bottle again. Receipts that cannot
+    be trusted are moved to state/rejected/. A sync may run beside it.
 
     \b
     Example:
@@ -38,7 +45,7 @@ def rebuild(context: CommandContext, as_json: bool) -> None:
         print_json({"entries": len(made), "backup": backup, "left_out": strays})
         return
     for stray in strays:
-        click.echo(f"Left out {stray.key}: {stray.why}")
+        click.echo(f"{'Damaged:' if stray.kept else 'Left out'} {stray.key}: {stray.why}")
     click.echo(f"bottles_hash.json has {len(made):,} entries. Backup: {backup or 'none was needed'}.")
 
 
@@ -49,7 +56,8 @@ def rebuild(context: CommandContext, as_json: bool) -> None:
 def restore(context: CommandContext, backup: str | None, as_json: bool) -> None:
     """Put a backup in the place of the manifest.
 
-    Bottles stored after the backup are found again by the next sync.
+    What a manifest that can be read names besides stays, as far as it stands in the store. Where it cannot be
+    read, bottles stored after the backup are found again by the next sync.
 
     \b
     Examples:
@@ -60,11 +68,32 @@ def restore(context: CommandContext, backup: str | None, as_json: bool) -> None:
 
     mirror = context.existing_mirror(backup_suffices=True)
     mirror.store.prepare()
-    key, folded = restore_manifest(mirror.store, mirror.ports.clock, backup=backup)
+    key, restored = restore_manifest(
+        mirror.store, mirror.ports.clock, backup=backup, workers=mirror.options.workers
+    )
     if as_json:
-        print_json({"backup": key, "entries": folded.entries})
+        gone = restored.gone if restored.compared else None
+        print_json({"backup": key, "entries": restored.entries, "kept": restored.kept, "gone": gone})
     else:
-        click.echo(f"Restored {key}: bottles_hash.json has {folded.entries:,} entries.")
+        _show_restored(key, restored)
+
+
+def _show_restored(key: str, restored: "Restored") -> None:
+    click.echo(f"Restored {key}: bottles_hash.json has {restored.entries:,} entries.")
+    if not restored.compared:
+        click.echo(
+            "The manifest before could not be read: bottles stored after the backup are found by the next "
+            "sync, or now by `brew-mirror manifest rebuild`."
+        )
+    if restored.kept:
+        click.echo(f"{restored.kept:,} of them are newer than the backup and stand in the store.")
+    if restored.gone:
+        more = ", ..." if len(restored.gone) > LISTED else ""
+        click.echo(
+            f"{len(restored.gone):,} entries of the manifest before are not among them, for their objects "
+            f"are gone: {', '.join(restored.gone[:LISTED])}{more}. The next sync fetches what the catalogue "
+            "still names."
+        )
 
 
 @manifest.command("import")

@@ -21,8 +21,8 @@ from brew_assets.domain.manifest import (
     decode_receipts,
     encode_receipts,
     entry_for,
-    seal,
 )
+from brew_assets.domain.seal import seal
 from brew_assets.errors import ManifestInvalid
 from brew_assets_tests.domain.strategies import BOTTLES
 from brew_assets_tests.domain.test_catalogue import JSON
@@ -307,18 +307,52 @@ def test_what_are_no_receipts_names_the_object_and_the_remedy(data: bytes) -> No
         decode_receipts(data, key="state/receipts/x.json")
 
 
-def test_a_receipt_that_contradicts_itself_is_refused() -> None:
-    good = receipt(bottle())
-    for change in (
+WGET = "wget-1.25.0.arm64_sonoma.bottle.tar.gz"
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+@pytest.mark.parametrize(
+    "change",
+    [
         {"sha256": "0" * 63},
+        {"sha256": "0" * 64},
         {"file_size": 0},
+        {"file_size": -1},
         {"s3_key": "x"},
+        {"s3_key": f"state/receipts/{WGET}", "download_date": "state/receipts"},
+        {"s3_key": f"2026-13-45/{WGET}", "download_date": "2026-13-45"},
+        {"s3_key": f"2026-02-30/{WGET}", "download_date": "2026-02-30"},
+        {"download_date": "2026-08-23"},
         {"platform": "all"},
         {"formula_version": "9"},
-    ):
-        entry = msgspec.structs.replace(good.entry, **change)
-        with pytest.raises(ManifestInvalid, match="contradicts itself"):
-            decode_receipts(encode_receipts([msgspec.structs.replace(good, entry=entry)]), key="k")
+        {"formula_name": "curl"},
+        {"formula_name": "wget-1", "formula_version": "25.0"},
+        {"url": bottle("curl").url},
+        {"url": bottle("curl", content="wget/1.25.0/arm64_sonoma/0").url},
+    ],
+    ids=str,
+)
+def test_a_receipt_that_contradicts_itself_is_refused(change: dict[str, Any], sealed: bool) -> None:
+    good = receipt(bottle())
+    wrong = msgspec.structs.replace(good, entry=msgspec.structs.replace(good.entry, **change))
+    data = encode_receipts([wrong]) if sealed else msgspec.json.encode([wrong])
+    with pytest.raises(ManifestInvalid, match=r"^state/r\.json .*contradicts itself.*manifest rebuild"):
+        decode_receipts(data, key="state/r.json")
+
+
+def test_receipts_of_an_earlier_version_have_no_seal_and_are_taken() -> None:
+    receipts = [receipt(bottle("wget")), receipt(bottle("a@1"))]
+    assert decode_receipts(msgspec.json.encode(receipts), key="k") == receipts
+    assert decode_receipts(b"[]", key="k") == []
+
+
+def test_a_changed_byte_anywhere_in_receipts_is_seen() -> None:
+    data = encode_receipts([receipt(bottle())])
+    for position in range(len(data.rstrip())):
+        changed = bytearray(data)
+        changed[position] ^= 1
+        with pytest.raises(ManifestInvalid, match=r"^k is not valid"):
+            decode_receipts(bytes(changed), key="k")
 
 
 def test_put_replaces_the_entry_of_the_same_bottle() -> None:
