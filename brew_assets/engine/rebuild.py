@@ -14,7 +14,7 @@ from brew_assets.domain.manifest import (
 )
 from brew_assets.engine.adoption import Adopted, Stray, adopt, entries_of, unrecorded
 from brew_assets.engine.certify import certify
-from brew_assets.engine.journal import RECEIPT_PREFIX
+from brew_assets.engine.journal import journal_objects
 from brew_assets.engine.ledger import FoldResult, backups, fold, replace_manifest
 from brew_assets.engine.ports import Clock, Store
 from brew_assets.errors import BackupInvalid, ManifestInvalid
@@ -159,4 +159,4 @@ def _has_valid_manifest(store: Store) -> bool:
 
 def receipts_waiting(store: Store) -> int:
     """How many journal objects wait to be folded."""
-    return sum(1 for _ in store.listing(RECEIPT_PREFIX))
+    return sum(1 for _ in journal_objects(store))
