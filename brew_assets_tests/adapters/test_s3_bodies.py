@@ -283,7 +283,8 @@ def test_redirects_are_not_followed(
     place = f"http://127.0.0.1:{server.server_address[1]}/"
     head = f"HTTP/1.1 {status} Moved\r\nConnection: close\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n"
     server.answer = [head.encode()]
-    for call in (*CALLS.values(), lambda store: store.facts(KEY), lambda store: store.peek(KEY, 5)):
+    others: list[Callable[[S3Store], object]] = [lambda s: s.facts(KEY), lambda s: s.peek(KEY, 5)]
+    for call in [*CALLS.values(), *others]:
         server.requests = 0
         with pytest.raises(StoreError):
             call(store)
