@@ -19,7 +19,8 @@ _HOP = ("connection", "keep-alive", "transfer-encoding", "content-length")
 class Quirk:
     """What happens to the requests of a method whose key ends so: an answer, other bytes, or none.
 
-    `body` replaces the document that has the `code`; `drops` are headers that the server's answer loses.
+    `body` replaces the document that has the `code`; `drops` are headers that the server's answer loses,
+    `adds` are those that it gains.
     """
 
     method: str
@@ -30,6 +31,7 @@ class Quirk:
     spoils: Callable[[bytes], bytes] | None = None
     loses_answer: bool = False
     drops: tuple[str, ...] = ()
+    adds: dict[str, str] = field(default_factory=dict)
     body: bytes | None = None
     times: int | None = None
 
@@ -128,15 +130,17 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if quirk is not None and quirk.spoils is not None:
             data = quirk.spoils(data)
-        self._answer(answer, data, quirk.drops if quirk is not None else ())
+        self._answer(answer, data, quirk or Quirk(method=self.command))
 
-    def _answer(self, answer: http.client.HTTPResponse, data: bytes, drops: tuple[str, ...]) -> None:
+    def _answer(self, answer: http.client.HTTPResponse, data: bytes, quirk: Quirk) -> None:
         self.send_response(answer.status)
         for name, value in answer.getheaders():
-            if name.lower() not in (*_HOP, *drops):
+            if name.lower() not in (*_HOP, *quirk.drops):
                 self.send_header(name, value)
+        for name, value in quirk.adds.items():
+            self.send_header(name, value)
         length = answer.getheader("Content-Length") if self.command == "HEAD" else None
-        if "content-length" not in drops:
+        if "content-length" not in quirk.drops:
             self.send_header("Content-Length", length or str(len(data)))
         self.end_headers()
         self.wfile.write(data)

@@ -1,37 +1,47 @@
-"""Small objects and listings of a bucket on the bulk path's connections.
+"""Objects and listings of a bucket on the bulk path's connections.
 
-botocore's own calls cost ten times the processor time, which a journal of many receipts would feel.
+botocore's own calls cost ten times the processor time, which a journal of many receipts would feel, and they
+read whatever a server answers to its end.
 """
 
 import base64
 import hashlib
+import re
+import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
-from urllib.parse import unquote
-from xml.etree import ElementTree
+from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 from brew_assets.adapters.origin import Origin
 from brew_assets.adapters.s3_answers import about_the_store, answer_error, persistently
+from brew_assets.adapters.s3_bodies import ANSWER_BYTES, DOCUMENT_BYTES, first_bytes, hashed_body, whole_body
+from brew_assets.adapters.s3_listing import Page, decode_page
 from brew_assets.adapters.s3_signing import BulkSigner
-from brew_assets.adapters.s3_sinks import body_error, is_error, raise_for_error_inside, refusal
+from brew_assets.adapters.s3_sinks import body_error, raise_for_error_inside, refusal
 from brew_assets.adapters.wire import NETWORK_ERRORS, Wire, WireResponse
 from brew_assets.adapters.wires import ThreadWires
-from brew_assets.engine.ports import Document, ListedObject
+from brew_assets.engine.ports import Document, ObjectFacts
 from brew_assets.errors import ObjectRefused, StoreError, StoreRefused, StoreUnavailable, StoreUnsupported
 
 _EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 _REFUSED_DELETES = 3
+_SIZE_DIGITS = 18
 
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
-_NAME = "{*}"  # servers differ in whether they name the namespace
+_META = "x-amz-meta-"
+_COPIED = re.compile(rb"<(?:\w+:)?CopyObjectResult[\s/>]")
+_ERROR = re.compile(rb"<(?:\w+:)?Error[\s>]")
 
 _T = TypeVar("_T")
 
 
 class Head(NamedTuple):
-    """What a server says of an object; `checksum` is its x-amz-checksum-sha256, "" without one."""
+    """What a server says of an object; `checksum` is its x-amz-checksum-sha256, "" without one.
+
+    `size` is -1 where it says none that could be one.
+    """
 
     size: int
     checksum: str
@@ -47,20 +57,21 @@ class Head(NamedTuple):
         return raw.hex() if len(raw) == 32 else None
 
 
-class Page(NamedTuple):
-    """One page of a listing; `token` leads to the next one, "" at the end."""
-
-    objects: list[ListedObject]
-    folders: list[str]
-    token: str
-
-
 class S3Documents:
     """Reads and writes whole objects below one bucket. Safe for use by several threads."""
 
-    def __init__(self, wires: ThreadWires, signer: Callable[[], BulkSigner]) -> None:
+    def __init__(
+        self,
+        wires: ThreadWires,
+        signer: Callable[[], BulkSigner],
+        *,
+        bucket: str,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._wires = wires
         self._signer = signer
+        self._bucket = bucket
+        self._monotonic = monotonic
         # Whether the server deletes many objects with one call; some do not know that call.
         self._deletes_many = True
 
@@ -79,6 +90,31 @@ class S3Documents:
             StoreError: one of its classes, see errors.py.
         """
         return persistently(lambda: self._head(key))
+
+    def hash(self, key: str) -> ObjectFacts | None:
+        """Digest and size of the bytes read back, None when there is none.
+
+        Raises:
+            StoreError: one of its classes, see errors.py.
+        """
+        return persistently(lambda: self._hash(key))
+
+    def peek(self, key: str, length: int) -> bytes:
+        """The first bytes of an object.
+
+        Raises:
+            StoreError: one of its classes, see errors.py; an object that is missing is refused.
+        """
+        return persistently(lambda: self._peek(key, length))
+
+    def copy(self, source: str, key: str, headers: dict[str, str]) -> None:
+        """The object at `source`, in the same bucket, stands under the key too, with these headers.
+
+        Raises:
+            KeyTaken: a condition did not hold.
+            StoreError: one of its classes, see errors.py.
+        """
+        persistently(lambda: self._copy(source, key, headers))
 
     def put(self, key: str, data: bytes, headers: dict[str, str]) -> str:
         """The new ETag. Conditions and encryption are among the headers.
@@ -155,8 +191,13 @@ class S3Documents:
     def _list(self, parameters: dict[str, str]) -> Page:
         def take(response: WireResponse) -> Page:
             if response.status != 200:
-                raise about_the_store(refusal(f"listing of {parameters['prefix']!r}", response))
-            return _decode_page(response.read())
+                raise about_the_store(refusal(subject, response))
+            try:
+                return decode_page(self._whole(subject, response), prefix=parameters["prefix"])
+            except ObjectRefused as exc:
+                raise about_the_store(exc) from exc
+
+        subject = f"listing of {parameters['prefix']!r}"
 
         return self._exchange("GET", "", _Sent({}, None, _EMPTY_SHA256, parameters), take)
 
@@ -164,9 +205,10 @@ class S3Documents:
         def take(response: WireResponse) -> None:
             if response.status != 200:
                 raise refusal("deletion", response)
-            answer = response.read()
-            if is_error(answer):
-                raise body_error("deletion", 200, answer)
+            answer = self._whole("deletion", response)
+            # A server that names what it has deleted may name a thousand before the first error.
+            if found := _ERROR.search(answer):
+                raise body_error("deletion", 200, answer[found.start() :])
 
         digest = hashlib.sha256(body)
         headers = {
@@ -184,12 +226,12 @@ class S3Documents:
                 return None
             if response.status != 200:
                 raise answer_error(f"HEAD of {key}", response.status, "", "", of_head=True)
-            prefix = "x-amz-meta-"
-            fields = response.fields
+            size = response.fields.get("content-length", "")
+            is_size = size.isascii() and size.isdigit() and len(size) <= _SIZE_DIGITS
             return Head(
-                int(fields.get("content-length", "-1")),
-                fields.get("x-amz-checksum-sha256", ""),
-                {name[len(prefix) :]: value for name, value in fields.items() if name.startswith(prefix)},
+                int(size) if is_size else -1,
+                response.fields.get("x-amz-checksum-sha256", ""),
+                _metadata(response),
             )
 
         headers = {"x-amz-checksum-mode": "ENABLED"}
@@ -198,14 +240,49 @@ class S3Documents:
     def _get(self, key: str) -> Document | None:
         def take(response: WireResponse) -> Document | None:
             if response.status == 200:
-                return Document(response.read(), response.fields.get("etag", ""))
-            error = refusal(key, response)
-            # Of a bucket that is gone no object is missing.
-            if response.status == 404 and isinstance(error, ObjectRefused):
-                return None
-            raise error
+                data = whole_body(key, response, most=DOCUMENT_BYTES, monotonic=self._monotonic)
+                return Document(data, response.fields.get("etag", ""))
+            _raise_unless_missing(key, response)
+            return None
 
         return self._exchange("GET", key, _Sent({}, None, _EMPTY_SHA256), take)
+
+    def _whole(self, subject: str, response: WireResponse) -> bytes:
+        return whole_body(subject, response, most=ANSWER_BYTES, monotonic=self._monotonic)
+
+    def _hash(self, key: str) -> ObjectFacts | None:
+        def take(response: WireResponse) -> ObjectFacts | None:
+            if response.status != 200:
+                _raise_unless_missing(key, response)
+                return None
+            found = hashed_body(key, response)
+            return ObjectFacts(key=key, size=found.size, digest=found.digest, metadata=_metadata(response))
+
+        return self._exchange("GET", key, _Sent({}, None, _EMPTY_SHA256), take)
+
+    def _peek(self, key: str, length: int) -> bytes:
+        def take(response: WireResponse) -> bytes:
+            if response.status not in (200, 206):
+                raise refusal(key, response)
+            return first_bytes(response, length)
+
+        sent = _Sent({"Range": f"bytes=0-{length - 1}"}, None, _EMPTY_SHA256)
+        return self._exchange("GET", key, sent, take)
+
+    def _copy(self, source: str, key: str, headers: dict[str, str]) -> None:
+        def take(response: WireResponse) -> None:
+            if response.status != 200:
+                raise refusal(key, response)
+            answer = self._whole(key, response)
+            # The head of an answer is sent before the copy is made: only its document says that it was.
+            if _COPIED.search(answer) is None:
+                raise body_error(key, 200, answer)
+
+        sent = headers | {
+            "Content-Length": "0",
+            "x-amz-copy-source": quote(f"{self._bucket}/{source}", safe="/-_.~"),
+        }
+        self._exchange("PUT", key, _Sent(sent, None, _EMPTY_SHA256), take)
 
     def _put(self, key: str, body: memoryview, headers: dict[str, str], sha256: str) -> str:
         def take(response: WireResponse) -> str:
@@ -242,27 +319,21 @@ class _Sent(NamedTuple):
     parameters: Mapping[str, str] = MappingProxyType({})
 
 
-def _decode_page(data: bytes) -> Page:
-    try:
-        # The operator's own store; expat bounds what entities may grow to.
-        root = ElementTree.fromstring(data)  # noqa: S314
-        # Keys may hold what XML cannot; a server that does not know the parameter sends them as they are.
-        plain = unquote if root.findtext(f"{_NAME}EncodingType", "") == "url" else str
-        objects = [
-            ListedObject(plain(item.findtext(f"{_NAME}Key", "")), int(item.findtext(f"{_NAME}Size", "")))
-            for item in root.iterfind(f"{_NAME}Contents")
-        ]
-    except (ElementTree.ParseError, ValueError) as exc:
-        # Never an empty listing for one that cannot be read.
-        raise StoreUnavailable(f"expected a listing, found: {exc}") from exc
-    if root.tag.rpartition("}")[2] != "ListBucketResult":
-        raise StoreUnavailable(f"expected a listing, found a document of {root.tag[:80]!r}")
-    folders = [plain(item.findtext(f"{_NAME}Prefix", "")) for item in root.iterfind(f"{_NAME}CommonPrefixes")]
-    truncated = root.findtext(f"{_NAME}IsTruncated", "").lower() == "true"
-    token = root.findtext(f"{_NAME}NextContinuationToken", "") if truncated else ""
-    if truncated and not token:
-        raise StoreUnavailable("expected a token for the next page of a listing, found none")
-    return Page(objects, folders, token)
+def _metadata(response: WireResponse) -> dict[str, str]:
+    fields = response.fields
+    return {name[len(_META) :]: value for name, value in fields.items() if name.startswith(_META)}
+
+
+def _raise_unless_missing(key: str, response: WireResponse) -> None:
+    """Returns when the answer says that there is no such object.
+
+    Raises:
+        StoreError: the answer says something else.
+    """
+    error = refusal(key, response)
+    # Of a bucket that is gone no object is missing.
+    if response.status != 404 or not isinstance(error, ObjectRefused):
+        raise error
 
 
 def wire_to(wires: ThreadWires, origin: Origin) -> Wire:

@@ -28,10 +28,22 @@ class ObjectLabels(msgspec.Struct, frozen=True, kw_only=True):
 
     def bottle_headers(self, bottle: Bottle, date: str) -> dict[str, str]:
         """The headers of a bottle, with the checksum that the server verifies."""
-        headers = {
-            "Content-Type": CONTENT_TYPE,
-            "x-amz-checksum-sha256": base64.b64encode(bytes.fromhex(bottle.digest)).decode(),
+        checksum = base64.b64encode(bytes.fromhex(bottle.digest)).decode()
+        return self._headers(bottle, date) | {"x-amz-checksum-sha256": checksum}
+
+    def copy_headers(self, bottle: Bottle, date: str) -> dict[str, str]:
+        """The headers that give a copy inside the store labels of its own, a checksum among them.
+
+        No tags: the source's may be the ones by which it is to expire, and reading them needs a right.
+        """
+        return self._headers(bottle, date) | {
+            "x-amz-metadata-directive": "REPLACE",
+            "x-amz-tagging-directive": "REPLACE",
+            "x-amz-checksum-algorithm": "SHA256",
         }
+
+    def _headers(self, bottle: Bottle, date: str) -> dict[str, str]:
+        headers = {"Content-Type": CONTENT_TYPE}
         headers.update((f"x-amz-meta-{name}", value) for name, value in self._metadata(bottle, date).items())
         return headers | self.encryption_headers()
 

@@ -6,39 +6,34 @@ and a HEAD proves them later. Above MULTIPART_BYTES it is a multipart upload, wh
 by a HEAD.
 """
 
-import contextlib
 import functools
-import hashlib
-import re
 import threading
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import botocore.loaders
 import botocore.session
 import msgspec
 from botocore.config import Config
 from botocore.credentials import Credentials
-from botocore.exceptions import ClientError, ParamValidationError
 
-from brew_assets.adapters.aws_credentials import is_of_credentials
-from brew_assets.adapters.s3_answers import answer_error, persistently
-from brew_assets.adapters.s3_documents import Page, S3Documents, wire_to
+from brew_assets.adapters.s3_documents import S3Documents, wire_to
 from brew_assets.adapters.s3_labels import ObjectLabels
+from brew_assets.adapters.s3_listing import Page, pages_to_the_end
 from brew_assets.adapters.s3_signing import BulkSigner, credentials_error
 from brew_assets.adapters.s3_sinks import MultipartSink, PutSink
 from brew_assets.adapters.wires import ThreadWires
 from brew_assets.domain.bottle import Bottle, is_object_key
 from brew_assets.domain.manifest import MANIFEST_KEY
+from brew_assets.domain.object_keys import is_date
+from brew_assets.engine.foreign_objects import ForeignObjects
 from brew_assets.engine.ports import BottleSink, Document, ListedObject, ObjectFacts
 from brew_assets.errors import (
     KeyTaken,
-    MirrorError,
     ObjectRefused,
     PreconditionFailed,
     StoreError,
     StoreRefused,
-    StoreUnavailable,
 )
 
 if TYPE_CHECKING:
@@ -46,10 +41,7 @@ if TYPE_CHECKING:
 
 # The largest object that one PUT or one CopyObject makes.
 MULTIPART_BYTES = 5 * 1024**3
-_DATE_PREFIX = re.compile(r"\d{4}-\d{2}-\d{2}/")
-_HASH_BYTES = 1024 * 1024
 _MOST_DELETED = 1000
-_MISSING = ("404", "NoSuchKey", "NotFound")
 
 
 class S3Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +84,7 @@ class S3Store:
         self._wires = ThreadWires(timeout_s=options.timeout_s)
         # Connections of their own: a listing must not fall into a bottle that is half sent.
         self._document_wires = ThreadWires(timeout_s=options.timeout_s)
-        self._documents = S3Documents(self._document_wires, self._signing)
+        self._documents = S3Documents(self._document_wires, self._signing, bucket=self._bucket)
 
     @property
     def _client(self) -> "S3Client":
@@ -169,6 +161,11 @@ class S3Store:
         if create_only:
             headers["If-None-Match"] = "*"
         elif replaces is not None:
+            if not replaces:
+                raise StoreRefused(
+                    f"{key}: the store names no version (ETag) of it, and without one two writers cannot be "
+                    "kept apart; let no proxy take it out of the answers"
+                )
             headers["If-Match"] = replaces
         try:
             return self._documents.put(self._full(key), data, headers)
@@ -187,26 +184,38 @@ class S3Store:
             self._documents.delete(full[start : start + _MOST_DELETED])
 
     def listing(self, prefix: str) -> Iterator[ListedObject]:
-        """Every object whose key begins so, all pages or an error."""
-        for page in self._pages(self._prefix + prefix):
+        """Every object whose key begins so, all pages or an error.
+
+        What `read` would refuse is no object of the mirror and left out: markers of folders, for example.
+        """
+        ignored = ForeignObjects(self, prefix, why="objects whose keys are none that the mirror makes")
+        for page in self._pages(prefix):
             for listed in page.objects:
-                yield ListedObject(listed.key[len(self._prefix) :], listed.size)
+                key = listed.key[len(self._prefix) :]
+                if is_object_key(key):
+                    yield ListedObject(key, listed.size)
+                else:
+                    ignored.add(key)
+        ignored.log()
 
     def date_folders(self) -> list[str]:
         """The date folders (YYYY-MM-DD), newest first."""
-        names = (
-            folder[len(self._prefix) :]
-            for page in self._pages(self._prefix, delimiter="/")
-            for folder in page.folders
-        )
-        return sorted((name.rstrip("/") for name in names if _DATE_PREFIX.fullmatch(name)), reverse=True)
+        below = len(self._prefix)
+        names: set[str] = set()
+        for page in self._pages("", delimiter="/"):
+            names.update(folder[below:].removesuffix("/") for folder in page.folders)
+            # A server that knows no delimiter lists the objects themselves.
+            keys = (listed.key[below:] for listed in page.objects)
+            names.update(key.partition("/")[0] for key in keys if "/" in key)
+        return sorted(filter(is_date, names), reverse=True)
 
     def _pages(self, prefix: str, *, delimiter: str = "") -> Iterator[Page]:
-        page = self._documents.list_page(prefix, delimiter=delimiter)
-        yield page
-        while page.token:
-            page = self._documents.list_page(prefix, delimiter=delimiter, token=page.token)
-            yield page
+        if not prefix.isprintable():
+            raise StoreError(f"expected the beginning of a key, found {prefix[:200]!r}")
+        full = self._prefix + prefix
+        return pages_to_the_end(
+            full, lambda token: self._documents.list_page(full, delimiter=delimiter, token=token)
+        )
 
     def _full(self, key: str) -> str:
         if not is_object_key(key):
@@ -232,33 +241,12 @@ class S3Store:
 
     def hash(self, key: str) -> ObjectFacts | None:
         """The same with the digest of the bytes read back."""
-        return persistently(lambda: self._hash(key))
-
-    def _hash(self, key: str) -> ObjectFacts | None:
-        digest = hashlib.sha256()
-        size = 0
-        with self._our_errors(key):
-            try:
-                answer = self._client.get_object(Bucket=self._bucket, Key=self._full(key))
-                for piece in answer["Body"].iter_chunks(_HASH_BYTES):
-                    digest.update(piece)
-                    size += len(piece)
-            except ClientError as exc:
-                if _code(exc) in _MISSING:
-                    return None
-                raise
-        return ObjectFacts(key=key, size=size, digest=digest.hexdigest(), metadata=answer.get("Metadata", {}))
+        found = self._documents.hash(self._full(key))
+        return None if found is None else msgspec.structs.replace(found, key=key)
 
     def peek(self, key: str, length: int) -> bytes:
         """The first bytes of an object."""
-        return persistently(lambda: self._peek(key, length))
-
-    def _peek(self, key: str, length: int) -> bytes:
-        with self._our_errors(key):
-            answer = self._client.get_object(
-                Bucket=self._bucket, Key=self._full(key), Range=f"bytes=0-{length - 1}"
-            )
-            return answer["Body"].read()
+        return self._documents.peek(self._full(key), length)
 
     def receive(self, bottle: Bottle, *, date: str, size: int, replace: bool = False) -> BottleSink:
         """A sink for the bottle's bytes: one PUT, or a multipart upload above the limit of one PUT."""
@@ -298,21 +286,13 @@ class S3Store:
             raise StoreError(f"{source}: expected the bytes of {bottle.filename}, found {found}")
         if size > self._options.multipart_bytes:
             raise StoreError(f"{source}: over the limit of one copy; it is fetched again")
-        arguments = self._labels.bottle_arguments(bottle, date)
+        headers = self._labels.copy_headers(bottle, date)
         if not replace:
-            arguments["IfNoneMatch"] = "*"
-        persistently(lambda: self._copy(source, key, arguments))
-
-    def _copy(self, source: str, key: str, arguments: dict[str, Any]) -> None:
-        with self._our_errors(key):
-            self._client.copy_object(
-                Bucket=self._bucket,
-                Key=self._full(key),
-                CopySource={"Bucket": self._bucket, "Key": self._full(source)},
-                MetadataDirective="REPLACE",
-                ChecksumAlgorithm="SHA256",
-                **arguments,
-            )
+            headers["If-None-Match"] = "*"
+        try:
+            self._documents.copy(self._full(source), self._full(key), headers)
+        except KeyTaken as exc:
+            raise KeyTaken(key) from exc
 
     def _signing(self) -> BulkSigner:
         with self._lock:
@@ -343,28 +323,8 @@ class S3Store:
             return f"{scheme}://{host}/{self._bucket}"
         return f"{scheme}://{self._bucket}.{host}"
 
-    @contextlib.contextmanager
-    def _our_errors(self, key: str) -> Iterator[None]:
-        """Whatever the library raises as ours, naming what it happened to."""
-        try:
-            yield
-        except MirrorError:
-            raise
-        except Exception as exc:
-            if is_of_credentials(exc):
-                raise credentials_error(exc) from exc
-            if isinstance(exc, ClientError):
-                status = int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-                raise answer_error(key, status, _code(exc), str(exc)) from exc
-            kind = StoreRefused if isinstance(exc, ParamValidationError) else StoreUnavailable
-            raise kind(f"{key}: {type(exc).__name__}: {exc}") from exc
-
 
 @functools.cache
 def _models() -> botocore.loaders.Loader:
     """The service models, which take long to read: once per process and its forks."""
     return botocore.loaders.Loader()
-
-
-def _code(exc: ClientError) -> str:
-    return str(exc.response.get("Error", {}).get("Code", ""))

@@ -24,6 +24,9 @@ _SHOWN = re.compile(r"(?P<name>.+?)-(?P<version>[0-9].*)-[a-z0-9_]+(?:\.[0-9]+)?
 # LH/github_packages.rb VALID_OCI_TAG_REGEX
 _OCI_REFERENCE = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 
+# S3's own limit.
+MOST_KEY_BYTES = 1024
+
 CORE_REPOSITORY = "https://ghcr.io/v2/homebrew/core"
 
 
@@ -139,8 +142,15 @@ def split_stem(stem: str, formulae: "frozenset[str] | set[str]") -> list[tuple[s
 
 
 def is_object_key(text: str) -> bool:
-    """Whether text is a key that leads nowhere else: relative, without empty or dotted parts."""
-    return "\0" not in text and not any(part in ("", ".", "..") for part in text.split("/"))
+    """Whether text is a key that leads nowhere else: relative, without empty or dotted parts, printable.
+
+    What steers a terminal, or is no UTF-8, is in no key of ours.
+    """
+    return (
+        text.isprintable()
+        and not any(part in ("", ".", "..") for part in text.split("/"))
+        and len(text.encode()) <= MOST_KEY_BYTES
+    )
 
 
 def parse_key(key: str) -> tuple[str, str] | None:

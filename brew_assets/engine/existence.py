@@ -2,7 +2,7 @@
 
 from brew_assets.domain.bottle import parse_filename, parse_key
 from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY
-from brew_assets.engine.journal import RECEIPT_PREFIX
+from brew_assets.engine.journal import journal_objects
 from brew_assets.engine.ports import Store
 from brew_assets.errors import MirrorMissing, StoreError
 
@@ -18,10 +18,10 @@ def mirror_exists(store: Store, *, backup_suffices: bool = False) -> bool:
     try:
         return (
             any(listed.key == MANIFEST_KEY for listed in store.listing(MANIFEST_KEY))
-            or _has_any(store, RECEIPT_PREFIX)
+            or next(journal_objects(store), None) is not None
             # Some servers go on listing a folder whose objects are gone.
             or any(_has_a_bottle(store, folder) for folder in store.date_folders())
-            or (backup_suffices and _has_any(store, BACKUP_PREFIX))
+            or (backup_suffices and next(iter(store.listing(BACKUP_PREFIX)), None) is not None)
         )
     except StoreError as exc:
         if store.url in str(exc):
@@ -43,7 +43,3 @@ def require_mirror(store: Store, *, place: str, backup_suffices: bool = False) -
 def _has_a_bottle(store: Store, folder: str) -> bool:
     places = (parse_key(listed.key) for listed in store.listing(f"{folder}/"))
     return any(place is not None and parse_filename(place[1]) is not None for place in places)
-
-
-def _has_any(store: Store, prefix: str) -> bool:
-    return next(iter(store.listing(prefix)), None) is not None

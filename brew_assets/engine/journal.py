@@ -7,7 +7,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TypeVar
 
 from brew_assets.domain.manifest import Receipt, decode_receipts, encode_receipts
-from brew_assets.engine.ports import Clock, Store
+from brew_assets.domain.object_keys import is_journal_name
+from brew_assets.engine.foreign_objects import own_listing
+from brew_assets.engine.ports import Clock, ListedObject, Store
 from brew_assets.engine.stored_names import StoredNames
 from brew_assets.errors import (
     KeyTaken,
@@ -53,6 +55,15 @@ class Absent:
         return self._gone
 
 
+def journal_objects(store: Store) -> Iterator[ListedObject]:
+    """The objects of the journal, without what others keep beside them.
+
+    Raises:
+        StoreError: the store cannot be listed.
+    """
+    return own_listing(store, RECEIPT_PREFIX, is_journal_name)
+
+
 def journal_keys(store: Store, absent: "Absent | None" = None) -> list[str]:
     """The journal's keys in the order of time, so that of two receipts of one bottle the later counts.
 
@@ -60,7 +71,7 @@ def journal_keys(store: Store, absent: "Absent | None" = None) -> list[str]:
     before. Those that are known to be `absent` are left out.
     """
     gone = absent.keys if absent is not None else ()
-    keys = [listed.key for listed in store.listing(RECEIPT_PREFIX) if listed.key not in gone]
+    keys = [listed.key for listed in journal_objects(store) if listed.key not in gone]
     return sorted(keys, key=lambda key: (_is_of_a_sync(key[len(RECEIPT_PREFIX) :]), key))
 
 
@@ -169,7 +180,10 @@ def read_recorded(store: Store, sync_id: str) -> set[str]:
         ManifestInvalid: a receipt cannot be trusted.
         StoreError: the store cannot be read.
     """
-    keys = [listed.key for listed in store.listing(f"{RECEIPT_PREFIX}{sync_id}/")]
+    own = f"{RECEIPT_PREFIX}{sync_id}/"
+    keys = [
+        listed.key for listed in own_listing(store, own, lambda name: is_journal_name(f"{sync_id}/{name}"))
+    ]
     documents = ((key, store.read(key)) for key in keys)
     return {
         receipt.key

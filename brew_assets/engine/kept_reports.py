@@ -1,6 +1,7 @@
 """The reports that stand in the store: what the runs of a sync did."""
 
 from brew_assets.domain.report import REPORT_PREFIX, Report, decode_report
+from brew_assets.engine.foreign_objects import own_listing
 from brew_assets.engine.ports import Store
 from brew_assets.engine.stored_names import STORED_SUFFIX
 from brew_assets.errors import ObjectRefused
@@ -16,7 +17,7 @@ def kept_reports(store: Store, sync_id: str, *, most: int = MOST_REPORTS) -> dic
     Raises:
         StoreError: the store did not answer.
     """
-    listed = store.listing(f"{REPORT_PREFIX}{sync_id}/")
+    listed = own_listing(store, f"{REPORT_PREFIX}{sync_id}/", lambda name: name.endswith(".json"))
     keys = sorted((item.key for item in listed if not item.key.endswith(_OTHERS)), key=_time_of)
     found: dict[str, Report] = {}
     for key in keys[-most:]:

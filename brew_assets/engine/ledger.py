@@ -23,7 +23,9 @@ from brew_assets.domain.manifest import (
     decode_held,
     decode_manifest,
 )
+from brew_assets.domain.object_keys import is_backup_name
 from brew_assets.engine.clock import GracefulStop
+from brew_assets.engine.foreign_objects import own_listing
 from brew_assets.engine.journal import (
     RECEIPT_PREFIX,
     Absent,
@@ -256,8 +258,9 @@ def back_up(store: Store, clock: Clock, data: bytes, *, suffix: str = "") -> str
 
 
 def backups(store: Store) -> list[str]:
-    """The keys of the backups, newest first."""
-    return sorted((listed.key for listed in store.listing(BACKUP_PREFIX)), reverse=True)
+    """The keys of the backups, newest first; what others keep beside them is none."""
+    listed = own_listing(store, BACKUP_PREFIX, is_backup_name)
+    return sorted((backup.key for backup in listed), reverse=True)
 
 
 def prune_backups(store: Store) -> None:

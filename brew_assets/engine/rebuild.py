@@ -17,8 +17,8 @@ from brew_assets.domain.manifest import (
 from brew_assets.engine.adoption import Adopted, Stray, adopt, entries_of, unrecorded
 from brew_assets.engine.certify import certify
 from brew_assets.engine.journal import (
-    RECEIPT_PREFIX,
     check_journal,
+    journal_objects,
     move_to_rejected,
     untrusted_receipts,
 )
@@ -259,4 +259,4 @@ def _has_valid_manifest(store: Store) -> bool:
 
 def receipts_waiting(store: Store) -> int:
     """How many journal objects wait to be folded."""
-    return sum(1 for _ in store.listing(RECEIPT_PREFIX))
+    return sum(1 for _ in journal_objects(store))

@@ -4,7 +4,9 @@ import logging
 from collections.abc import Iterator
 
 from brew_assets.domain.downloads import Fetch
+from brew_assets.domain.object_keys import is_plan_name
 from brew_assets.engine.adoption import PLAN_PREFIX
+from brew_assets.engine.foreign_objects import own_listing
 from brew_assets.engine.kept_reports import kept_reports
 from brew_assets.engine.ports import Store
 from brew_assets.errors import StoreError
@@ -38,7 +40,8 @@ def refused_before(store: Store, sync_id: str) -> frozenset[str]:
 
 
 def _refused(store: Store, sync_id: str) -> Iterator[str]:
-    names = (listed.key[len(PLAN_PREFIX) :].removesuffix(".json") for listed in store.listing(PLAN_PREFIX))
+    plans = own_listing(store, PLAN_PREFIX, is_plan_name)
+    names = (listed.key[len(PLAN_PREFIX) :].removesuffix(".json") for listed in plans)
     carried_out = 0
     for name in sorted((name for name in names if name <= sync_id), reverse=True)[:_PLANS]:
         reports = kept_reports(store, name).values()

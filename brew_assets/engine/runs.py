@@ -10,8 +10,10 @@ import contextlib
 import logging
 from collections.abc import Iterator
 
+from brew_assets.domain.bottle import is_tag
 from brew_assets.domain.downloads import Fetch
 from brew_assets.domain.plan import Plan
+from brew_assets.engine.foreign_objects import own_listing
 from brew_assets.engine.ports import Clock, StopSignal, Store
 from brew_assets.errors import ObjectRefused, StoreError
 
@@ -73,7 +75,7 @@ class Companions:
 
     def _others(self) -> list[str]:
         own = (self._own, self._own_help)
-        listing = self._store.listing(self._prefix)
+        listing = own_listing(self._store, self._prefix, lambda name: is_tag(name.removesuffix(_HELPING)))
         return [listed.key for listed in listing if listed.size > len(_ENDED) and listed.key not in own]
 
     def wait_while_they_get_on(self, fetches: list[Fetch]) -> None:

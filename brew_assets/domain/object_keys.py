@@ -1,0 +1,44 @@
+"""Which keys are the mirror's own: buckets and folders hold what others have put there, too.
+
+Names are what follows the folder's prefix.
+"""
+
+import re
+from datetime import date
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_ID = r"[A-Za-z0-9-]{1,79}"
+_SYNC_ID = rf"[0-9]{_ID}"
+_PLAN = re.compile(rf"{_ID}\.json")
+_BACKUP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{6}\.[0-9]{6}Z(?:-[0-9a-f]{6})?(?:\.invalid)?\.json")
+# The journal names its objects by time and token. In the folders that only a sync, an identification or a
+# repair makes, every JSON document is its word, and must be true.
+_JOURNAL = re.compile(
+    rf"{_ID}/[0-9]{{12}}-[0-9a-f]{{8}}\.json|(?:{_SYNC_ID}|adopted|repair)/[A-Za-z0-9][A-Za-z0-9._-]*\.json"
+)
+
+
+def is_date(text: str) -> bool:
+    """Whether text is a day of the calendar, YYYY-MM-DD."""
+    if _DATE.fullmatch(text) is None:
+        return False
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_journal_name(name: str) -> bool:
+    """Whether an object of this name below the receipts' folder has receipts."""
+    return _JOURNAL.fullmatch(name) is not None
+
+
+def is_plan_name(name: str) -> bool:
+    """Whether an object of this name below the plans' folder is the plan of a sync."""
+    return _PLAN.fullmatch(name) is not None
+
+
+def is_backup_name(name: str) -> bool:
+    """Whether an object of this name below the backups' folder is a manifest that a fold has backed up."""
+    return _BACKUP.fullmatch(name) is not None
