@@ -103,6 +103,8 @@ def test_objects_of_the_journal(name: str, expected: bool) -> None:
     [
         ("2026-08-22T030000.000000Z.json", True),
         ("2026-08-22T030000.000000Z.invalid.json", True),
+        ("2026-08-22T030000.000000Z-0badca.json", True),
+        ("2026-08-22T030000.000000Z-0badca.invalid.json", True),
         ("old.json", False),
         ("2026-08-22.json", False),
         ("2026-08-22T030000.000000Z.json.bak", False),
