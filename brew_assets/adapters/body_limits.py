@@ -12,11 +12,7 @@ class SlowBody(TimeoutError):
 
 
 class Pace:
-    """Watches how fast something comes from outside, from the moment it is made.
-
-    The first window of PACE_WINDOW_S is as long for a head or an empty beginning as for bytes: who sends a head
-    byte by byte is noticed as well. Not for bottles: those have no total limit.
-    """
+    """Watches how fast a body comes, from the moment this is made. Bottles have no such limit."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
@@ -42,7 +38,6 @@ class Pace:
         if took_s < PACE_WINDOW_S:
             return
         if self._received < took_s * LEAST_BYTES_PER_S:
-            raise SlowBody(
-                f"expected at least {LEAST_BYTES_PER_S} bytes/s, found {self._received} bytes in {took_s:.0f} s"
-            )
+            found = f"{self._received} bytes in {took_s:.0f} s"
+            raise SlowBody(f"expected at least {LEAST_BYTES_PER_S} bytes/s, found {found}")
         self._since, self._received = self._monotonic(), 0
