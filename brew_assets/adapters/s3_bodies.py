@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from brew_assets.adapters.body_limits import Pace
 from brew_assets.adapters.wire import WireResponse
 from brew_assets.errors import ObjectRefused
 
@@ -17,10 +18,6 @@ DOCUMENT_BYTES = 1024**3
 ANSWER_BYTES = 8 * 1024**2
 # The registry takes no layer over 10 GB.
 BOTTLE_BYTES = 16 * 1024**3
-
-# Less than this counts as silence. A document that is over sooner is never looked at.
-LEAST_BYTES_PER_S = 1024
-PACE_WINDOW_S = 60.0
 
 _PIECE_BYTES = 65536
 _HASH_BYTES = 1024**2
@@ -50,8 +47,7 @@ def whole_body(
     """
     _check_coding(subject, response)
     expected = _announced(subject, response, most=most)
-    body, received = io.BytesIO(), 0
-    since, since_bytes = monotonic(), 0
+    body, received, pace = io.BytesIO(), 0, Pace(monotonic)
     while expected is None or received < expected:
         piece = response.read1(_PIECE_BYTES if expected is None else min(_PIECE_BYTES, expected - received))
         if not piece:
@@ -60,14 +56,7 @@ def whole_body(
         if received > most:
             raise _too_large(subject, most, f"more than {most:,}")
         body.write(piece)
-        took_s = monotonic() - since
-        if took_s >= PACE_WINDOW_S:
-            if received - since_bytes < took_s * LEAST_BYTES_PER_S:
-                raise TimeoutError(
-                    f"expected at least {LEAST_BYTES_PER_S} bytes/s, found {received - since_bytes} bytes in "
-                    f"{took_s:.0f} s"
-                )
-            since, since_bytes = monotonic(), received
+        pace.add(len(piece))
     _check_end(response, received, expected)
     return body.getvalue()
 

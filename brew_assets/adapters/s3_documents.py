@@ -75,13 +75,14 @@ class S3Documents:
         # Whether the server deletes many objects with one call; some do not know that call.
         self._deletes_many = True
 
-    def get(self, key: str) -> Document | None:
+    def get(self, key: str, *, most_bytes: int = DOCUMENT_BYTES) -> Document | None:
         """The object and its ETag, None when there is none.
 
         Raises:
-            StoreError: one of its classes, see errors.py.
+            ObjectRefused: it has more than `most_bytes`, or the store does not give it out.
+            StoreError: another of its classes, see errors.py.
         """
-        return persistently(lambda: self._get(key))
+        return persistently(lambda: self._get(key, most_bytes))
 
     def head(self, key: str) -> Head | None:
         """What the server tells of an object, None when there is none.
@@ -237,10 +238,10 @@ class S3Documents:
         headers = {"x-amz-checksum-mode": "ENABLED"}
         return self._exchange("HEAD", key, _Sent(headers, None, _EMPTY_SHA256), take)
 
-    def _get(self, key: str) -> Document | None:
+    def _get(self, key: str, most_bytes: int) -> Document | None:
         def take(response: WireResponse) -> Document | None:
             if response.status == 200:
-                data = whole_body(key, response, most=DOCUMENT_BYTES, monotonic=self._monotonic)
+                data = whole_body(key, response, most=most_bytes, monotonic=self._monotonic)
                 return Document(data, response.fields.get("etag", ""))
             _raise_unless_missing(key, response)
             return None

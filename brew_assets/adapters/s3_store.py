@@ -17,6 +17,7 @@ import msgspec
 from botocore.config import Config
 from botocore.credentials import Credentials
 
+from brew_assets.adapters.s3_bodies import DOCUMENT_BYTES
 from brew_assets.adapters.s3_documents import S3Documents, wire_to
 from brew_assets.adapters.s3_labels import ObjectLabels
 from brew_assets.adapters.s3_listing import Page, pages_to_the_end
@@ -139,9 +140,9 @@ class S3Store:
         self._wires.mine().close()
         self._document_wires.mine().close()
 
-    def read(self, key: str) -> Document | None:
-        """The object, None when there is none."""
-        return self._documents.get(self._full(key))
+    def read(self, key: str, *, most_bytes: int = DOCUMENT_BYTES) -> Document | None:
+        """The object, None when there is none; one of more than `most_bytes` is refused."""
+        return self._documents.get(self._full(key), most_bytes=most_bytes)
 
     def write(
         self,

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 import pytest
 
 from brew_assets.adapters import s3_bodies
-from brew_assets.adapters.s3_bodies import ANSWER_BYTES, BOTTLE_BYTES, DOCUMENT_BYTES, PACE_WINDOW_S
+from brew_assets.adapters.body_limits import PACE_WINDOW_S
+from brew_assets.adapters.s3_bodies import ANSWER_BYTES, BOTTLE_BYTES, DOCUMENT_BYTES
 from brew_assets.adapters.s3_documents import S3Documents
 from brew_assets.adapters.s3_store import S3Options, S3Store
 from brew_assets.errors import ObjectRefused, StoreError, StoreRefused, StoreUnavailable
@@ -178,7 +179,7 @@ def test_a_document_that_trickles_counts_as_silent(store: S3Store, server: _Serv
     documents = S3Documents(store._document_wires, store._signing, bucket="b", monotonic=lambda: next(times))
     server.answer = until_closed(itertools.repeat(b"x"))
     with pytest.raises(StoreUnavailable, match="expected at least 1024 bytes/s"):
-        documents._get(KEY)
+        documents._get(KEY, DOCUMENT_BYTES)
     assert PACE_WINDOW_S / 2 <= next(times) < 10 * PACE_WINDOW_S
 
 
