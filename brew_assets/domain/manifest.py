@@ -4,8 +4,6 @@ One field is added: `integrity`, the SHA-256 over the document's bytes with its 
 changed byte is seen, one inside a digest too.
 """
 
-import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
@@ -20,6 +18,7 @@ from brew_assets.domain.bottle import (
     parse_filename,
     parse_key,
 )
+from brew_assets.domain.seal import NO_SEAL, seal, why_broken
 from brew_assets.errors import UNREADABLE, ManifestInvalid
 
 MANIFEST_KEY = "bottles_hash.json"
@@ -27,8 +26,6 @@ BACKUP_PREFIX = "backups/bottles_hash/"
 BACKUPS_KEPT = 10
 SYNC_VERSION = "1.0.0"
 
-_INTEGRITY_TAIL = re.compile(rb'"integrity"\s*:\s*"([0-9a-f]{64})"\s*\}\s*\Z')
-_TAIL_BYTES = 256
 _IMPORT_REMEDY = (
     "If the file comes from another tool, check it and take it over with `brew-mirror manifest import`."
 )
@@ -167,54 +164,15 @@ class Manifest:
         return seal(buffer)
 
 
-def seal(document: bytearray | bytes) -> bytearray:
-    """The JSON object, with `integrity` as its last field.
-
-    The digest covers every byte of the result but its own 64 digits. A bytearray is changed in place: the
-    document of a large mirror has 100 MB.
-    """
-    if isinstance(document, bytes):
-        document = bytearray(document)
-    tail = b'"}\n'
-    document[-1:] = b',"integrity":"'
-    digest = hashlib.sha256(document)
-    digest.update(tail)
-    document += digest.hexdigest().encode() + tail
-    return document
-
-
 def check_integrity(data: bytes) -> None:
     """Returns when the document is as it was sealed.
 
     Raises:
         ManifestInvalid: empty, truncated, changed, or never sealed.
     """
-    # No operation here may copy the document: it can have more than 100 MB.
-    tail = data[-_TAIL_BYTES:]
-    if not tail.strip():
-        raise ManifestInvalid("expected a JSON document, found an empty file")
-    match = _INTEGRITY_TAIL.search(tail)
-    if match is None:
-        if b'"integrity"' in tail or not _is_json_object(data):
-            raise ManifestInvalid("its end is damaged or missing (no readable `integrity` field closes it)")
-        raise ManifestInvalid("it has no `integrity` field", remedy=_IMPORT_REMEDY)
-    start = len(data) - len(tail) + match.start(1)
-    view = memoryview(data)
-    digest = hashlib.sha256(view[:start])
-    digest.update(view[start + 64 :])
-    if digest.hexdigest() != match[1].decode():
-        raise ManifestInvalid(
-            f"its bytes changed after it was written: `integrity` says {match[1].decode()}, "
-            f"the bytes give {digest.hexdigest()}"
-        )
-
-
-def _is_json_object(data: bytes) -> bool:
-    try:
-        _members_decoder.decode(data)
-    except UNREADABLE:
-        return False
-    return True
+    why = why_broken(data)
+    if why is not None:
+        raise ManifestInvalid(why, remedy=_IMPORT_REMEDY if why is NO_SEAL else "")
 
 
 def decode_manifest(data: bytes, *, sealed: bool = True) -> Manifest:

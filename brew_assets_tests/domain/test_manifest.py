@@ -21,8 +21,8 @@ from brew_assets.domain.manifest import (
     decode_receipts,
     encode_receipts,
     entry_for,
-    seal,
 )
+from brew_assets.domain.seal import seal
 from brew_assets.errors import ManifestInvalid
 from brew_assets_tests.domain.strategies import BOTTLES
 from brew_assets_tests.domain.test_catalogue import JSON
