@@ -6,14 +6,10 @@ plan is worth a few long tasks.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, get_args
 
 import msgspec
 
-from brew_assets.domain.plan import PlannedBottle
-
-Route = Literal["local", "ecs", "lambda"]
-ROUTES: tuple[Route, ...] = get_args(Route)
+from brew_assets.domain.plan import PlannedBottle, Route
 
 GB = 1_000_000_000
 
