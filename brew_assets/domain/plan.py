@@ -337,25 +337,27 @@ def encode_plan(plan: Plan) -> bytes:
 _decoder = msgspec.json.Decoder(Plan)
 
 
-def decode_plan(data: bytes, *, where: str = "the plan", sealed: bool = True) -> Plan:
+def decode_plan(data: bytes, *, where: str = "the plan", sync_id: str = "", sealed: bool = True) -> Plan:
     """The plan in a document from the store, as it was sealed and with every field checked.
 
-    `where` is what an error calls the document. `sealed=False` accepts one of the version that had no seal,
-    for whoever copies nothing of it.
+    `where` is what an error calls the document; with `sync_id` it is the plan of that sync. `sealed=False`
+    accepts one of the version that had no seal, for whoever copies nothing of it.
 
     Raises:
         PlanInvalid: not a plan, a changed one, one of another version, or one with a field that cannot be.
     """
     plan = _KIND.decode(data, _decoder, where=where, sealed=sealed)
-    if why := _why_not(plan):
+    if why := _why_not(plan, sync_id or plan.sync_id):
         raise _KIND.invalid(where, why)
     return plan
 
 
-def _why_not(plan: Plan) -> str | None:
+def _why_not(plan: Plan, sync_id: str) -> str | None:
     """What is wrong with the first field that cannot be, None when nothing is."""
     if not is_sync_id(plan.sync_id):
         return wrong("sync_id", "letters, digits and hyphens", plan.sync_id)
+    if plan.sync_id != sync_id:
+        return wrong("sync_id", f"{shown(sync_id)}, that of its key", plan.sync_id)
     if not is_date(plan.sync_date):
         return wrong("sync_date", "YYYY-MM-DD", plan.sync_date)
     # Whoever names bottles by value names their folder too, and no catalogue.

@@ -5,7 +5,7 @@ import secrets
 from datetime import datetime, timedelta
 
 from brew_assets.domain.plan import Plan, decode_plan, encode_plan
-from brew_assets.domain.proof import is_sync_id, shown, wrong
+from brew_assets.domain.proof import is_sync_id, shown
 from brew_assets.engine.adoption import PLAN_PREFIX
 from brew_assets.engine.ports import Store
 from brew_assets.errors import KeyTaken, PlanInvalid
@@ -34,9 +34,7 @@ def load_plan(store: Store, sync_id: str, *, now: datetime) -> Plan:
     if document is None:
         where = f"{store.url}{PLAN_PREFIX}"
         raise PlanInvalid(f"sync {shown(sync_id)}: expected a plan under {where}, found none")
-    plan = decode_plan(document.data, where=key)
-    if plan.sync_id != sync_id:
-        raise PlanInvalid(f"{key}: {wrong('sync_id', f'{sync_id!r}, that of its key', plan.sync_id)}")
+    plan = decode_plan(document.data, where=key, sync_id=sync_id)
     check_folder_date(plan.sync_date, now, where=key)
     return plan
 
