@@ -28,8 +28,9 @@ from brew_assets.defs.route_tags import ROUTE_TAG, SYNC_ID_TAG
 from brew_assets.domain.left_out import first_names, notes_of
 from brew_assets.domain.links import Links
 from brew_assets.domain.manifest import MANIFEST_KEY, Manifest
-from brew_assets.domain.plan import ROUTES, Plan, Request
+from brew_assets.domain.plan import Plan, Request
 from brew_assets.domain.report import Report, failures_by_reason
+from brew_assets.domain.route import ROUTES
 from brew_assets.engine.carrier import Carrier
 from brew_assets.engine.ports import Store
 from brew_assets.engine.rebuild import rebuild_manifest

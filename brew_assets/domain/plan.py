@@ -6,7 +6,7 @@ the store. In a plan over several platforms each digest has one owner.
 
 import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -31,7 +31,6 @@ from brew_assets.domain.sealed import SealedKind
 from brew_assets.errors import PlanInvalid
 
 Route = Literal["local", "ecs", "lambda"]
-ROUTES: tuple[Route, ...] = get_args(Route)
 Count = Annotated[int, Meta(ge=0)]
 
 # 1: without a seal.

@@ -1,13 +1,13 @@
 """Reports: what a transfer did, per bottle, and how a sync ended."""
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
 from brew_assets.domain.left_out import LeftOut
-from brew_assets.domain.plan import ROUTES
+from brew_assets.domain.plan import Route
 from brew_assets.domain.proof import is_date, shown, wrong
 from brew_assets.errors import UNREADABLE
 
@@ -141,8 +141,8 @@ def decode_report(data: bytes, *, sync_id: str = "") -> Report:
         raise ValueError(f"expected a report, found: {exc}") from exc
     if sync_id and report.sync_id != sync_id:
         raise ValueError(wrong("sync_id", shown(sync_id), report.sync_id))
-    if report.route not in ROUTES:
-        raise ValueError(wrong("route", f"one of {', '.join(ROUTES)}", report.route))
+    if report.route not in get_args(Route):
+        raise ValueError(wrong("route", f"one of {', '.join(get_args(Route))}", report.route))
     if not is_date(report.sync_date):
         raise ValueError(wrong("sync_date", "YYYY-MM-DD", report.sync_date))
     return report

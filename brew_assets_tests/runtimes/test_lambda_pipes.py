@@ -28,7 +28,8 @@ def test_dagsters_own_way_back_is_open(capsys: pytest.CaptureFixture[str]) -> No
     with open_pipes(from_dagster(KEY)) as pipes:
         assert pipes is not None
         assert pipes.run_id == "run"
-    for event in (None, "text", [], {"batch_key": KEY}):
+    others: tuple[object, ...] = (None, "text", [], {"batch_key": KEY})
+    for event in others:
         with open_pipes(event) as pipes:
             assert pipes is None
     assert capsys.readouterr().out == ""
