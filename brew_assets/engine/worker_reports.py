@@ -83,7 +83,9 @@ def names_without_record(store: Store, sync_id: str, fetches: Iterable[Fetch]) -
     """
     wanted = {planned.bottle.entry_key: fetch.digest for fetch in fetches for planned in fetch.names}
     prefix = f"{RECEIPT_PREFIX}{sync_id}/"
-    for key in [listed.key for listed in store.listing(prefix)] if wanted else ():
+    # Others' objects may stand beside ours: the mark of a folder, for one.
+    keys = [listed.key for listed in store.listing(prefix) if listed.key.endswith(".json")]
+    for key in keys if wanted else ():
         try:
             document = store.read(key)
         except (ObjectRefused, StoreUnavailable) as error:
