@@ -10,6 +10,7 @@ from brew_assets.domain.catalogue import Catalogue, decode_catalogue
 from brew_assets.domain.downloads import Fetch
 from brew_assets.domain.manifest import HeldEntry, Manifest, Receipt, entry_for
 from brew_assets.domain.plan import Plan, PlannedBottle, Request, plan_sync
+from brew_assets.domain.seal import seal
 
 DATE = "2026-08-22"
 CREATED_AT = f"{DATE}T03:00:00Z"
@@ -46,6 +47,18 @@ def bottle(
 def planned(item: Bottle, *, size: int | None = None, source: str | None = None) -> PlannedBottle:
     """The bottle as a plan for its own platform has it."""
     return PlannedBottle(bottle=item, platforms=(item.tag,), size=size, source=source, owner=item.tag)
+
+
+def resealed(document: bytes, **changes: Any) -> bytes:
+    """The sealed document with these fields changed, as somebody would write it who seals what is wrong."""
+    fields = {name: value for name, value in json.loads(document).items() if name != "integrity"}
+    return bytes(seal(json.dumps(fields | changes).encode()))
+
+
+def unsealed(document: bytes, **changes: Any) -> bytes:
+    """The document without its seal and with these fields changed."""
+    fields = {name: value for name, value in json.loads(document).items() if name != "integrity"}
+    return json.dumps(fields | changes).encode()
 
 
 def fetch(*items: Bottle, size: int | None = None, source: str | None = None) -> Fetch:

@@ -11,6 +11,7 @@ from brew_assets.defs.jobs import mirror_platform
 from brew_assets.defs.metadata import PENDING, PENDING_BYTES, ROUTE, SYNC_ID
 from brew_assets.defs.partitions import platforms
 from brew_assets.defs.route_tags import inherited_tags, run_tags
+from brew_assets.domain.proof import is_sync_id
 from brew_assets.settings import Settings, read_settings
 
 # The rest waits for the next tick; a tick has a minute.
@@ -74,7 +75,7 @@ def _requests(
         metadata[name].value if name in metadata else None
         for name in (SYNC_ID, PENDING, ROUTE, PENDING_BYTES)
     )
-    if not isinstance(sync_id, str) or not isinstance(pending, dict):
+    if not isinstance(sync_id, str) or not is_sync_id(sync_id) or not isinstance(pending, dict):
         context.log.warning("A materialization of pending_bottles that names no plan was left out.")
         return
     settings = read_settings()

@@ -30,6 +30,7 @@ from brew_assets.defs.partitions import platforms
 from brew_assets.defs.route_tags import CHANNEL_TAG, SYNC_ID_TAG, inherited_tags
 from brew_assets.defs.route_tags import TRIGGER_TAG as _TRIGGER
 from brew_assets.domain.bottle import shown_entry
+from brew_assets.domain.proof import is_sync_id
 from brew_assets.domain.story import PlatformRun, RunState, Story
 from brew_assets.domain.telling import Progress
 from brew_assets.engine.clock import SystemClock
@@ -90,7 +91,7 @@ def opened_sync(
     """The sync of a plan that was recorded, None when the record names none."""
     found = {name: value.value for name, value in metadata.items()}
     sync_id, pending = found.get(SYNC_ID), found.get(PENDING)
-    if not isinstance(sync_id, str) or not sync_id or not isinstance(pending, dict):
+    if not isinstance(sync_id, str) or not is_sync_id(sync_id) or not isinstance(pending, dict):
         return None
     run = instance.get_run_by_id(run_id)
     tags = inherited_tags(run.tags) if run else {}

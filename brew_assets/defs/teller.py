@@ -14,7 +14,6 @@ from brew_assets.defs.store_findings import store_findings
 from brew_assets.defs.sync_stories import OpenSync, progress_of_runs, story_of
 from brew_assets.domain.messages import Message
 from brew_assets.domain.metrics import Metric, gauges, sync_metrics
-from brew_assets.domain.plan import decode_plan
 from brew_assets.domain.report import Outcome
 from brew_assets.domain.story import Ending, Story
 from brew_assets.domain.telling import (
@@ -28,9 +27,9 @@ from brew_assets.domain.telling import (
     security_text,
     start_of,
 )
-from brew_assets.engine.adoption import PLAN_PREFIX
 from brew_assets.engine.announce import Announcement, Announcer, Channel
 from brew_assets.engine.clock import SystemClock
+from brew_assets.engine.kept_plans import kept_plan
 from brew_assets.engine.kept_reports import kept_reports
 from brew_assets.engine.stored_names import stored_names
 from brew_assets.errors import MirrorError
@@ -171,8 +170,7 @@ class Teller:
             store = build_store(self._settings)
             reports = tuple(kept_reports(store, story.sync_id, most=_MOST_REPORTS).values())
             names = stored_names(store, story.sync_id)
-            document = store.read(f"{PLAN_PREFIX}{story.sync_id}.json")
-            plan = decode_plan(document.data) if document else None
+            plan = kept_plan(store, story.sync_id)
         except MirrorError as error:
             self._log.warning(f"sync {story.sync_id}: its reports cannot be read: {error}")
             if now.timestamp() - ended < _PATIENCE_S:

@@ -4,6 +4,7 @@ Everything here comes from an event that anybody who may invoke the function can
 against a type and checked before it names a key or an address.
 """
 
+import itertools
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -23,10 +24,13 @@ from brew_assets.domain.bottle import (
 from brew_assets.domain.downloads import Fetch, group_fetches
 from brew_assets.domain.plan import Plan, PlannedBottle
 from brew_assets.domain.platforms import is_serving_tag
+from brew_assets.domain.proof import MAX_REBUILD, Proof, is_date, is_size, is_sync_id, shown, wrong
 from brew_assets.domain.report import REPORT_PREFIX, Report
-from brew_assets.errors import UNREADABLE, EventInvalid, PlanInvalid
+from brew_assets.domain.sealed import SealedKind
+from brew_assets.errors import UNREADABLE, EventInvalid
 
-BATCH_VERSION = 1
+# 1: without a seal.
+BATCH_VERSION = 2
 BATCH_PREFIX = "state/batches/"
 # A sync id and a number: nothing that could lead out of the folder.
 _BATCH_KEY = re.compile(r"state/batches/(?P<sync>[0-9A-Za-z-]{1,79})/(?P<name>[0-9a-z-]{1,79})\.json")
@@ -34,7 +38,14 @@ _TIME_IN_NAME = "%Y%m%d-%H%M%S"
 _TIMED_NAME = re.compile(r"(\d{8}-\d{6})-[0-9a-z]+")
 # The answer to an invocation may have 6 MB; the report in the store has every failure.
 MAX_FAILURES_ANSWERED = 100
-_MAX_REBUILD = 100_000
+# More than a worker can store in the quarter of an hour that it has.
+MAX_GIVEN = 10_000
+_KIND = SealedKind(
+    name="batch",
+    version=BATCH_VERSION,
+    remedy="Nothing was copied: the run that gave the batch out copies its bottles itself. The run and the "
+    "Lambda have to be of the same version.",
+)
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,23 +159,36 @@ def batch_report_key(key: str) -> str:
 
 
 def encode_batch(batch: Batch) -> bytes:
-    """The batch as the document that stands in the store."""
-    return msgspec.json.encode(batch)
+    """The batch as the document that stands in the store, sealed."""
+    return _KIND.encode(batch)
 
 
-def decode_batch(data: bytes) -> Batch:
-    """The batch in a document from the store.
+def decode_batch(data: bytes, *, key: str = "", sealed: bool = True) -> Batch:
+    """The batch in the document that stands under `key`, as it was sealed and with every field checked.
+
+    `sealed=False` accepts one of the version that had no seal, for whoever copies nothing of it.
 
     Raises:
-        PlanInvalid: not a batch, or one of another version.
+        PlanInvalid: not a batch, a changed one, one of another version or another sync, or one with a field
+            that cannot be.
     """
-    try:
-        batch = _batch_decoder.decode(data)
-    except UNREADABLE as exc:
-        raise PlanInvalid(f"expected a batch, found: {exc}") from exc
-    if batch.batch_version != BATCH_VERSION:
-        raise PlanInvalid(f"expected batch_version {BATCH_VERSION}, found {batch.batch_version}")
+    where = key or "the batch"
+    batch = _KIND.decode(data, _batch_decoder, where=where, sealed=sealed)
+    if why := _why_not(batch, key):
+        raise _KIND.invalid(where, why)
     return batch
+
+
+def _why_not(batch: Batch, key: str) -> str | None:
+    """What is wrong with the first field that cannot be, None when nothing is."""
+    if not is_sync_id(batch.sync_id):
+        return wrong("sync_id", "letters, digits and hyphens", batch.sync_id)
+    named = _BATCH_KEY.fullmatch(key)
+    if named and named["sync"] != batch.sync_id:
+        return wrong("sync_id", f"{named['sync']!r}, that of its key", batch.sync_id)
+    if not is_date(batch.sync_date):
+        return wrong("sync_date", "YYYY-MM-DD", batch.sync_date)
+    return Proof().why_none(batch.objects)
 
 
 def decode_event(event: object) -> BatchReference | DirectRequest:
@@ -179,60 +203,64 @@ def decode_event(event: object) -> BatchReference | DirectRequest:
         return _reference(event)
     if "formulas" in event:
         return _direct(event)
-    names = ", ".join(sorted(str(name)[:40] for name in event)[:8]) or "nothing"
+    names = ", ".join(shown(name).strip("'")[:40] for name in itertools.islice(event, 8)) or "nothing"
     raise EventInvalid(f"event: expected batch_key, or formulas and sync_date; found {names}")
 
 
 def _reference(event: Mapping[str, Any]) -> BatchReference:
     key = event["batch_key"]
     if not isinstance(key, str) or not _BATCH_KEY.fullmatch(key):
-        raise EventInvalid(f"batch_key: expected {BATCH_PREFIX}<sync id>/<name>.json, found {key!r:.120}")
+        raise EventInvalid(wrong("batch_key", f"{BATCH_PREFIX}<sync id>/<name>.json", key))
     return BatchReference(batch_key=key)
 
 
 def _direct(event: Mapping[str, Any]) -> DirectRequest:
+    given = event["formulas"]
+    if isinstance(given, list) and len(given) > MAX_GIVEN:
+        raise EventInvalid(f"formulas: expected {MAX_GIVEN:,} at most, found {len(given):,}")
+    fields = {name: event[name] for name in _GivenRequest.__struct_fields__ if name in event}
     try:
-        given = msgspec.convert(dict(event), _GivenRequest)
-    except msgspec.ValidationError as exc:
-        raise EventInvalid(f"event: {exc}") from exc
+        request = msgspec.convert(fields, _GivenRequest)
+    except (*UNREADABLE, ValueError, OverflowError) as exc:
+        raise EventInvalid(f"event: {ascii(str(exc)[:200])[1:-1]}") from exc
+    if not is_date(request.sync_date):
+        raise EventInvalid(wrong("sync_date", "YYYY-MM-DD", request.sync_date))
+    count = sum(len(formula.bottles) for formula in request.formulas)
+    if not 0 < count <= MAX_GIVEN:
+        least = "at least one bottle, found none" if not count else f"{MAX_GIVEN:,} bottles at most"
+        raise EventInvalid(f"formulas: expected {least}" + (f", found {count:,}" if count else ""))
     objects = tuple(
         _planned(f"formulas[{number}]", formula, tag, bottle)
-        for number, formula in enumerate(given.formulas)
+        for number, formula in enumerate(request.formulas)
         for tag, bottle in formula.bottles.items()
     )
-    if not objects:
-        raise EventInvalid("formulas: expected at least one bottle, found none")
     if len({planned.bottle.entry_key for planned in objects}) < len(objects):
         raise EventInvalid("formulas: expected every bottle once, found one twice")
-    return DirectRequest(sync_date=_checked_date(given.sync_date), objects=objects)
+    if why := Proof().why_none(objects):
+        raise EventInvalid(why)
+    return DirectRequest(sync_date=request.sync_date, objects=objects)
 
 
-def _checked_date(text: str) -> str:
-    try:
-        valid = date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        valid = False
-    if not valid:
-        raise EventInvalid(f"sync_date: expected YYYY-MM-DD, found {text[:40]!r}")
-    return text
+def _quoted(found: object) -> str:
+    return shown(found) if isinstance(found, str) else f"'{shown(found)}'"
 
 
 def _planned(where: str, formula: _GivenFormula, tag: str, given: _GivenBottle) -> PlannedBottle:
-    """The bottle, checked as an entry of the catalogue is."""
-    path = f"{where}.bottles.{tag[:40]}"
-    # Not any repository whose path ends so: everybody can have one at the registry.
-    url = blob_url(formula.name, given.sha256)
+    """The bottle, its fields checked under the names that the event has for them."""
     for valid, field, expected, found in (
-        (is_formula_name(formula.name), f"{where}.name", "a formula's name", formula.name),
-        (is_pkg_version(formula.version), f"{where}.version", "a version", formula.version),
-        (is_serving_tag(tag), path, "a bottle tag", tag),
-        (is_digest(given.sha256), f"{path}.sha256", "64 lower-case hex digits", given.sha256),
-        (given.url == url, f"{path}.url", url, given.url),
-        (given.size is None or given.size > 0, f"{path}.size", "a number of bytes", given.size),
-        (0 <= given.rebuild < _MAX_REBUILD, f"{path}.rebuild", "a rebuild", given.rebuild),
+        (is_formula_name(formula.name), "name", "a formula's name", formula.name),
+        (is_pkg_version(formula.version), "version", "a version", formula.version),
+        (is_serving_tag(tag), "bottles", "a bottle tag", tag),
+        (is_digest(given.sha256), f"bottles.{tag}.sha256", "64 lower-case hex digits", given.sha256),
+        (given.size is None or is_size(given.size), f"bottles.{tag}.size", "a number of bytes", given.size),
+        (0 <= given.rebuild <= MAX_REBUILD, f"bottles.{tag}.rebuild", "a rebuild", given.rebuild),
     ):
         if not valid:
-            raise EventInvalid(f"{field}: expected {expected}, found {str(found)[:120]!r}")
+            raise EventInvalid(f"{where}.{field}: expected {expected}, found {_quoted(found)}")
+    # Not any repository whose path ends so: everybody can have one at the registry.
+    url = blob_url(formula.name, given.sha256)
+    if given.url != url:
+        raise EventInvalid(wrong(f"{where}.bottles.{tag}.url", url, given.url))
     bottle = Bottle(
         formula=formula.name,
         pkg_version=PkgVersion(formula.version),

@@ -8,6 +8,7 @@ from brew_assets.domain.left_out import LISTED
 from brew_assets.domain.manifest import Entry, bottle_of
 from brew_assets.domain.plan import Plan, PlannedBottle, with_sizes
 from brew_assets.domain.platforms import serving_tags
+from brew_assets.domain.proof import Proof
 from brew_assets.domain.report import Failure
 from brew_assets.errors import BlobNotFound
 
@@ -22,25 +23,24 @@ def with_lost(
     """The plan with what the store has lost: that, too, which the catalogue no longer names.
 
     `lost` maps entry keys to entries. What is in the catalogue is in the plan already, because it is not
-    held. The rest is fetched from its entry's address, as far as the plan's formulae and platforms cover it.
+    held. The rest is fetched from its entry's address, as far as that names the blob and the plan's formulae
+    and platforms cover it.
     `resized` are keys of objects that have another size than recorded, `rejected` formulae that the catalogue
     has in a form that cannot be used: what is recorded of those may be in it.
     """
     if not lost and not resized:
         return plan
     wanted = {item.bottle.entry_key for item in plan.objects}
+    # A manifest that was taken over from another tool may name what no plan can.
+    proof = Proof(plan.platforms)
     formulae = frozenset(plan.formulae)
     again = [
-        PlannedBottle(
-            bottle=bottle_of(entry),
-            platforms=(platform,),
-            size=entry.file_size,
-            lost="" if entry.formula_name in rejected else entry.s3_key,
-        )
+        item
         for key, entry in sorted(lost.items())
         if key not in wanted
         and (not formulae or entry.formula_name in formulae)
         and (platform := _platform_of(entry.platform, plan.platforms)) is not None
+        and proof.why_not(item := _lost_bottle(entry, platform, rejected)) is None
     ]
     objects = tuple(
         msgspec.structs.replace(item, again=True) if item.bottle.entry_key in lost else item
@@ -56,6 +56,15 @@ def with_lost(
     )
     found = msgspec.structs.replace(plan, objects=objects, left_out=left_out)
     return with_sizes(found, {entry.sha256: entry.file_size for entry in lost.values()})
+
+
+def _lost_bottle(entry: Entry, platform: str, rejected: "frozenset[str]") -> PlannedBottle:
+    return PlannedBottle(
+        bottle=bottle_of(entry),
+        platforms=(platform,),
+        size=entry.file_size,
+        lost="" if entry.formula_name in rejected else entry.s3_key,
+    )
 
 
 def _platform_of(tag: str, platforms: Sequence[str]) -> str | None:

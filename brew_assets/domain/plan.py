@@ -6,20 +6,41 @@ the store. In a plan over several platforms each digest has one owner.
 
 import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
-from brew_assets.domain.bottle import Bottle, Digest
+from brew_assets.domain.bottle import Bottle, Digest, is_digest, is_formula_name
 from brew_assets.domain.catalogue import Catalogue, check_served, check_serves, choose_bottles
 from brew_assets.domain.left_out import LeftOut, left_out_of
 from brew_assets.domain.manifest import HeldEntry
+from brew_assets.domain.named_formulae import resolve_formulae
 from brew_assets.domain.platforms import KNOWN_PLATFORMS, is_platform
-from brew_assets.domain.rejections import Rejected
-from brew_assets.errors import UNREADABLE, PlanInvalid
+from brew_assets.domain.proof import (
+    Proof,
+    is_bottle_key,
+    is_date,
+    is_size,
+    is_sync_id,
+    shown,
+    why_not_platforms,
+    wrong,
+)
+from brew_assets.domain.sealed import SealedKind
+from brew_assets.errors import PlanInvalid
 
-PLAN_VERSION = 1
-# Looking for names that are like one takes a tenth of a second.
-_HINTS = 5
+Route = Literal["local", "ecs", "lambda"]
+Count = Annotated[int, Meta(ge=0)]
+
+# 1: without a seal.
+PLAN_VERSION = 2
+_KIND = SealedKind(
+    name="plan",
+    version=PLAN_VERSION,
+    remedy="Nothing was copied. Make a new plan: `brew-mirror plan`, or in Dagster materialize "
+    "pending_bottles.",
+)
 # The row under those of the platforms: a bottle that serves several stands in the row of each.
 COUNTED_ONCE = "all, each bottle once"
 
@@ -55,10 +76,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     platforms: tuple[str, ...]
     formulae: tuple[str, ...] = ()
     force: bool = False
-    held: int = 0
-    skipped: int = 0
+    held: Count = 0
+    skipped: Count = 0
     left_out: LeftOut = LeftOut()
-    route: str = ""
+    route: Route | Literal[""] = ""
     route_reason: str = ""
     objects: tuple[PlannedBottle, ...] = ()
 
@@ -163,40 +184,6 @@ def check_platforms(platforms: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(platforms))
 
 
-def resolve_formulae(catalogue: Catalogue, asked: Iterable[str]) -> frozenset[str]:
-    """The names of the formulae that were asked for by name, alias or old name.
-
-    Raises:
-        PlanInvalid: some are not in the catalogue, or rejected; all of them are named.
-    """
-    names = catalogue.names()
-    asked = tuple(dict.fromkeys(asked))
-    missing = [name for name in asked if name not in names]
-    if missing:
-        rejected = {name: r for r in catalogue.rejected if not r.tag for name in (*r.aliases, r.name)}
-        unknown = [name for name in missing if name not in rejected]
-        hinted = set(unknown[:_HINTS])
-        raise PlanInvalid(
-            "; ".join(
-                _why_rejected(name, rejected[name])
-                if name in rejected
-                else _why_unknown(name, names if name in hinted else ())
-                for name in missing
-            )
-        )
-    return frozenset(names[name] for name in asked)
-
-
-def _why_rejected(name: str, rejected: Rejected) -> str:
-    return f"formula {name[:80]!r} is in the catalogue, but rejected: {rejected}"
-
-
-def _why_unknown(name: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, names, n=3)
-    hint = f"; did you mean {', '.join(close)}?" if close else ""
-    return f"formula {name[:80]!r} is not in the catalogue{hint}"
-
-
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What a sync is asked to cover. No formulae means all of them."""
 
@@ -294,7 +281,11 @@ def _needed(
 def _with_sources(objects: list[PlannedBottle], held: Mapping[str, HeldEntry]) -> list[PlannedBottle]:
     """The objects, with the place and size of a held object where one has the digest."""
     wanted = {planned.bottle.digest for planned in objects}
-    places = {entry.sha256: entry for entry in held.values() if entry.sha256 in wanted}
+    places = {
+        entry.sha256: entry
+        for entry in held.values()
+        if entry.sha256 in wanted and is_bottle_key(entry.s3_key) and is_size(entry.file_size)
+    }
     if not places:
         return objects
     return [
@@ -309,8 +300,8 @@ def with_sizes(plan: Plan, sizes: Mapping[str, int]) -> Plan:
     """The plan with the sizes (digest -> bytes) filled in, and its owners balanced by them."""
     objects = [
         planned
-        if planned.size is not None
-        else msgspec.structs.replace(planned, size=sizes.get(planned.bottle.digest))
+        if planned.size is not None or not is_size(size := sizes.get(planned.bottle.digest, 0))
+        else msgspec.structs.replace(planned, size=size)
         for planned in plan.objects
     ]
     return msgspec.structs.replace(plan, objects=tuple(_with_owners(objects)))
@@ -338,23 +329,44 @@ def _with_owners(objects: Sequence[PlannedBottle]) -> Iterator[PlannedBottle]:
 
 
 def encode_plan(plan: Plan) -> bytes:
-    """The plan as the document that stands in the store."""
-    return msgspec.json.encode(plan)
+    """The plan as the document that stands in the store, sealed."""
+    return _KIND.encode(plan)
 
 
 _decoder = msgspec.json.Decoder(Plan)
 
 
-def decode_plan(data: bytes) -> Plan:
-    """The plan in a document from the store.
+def decode_plan(data: bytes, *, where: str = "the plan", sync_id: str = "", sealed: bool = True) -> Plan:
+    """The plan in a document from the store, as it was sealed and with every field checked.
+
+    `where` is what an error calls the document; with `sync_id` it is the plan of that sync. `sealed=False`
+    accepts one of the version that had no seal, for whoever copies nothing of it.
 
     Raises:
-        PlanInvalid: not a plan, or one of another version.
+        PlanInvalid: not a plan, a changed one, one of another version, or one with a field that cannot be.
     """
-    try:
-        plan = _decoder.decode(data)
-    except UNREADABLE as exc:
-        raise PlanInvalid(f"expected a plan, found: {exc}") from exc
-    if plan.plan_version != PLAN_VERSION:
-        raise PlanInvalid(f"expected plan_version {PLAN_VERSION}, found {plan.plan_version}")
+    plan = _KIND.decode(data, _decoder, where=where, sealed=sealed)
+    if why := _why_not(plan, sync_id or plan.sync_id):
+        raise _KIND.invalid(where, why)
     return plan
+
+
+def _why_not(plan: Plan, sync_id: str) -> str | None:
+    """What is wrong with the first field that cannot be, None when nothing is."""
+    if not is_sync_id(plan.sync_id):
+        return wrong("sync_id", "letters, digits and hyphens", plan.sync_id)
+    if plan.sync_id != sync_id:
+        return wrong("sync_id", f"{shown(sync_id)}, that of its key", plan.sync_id)
+    if not is_date(plan.sync_date):
+        return wrong("sync_date", "YYYY-MM-DD", plan.sync_date)
+    # Whoever names bottles by value names their folder too, and no catalogue.
+    if plan.catalogue_sha256 and not is_digest(plan.catalogue_sha256):
+        return wrong("catalogue_sha256", "64 lower-case hex digits, or nothing", plan.catalogue_sha256)
+    if plan.catalogue_sha256 and plan.created_at[:10] != plan.sync_date:
+        return wrong("sync_date", f"the date of created_at ({shown(plan.created_at)})", plan.sync_date)
+    if why := why_not_platforms(plan.platforms):
+        return why
+    for name in plan.formulae:
+        if not is_formula_name(name):
+            return wrong("formulae", "names of formulae", name)
+    return Proof(plan.platforms).why_none(plan.objects)

@@ -1,16 +1,22 @@
 """Reports: what a transfer did, per bottle, and how a sync ended."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
+from msgspec import Meta
 
 from brew_assets.domain.left_out import LeftOut
+from brew_assets.domain.plan import Route
+from brew_assets.domain.proof import is_date, shown, wrong
 from brew_assets.errors import UNREADABLE
 
 REPORT_PREFIX = "state/reports/"
 
 Outcome = Literal["success", "partial", "failed", "stopped"]
+# Times and sizes that no run can have had: larger figures are no figures.
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,21 +47,21 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     route: str
     started_at: str
     ended_at: str
-    duration_s: float
-    planned: int
-    kept: int = 0
-    stored: int = 0
-    downloaded: int = 0
-    duplicated: int = 0
-    adopted: int = 0
-    found: int = 0
-    left: int = 0
+    duration_s: Seconds
+    planned: Count
+    kept: Count = 0
+    stored: Count = 0
+    downloaded: Count = 0
+    duplicated: Count = 0
+    adopted: Count = 0
+    found: Count = 0
+    left: Count = 0
     left_bottles: tuple[str, ...] = ()
-    skipped: int = 0
+    skipped: Count = 0
     left_out: LeftOut = LeftOut()
-    retries: int = 0
-    bytes_downloaded: int = 0
-    bytes_stored: int = 0
+    retries: Count = 0
+    bytes_downloaded: Count = 0
+    bytes_stored: Count = 0
     failed: tuple[Failure, ...] = ()
     undone: tuple[str, ...] = ()
     forgotten: tuple[str, ...] = ()
@@ -123,13 +129,20 @@ def encode_report(report: Report) -> bytes:
 _decoder = msgspec.json.Decoder(Report)
 
 
-def decode_report(data: bytes) -> Report:
-    """The report in a document from the store.
+def decode_report(data: bytes, *, sync_id: str = "") -> Report:
+    """The report in a document from the store; with `sync_id`, one of that sync.
 
     Raises:
-        ValueError: it is no report.
+        ValueError: it is no report, or one with a field that cannot be.
     """
     try:
-        return _decoder.decode(data)
+        report = _decoder.decode(data)
     except UNREADABLE as exc:
         raise ValueError(f"expected a report, found: {exc}") from exc
+    if sync_id and report.sync_id != sync_id:
+        raise ValueError(wrong("sync_id", shown(sync_id), report.sync_id))
+    if report.route not in get_args(Route):
+        raise ValueError(wrong("route", f"one of {', '.join(get_args(Route))}", report.route))
+    if not is_date(report.sync_date):
+        raise ValueError(wrong("sync_date", "YYYY-MM-DD", report.sync_date))
+    return report

@@ -6,14 +6,13 @@ plan is worth a few long tasks.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import msgspec
 
-from brew_assets.domain.plan import PlannedBottle
+from brew_assets.domain.plan import PlannedBottle, Route
 from brew_assets.errors import PlanInvalid
 
-Route = Literal["local", "ecs", "lambda"]
 ROUTES: tuple[Route, ...] = get_args(Route)
 
 GB = 1_000_000_000

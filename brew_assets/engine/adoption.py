@@ -111,7 +111,7 @@ def planned_bottles(store: Store, keys: "set[str]") -> dict[str, list[Bottle]]:
             document = store.read(listed.key)
             if document is None:
                 continue
-            plan = decode_plan(document.data)
+            plan = decode_plan(document.data, where=listed.key, sealed=False)
         except (PlanInvalid, ObjectRefused, StoreUnavailable):
             continue  # a damaged plan names nothing; the archive itself still does
         if plan.sync_date not in dates:

@@ -17,16 +17,16 @@ from brew_assets.domain.batch import (
     Batch,
     batch_key,
     batch_name,
-    batch_report_key,
     encode_batch,
 )
 from brew_assets.domain.downloads import Fetch, cut_batch
-from brew_assets.domain.report import Report, decode_report
+from brew_assets.domain.report import Report
 from brew_assets.engine.carrier import Carrier, Consignment
 from brew_assets.engine.journal import read_recorded
 from brew_assets.engine.log_context import figures, in_this_context
 from brew_assets.engine.ports import Clock, Invoker, Progress, ProgressListener, StopSignal, Store
 from brew_assets.engine.transferred import Transferred
+from brew_assets.engine.worker_reports import counts_of, names_without_record, read_worker_report
 from brew_assets.errors import ObjectRefused, WorkerBusy, WorkerError, WorkerFailed, WorkerRefused
 
 _TICK_S = 0.2
@@ -68,6 +68,7 @@ class DispatchOptions(msgspec.Struct, frozen=True, kw_only=True):
 class _Given(msgspec.Struct, frozen=True, kw_only=True):
     """A batch in the hands of a worker, and the slowness that it was cut for."""
 
+    sync_id: str
     key: str
     fetches: list[Fetch]
     slowness: float
@@ -115,7 +116,8 @@ class Dispatcher:
         on by themselves, and their receipts are folded by whoever folds next.
 
         Raises:
-            StoreError: a batch could not be written, or the receipts of a forced plan not be read.
+            StoreError: a batch could not be written, or the receipts not be read.
+            ManifestInvalid: a receipt or the manifest cannot be trusted.
         """
         tally = Transferred()
         teller = _Teller(progress, consignment.fetches)
@@ -125,7 +127,8 @@ class Dispatcher:
                 break
             look_first = consignment.look_first or number > 0
             todo = msgspec.structs.replace(consignment, fetches=left, look_first=look_first)
-            left = self._still_to_force(consignment, self._one_round(todo, tally, teller), tally)
+            again = self._one_round(todo, tally, teller)
+            left = self._still_to_force(consignment, again, tally) + self._unproven(todo, again, tally)
         if left and not self._stop.is_set() and not tally.aborted:
             names = sum(len(fetch.names) for fetch in left)
             self._invoker.tell(f"{names:,} bottles are copied by the run itself, after its workers.")
@@ -155,6 +158,23 @@ class Dispatcher:
             if names:
                 left.append(msgspec.structs.replace(fetch, names=names))
         return left
+
+    def _unproven(self, todo: Consignment, again: list[Fetch], tally: Transferred) -> list[Fetch]:
+        """What workers say to have stored, and nothing records: it is done again, after a look."""
+        if self._stop.expired():
+            return []
+        excepted = {planned.bottle.filename for fetch in again for planned in fetch.names}
+        excepted.update(failure.name for failure in tally.failed)
+        claimed = [
+            msgspec.structs.replace(fetch, names=names)
+            for fetch in todo.fetches
+            if (names := tuple(p for p in fetch.names if p.bottle.filename not in excepted))
+        ]
+        unproven = names_without_record(self._store, todo.sync_id, claimed)
+        if count := sum(len(fetch.names) for fetch in unproven):
+            tally.stored -= count
+            self._invoker.tell(f"Reported as stored and not recorded, so done again: {count:,} bottles.")
+        return unproven
 
     def tell(self, message: str) -> None:
         """Tells a person."""
@@ -220,7 +240,7 @@ class Dispatcher:
         )
         name = batch_name(self._clock.now(), secrets.token_hex(8))
         key = batch_key(consignment.sync_id, name)
-        given = _Given(key=key, fetches=fetches, slowness=self._slowness)
+        given = _Given(sync_id=batch.sync_id, key=key, fetches=fetches, slowness=self._slowness)
         self._store.write(given.key, encode_batch(batch), create_only=True)
         _log.info("batch given out", extra={"batch": given.key, "bottles": len(batch.objects)})
         see_through = in_this_context(lambda: back.put(self._see_through(given)))
@@ -237,8 +257,7 @@ class Dispatcher:
         except Exception as found:  # the thread has nobody else to tell
             error = WorkerFailed(f"{given.key}: {found}")
         try:
-            document = self._store.read(batch_report_key(given.key))
-            report = decode_report(document.data) if document else None
+            report = read_worker_report(self._store, given.key, sync_id=given.sync_id, fetches=given.fetches)
         except Exception as found:  # as above
             return _Back(given=given, error=WorkerFailed(f"{given.key}: {found}"))
         finally:
@@ -276,7 +295,7 @@ class Dispatcher:
             self._refused = self._refused or isinstance(came.error, WorkerRefused)
         if report is None:
             return given.fetches
-        tally.add(_tally_of(report))
+        tally.add(counts_of(report))
         undone = set(report.undone)
         again = [
             msgspec.structs.replace(fetch, names=names)
@@ -307,21 +326,6 @@ def _log_return(came: _Back) -> None:
         _log.info("batch returned", extra=facts)
     else:
         _log.warning("batch failed", extra=facts | {"reason": came.error.reason, "error": str(came.error)})
-
-
-def _tally_of(report: Report) -> Transferred:
-    """The report's counts, without what it left: that is done again."""
-    return Transferred(
-        failed=list(report.failed),
-        stored=report.stored,
-        downloaded=report.downloaded,
-        duplicated=report.duplicated,
-        adopted=report.adopted,
-        retries=report.retries,
-        bytes_downloaded=report.bytes_downloaded,
-        bytes_stored=report.bytes_stored,
-        aborted=report.aborted,
-    )
 
 
 class _Weigher:

@@ -94,7 +94,7 @@ def _read(store: Store, key: str, wanted: set[Digest]) -> _Unreported | None:
     """The batch, None when it has none of the wanted digests."""
     try:
         document = store.read(key)
-        batch = decode_batch(document.data) if document is not None else None
+        batch = decode_batch(document.data, key=key, sealed=False) if document is not None else None
     except (PlanInvalid, ObjectRefused):
         return None  # no worker can read it either
     if batch is None or all(planned.bottle.digest not in wanted for planned in batch.objects):

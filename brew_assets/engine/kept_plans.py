@@ -2,9 +2,10 @@
 
 import contextlib
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from brew_assets.domain.plan import Plan, decode_plan, encode_plan
+from brew_assets.domain.proof import is_sync_id, shown
 from brew_assets.engine.adoption import PLAN_PREFIX
 from brew_assets.engine.ports import Store
 from brew_assets.errors import KeyTaken, PlanInvalid
@@ -22,18 +23,42 @@ def keep_plan(store: Store, plan: Plan) -> None:
         store.write(f"{PLAN_PREFIX}{plan.sync_id}.json", encode_plan(plan), create_only=True)
 
 
-def load_plan(store: Store, sync_id: str) -> Plan:
+def load_plan(store: Store, sync_id: str, *, now: datetime) -> Plan:
     """The plan of a sync.
 
     Raises:
-        PlanInvalid: there is none, or it cannot be read.
+        PlanInvalid: there is none, or it cannot be believed.
     """
-    document = store.read(f"{PLAN_PREFIX}{sync_id}.json") if _is_sync_id(sync_id) else None
+    key = f"{PLAN_PREFIX}{sync_id}.json"
+    document = store.read(key) if is_sync_id(sync_id) else None
     if document is None:
         where = f"{store.url}{PLAN_PREFIX}"
-        raise PlanInvalid(f"sync {sync_id[:80]!r}: expected a plan under {where}, found none")
-    return decode_plan(document.data)
+        raise PlanInvalid(f"sync {shown(sync_id)}: expected a plan under {where}, found none")
+    plan = decode_plan(document.data, where=key, sync_id=sync_id)
+    check_folder_date(plan.sync_date, now, where=key)
+    return plan
 
 
-def _is_sync_id(text: str) -> bool:
-    return 0 < len(text) < 80 and all(c.isascii() and (c.isalnum() or c == "-") for c in text)
+def kept_plan(store: Store, sync_id: str) -> Plan | None:
+    """The plan of a sync for a message about it, None when there is none; it may be of an earlier version.
+
+    Raises:
+        PlanInvalid: it cannot be believed.
+    """
+    key = f"{PLAN_PREFIX}{sync_id}.json"
+    document = store.read(key) if is_sync_id(sync_id) else None
+    return decode_plan(document.data, where=key, sealed=False) if document is not None else None
+
+
+def check_folder_date(sync_date: str, now: datetime, *, where: str) -> None:
+    """Returns when the folder is none of the future: it would be among the newest for years.
+
+    Raises:
+        PlanInvalid: it is later than tomorrow, which somewhere has begun.
+    """
+    latest = f"{now + timedelta(days=1):%Y-%m-%d}"
+    if sync_date > latest:
+        raise PlanInvalid(
+            f"{where}: sync_date: expected {latest} at most, found {sync_date}. Nothing was copied: make a "
+            "new plan, and look whether the clock of the machine that made this one is right."
+        )

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from brew_assets.domain.proof import is_entry_key, is_sync_id, wrong
 from brew_assets.domain.report import REPORT_PREFIX
 from brew_assets.engine.ports import Store
 from brew_assets.errors import UNREADABLE, ObjectRefused, StoreError
@@ -80,15 +81,25 @@ def stored_names(store: Store, sync_id: str) -> frozenset[str]:
         StoreError: the store did not answer.
     """
     found: set[str] = set()
+    if not is_sync_id(sync_id):
+        return frozenset()
     for listed in store.listing(f"{REPORT_PREFIX}{sync_id}/"):
         if not listed.key.endswith(STORED_SUFFIX):
             continue
         try:
             document = store.read(listed.key)
-            found.update(_names_decoder.decode(document.data).names if document else ())
-        except (*UNREADABLE, ObjectRefused) as error:
+            found.update(_names_in(document.data) if document else ())
+        except (*UNREADABLE, ValueError, ObjectRefused) as error:
             _log.warning(
                 "stored bottles are not counted: expected a list of names",
                 extra={"key": listed.key, "error": str(error)},
             )
     return frozenset(found)
+
+
+def _names_in(data: bytes) -> list[str]:
+    names = _names_decoder.decode(data).names
+    for name in names:
+        if not is_entry_key(name):
+            raise ValueError(wrong("names", "keys of entries of the manifest", name))
+    return names

@@ -218,9 +218,9 @@ class Mirror:
         """The plan of a sync.
 
         Raises:
-            PlanInvalid: there is none, or it cannot be read.
+            PlanInvalid: there is none, or it cannot be believed.
         """
-        return load_plan(self.store, sync_id)
+        return load_plan(self.store, sync_id, now=self.ports.clock.now())
 
     def look_up_sizes(
         self, plan: Plan, *, keep: bool = True, progress: Callable[[int, int], None] | None = None

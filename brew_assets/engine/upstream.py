@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from brew_assets.domain.bottle import is_digest
 from brew_assets.domain.catalogue import Catalogue, check_served, decode_catalogue
 from brew_assets.engine.ports import CatalogueSource, Clock, Store
 from brew_assets.errors import (
@@ -60,9 +61,12 @@ def kept_catalogue(store: Store) -> KeptCatalogue | None:
         document = store.read(LATEST_KEY)
         if document is None:
             return None
-        return _kept_decoder.decode(document.data)
+        kept = _kept_decoder.decode(document.data)
     except (*UNREADABLE, ObjectRefused, StoreUnavailable):
         return None  # it is fetched again, whole
+    # The digest becomes a key, and the counts are what the next catalogue is compared with.
+    counts = (kept.formulae, kept.bottles, kept.rejected, kept.previous_formulae, kept.previous_bottles)
+    return kept if is_digest(kept.sha256) and min(counts) >= 0 else None
 
 
 def load_catalogue(store: Store, kept: KeptCatalogue, *, platforms: Sequence[str] = ()) -> Catalogue | None:

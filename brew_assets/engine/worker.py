@@ -11,7 +11,7 @@ from brew_assets.domain.batch import (
 )
 from brew_assets.domain.report import Report, encode_report
 from brew_assets.engine.carrier import Consignment
-from brew_assets.engine.kept_plans import new_sync_id
+from brew_assets.engine.kept_plans import check_folder_date, new_sync_id
 from brew_assets.engine.log_context import bound, figures
 from brew_assets.engine.reporting import Stopwatch
 from brew_assets.engine.sync import Mirror
@@ -29,7 +29,7 @@ def work_on(mirror: Mirror, work: BatchReference | DirectRequest) -> Report:
 
     Raises:
         EventInvalid: there is no such batch, or a folder of the future is asked for.
-        PlanInvalid: the batch cannot be read.
+        PlanInvalid: the batch cannot be believed.
         StoreError: the store ended the work; what was stored is adopted by whoever comes next.
     """
     if isinstance(work, DirectRequest):
@@ -37,7 +37,8 @@ def work_on(mirror: Mirror, work: BatchReference | DirectRequest) -> Report:
     document = mirror.store.read(work.batch_key)
     if document is None:
         raise EventInvalid(f"{work.batch_key}: expected a batch in {mirror.store.url}, found none")
-    batch = decode_batch(document.data)
+    batch = decode_batch(document.data, key=work.batch_key)
+    check_folder_date(batch.sync_date, mirror.ports.clock.now(), where=work.batch_key)
     platforms = ",".join(batch.platforms())
     with bound(sync_id=batch.sync_id, batch=work.batch_key, platform=platforms, route=ROUTE):
         _log.info("batch begins", extra={"planned": len(batch.objects)})

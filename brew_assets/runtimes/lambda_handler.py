@@ -5,16 +5,9 @@ timeout of 900 s. Events: `{"batch_key": "state/batches/…"}`, or `{"formulas":
 "bottles": {tag: {"url", "sha256", "size"}}}], "sync_date": "YYYY-MM-DD"}`.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any, Protocol
 
-from dagster_pipes import (
-    PipesContext,
-    PipesDefaultContextLoader,
-    PipesDefaultMessageWriter,
-    PipesMappingParamsLoader,
-)
+from dagster_pipes import PipesContext
 
 from brew_assets.compose import build_mirror
 from brew_assets.domain.batch import answer, decode_event
@@ -22,6 +15,7 @@ from brew_assets.domain.report import Report, describe_report
 from brew_assets.engine.clock import DeadlineStop
 from brew_assets.engine.worker import work_on
 from brew_assets.logs import configure_logging
+from brew_assets.runtimes.lambda_pipes import open_pipes
 from brew_assets.settings import read_settings
 
 # Messages come back in the last 4 KB of the invocation's log.
@@ -44,26 +38,12 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     stop = DeadlineStop(context.get_remaining_time_in_millis() / 1000)
     settings = read_settings()
     configure_logging(settings)
-    with _pipes(event) as pipes:
-        report = work_on(build_mirror(settings, stop=stop), decode_event(event))
+    work = decode_event(event)
+    with open_pipes(event) as pipes:
+        report = work_on(build_mirror(settings, stop=stop), work)
         if pipes is not None:
             _tell(pipes, report)
         return answer(report)
-
-
-@contextmanager
-def _pipes(event: object) -> Iterator[PipesContext | None]:
-    """The way back to the Dagster run that invoked the function, None when none did.
-
-    A context of its own for each invocation: `open_dagster_pipes` keeps the first one for as long as the
-    environment is warm, closed (dagster-io/dagster#22094).
-    """
-    params = PipesMappingParamsLoader(event if isinstance(event, Mapping) else {})
-    if not params.is_dagster_pipes_process():
-        yield None
-        return
-    with PipesContext(params, PipesDefaultContextLoader(), PipesDefaultMessageWriter()) as pipes:
-        yield pipes
 
 
 def _tell(pipes: PipesContext, report: Report) -> None:

@@ -51,7 +51,7 @@ def test_what_is_no_batch_is_refused(data: bytes) -> None:
 
 def test_a_batch_of_another_version_is_refused() -> None:
     batch = json.loads(encode_batch(Batch(sync_id=SYNC_ID, sync_date=DATE, objects=())))
-    with pytest.raises(PlanInvalid, match="expected batch_version 1, found 9"):
+    with pytest.raises(PlanInvalid, match="expected batch_version 2, found 9"):
         decode_batch(json.dumps({**batch, "batch_version": 9}).encode())
 
 

@@ -25,6 +25,7 @@ from brew_assets.domain.plan import (
 )
 from brew_assets.domain.platforms import DEFAULT_PLATFORMS
 from brew_assets.domain.report import decode_report
+from brew_assets.domain.seal import seal
 from brew_assets.errors import CatalogueInvalid, PlanInvalid
 from brew_assets_tests.worlds import DATE, bottle, catalogue_of, digest_of, formula, old_shape, plan_of
 
@@ -283,7 +284,7 @@ def test_documents_from_before_still_read() -> None:
     assert decode_plan(encode_plan(plan)) == plan
     older = msgspec.to_builtins(plan)
     del older["left_out"]
-    read = decode_plan(msgspec.json.encode(older))
+    read = decode_plan(bytes(seal(msgspec.json.encode(older))))
     assert read == msgspec.structs.replace(plan, left_out=LeftOut())
     summary = msgspec.to_builtins(summarize(plan))
     del summary["left_out"]

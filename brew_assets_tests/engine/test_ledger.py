@@ -43,6 +43,7 @@ from brew_assets_tests.worlds import (
     manifest_of,
     plan_of,
     receipt,
+    resealed,
 )
 
 
@@ -409,8 +410,8 @@ def filled(store: Store, clock: FakeClock) -> list[Bottle]:
     bottles = []
     for date in ("2026-08-15", DATE):
         plan = plan_of(catalogue_of(*entries), "arm64_sonoma", "arm64_tahoe")
-        plan_data = json.loads(encode_plan(plan)) | {"sync_date": date, "sync_id": f"sync-{date}"}
-        store.write(f"state/plans/{date}.json", json.dumps(plan_data).encode())
+        dated = {"sync_date": date, "created_at": f"{date}T03:00:00Z", "sync_id": f"sync-{date}"}
+        store.write(f"state/plans/{date}.json", resealed(encode_plan(plan), **dated))
         for item in plan.objects:
             content = f"{item.bottle.formula}/{item.bottle.pkg_version}/{item.bottle.tag}/0".encode()
             sink = store.receive(item.bottle, date=date, size=len(content))
