@@ -179,8 +179,9 @@ class RootedFiles:
     def listing(self, path: str, start: str) -> Iterator[ListedObject]:
         """Every object in the folder and below it, whole or an error; of its own entries those that start so.
 
-        Of a date folder all entries but folders, as somebody has to say what they are; elsewhere what is no
-        regular file is left alone and named in the log, and so is what has no name that a key could have.
+        Of a date folder all entries but folders, as somebody has to say what they are. Elsewhere what is no
+        regular file is left alone and named in the log, and so is what has a name that no key has; in a date
+        folder the latter is listed under its printable name, which is that of no bottle.
         """
         with contextlib.ExitStack() as stack:
             try:
@@ -195,7 +196,7 @@ class RootedFiles:
             key = f"{way}{entry.name}"
             if not entry.name.startswith(start) or (not way and entry.name.startswith(".")):
                 continue
-            if not entry.name.isprintable():
+            if not entry.name.isprintable() and not in_date:
                 self.leave(key, "a name that no object has")
             elif entry.is_dir(follow_symlinks=False):
                 # No bottle stands deeper than in its date folder, whatever somebody keeps there.
@@ -207,7 +208,7 @@ class RootedFiles:
                 with contextlib.suppress(FileNotFoundError):
                     facts = entry.stat(follow_symlinks=False)
                     if in_date or stat.S_ISREG(facts.st_mode):
-                        yield ListedObject(key, facts.st_size)
+                        yield ListedObject(printable(key), facts.st_size)
                     else:
                         self.leave(key, _kind(facts.st_mode))
 
@@ -247,10 +248,13 @@ class RootedFiles:
         try:
             with self.folder() as root:
                 entries = self._entries(root, "")
-                names = [e.name for e in entries if is_date(e.name) and e.is_dir(follow_symlinks=False)]
+                dates = [entry for entry in entries if is_date(entry.name)]
+                folders = [entry.name for entry in dates if entry.is_dir(follow_symlinks=False)]
+                for name in {entry.name for entry in dates}.difference(folders):
+                    self.leave(name, kind_at(root, name) or "a file")
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(names, reverse=True)
+        return sorted(folders, reverse=True)
 
     def leave(self, key: str, found: str) -> None:
         """The entry is named in the log, once, as one that nobody touches."""
@@ -260,7 +264,7 @@ class RootedFiles:
         if len(self._named) > _MOST_NAMED:
             _log.warning("more is left alone that is no object of the mirror", extra={"store": str(self)})
             return
-        extra = {"key": printable(key), "found": found}
+        extra = {"key": printable(key), "found": printable(found)}
         _log.warning("left alone, for it is no object of the mirror", extra=extra)
 
     def __str__(self) -> str:
@@ -301,7 +305,8 @@ def refuse_other_kinds(folder: int, name: str, key: str) -> None:
 
 
 def _no_file(key: str, found: str) -> ObjectRefused:
-    return ObjectRefused(f"{printable(key)}: expected a regular file, found {found}; move it away")
+    remedy = "put a file there, or move it away"
+    return ObjectRefused(f"{printable(key)}: expected a regular file, found {found}; {remedy}")
 
 
 def kind_at(folder: int, name: str) -> str:
