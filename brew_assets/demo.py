@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import dagster as dg
 
+from brew_assets.adapters.directory_store import DirectoryStore
 from brew_assets.domain.manifest import MANIFEST_KEY
 from brew_assets.errors import MirrorError
 from brew_assets.runtimes.context import SIMULATED_MARK
@@ -37,8 +38,12 @@ def main(mirror: str, home: str) -> None:
     if (root / MANIFEST_KEY).exists() and not (root / SIMULATED_MARK).exists():
         click.echo(f"{mirror}/ holds real bottles; the demo goes elsewhere: make demo MIRROR=demo", err=True)
         sys.exit(2)
-    root.mkdir(parents=True, exist_ok=True)
-    (root / SIMULATED_MARK).write_text("Simulated bottles of `make demo`; `make demo-clean` removes them.\n")
+    mark = b"Simulated bottles of `make demo`; `make demo-clean` removes them.\n"
+    try:
+        DirectoryStore(root).write(SIMULATED_MARK, mark)
+    except MirrorError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
     os.environ["DAGSTER_HOME"] = str(Path(home).absolute())
     Path(home).mkdir(parents=True, exist_ok=True)
     # What the commands that follow need to find it again.

@@ -1,7 +1,8 @@
 """What an error of a file system means for a store in a directory: one table of error numbers."""
 
+import contextlib
 import errno
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from brew_assets.errors import (
     ObjectRefused,
@@ -74,3 +75,12 @@ def file_error(subject: str, error: OSError) -> StoreError:
     kind = NUMBERS.get(number, StoreUnavailable)
     remedy = _REMEDIES.get(number, "")
     return kind(f"{subject}: {error.strerror or error}{f'; {remedy}' if remedy else ''}")
+
+
+@contextlib.contextmanager
+def our_errors(subject: str) -> Iterator[None]:
+    """The operating system's errors as ours, naming what they happened to."""
+    try:
+        yield
+    except OSError as exc:
+        raise file_error(subject, exc) from exc

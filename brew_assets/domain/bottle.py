@@ -17,7 +17,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9@+._-]{0,127}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._,:~-]{0,127}")
 _TAG = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _FILENAME = re.compile(
-    r"(?P<stem>.+)\.(?P<tag>[a-z][a-z0-9_]{0,63})\.bottle(?:\.(?P<rebuild>[1-9][0-9]{0,5}))?\.tar\.gz"
+    # Characters of names and versions alone: anything else is no bottle's.
+    r"(?P<stem>[A-Za-z0-9][A-Za-z0-9@+._,:~-]*)"
+    r"\.(?P<tag>[a-z][a-z0-9_]{0,63})\.bottle(?:\.(?P<rebuild>[1-9][0-9]{0,5}))?\.tar\.gz"
 )
 _DATE_KEY = re.compile(r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})/(?P<filename>[^/]+\.tar\.gz)")
 _SHOWN = re.compile(r"(?P<name>.+?)-(?P<version>[0-9].*)-[a-z0-9_]+(?:\.[0-9]+)?")

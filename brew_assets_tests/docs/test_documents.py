@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from brew_assets import errors
 from brew_assets.adapters.directory_store import DirectoryStore
+from brew_assets.adapters.rooted_files import MOST_NESTED
 from brew_assets.domain.batch import BATCH_PREFIX, DirectRequest, decode_event
 from brew_assets.domain.hash_file import MAX_HASH_FILE_BYTES, decode_hash_file
 from brew_assets.domain.manifest import BACKUP_PREFIX, BACKUPS_KEPT, MANIFEST_KEY, decode_manifest
@@ -154,6 +155,7 @@ def test_the_layout_of_the_readme_is_that_of_the_code(tmp_path: Path) -> None:
     hidden = {f"{path.name}/" if path.is_dir() else path.name for path in tmp_path.glob(".*")}
     assert hidden == {".incoming/", ".lock"}
     assert hidden <= set(spans(README))
+    assert f"folders nested deeper than {MOST_NESTED}." in README.read_text(encoding="utf-8")
 
 
 # What a deployment of the system that this one replaces had in its environment.

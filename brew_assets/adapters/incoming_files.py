@@ -1,0 +1,173 @@
+"""Files on their way into a directory store: in `.incoming/`, each locked by its writer.
+
+Whoever removes leftovers of killed writers holds `.lock`, and so does everybody who compares and swaps.
+"""
+
+import contextlib
+import errno
+import fcntl
+import io
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+
+from brew_assets.adapters.file_errors import our_errors
+from brew_assets.adapters.rooted_files import (
+    INCOMING,
+    LOCK,
+    RootedFiles,
+    kind_at,
+    open_regular,
+    place_of,
+    refuse_other_kinds,
+    sync_folder,
+)
+from brew_assets.errors import KeyTaken, MirrorError
+
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def locked(files: RootedFiles, root: int, how: int = fcntl.LOCK_EX) -> Iterator[None]:
+    """The lock of the store in the opened root is held while the block lasts."""
+    with our_errors(LOCK):
+        descriptor = files.open_lock(root)
+    try:
+        with our_errors(LOCK):
+            fcntl.flock(descriptor, how)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+class IncomingFile:
+    """A file in `.incoming/`, locked while its writer lives, that will stand under the key."""
+
+    def __init__(self, files: RootedFiles, key: str) -> None:
+        self._files = files
+        self._key = key
+        self._folder, self._target = place_of(key)
+        self._name = secrets.token_hex(12)
+        with (
+            our_errors(key),
+            files.folder(make=True) as root,
+            self._incoming(root) as incoming,
+            # Whoever removes leftovers holds this lock: a new file is never seen without its own.
+            locked(files, root, fcntl.LOCK_SH),
+        ):
+            descriptor = os.open(self._name, _NEW, 0o666, dir_fd=incoming)
+            self.file = io.FileIO(descriptor, "r+b")
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            except OSError:
+                self.discard()
+                raise
+
+    def _incoming(self, root: int) -> "contextlib.AbstractContextManager[int]":
+        return self._files.below(root, INCOMING, way=f"{INCOMING}/", make=True)
+
+    def __enter__(self) -> "IncomingFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.discard()
+
+    def write(self, view: memoryview) -> None:
+        """The bytes follow those that were written before."""
+        with our_errors(self._key):
+            while view:
+                view = view[self.file.write(view) or 0 :]
+
+    @contextlib.contextmanager
+    def _on_the_way(self) -> Iterator[tuple[int, int, int]]:
+        """The file is on disk; the root, `.incoming/` and the folder of the target, opened."""
+        with our_errors(self._key):
+            os.fsync(self.file.fileno())
+            with (
+                self._files.folder() as root,
+                self._incoming(root) as incoming,
+                self._files.folder(self._folder, make=True) as folder,
+            ):
+                yield root, incoming, folder
+                sync_folder(folder)
+        self.discard()
+
+    def link(self) -> None:
+        """The file stands under its key, whole and on disk; create-only.
+
+        Raises:
+            KeyTaken: something stands there already.
+        """
+        with self._on_the_way() as (root, incoming, folder):
+            try:
+                os.link(
+                    self._name, self._target, src_dir_fd=incoming, dst_dir_fd=folder, follow_symlinks=False
+                )
+            except FileExistsError as exc:
+                raise KeyTaken(self._key) from exc
+            except OSError as exc:
+                if exc.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP):
+                    raise
+                # A file system without links: nobody else makes a name while the lock is held.
+                self._rename_exclusively(root, incoming, folder)
+
+    def _rename_exclusively(self, root: int, incoming: int, folder: int) -> None:
+        with locked(self._files, root):
+            try:
+                os.stat(self._target, dir_fd=folder, follow_symlinks=False)
+            except FileNotFoundError:
+                os.replace(self._name, self._target, src_dir_fd=incoming, dst_dir_fd=folder)
+            else:
+                raise KeyTaken(self._key)
+
+    def replace(self) -> None:
+        """The file stands under its key, whole and on disk, in the place of the file that was there.
+
+        Raises:
+            ObjectRefused: what stands there is no file.
+        """
+        with self._on_the_way() as (_, incoming, folder):
+            refuse_other_kinds(folder, self._target, self._key)
+            os.replace(self._name, self._target, src_dir_fd=incoming, dst_dir_fd=folder)
+
+    def discard(self) -> None:
+        """The file in `.incoming/` is gone; never raises."""
+        if self.file.closed:
+            return
+        with contextlib.suppress(OSError, MirrorError), self._files.folder(INCOMING) as incoming:
+            os.unlink(self._name, dir_fd=incoming)
+        with contextlib.suppress(OSError):
+            self.file.close()
+
+
+def remove_leftovers(files: RootedFiles) -> None:
+    """Incoming files whose writers are gone are gone; what is no file stays and is named in the log."""
+    with (
+        files.folder(make=True) as root,
+        files.below(root, INCOMING, way=f"{INCOMING}/", make=True) as incoming,
+        locked(files, root),
+    ):
+        for name in sorted(os.listdir(incoming)):
+            key = f"{INCOMING}/{name}"
+            if found := kind_at(incoming, name):
+                files.leave(key, found)
+                continue
+            try:
+                _remove_unless_locked(incoming, name, key)
+            except (OSError, MirrorError) as exc:
+                # It takes room and hinders nobody.
+                files.leave(key, f"a file that cannot be removed: {exc}")
+
+
+def _remove_unless_locked(incoming: int, name: str, key: str) -> None:
+    """Removes an incoming file whose writer is gone."""
+    with contextlib.suppress(FileNotFoundError, BlockingIOError):
+        descriptor = open_regular(incoming, name, key)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(name, dir_fd=incoming)
+        finally:
+            os.close(descriptor)
