@@ -17,7 +17,7 @@ from brew_assets.adapters.incoming_files import IncomingFile, locked, remove_lef
 from brew_assets.adapters.rooted_files import RootedFiles, place_of, printable, sync_folder
 from brew_assets.domain.bottle import Bottle
 from brew_assets.domain.manifest import MANIFEST_KEY
-from brew_assets.engine.ports import Document, ListedObject, ObjectFacts
+from brew_assets.engine.ports import MAX_DOCUMENT_BYTES, Document, ListedObject, ObjectFacts
 from brew_assets.errors import (
     DigestMismatch,
     KeyTaken,
@@ -72,13 +72,14 @@ class DirectoryStore:
         """The object, None when there is none.
 
         Raises:
-            ObjectRefused: something else than a regular file stands there, or the manifest is a folder.
+            ObjectRefused: something else than a regular file stands there, or the manifest is a folder, or it
+                has more than MAX_DOCUMENT_BYTES.
             StoreRefused: a folder on the way is a link.
         """
         with our_errors(key):
             try:
                 with self._files.open_file(key) as file:
-                    return Document(file.read(), _version(file.fileno()))
+                    return Document(_whole(file, key), _version(file.fileno()))
             except IsADirectoryError as exc:
                 if key == MANIFEST_KEY:
                     # A mirror without a manifest would get a new one.
@@ -231,6 +232,17 @@ class DirectoryStore:
                 raise StoreError(f"{source}: changed while another name of it was made")
             sync_folder(target_folder)
         return True
+
+
+def _whole(file: io.FileIO, key: str) -> bytes:
+    size, data = os.fstat(file.fileno()).st_size, io.BytesIO()
+    # Not by the size alone: somebody may write on.
+    while size <= MAX_DOCUMENT_BYTES and (piece := file.read(_HASH_BYTES)):
+        data.write(piece)
+        size = max(size, data.tell())
+    if size > MAX_DOCUMENT_BYTES:
+        raise ObjectRefused(f"{key}: expected at most {MAX_DOCUMENT_BYTES:,} bytes, found {size:,}")
+    return data.getvalue()
 
 
 def _check_bytes(found: ObjectFacts, bottle: Bottle, size: int) -> None:

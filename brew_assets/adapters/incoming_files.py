@@ -9,6 +9,7 @@ import fcntl
 import io
 import logging
 import os
+import re
 import secrets
 from collections.abc import Iterator
 
@@ -25,6 +26,8 @@ from brew_assets.adapters.rooted_files import (
 )
 from brew_assets.errors import KeyTaken, MirrorError
 
+_NAME_BYTES = 12
+_NAME = re.compile(rf"[0-9a-f]{{{2 * _NAME_BYTES}}}")
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _log = logging.getLogger(__name__)
@@ -50,7 +53,7 @@ class IncomingFile:
         self._files = files
         self._key = key
         self._folder, self._target = place_of(key)
-        self._name = secrets.token_hex(12)
+        self._name = secrets.token_hex(_NAME_BYTES)
         with (
             our_errors(key),
             files.folder(make=True) as root,
@@ -144,7 +147,7 @@ class IncomingFile:
 
 
 def remove_leftovers(files: RootedFiles) -> None:
-    """Incoming files whose writers are gone are gone; what is no file stays and is named in the log."""
+    """Incoming files whose writers are gone are gone; what is none of ours stays and is named in the log."""
     with (
         files.folder(make=True) as root,
         files.below(root, INCOMING, way=f"{INCOMING}/", make=True) as incoming,
@@ -152,7 +155,7 @@ def remove_leftovers(files: RootedFiles) -> None:
     ):
         for name in sorted(os.listdir(incoming)):
             key = f"{INCOMING}/{name}"
-            if found := kind_at(incoming, name):
+            if found := kind_at(incoming, name) or ("" if _NAME.fullmatch(name) else "a name of others"):
                 files.leave(key, found)
                 continue
             try:

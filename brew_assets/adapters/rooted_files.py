@@ -11,12 +11,12 @@ import errno
 import io
 import logging
 import os
-import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from brew_assets.domain.bottle import is_object_key, parse_filename
+from brew_assets.domain.object_keys import is_date
 from brew_assets.engine.ports import ListedObject
 from brew_assets.errors import ObjectRefused, StoreError, StoreRefused
 
@@ -26,7 +26,6 @@ LOCK = ".lock"
 MOST_NESTED = 16
 # Of entries that are left alone so many are named.
 _MOST_NAMED = 100
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MIRRORS_OWN = (INCOMING, LOCK, "state", "backups")
 _SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -59,15 +58,10 @@ def place_of(key: str) -> tuple[str, str]:
     Raises:
         StoreError: it is no key of this store.
     """
-    if not (is_object_key(key) and key.isprintable()):
+    if not is_object_key(key):
         raise StoreError(f"expected a relative key, found {key[:200]!r}")
     folder, _, name = key.rpartition("/")
     return folder, name
-
-
-def is_date(name: str) -> bool:
-    """Whether a date folder has such a name."""
-    return _DATE.fullmatch(name) is not None
 
 
 class RootedFiles:
@@ -196,7 +190,7 @@ class RootedFiles:
             key = f"{way}{entry.name}"
             if not entry.name.startswith(start) or (not way and entry.name.startswith(".")):
                 continue
-            if not entry.name.isprintable() and not in_date:
+            if not in_date and not is_object_key(key):
                 self.leave(key, "a name that no object has")
             elif entry.is_dir(follow_symlinks=False):
                 # No bottle stands deeper than in its date folder, whatever somebody keeps there.

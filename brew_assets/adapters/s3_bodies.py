@@ -11,8 +11,6 @@ from brew_assets.adapters.body_limits import Pace
 from brew_assets.adapters.wire import WireResponse
 from brew_assets.errors import ObjectRefused
 
-# The manifest of 250,000 bottles has 112 MB; nothing else that is read as a whole comes near it.
-DOCUMENT_BYTES = 1024**3
 # 1,000 keys of 1,024 bytes, each byte escaped to three, with 500 bytes of facts beside each, are under 4 MB;
 # 1,000 refusals of a deletion that name their keys are less.
 ANSWER_BYTES = 8 * 1024**2

@@ -16,13 +16,13 @@ from xml.sax.saxutils import escape
 
 from brew_assets.adapters.origin import Origin
 from brew_assets.adapters.s3_answers import about_the_store, answer_error, persistently
-from brew_assets.adapters.s3_bodies import ANSWER_BYTES, DOCUMENT_BYTES, first_bytes, hashed_body, whole_body
+from brew_assets.adapters.s3_bodies import ANSWER_BYTES, first_bytes, hashed_body, whole_body
 from brew_assets.adapters.s3_listing import Page, decode_page
 from brew_assets.adapters.s3_signing import BulkSigner
 from brew_assets.adapters.s3_sinks import body_error, raise_for_error_inside, refusal
 from brew_assets.adapters.wire import NETWORK_ERRORS, Wire, WireResponse
 from brew_assets.adapters.wires import ThreadWires
-from brew_assets.engine.ports import Document, ObjectFacts
+from brew_assets.engine.ports import MAX_DOCUMENT_BYTES, Document, ObjectFacts
 from brew_assets.errors import ObjectRefused, StoreError, StoreRefused, StoreUnavailable, StoreUnsupported
 
 _EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
@@ -75,7 +75,7 @@ class S3Documents:
         # Whether the server deletes many objects with one call; some do not know that call.
         self._deletes_many = True
 
-    def get(self, key: str, *, most_bytes: int = DOCUMENT_BYTES) -> Document | None:
+    def get(self, key: str, *, most_bytes: int = MAX_DOCUMENT_BYTES) -> Document | None:
         """The object and its ETag, None when there is none.
 
         Raises:

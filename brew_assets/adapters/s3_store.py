@@ -17,7 +17,6 @@ import msgspec
 from botocore.config import Config
 from botocore.credentials import Credentials
 
-from brew_assets.adapters.s3_bodies import DOCUMENT_BYTES
 from brew_assets.adapters.s3_documents import S3Documents, wire_to
 from brew_assets.adapters.s3_labels import ObjectLabels
 from brew_assets.adapters.s3_listing import Page, pages_to_the_end
@@ -28,7 +27,7 @@ from brew_assets.domain.bottle import Bottle, is_object_key
 from brew_assets.domain.manifest import MANIFEST_KEY
 from brew_assets.domain.object_keys import is_date
 from brew_assets.engine.foreign_objects import ForeignObjects
-from brew_assets.engine.ports import BottleSink, Document, ListedObject, ObjectFacts
+from brew_assets.engine.ports import MAX_DOCUMENT_BYTES, BottleSink, Document, ListedObject, ObjectFacts
 from brew_assets.errors import (
     KeyTaken,
     ObjectRefused,
@@ -140,7 +139,7 @@ class S3Store:
         self._wires.mine().close()
         self._document_wires.mine().close()
 
-    def read(self, key: str, *, most_bytes: int = DOCUMENT_BYTES) -> Document | None:
+    def read(self, key: str, *, most_bytes: int = MAX_DOCUMENT_BYTES) -> Document | None:
         """The object, None when there is none; one of more than `most_bytes` is refused."""
         return self._documents.get(self._full(key), most_bytes=most_bytes)
 

@@ -8,6 +8,9 @@ import msgspec
 
 from brew_assets.domain.bottle import Bottle
 
+# The manifest of 250,000 bottles has 112 MB; nothing else that is read as a whole comes near it.
+MAX_DOCUMENT_BYTES = 1024**3
+
 
 class Document(msgspec.Struct, frozen=True):
     """A small object and the version that a compare-and-swap names."""

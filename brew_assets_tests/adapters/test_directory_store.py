@@ -72,7 +72,7 @@ def test_incoming_files_never_show(store: DirectoryStore, root: Path) -> None:
 
 
 def test_leftovers_of_killed_runs_go_and_files_under_way_stay(store: DirectoryStore, root: Path) -> None:
-    (root / ".incoming" / "leftover").write_bytes(b"half a bottle")
+    (root / ".incoming" / ("0" * 24)).write_bytes(b"half a bottle")
     sink = store.receive(bottle(content=CONTENT), date=DATE, size=len(CONTENT))
     sink.write(memoryview(CONTENT))
     store.prepare()
@@ -161,3 +161,18 @@ def test_a_file_where_a_date_folder_should_be_is_named_and_no_passing_trouble(
     (root / DATE).write_bytes(b"x")
     with pytest.raises(ObjectRefused, match=f"something else stands where the folder {DATE}/ should be"):
         give(store, bottle(content=CONTENT), CONTENT)
+
+
+def test_files_of_others_among_the_incoming_ones_stay(root: Path) -> None:
+    theirs = root / ".incoming" / "notes.txt"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("of somebody")
+    DirectoryStore(root).prepare()
+    assert theirs.read_text() == "of somebody"
+
+
+def test_a_document_larger_than_any_is_refused_without_being_read(store: DirectoryStore, root: Path) -> None:
+    with (root / "bottles_hash.json").open("wb") as file:
+        file.truncate(10**12)
+    with pytest.raises(ObjectRefused, match=r"bottles_hash\.json: expected at most"):
+        store.read("bottles_hash.json")

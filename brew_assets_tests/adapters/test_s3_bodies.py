@@ -11,9 +11,10 @@ import pytest
 
 from brew_assets.adapters import s3_bodies
 from brew_assets.adapters.body_limits import PACE_WINDOW_S
-from brew_assets.adapters.s3_bodies import ANSWER_BYTES, BOTTLE_BYTES, DOCUMENT_BYTES
+from brew_assets.adapters.s3_bodies import ANSWER_BYTES, BOTTLE_BYTES
 from brew_assets.adapters.s3_documents import S3Documents
 from brew_assets.adapters.s3_store import S3Options, S3Store
+from brew_assets.engine.ports import MAX_DOCUMENT_BYTES
 from brew_assets.errors import ObjectRefused, StoreError, StoreRefused, StoreUnavailable
 from brew_assets_tests.servers import ACCESS_KEY, REGION, SECRET_KEY
 from brew_assets_tests.worlds import DATE, bottle
@@ -115,7 +116,7 @@ def test_a_body_without_end_is_given_up_at_its_limit(
     [
         ("listing", ANSWER_BYTES + 1, StoreRefused),
         ("deletion", ANSWER_BYTES + 1, ObjectRefused),
-        ("document", DOCUMENT_BYTES + 1, ObjectRefused),
+        ("document", MAX_DOCUMENT_BYTES + 1, ObjectRefused),
         ("document", 10**17, ObjectRefused),
         ("bytes read back", BOTTLE_BYTES + 1, ObjectRefused),
     ],
@@ -177,7 +178,7 @@ def test_a_document_that_trickles_counts_as_silent(store: S3Store, server: _Serv
     documents = S3Documents(store._document_wires, store._signing, bucket="b", monotonic=lambda: next(times))
     server.answer = until_closed(itertools.repeat(b"x"))
     with pytest.raises(StoreUnavailable, match="expected at least 1024 bytes/s"):
-        documents._get(KEY, DOCUMENT_BYTES)
+        documents._get(KEY, MAX_DOCUMENT_BYTES)
     assert PACE_WINDOW_S / 2 <= next(times) < 10 * PACE_WINDOW_S
 
 
