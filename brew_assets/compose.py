@@ -39,17 +39,21 @@ def build_store(settings: Settings) -> Store:
     if not url.startswith("s3:"):
         # An empty path would be the current directory.
         if "://" in url or not url.strip():
-            raise SettingsInvalid(name="MIRROR_URL", expected=PLACES, found=repr(url[:80]))
+            raise SettingsInvalid(name="MIRROR_URL", expected=PLACES, found=repr(shown_url(url)[:80]))
         return DirectoryStore(path_of("MIRROR_URL", url))
     # boto3 is a third of the start-up time of the command line: only a bucket needs it.
     from brew_assets.adapters.s3_store import S3Store
 
     match = _S3_URL.fullmatch(url)
     if match is None:
-        raise SettingsInvalid(name="MIRROR_URL", expected="s3://bucket/prefix", found=repr(url[:80]))
+        raise SettingsInvalid(
+            name="MIRROR_URL", expected="s3://bucket/prefix", found=repr(shown_url(url)[:80])
+        )
     prefix = (match[2] or "").strip("/")
     if any(part in (".", "..") for part in prefix.split("/")):
-        raise SettingsInvalid(name="MIRROR_URL", expected="a prefix without dots", found=repr(url[:80]))
+        raise SettingsInvalid(
+            name="MIRROR_URL", expected="a prefix without dots", found=repr(shown_url(url)[:80])
+        )
     return S3Store(_s3_options(settings, bucket=match[1], prefix=prefix))
 
 

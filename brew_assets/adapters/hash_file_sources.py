@@ -1,5 +1,6 @@
 """Where external hash files come from: S3, an HTTPS address, a local path."""
 
+import io
 import os
 import stat
 from pathlib import Path
@@ -18,6 +19,7 @@ from brew_assets.engine.ports import Clock, Document, HashFile, StopSignal
 from brew_assets.engine.until_stopped import until_stopped
 from brew_assets.errors import HashFileInvalid, PlanningStopped, StoreError
 
+_PIECE_BYTES = 1024 * 1024
 _OPENED = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -48,15 +50,22 @@ class PathHashFile:
 
     def _read(self) -> bytes:
         # Without O_NONBLOCK a FIFO is waited for until somebody writes.
-        with open(os.open(self._path, _OPENED), "rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if not stat.S_ISREG(mode):
-                raise HashFileInvalid(f"cannot be read: expected a file, found {_kind(mode)}")
+        with open(self._path, "rb", buffering=0, opener=_open_regular) as file:
             # It may be growing: what it was when it was opened says nothing.
-            data = file.read(MAX_HASH_FILE_BYTES + 1)
-        if len(data) > MAX_HASH_FILE_BYTES:
-            raise _too_large()
-        return data
+            data = io.BytesIO()
+            while piece := file.read(_PIECE_BYTES):
+                if data.write(piece) and data.tell() > MAX_HASH_FILE_BYTES:
+                    raise _too_large()
+        return data.getvalue()
+
+
+def _open_regular(path: str, _: int) -> int:
+    descriptor = os.open(path, _OPENED)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise HashFileInvalid(f"cannot be read: expected a file, found {_kind(mode)}")
+    return descriptor
 
 
 def _kind(mode: int) -> str:

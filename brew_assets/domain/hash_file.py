@@ -106,12 +106,10 @@ class _Entries:
             self.digests.add(digest)
 
     def look_at(self, name: str, value: bytes | memoryview) -> None:
-        """Takes the digest that this value is, or has under `sha256`, or rejects it."""
-        if self.has_examples and bytes(value[:1]) not in b'"{':
+        """Takes the digest that this value is, or rejects it."""
+        if self.has_examples and bytes(value[:1]) != b'"':
             self.rejected += 1
             return
-        if bytes(value[:1]) == b"{":
-            value = memoryview(_entry_decoder.decode(value).sha256)
         found = _text_of(value)
         digest = found.removeprefix("sha256:")
         if is_digest(digest):
@@ -123,6 +121,11 @@ class _Entries:
             self.examples.append(
                 f"{name[:_NAME_CHARACTERS]}: expected 64 lower-case hex digits, found {shown!r}"
             )
+
+
+def _digest_of_entry(value: memoryview) -> memoryview:
+    """What a manifest's entry has under `sha256`; itself when it is no object."""
+    return memoryview(_entry_decoder.decode(value).sha256) if bytes(value[:1]) == b"{" else value
 
 
 def _check_text(data: bytes) -> None:
@@ -210,7 +213,7 @@ def _walk_bottles(data: bytes, at: int, entries: _Entries) -> int:
             between = _BETWEEN.match(data, at)
             return between.end() if between else at
         start, end = _value_at(data, key.end())
-        entries.look_at(_text_of(view[key.start(1) : key.end(1)]), view[start:end])
+        entries.look_at(_text_of(view[key.start(1) : key.end(1)]), _digest_of_entry(view[start:end]))
         between = _BETWEEN.match(data, end)
         if between is None or between[1] != b",":
             return between.end() if between else end
