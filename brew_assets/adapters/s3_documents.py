@@ -16,7 +16,8 @@ from brew_assets.adapters.origin import Origin
 from brew_assets.adapters.s3_answers import about_the_store, answer_error, persistently
 from brew_assets.adapters.s3_signing import BulkSigner
 from brew_assets.adapters.s3_sinks import body_error, is_error, raise_for_error_inside, refusal
-from brew_assets.adapters.wire import NETWORK_ERRORS, Wire, WireResponse
+from brew_assets.adapters.wire import NETWORK_ERRORS, Wire
+from brew_assets.adapters.wire_response import WireResponse
 from brew_assets.adapters.wires import ThreadWires
 from brew_assets.engine.ports import Document, ListedObject
 from brew_assets.errors import ObjectRefused, StoreError, StoreRefused, StoreUnavailable, StoreUnsupported

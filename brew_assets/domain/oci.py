@@ -20,6 +20,10 @@ _DIGEST_ANNOTATION = "sh.brew.bottle.digest"
 _SIZE_ANNOTATION = "sh.brew.bottle.size"
 
 
+# Ten times what 4 MiB of real entries have, with all the objects that their annotations quote.
+_MAX_OBJECTS = 100_000
+
+
 class _Descriptor(msgspec.Struct):
     digest: str = ""
     size: int = 0
@@ -32,6 +36,11 @@ class _Index(msgspec.Struct):
 
 class _Child(msgspec.Struct):
     layers: list[_Descriptor]
+
+
+# Made here: sizes are looked up by several threads, and a first decode of nested structs is not safe in one.
+_index_decoder = msgspec.json.Decoder(_Index)
+_child_decoder = msgspec.json.Decoder(_Child)
 
 
 class IndexedBottle(msgspec.Struct, frozen=True):
@@ -49,7 +58,8 @@ def decode_index(data: bytes) -> dict[str, IndexedBottle]:
         ValueError: the bytes are no OCI index.
     """
     try:
-        index = msgspec.json.decode(data, type=_Index)
+        _check_objects(data)
+        index = _index_decoder.decode(data)
     except UNREADABLE as exc:
         raise ValueError(f"expected an OCI index, found: {exc}") from exc
     bottles = {}
@@ -58,6 +68,16 @@ def decode_index(data: bytes) -> dict[str, IndexedBottle]:
         if is_digest(digest):
             bottles[digest] = IndexedBottle(digest, _size(entry.annotations), _child(entry.digest))
     return bottles
+
+
+def _check_objects(data: bytes) -> None:
+    """Counted before they are made: an empty object has 3 bytes here and a hundred in memory.
+
+    Raises:
+        msgspec.ValidationError: there are too many.
+    """
+    if data.count(b"{") > _MAX_OBJECTS:
+        raise msgspec.ValidationError(f"expected at most {_MAX_OBJECTS} objects, found more")
 
 
 def _size(annotations: dict[str, str]) -> int | None:
@@ -80,7 +100,8 @@ def decode_child_size(data: bytes, *, digest: str) -> int | None:
         ValueError: the bytes are no OCI image manifest.
     """
     try:
-        child = msgspec.json.decode(data, type=_Child)
+        _check_objects(data)
+        child = _child_decoder.decode(data)
     except UNREADABLE as exc:
         raise ValueError(f"expected an OCI image manifest, found: {exc}") from exc
     sizes = (layer.size for layer in child.layers if layer.digest == f"sha256:{digest}")
