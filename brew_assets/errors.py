@@ -42,6 +42,7 @@ MirrorError                       has `reason`, a few words for reports, and a m
 │   └── ChannelRefused            no such webhook, topic or permission: trying again will not help
 ├── TriggerInvalid                an event that asks for no sync that could be started
 ├── QueueUnavailable              the queue of events did not answer or refused
+├── PlanningStopped               a stop signal came before there was a plan: nothing was copied
 └── TransferStopped               a stop signal ended the work on this bottle
 """
 
@@ -352,6 +353,15 @@ class QueueUnavailable(MirrorError):
     """The queue of events did not answer, or refused."""
 
     reason = "queue unavailable"
+
+
+class PlanningStopped(MirrorError):
+    """The stop signal came before there was a plan."""
+
+    reason = "stopped"
+
+    def __init__(self) -> None:
+        super().__init__("stopped before there was a plan; nothing was copied, the next sync begins anew")
 
 
 class TransferStopped(MirrorError):

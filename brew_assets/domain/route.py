@@ -11,6 +11,7 @@ from typing import Literal, get_args
 import msgspec
 
 from brew_assets.domain.plan import PlannedBottle
+from brew_assets.errors import PlanInvalid
 
 Route = Literal["local", "ecs", "lambda"]
 ROUTES: tuple[Route, ...] = get_args(Route)
@@ -87,6 +88,21 @@ def load_of(objects: Iterable[PlannedBottle]) -> Load:
             sizes[planned.bottle.digest] = planned.size
     known = [size for size in sizes.values() if size is not None]
     return Load(downloads=len(sizes), known_bytes=sum(known), unknown=len(sizes) - len(known))
+
+
+def check_size(sync_id: str, own: Iterable[PlannedBottle], limit_gb: float) -> None:
+    """Returns when a run may download what it owns of the plan; a limit of 0 allows everything.
+
+    Raises:
+        PlanInvalid: it is more than MAX_DOWNLOAD_SIZE_GB.
+    """
+    size = load_of(own).bytes
+    if limit_gb and size > limit_gb * GB:
+        raise PlanInvalid(
+            f"sync {sync_id}: {size / GB:.3g} GB to download in this run, more than "
+            f"MAX_DOWNLOAD_SIZE_GB ({limit_gb:g}) allows; nothing was copied. Raise it, or plan for fewer "
+            "platforms or formulae."
+        )
 
 
 def choose_route(load: Load, rules: RoutingRules) -> Decision:

@@ -20,7 +20,7 @@ from brew_assets.domain.plan import (
     with_sizes,
 )
 from brew_assets.domain.report import REPORT_PREFIX, Report, encode_report
-from brew_assets.domain.route import GB, Decision, RoutingRules, choose_route, load_of
+from brew_assets.domain.route import Decision, RoutingRules, check_size, choose_route, load_of
 from brew_assets.engine.adoption import Stray
 from brew_assets.engine.carrier import Carrier, OwnCarrier
 from brew_assets.engine.carrying_out import CarryingOut
@@ -49,6 +49,7 @@ from brew_assets.engine.sizes import SizeLookUp, SizesFound
 from brew_assets.engine.skip_list import SkipList, load_skip_list
 from brew_assets.engine.transfer import TransferPorts
 from brew_assets.engine.transferred import Transferred
+from brew_assets.engine.until_stopped import go_on_planning
 from brew_assets.engine.upstream import CatalogueNow, refresh_catalogue
 from brew_assets.errors import PlanInvalid, StoreError
 
@@ -161,6 +162,7 @@ class Mirror:
         Raises:
             PlanInvalid: an unknown platform or formula, or a rejected one.
             CatalogueUnavailable, CatalogueRefused, CatalogueInvalid: there is no catalogue to plan from.
+            PlanningStopped: the stop signal came before the plan was whole; none is kept.
         """
         if catalogue is None:
             catalogue = self.refresh_catalogue(request, keep=record).catalogue
@@ -168,7 +170,9 @@ class Mirror:
             check_request(catalogue, request)
             if record:
                 self.store.prepare()
+        go_on_planning(self.ports.stop)
         inventory = self.take_inventory(record=record)
+        go_on_planning(self.ports.stop)
         skip = load_skip_list(self.ports.hash_files)
         # What is recorded was stored here: nobody else's list says that it need not be brought back.
         recorded = {entry.sha256 for entry in inventory.lost.values()}
@@ -188,6 +192,8 @@ class Mirror:
         if sizes:
             found = self.look_up_sizes(plan, keep=record, progress=progress)
             plan = with_sizes(plan, found.sizes)
+        # Of one that was stopped among the sizes, the route would be decided by what happens to be known.
+        go_on_planning(self.ports.stop)
         decision = self.route_of(plan)
         plan = msgspec.structs.replace(plan, route=decision.route, route_reason=decision.reason)
         if record:
@@ -260,7 +266,7 @@ class Mirror:
         watch = Stopwatch(clock := self.ports.clock)
         self.store.prepare()
         own, rest = fetches_of_run(plan, platform)
-        self._check_size(plan, own)
+        check_size(plan.sync_id, [p for fetch in own for p in fetch.names], self.options.max_download_gb)
         refused = refused_before(self.store, plan.sync_id) if own or rest else frozenset()
         own, rest = refused_last(own, refused), refused_last(rest, refused)
         planned = sum(len(fetch.names) for fetch in (*own, *rest))
@@ -335,16 +341,6 @@ class Mirror:
             remake=(lambda stop: _transfer_ports(remake(stop))) if remake is not None else None,
             route=route,
         )
-
-    def _check_size(self, plan: Plan, own: list[Fetch]) -> None:
-        limit = self.options.max_download_gb
-        size = load_of(planned for fetch in own for planned in fetch.names).bytes
-        if limit and size > limit * GB:
-            raise PlanInvalid(
-                f"sync {plan.sync_id}: {size / GB:.3g} GB to download in this run, more than "
-                f"MAX_DOWNLOAD_SIZE_GB ({limit:g}) allows; nothing was copied. Raise it, or plan for fewer "
-                "platforms or formulae."
-            )
 
     def _let_earlier_workers_finish(self, plan: Plan, fetches: list[Fetch], carrier: Carrier) -> bool:
         ports = self.ports

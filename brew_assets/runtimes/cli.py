@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from brew_assets.errors import MirrorError, SettingsInvalid
+from brew_assets.errors import MirrorError, PlanningStopped, SettingsInvalid
 from brew_assets.runtimes.context import EXIT_CANNOT_RUN, EXIT_FAILED, CommandContext, print_json
 from brew_assets.runtimes.manifest_commands import manifest
 from brew_assets.settings import PLACES, read_settings
@@ -35,6 +35,9 @@ def main() -> None:
         sys.exit(EXIT_CANNOT_RUN)
     except click.Abort:
         click.echo("Stopped.", err=True)
+        sys.exit(EXIT_FAILED)
+    except PlanningStopped as exc:
+        click.echo(f"{str(exc).capitalize()}.", err=True)
         sys.exit(EXIT_FAILED)
     except MirrorError as exc:
         click.echo(f"Error: {exc}", err=True)

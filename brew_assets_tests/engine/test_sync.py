@@ -17,7 +17,7 @@ from brew_assets.engine.canary import CANARY_KEY
 from brew_assets.engine.journal import RECEIPT_PREFIX
 from brew_assets.engine.kept_reports import kept_reports
 from brew_assets.engine.ledger import read_held
-from brew_assets.engine.ports import HashFile, Store
+from brew_assets.engine.ports import FetchedCatalogue, HashFile, Store
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.sync import Mirror, MirrorOptions, MirrorPorts
 from brew_assets.engine.upstream import kept_catalogue
@@ -27,6 +27,7 @@ from brew_assets.errors import (
     HashFileInvalid,
     ManifestInvalid,
     PlanInvalid,
+    PlanningStopped,
     StoreRefused,
 )
 from brew_assets_tests.fakes import (
@@ -62,6 +63,29 @@ class BrokenHashFile(FakeHashFile):
 
     def load(self) -> HashFile:
         raise RuntimeError("https://hashes.example/?token=PLANTED")
+
+
+class StoppingSource(FakeIndexes):
+    """The catalogue, a hash file or the registry, during whose answer a stop signal comes."""
+
+    url = "https://formulae.example/api/formula.json"
+    name = "hashes.json"
+
+    def __init__(self, upstream: "Upstream") -> None:
+        super().__init__()
+        self._upstream = upstream
+
+    def fetch(self, *, etag: str = "") -> FetchedCatalogue | None:
+        self._upstream.stop.set()
+        return self._upstream.source.fetch(etag=etag)
+
+    def load(self) -> HashFile:
+        self._upstream.stop.set()
+        return HashFile(source=self.name, data=b"[]")
+
+    def fetch_index(self, image: str, reference: str) -> bytes | None:
+        self._upstream.stop.set()
+        return super().fetch_index(image, reference)
 
 
 class Upstream:
@@ -479,6 +503,24 @@ def test_a_kept_catalogue_that_would_be_refused_today_is_not_for_ever(upstream: 
     upstream.source.body = whole
     assert mirror.refresh_catalogue().kept.sha256 == first.kept.sha256
     assert upstream.source.asked == ["", "", ""]
+
+
+@pytest.mark.parametrize("step", ["catalogue", "hash file", "index"])
+def test_a_planning_that_is_stopped_keeps_no_plan(upstream: Upstream, step: str) -> None:
+    ports = upstream.mirror(hash_file=FakeHashFile(b"[]")).ports
+    stopping = StoppingSource(upstream)
+    if step == "catalogue":
+        ports = msgspec.structs.replace(ports, catalogue=stopping)
+    elif step == "hash file":
+        ports = msgspec.structs.replace(ports, hash_files=(stopping,))
+    else:
+        ports = msgspec.structs.replace(ports, indexes=stopping)
+    mirror = Mirror(ports, MirrorOptions(platforms=ARM))
+    with pytest.raises(PlanningStopped, match="nothing was copied"):
+        mirror.make_plan(Request(platforms=ARM))
+    assert [listed.key for listed in upstream.store.listing("state/plans/")] == []
+    upstream.stop = FakeStop()
+    assert upstream.plan().objects
 
 
 def test_a_run_reports_what_its_plan_left_out_and_names_what_is_left(upstream: Upstream) -> None:
