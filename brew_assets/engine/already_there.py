@@ -41,6 +41,15 @@ def proven_facts(store: Store, key: str) -> ObjectFacts | None:
     return store.hash(key) if facts is not None and facts.digest is None else facts
 
 
+def stored_whole(store: Store, planned: PlannedBottle, *, date: str) -> ObjectFacts | None:
+    """What the store proves of the bottle under its key; None when it is not there or nothing is proven."""
+    try:
+        facts = proven_facts(store, planned.bottle.key(date))
+    except StoreError:
+        return None
+    return facts if facts is not None and facts.digest == planned.bottle.digest else None
+
+
 def prove(store: Store, planned: PlannedBottle, taken: KeyTaken) -> ObjectFacts:
     """What the store vouches for of the object that stands under the bottle's key, and is the bottle.
 

@@ -49,11 +49,15 @@ def receive_whole(
         except MirrorError as error:
             wait_s = tries.next_wait_s(error, gained=reception.received > furthest)
             if wait_s is None:
+                if reception.is_stored():
+                    return reception.size
                 raise
             furthest = max(furthest, reception.received)
             _log.warning("tried again", extra=facts_of(planned, error) | {"wait_s": round(wait_s, 3)})
             reception.pause()
             if clock.wait(wait_s, stop):
+                if reception.is_stored():
+                    return reception.size
                 raise TransferStopped(f"{planned.bottle.filename}: stopped before a retry") from error
 
 

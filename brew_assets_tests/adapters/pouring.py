@@ -24,53 +24,65 @@ class TickingClock:
         return float(self.seconds)
 
 
-@contextmanager
-def pouring(begin: bytes, again: bytes, *, clock: TickingClock | None = None) -> Iterator[str]:
-    """The address of the server; it pours until the client hangs up."""
-    ended = threading.Event()
-    pouring_threads: list[threading.Thread] = []
-    connections: list[socket.socket] = []
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.settimeout(0.02)
+class _Pouring:
+    def __init__(self, begin: bytes, again: bytes, clock: TickingClock | None) -> None:
+        self._begin, self._again, self._clock = begin, again, clock
+        self._ended = threading.Event()
+        self._connections: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(0.02)
+        self._threads = [threading.Thread(target=self._serve, daemon=True)]
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._threads[0].start()
 
-    def pour(connection: socket.socket) -> None:
+    def end(self) -> None:
+        self._ended.set()
+        for connection in self._connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for started in self._threads:
+            started.join(6)
+        self._listener.close()
+
+    def _serve(self) -> None:
+        while not self._ended.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except TimeoutError:
+                continue
+            self._connections.append(connection)
+            self._threads.append(threading.Thread(target=self._pour, args=(connection,), daemon=True))
+            self._threads[-1].start()
+
+    def _pour(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):  # the client hangs up
             connection.settimeout(5)
             connection.recv(65_536)
-            connection.sendall(begin)
-            left = MOST_BYTES if again else 0
-            while left > 0 and not ended.is_set():
-                if clock is not None:
-                    ticked = clock.ticks.acquire(timeout=0.05)
-                    if select.select([connection], [], [], 0)[0]:
-                        if ticked:
-                            clock.ticks.release()  # it was another connection's
-                        return
-                    if not ticked:
-                        continue
-                connection.sendall(again)
-                left -= len(again)
+            connection.sendall(self._begin)
+            left = MOST_BYTES if self._again else 0
+            while left > 0 and self._may_go_on(connection):
+                connection.sendall(self._again)
+                left -= len(self._again)
             connection.recv(1)
 
-    def serve() -> None:
-        while not ended.is_set():
-            try:
-                connection, _ = listener.accept()
-            except TimeoutError:
-                continue
-            connections.append(connection)
-            pouring_threads.append(threading.Thread(target=pour, args=(connection,), daemon=True))
-            pouring_threads[-1].start()
+    def _may_go_on(self, connection: socket.socket) -> bool:
+        """Whether the client still is there; waits for a tick of the clock, if there is one."""
+        while not self._ended.is_set():
+            ticked = self._clock is None or self._clock.ticks.acquire(timeout=0.05)
+            if self._clock is not None and select.select([connection], [], [], 0)[0]:
+                if ticked:
+                    self._clock.ticks.release()  # it was another connection's
+                return False
+            if ticked:
+                return True
+        return False
 
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
+
+@contextmanager
+def pouring(begin: bytes, again: bytes, *, clock: TickingClock | None = None) -> Iterator[str]:
+    """The address of the server; it pours until the client hangs up."""
+    server = _Pouring(begin, again, clock)
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield server.url
     finally:
-        ended.set()
-        for connection in connections:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        for started in (thread, *pouring_threads):
-            started.join(6)
-        listener.close()
+        server.end()
