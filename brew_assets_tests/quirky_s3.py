@@ -19,7 +19,8 @@ _HOP = ("connection", "keep-alive", "transfer-encoding", "content-length")
 class Quirk:
     """What happens to the requests of a method whose key ends so: an answer, other bytes, or none.
 
-    `body` replaces the document that has the `code`; `drops` are headers that the server's answer loses.
+    `body` replaces the document that has the `code`; `drops` are headers that the server's answer loses;
+    `answers` is the status that is answered after the server has done what was asked.
     """
 
     method: str
@@ -29,6 +30,7 @@ class Quirk:
     code: str = ""
     spoils: Callable[[bytes], bytes] | None = None
     loses_answer: bool = False
+    answers: int = 0
     drops: tuple[str, ...] = ()
     body: bytes | None = None
     times: int | None = None
@@ -117,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
         seen = Seen(method=self.command, key=unquote(path), query=query, headers=headers)
         quirk = self.server.front.find(seen)
         if quirk is not None and quirk.status:
-            self._refuse(quirk)
+            self._refuse(quirk, quirk.status)
             return
         self._behind.request(self.command, self.path, body, dict(self.headers.items()))
         answer = self._behind.getresponse()
@@ -125,6 +127,9 @@ class _Handler(BaseHTTPRequestHandler):
         if quirk is not None and quirk.loses_answer:
             self.close_connection = True
             self.connection.close()
+            return
+        if quirk is not None and quirk.answers:
+            self._refuse(quirk, quirk.answers)
             return
         if quirk is not None and quirk.spoils is not None:
             data = quirk.spoils(data)
@@ -141,12 +146,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def _refuse(self, quirk: Quirk) -> None:
+    def _refuse(self, quirk: Quirk, status: int) -> None:
         text = f"<Error><Code>{quirk.code}</Code><Message>as scripted</Message></Error>"
         data = text.encode() if quirk.code and self.command != "HEAD" else b""
         if quirk.body is not None:
             data = quirk.body
-        self.send_response(quirk.status)
+        self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)

@@ -81,15 +81,17 @@ class Reception:
         return self.size
 
     def is_stored(self) -> bool:
-        """Whether the store has the bottle of which the last try got no answer; asked once per try.
+        """Whether the store has the bottle of which an earlier try got no answer.
 
-        It is this try's own then: a create-only write of somebody else would have been answered as such.
+        It is that try's own then: a create-only write of somebody else would have been answered as such.
 
         Raises:
             KeyTaken: somebody else was writing it, and has.
+            StoreUnavailable: the store still does not answer; nothing is worth downloading for it.
         """
-        lost, self._lost_answer = self._lost_answer, None
+        lost = self._lost_answer
         facts = self._look() if lost is not None else None
+        self._lost_answer = None
         if lost is None or facts is None:
             return False
         if lost.status == _CONFLICT:
