@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from brew_assets.adapters.directory_store import DirectoryStore
 from brew_assets.adapters.formulae_api import FormulaeApi
 from brew_assets.adapters.ghcr import Ghcr
+from brew_assets.domain.addresses import shown_url
 from brew_assets.domain.links import Links
 from brew_assets.domain.plan import check_platforms
 from brew_assets.domain.route import RoutingRules, TaskSize, decode_task_sizes
@@ -38,17 +39,21 @@ def build_store(settings: Settings) -> Store:
     if not url.startswith("s3:"):
         # An empty path would be the current directory.
         if "://" in url or not url.strip():
-            raise SettingsInvalid(name="MIRROR_URL", expected=PLACES, found=repr(url[:80]))
+            raise SettingsInvalid(name="MIRROR_URL", expected=PLACES, found=repr(shown_url(url)[:80]))
         return DirectoryStore(path_of("MIRROR_URL", url))
     # boto3 is a third of the start-up time of the command line: only a bucket needs it.
     from brew_assets.adapters.s3_store import S3Store
 
     match = _S3_URL.fullmatch(url)
     if match is None:
-        raise SettingsInvalid(name="MIRROR_URL", expected="s3://bucket/prefix", found=repr(url[:80]))
+        raise SettingsInvalid(
+            name="MIRROR_URL", expected="s3://bucket/prefix", found=repr(shown_url(url)[:80])
+        )
     prefix = (match[2] or "").strip("/")
     if any(part in (".", "..") for part in prefix.split("/")):
-        raise SettingsInvalid(name="MIRROR_URL", expected="a prefix without dots", found=repr(url[:80]))
+        raise SettingsInvalid(
+            name="MIRROR_URL", expected="a prefix without dots", found=repr(shown_url(url)[:80])
+        )
     return S3Store(_s3_options(settings, bucket=match[1], prefix=prefix))
 
 
@@ -82,11 +87,11 @@ def _s3_options(settings: Settings, *, bucket: str, prefix: str = "") -> "S3Opti
             settings.max_concurrent_downloads, settings.download_concurrency, settings.lambda_concurrency
         )
         + 4,
-        api_base_url=settings.formulae_api_url.rstrip("/"),
+        api_base_url=shown_url(settings.formulae_api_url).rstrip("/"),
     )
 
 
-def build_hash_files(settings: Settings) -> tuple[HashFileSource, ...]:
+def build_hash_files(settings: Settings, *, stop: StopSignal | None = None) -> tuple[HashFileSource, ...]:
     """The external hash files that the settings name. Nothing is contacted yet.
 
     Raises:
@@ -111,13 +116,13 @@ def build_hash_files(settings: Settings) -> tuple[HashFileSource, ...]:
                 found="nothing",
             )
         options = _s3_options(settings, bucket=bucket)
-        sources.append(S3HashFile(options, settings.external_hash_file_s3_key))
+        sources.append(S3HashFile(options, settings.external_hash_file_s3_key, stop=stop))
     if settings.external_hash_file_url:
         timeout_s = settings.download_timeout_seconds
-        sources.append(HttpsHashFile(settings.external_hash_file_url, timeout_s=timeout_s))
+        sources.append(HttpsHashFile(settings.external_hash_file_url, timeout_s=timeout_s, stop=stop))
     if settings.external_hash_file_path:
         path = path_of("EXTERNAL_HASH_FILE_PATH", settings.external_hash_file_path)
-        sources.append(PathHashFile(path))
+        sources.append(PathHashFile(path, stop=stop))
     return tuple(sources)
 
 
@@ -269,11 +274,11 @@ def _build_ports(settings: Settings, stop: StopSignal) -> MirrorPorts:
             name="BOTTLE_REGISTRY_URL", expected="an http(s) address", found=str(exc)
         ) from exc
     return MirrorPorts(
-        catalogue=FormulaeApi(settings.formulae_api_url, timeout_s=timeout_s),
+        catalogue=FormulaeApi(settings.formulae_api_url, timeout_s=timeout_s, stop=stop),
         blobs=registry,
         indexes=registry,
         store=build_store(settings),
-        hash_files=build_hash_files(settings),
+        hash_files=build_hash_files(settings, stop=stop),
         clock=SystemClock(),
         stop=stop,
     )

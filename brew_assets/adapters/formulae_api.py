@@ -1,20 +1,23 @@
 """formulae.brew.sh: the catalogue, fetched conditionally."""
 
-import io
 import random
-import time
 from typing import TYPE_CHECKING
 
+from brew_assets.adapters import http_body
+from brew_assets.adapters.body_limits import BodyLimits, BodyRefused
 from brew_assets.adapters.http_status import may_pass
 from brew_assets.adapters.origin import split_url
-from brew_assets.engine.ports import FetchedCatalogue
-from brew_assets.errors import CatalogueRefused, CatalogueUnavailable
+from brew_assets.domain.addresses import names_a_secret, shown_url
+from brew_assets.domain.formula import MAX_CATALOGUE_BYTES
+from brew_assets.engine.clock import GracefulStop, SystemClock
+from brew_assets.engine.ports import Clock, FetchedCatalogue, StopSignal
+from brew_assets.errors import CatalogueRefused, CatalogueUnavailable, PlanningStopped
 
 if TYPE_CHECKING:
     import httpx
 
-# The real document has 31 MB; far more can only be an attack or a mistake.
-MAX_CATALOGUE_BYTES = 512 * 1024 * 1024
+# gzip makes a tenth of the real document; what does not shrink at all may come too.
+LIMITS = BodyLimits(received=MAX_CATALOGUE_BYTES, decoded=MAX_CATALOGUE_BYTES)
 _ATTEMPTS = 3
 _RETRY_DELAY_S = 0.5
 
@@ -22,9 +25,20 @@ _RETRY_DELAY_S = 0.5
 class FormulaeApi:
     """The formulae API below `base_url` (FORMULAE_API_URL)."""
 
-    def __init__(self, base_url: str, *, timeout_s: float) -> None:
-        self.url = f"{base_url.rstrip('/')}/formula.json"
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        timeout_s: float,
+        clock: Clock | None = None,
+        stop: StopSignal | None = None,
+    ) -> None:
+        self._url = f"{base_url.rstrip('/')}/formula.json"
+        # Kept in the store and shown: without a password.
+        self.url = shown_url(self._url)
         self._timeout_s = timeout_s
+        self._clock = clock or SystemClock()
+        self._stop = stop or GracefulStop()
 
     def fetch(self, *, etag: str = "") -> FetchedCatalogue | None:
         """The catalogue, None when it still is the one with this ETag.
@@ -32,6 +46,7 @@ class FormulaeApi:
         Raises:
             CatalogueUnavailable: no answer, or one that may pass, as often as it was tried.
             CatalogueRefused: an address that is none, or another answer without a catalogue.
+            PlanningStopped: the stop signal came meanwhile.
         """
         # A tenth of a second that runs without a catalogue do not pay.
         import httpx
@@ -43,22 +58,29 @@ class FormulaeApi:
         self._check_address()
         last: Exception | None = None
         for attempt in range(_ATTEMPTS):
-            if attempt:
-                time.sleep(random.uniform(0.0, _RETRY_DELAY_S * 2.0**attempt))
+            wait_s = random.uniform(0.0, _RETRY_DELAY_S * 2.0**attempt)
+            if attempt and self._clock.wait(wait_s, self._stop):
+                raise PlanningStopped
             try:
-                with self._client() as client:
-                    return self._fetch(client, headers)
-            except CatalogueRefused:
+                return self._fetch(headers)
+            except (CatalogueRefused, PlanningStopped):
                 raise
+            except BodyRefused as exc:
+                raise CatalogueRefused(f"{self.url}: {exc}") from exc
             # What httpx lets out for an address that is none; UnicodeError for the name of a host.
             except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as exc:
-                raise CatalogueRefused(f"{self.url}: {type(exc).__name__}: {exc}") from exc
+                raise CatalogueRefused(self._described(exc)) from None
             # Not httpx.HTTPError alone: its StreamError, and what a socket does, are none.
             except Exception as exc:
                 last = exc
         if isinstance(last, CatalogueUnavailable):
             raise last
-        raise CatalogueUnavailable(f"{self.url}: {type(last).__name__}: {last}") from last
+        # Without its cause, in whose text the address may stand.
+        raise CatalogueUnavailable(self._described(last)) from None
+
+    def _described(self, error: Exception | None) -> str:
+        text = f": {error}" if not names_a_secret(str(error), self._url) else ""
+        return f"{self.url}: {type(error).__name__}{text}"
 
     def _client(self) -> "httpx.Client":
         """A client with a TLS context of its own."""
@@ -74,26 +96,29 @@ class FormulaeApi:
 
     def _check_address(self) -> None:
         try:
-            origin, _ = split_url(self.url)
+            origin, _ = split_url(self._url)
         except ValueError as exc:
-            raise CatalogueRefused(f"FORMULAE_API_URL: {exc}") from exc
+            raise CatalogueRefused(f"FORMULAE_API_URL: {exc}") from None
         if origin.scheme == "http" and not origin.is_loopback:
             raise CatalogueRefused(f"{self.url}: plain http is only for this machine, use https")
 
-    def _fetch(self, client: "httpx.Client", headers: dict[str, str]) -> FetchedCatalogue | None:
-        with client.stream("GET", self.url, headers=headers) as response:
-            if response.status_code == 304 and "If-None-Match" in headers:
-                return None
-            if response.status_code != 200:
-                kind = CatalogueUnavailable if may_pass(response.status_code) else CatalogueRefused
-                raise kind(f"{self.url}: expected status 200, found {response.status_code}")
-            # BytesIO hands its bytes out without a copy.
-            body = io.BytesIO()
-            for piece in response.iter_bytes(1024 * 1024):
-                if body.write(piece) and body.tell() > MAX_CATALOGUE_BYTES:
-                    raise CatalogueRefused(f"{self.url}: more than {MAX_CATALOGUE_BYTES} bytes")
-            return FetchedCatalogue(
-                data=body.getvalue(),
-                etag=response.headers.get("etag", ""),
-                last_modified=response.headers.get("last-modified", ""),
-            )
+    def _fetch(self, headers: dict[str, str]) -> FetchedCatalogue | None:
+        answer = http_body.get(
+            self._client(),
+            self._url,
+            headers,
+            limits=LIMITS,
+            silence_s=self._timeout_s,
+            clock=self._clock,
+            stop=self._stop,
+        )
+        if answer.status == 304 and "If-None-Match" in headers:
+            return None
+        if answer.status != 200:
+            kind = CatalogueUnavailable if may_pass(answer.status) else CatalogueRefused
+            raise kind(f"{self.url}: expected status 200, found {answer.status}")
+        return FetchedCatalogue(
+            data=answer.body,
+            etag=answer.headers.get("etag", ""),
+            last_modified=answer.headers.get("last-modified", ""),
+        )

@@ -1,91 +1,137 @@
 """Where external hash files come from: S3, an HTTPS address, a local path."""
 
+import io
+import os
+import stat
 from pathlib import Path
 
 import httpx
 
+from brew_assets.adapters import http_body
 from brew_assets.adapters.aws_credentials import credentials_failure, is_of_credentials
+from brew_assets.adapters.body_limits import BodyBroken, BodyLimits, BodyRefused, SlowBody
 from brew_assets.adapters.origin import split_url
 from brew_assets.adapters.s3_store import S3Options, S3Store
+from brew_assets.domain.addresses import shown_url
 from brew_assets.domain.hash_file import MAX_HASH_FILE_BYTES
-from brew_assets.engine.ports import HashFile
-from brew_assets.errors import HashFileInvalid, StoreError
+from brew_assets.engine.clock import GracefulStop, SystemClock
+from brew_assets.engine.ports import Clock, Document, HashFile, StopSignal
+from brew_assets.engine.until_stopped import until_stopped
+from brew_assets.errors import HashFileInvalid, PlanningStopped, StoreError
+
+_PIECE_BYTES = 1024 * 1024
+_OPENED = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class PathHashFile:
-    """A hash file on this machine."""
+    """A hash file on this machine: a regular file, or a link to one."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, stop: StopSignal | None = None) -> None:
         self._path = path
+        self._stop = stop or GracefulStop()
         self.name = str(path)
 
     def load(self) -> HashFile:
         """The file.
 
         Raises:
-            HashFileInvalid: it cannot be read or is too large.
+            HashFileInvalid: it cannot be read, is no file, or is too large.
+            PlanningStopped: the stop signal came meanwhile.
         """
         try:
-            size = self._path.stat().st_size
-            if size > MAX_HASH_FILE_BYTES:
-                raise HashFileInvalid(f"expected at most {MAX_HASH_FILE_BYTES} bytes, found {size}")
-            return HashFile(source=self.name, data=self._path.read_bytes())
-        except HashFileInvalid:
+            # A network disk may be gone: then nothing ends a read.
+            return HashFile(source=self.name, data=until_stopped(self._read, self._stop))
+        except (HashFileInvalid, PlanningStopped):
             raise
         except OSError as exc:
             raise HashFileInvalid(f"cannot be read: {exc.strerror or exc}") from exc
         except Exception as exc:  # a path with a NUL is a ValueError
             raise HashFileInvalid(f"cannot be read: {type(exc).__name__}: {exc}") from exc
 
+    def _read(self) -> bytes:
+        # Without O_NONBLOCK a FIFO is waited for until somebody writes.
+        with open(self._path, "rb", buffering=0, opener=_open_regular) as file:
+            # It may be growing: what it was when it was opened says nothing.
+            data = io.BytesIO()
+            while piece := file.read(_PIECE_BYTES):
+                if data.write(piece) and data.tell() > MAX_HASH_FILE_BYTES:
+                    raise _too_large()
+        return data.getvalue()
+
+
+def _open_regular(path: str, _: int) -> int:
+    descriptor = os.open(path, _OPENED)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise HashFileInvalid(f"cannot be read: expected a file, found {_kind(mode)}")
+    return descriptor
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def _too_large() -> HashFileInvalid:
+    return HashFileInvalid(f"expected at most {MAX_HASH_FILE_BYTES} bytes, found more")
+
 
 class HttpsHashFile:
     """A hash file behind an address; plain http only on this machine."""
 
-    def __init__(self, url: str, *, timeout_s: float) -> None:
+    def __init__(
+        self, url: str, *, timeout_s: float, clock: Clock | None = None, stop: StopSignal | None = None
+    ) -> None:
         self._url = url
-        self._timeout_s = timeout_s
-        # Whatever follows the path may be a secret of a signed address.
-        self.name = url.split("?", maxsplit=1)[0].split("#", maxsplit=1)[0]
+        self._timeout_s = min(60.0, timeout_s)
+        self._clock = clock or SystemClock()
+        self._stop = stop or GracefulStop()
+        self.name = shown_url(url)
 
     def load(self) -> HashFile:
         """The file.
 
         Raises:
             HashFileInvalid: it cannot be had or is too large.
+            PlanningStopped: the stop signal came meanwhile.
         """
         try:
             origin, _ = split_url(self._url)
-        except ValueError as exc:
-            raise HashFileInvalid("is no https address") from exc
+        except ValueError:
+            raise HashFileInvalid("is no https address") from None
         if origin.scheme == "http" and not origin.is_loopback:
             raise HashFileInvalid("plain http is only for this machine, use https")
-        body = bytearray()
         try:
-            with (
-                httpx.Client(timeout=min(60.0, self._timeout_s), trust_env=False) as client,
-                client.stream("GET", self._url) as response,
-            ):
-                if response.status_code != 200:
-                    raise HashFileInvalid(f"expected status 200, found {response.status_code}")
-                for piece in response.iter_bytes(1024 * 1024):
-                    body += piece
-                    if len(body) > MAX_HASH_FILE_BYTES:
-                        raise HashFileInvalid(f"more than {MAX_HASH_FILE_BYTES} bytes")
-        except HashFileInvalid:
+            answer = http_body.get(
+                httpx.Client(timeout=self._timeout_s, follow_redirects=False, trust_env=False),
+                self._url,
+                {"Accept-Encoding": "gzip", "User-Agent": "brew-mirror"},
+                limits=BodyLimits(received=MAX_HASH_FILE_BYTES, decoded=MAX_HASH_FILE_BYTES),
+                silence_s=self._timeout_s,
+                clock=self._clock,
+                stop=self._stop,
+            )
+        except PlanningStopped:
             raise
+        except (BodyRefused, BodyBroken, SlowBody) as exc:
+            raise HashFileInvalid(str(exc)) from None
         # Not httpx.HTTPError alone: an address that is none, a TLS context and a stream have classes of their
         # own. The text may have the address, and in it a secret: neither it nor the cause is shown.
         except Exception as exc:
             raise HashFileInvalid(f"cannot be had: {type(exc).__name__}") from None
-        return HashFile(source=self.name, data=bytes(body))
+        if answer.status != httpx.codes.OK:
+            raise HashFileInvalid(f"expected status 200, found {answer.status}")
+        return HashFile(source=self.name, data=answer.body)
 
 
 class S3HashFile:
     """A hash file in a bucket."""
 
-    def __init__(self, options: S3Options, key: str) -> None:
+    def __init__(self, options: S3Options, key: str, *, stop: StopSignal | None = None) -> None:
         self._options = options
         self._key = key
+        self._stop = stop or GracefulStop()
         self.name = f"s3://{options.bucket}/{key}"
 
     def load(self) -> HashFile:
@@ -93,14 +139,11 @@ class S3HashFile:
 
         Raises:
             HashFileInvalid: it cannot be had or is too large.
+            PlanningStopped: the stop signal came meanwhile.
         """
         try:
-            store = S3Store(self._options)
-            facts = store.facts(self._key)
-            if facts is not None and facts.size > MAX_HASH_FILE_BYTES:
-                raise HashFileInvalid(f"expected at most {MAX_HASH_FILE_BYTES} bytes, found {facts.size}")
-            document = store.read(self._key) if facts is not None else None
-        except HashFileInvalid:
+            document = until_stopped(self._read, self._stop)
+        except (HashFileInvalid, PlanningStopped):
             raise
         except StoreError as exc:
             raise HashFileInvalid(f"cannot be had: {exc}") from exc
@@ -110,4 +153,9 @@ class S3HashFile:
             raise HashFileInvalid(f"cannot be had: {why}") from exc
         if document is None:
             raise HashFileInvalid("there is no such object")
+        if len(document.data) > MAX_HASH_FILE_BYTES:
+            raise _too_large()
         return HashFile(source=self.name, data=document.data)
+
+    def _read(self) -> Document | None:
+        return S3Store(self._options).read(self._key, most_bytes=MAX_HASH_FILE_BYTES + 1)

@@ -4,6 +4,8 @@ import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from brew_assets.domain.addresses import shown_url
+
 # What may stand in a request line.
 TARGET = re.compile(r"[\x21-\x7e]+")
 
@@ -33,9 +35,14 @@ def split_url(url: str) -> tuple[Origin, str]:
     Raises:
         ValueError: it is none, or holds characters that do not belong into a request line.
     """
-    parts = urlsplit(url)
+    found = f"expected an absolute http(s) address, found {shown_url(url)[:200]!r}"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # its text has what may be a part of a password
+        raise ValueError(found) from None
     if parts.scheme not in ("http", "https") or not parts.hostname or not TARGET.fullmatch(url):
-        raise ValueError(f"expected an absolute http(s) address, found {url[:200]!r}")
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+        raise ValueError(found)
+    port = port or (443 if parts.scheme == "https" else 80)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Origin(parts.scheme, parts.hostname, port), target

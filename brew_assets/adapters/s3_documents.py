@@ -5,6 +5,9 @@ botocore's own calls cost ten times the processor time, which a journal of many 
 
 import base64
 import hashlib
+import http.client
+import io
+import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
@@ -12,6 +15,7 @@ from urllib.parse import unquote
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
+from brew_assets.adapters.body_limits import Pace
 from brew_assets.adapters.origin import Origin
 from brew_assets.adapters.s3_answers import about_the_store, answer_error, persistently
 from brew_assets.adapters.s3_signing import BulkSigner
@@ -24,6 +28,7 @@ from brew_assets.errors import ObjectRefused, StoreError, StoreRefused, StoreUna
 
 _EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 _REFUSED_DELETES = 3
+_PIECE_BYTES = 65536
 
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 _NAME = "{*}"  # servers differ in whether they name the namespace
@@ -65,13 +70,16 @@ class S3Documents:
         # Whether the server deletes many objects with one call; some do not know that call.
         self._deletes_many = True
 
-    def get(self, key: str) -> Document | None:
+    def get(self, key: str, *, most_bytes: int | None = None) -> Document | None:
         """The object and its ETag, None when there is none.
+
+        With `most_bytes` it is somebody else's object: no more of it is read, at no less than the pace of
+        bodies from outside.
 
         Raises:
             StoreError: one of its classes, see errors.py.
         """
-        return persistently(lambda: self._get(key))
+        return persistently(lambda: self._get(key, most_bytes))
 
     def head(self, key: str) -> Head | None:
         """What the server tells of an object, None when there is none.
@@ -196,10 +204,11 @@ class S3Documents:
         headers = {"x-amz-checksum-mode": "ENABLED"}
         return self._exchange("HEAD", key, _Sent(headers, None, _EMPTY_SHA256), take)
 
-    def _get(self, key: str) -> Document | None:
+    def _get(self, key: str, most_bytes: int | None) -> Document | None:
         def take(response: WireResponse) -> Document | None:
             if response.status == 200:
-                return Document(response.read(), response.fields.get("etag", ""))
+                body = response.read() if most_bytes is None else _read_at_most(response, most_bytes)
+                return Document(body, response.fields.get("etag", ""))
             error = refusal(key, response)
             # Of a bucket that is gone no object is missing.
             if response.status == 404 and isinstance(error, ObjectRefused):
@@ -241,6 +250,19 @@ class _Sent(NamedTuple):
     body: memoryview | None
     sha256: str
     parameters: Mapping[str, str] = MappingProxyType({})
+
+
+def _read_at_most(response: WireResponse, most_bytes: int) -> bytes:
+    body, pace = io.BytesIO(), Pace(time.monotonic)
+    while body.tell() < most_bytes:
+        # Not read: that would wait until it is full.
+        piece = response.read1(min(_PIECE_BYTES, most_bytes - body.tell()))
+        if not piece:
+            if response.length:
+                raise http.client.IncompleteRead(b"", response.length)
+            break
+        pace.add(body.write(piece))
+    return body.getvalue()
 
 
 def _decode_page(data: bytes) -> Page:

@@ -148,9 +148,9 @@ class S3Store:
         self._wires.mine().close()
         self._document_wires.mine().close()
 
-    def read(self, key: str) -> Document | None:
-        """The object, None when there is none."""
-        return self._documents.get(self._full(key))
+    def read(self, key: str, *, most_bytes: int | None = None) -> Document | None:
+        """The object, None when there is none; of somebody else's no more than `most_bytes`."""
+        return self._documents.get(self._full(key), most_bytes=most_bytes)
 
     def write(
         self,

@@ -20,6 +20,19 @@ def cut_object(data: bytes) -> list[bytes] | None:
     return _cut(data, b"{", b"}")
 
 
+def count_list(data: bytes, *, most: int) -> int:
+    """How many elements a list has, no further than one more than `most`; 0 when the data is no list."""
+    # Not stripped: that would be a copy.
+    if not re.match(rb"[ \t\r\n]*+\[", data):
+        return 0
+    count = 0
+    for _ in _at_the_top(data):
+        count += 1
+        if count > most:
+            break
+    return count
+
+
 def _cut(data: bytes, opening: bytes, closing: bytes) -> list[bytes] | None:
     text = data.strip(_BLANKS)
     if not text.startswith(opening):

@@ -38,6 +38,10 @@ class Catalogue(msgspec.Struct, frozen=True):
         """How many bottle files the catalogue lists."""
         return sum(len(formula.bottle.stable.files) for formula in self.formulae if formula.bottle.stable)
 
+    def digests(self) -> set[str]:
+        """The digests of all its bottles."""
+        return {file.sha256 for formula in self.formulae for file in formula.tags.values()}
+
     def names(self) -> dict[str, str]:
         """Every name a person may use for a formula (alias, old name) -> its name."""
         names: dict[str, str] = {}

@@ -4,15 +4,24 @@ A healthy list is read as a whole. Only where that fails it is read element by e
 fails tag by tag: what cannot be read rejects itself and nothing else.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from brew_assets.domain.bottle import PkgVersion
-from brew_assets.domain.broken_json import cut_list, cut_object
+from brew_assets.domain.broken_json import count_list, cut_list, cut_object
 from brew_assets.domain.rejections import Rejected
-from brew_assets.errors import UNREADABLE
+from brew_assets.errors import UNREADABLE, CatalogueInvalid
 
+# The real document has 31 MB (August 2026).
+MAX_CATALOGUE_BYTES = 128 * 1024 * 1024
+# Commas and opening brackets: the real one has 1.1 million, and 8,554 formulae.
+MAX_CATALOGUE_VALUES = 4_000_000
+MAX_FORMULAE = 50_000
+# Of the real ones none has more than 13 tags, or a dozen other names.
+_MAX_TAGS = _MAX_NAMES = 100
+# The largest has 19 KB. Of an element that is larger, and cannot be read, not even the name is looked for.
+_MAX_ELEMENT_BYTES = 1024 * 1024
 # More than any formula's name has.
 MAX_NAME_CHARACTERS = 128
 
@@ -42,7 +51,7 @@ class _UnreadableFile(BottleFile, gc=False):
 class Stable(msgspec.Struct, gc=False):
     """The bottles of a formula's stable version by tag."""
 
-    files: dict[str, BottleFile]
+    files: Annotated[dict[str, BottleFile], msgspec.Meta(max_length=_MAX_TAGS)]
     rebuild: int = 0
 
 
@@ -58,12 +67,15 @@ class Versions(msgspec.Struct, gc=False):
     stable: str | None = None
 
 
+_Names = Annotated[list[str], msgspec.Meta(max_length=_MAX_NAMES)]
+
+
 class _WithoutBottles(msgspec.Struct, kw_only=True, gc=False):
     name: str
     versions: Versions
     revision: int = 0
-    aliases: list[str] = []
-    oldnames: list[str] = []
+    aliases: _Names = []
+    oldnames: _Names = []
     disabled: bool = False
 
 
@@ -94,7 +106,7 @@ class Formula(_WithoutBottles, kw_only=True, gc=False):
 
 
 class _RawStable(msgspec.Struct):
-    files: dict[str, msgspec.Raw]
+    files: Annotated[dict[str, msgspec.Raw], msgspec.Meta(max_length=_MAX_TAGS)]
     rebuild: int = 0
 
 
@@ -104,6 +116,10 @@ class _RawBlock(msgspec.Struct):
 
 class _RawFormula(_WithoutBottles, kw_only=True):
     bottle: _RawBlock
+
+
+class _Something(msgspec.Struct, gc=False):
+    """An element of the list, of which nothing is looked at."""
 
 
 class _NameOnly(msgspec.Struct):
@@ -119,6 +135,7 @@ class _TagsOnly(msgspec.Struct):
     bottle: _RawBlock
 
 
+_counting_decoder = msgspec.json.Decoder(list[_Something])
 _list_decoder = msgspec.json.Decoder(list[Formula])
 _elements_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _formula_decoder = msgspec.json.Decoder(Formula)
@@ -136,8 +153,10 @@ def read_formulae(data: bytes) -> tuple[list[Formula], list[Rejected]]:
     A file that cannot be read stays in its formula, and says so (`unreadable`).
 
     Raises:
+        CatalogueInvalid: there is more of it than of any catalogue.
         msgspec.MsgspecError, UnicodeDecodeError, RecursionError (UNREADABLE): the data is no list.
     """
+    _check_size(data)
     try:
         return _list_decoder.decode(data), []
     except UNREADABLE:
@@ -151,6 +170,29 @@ def read_formulae(data: bytes) -> tuple[list[Formula], list[Rejected]]:
         else:
             rejected.append(read)
     return formulae, rejected
+
+
+def _check_size(data: bytes) -> None:
+    """Before anything is made of the elements: one of 40 bytes takes ten times as much once it is decoded."""
+    if len(data) > MAX_CATALOGUE_BYTES:
+        raise _too_much(f"{MAX_CATALOGUE_BYTES:,} bytes", f"{len(data):,}")
+    # Some stand in strings, where they are none; they are few.
+    values = sum(data.count(mark) for mark in (b",", b"[", b"{"))
+    if values > MAX_CATALOGUE_VALUES:
+        raise _too_much(f"{MAX_CATALOGUE_VALUES:,} values", f"about {values:,}")
+    try:
+        formulae = len(_counting_decoder.decode(data))
+    except UNREADABLE:
+        formulae = count_list(data, most=MAX_FORMULAE)
+    if formulae > MAX_FORMULAE:
+        raise _too_much(f"{MAX_FORMULAE:,} formulae", "more")
+
+
+def _too_much(expected: str, found: str) -> CatalogueInvalid:
+    return CatalogueInvalid(
+        f"formula.json: expected at most {expected}, found {found}: this is not Homebrew's catalogue. Look "
+        "where FORMULAE_API_URL leads."
+    )
 
 
 def _elements(data: bytes) -> "list[msgspec.Raw] | list[bytes]":
@@ -203,6 +245,8 @@ def _rejected(element: "msgspec.Raw | bytes", number: int, why: str) -> Rejected
 
 def _readable_members(element: "msgspec.Raw | bytes") -> bytes:
     """The element without those of its members that cannot be read."""
+    if memoryview(element).nbytes > _MAX_ELEMENT_BYTES:
+        return b""
     data = bytes(element)
     if _is_object(data):
         return data
@@ -234,7 +278,7 @@ def _aliases_of(element: bytes) -> tuple[str, ...]:
         alias
         for aliases in (found.oldnames, found.aliases)
         if isinstance(aliases, list)
-        for alias in aliases
+        for alias in aliases[:_MAX_NAMES]
         if isinstance(alias, str)
     )
 

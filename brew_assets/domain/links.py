@@ -4,6 +4,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from brew_assets.domain.addresses import shown_url
 from brew_assets.domain.messages import Link
 
 
@@ -13,6 +14,10 @@ class Links(msgspec.Struct, frozen=True, kw_only=True):
     dagster_url: str = ""
     log_group: str = ""
     region: str = "us-east-1"
+
+    def __post_init__(self) -> None:
+        """Who follows a link logs in as themselves: user and password are not handed on."""
+        msgspec.structs.force_setattr(self, "dagster_url", shown_url(self.dagster_url))
 
     def run_url(self, run_id: str) -> str:
         """The run in Dagster's UI."""

@@ -1,7 +1,7 @@
 """The external hash files: whose bottles are not downloaded."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import msgspec
 
@@ -9,7 +9,7 @@ from brew_assets.domain.hash_file import HashList, decode_hash_file
 from brew_assets.domain.left_out import LISTED, LeftOut
 from brew_assets.domain.rejections import printable
 from brew_assets.engine.ports import HashFileSource
-from brew_assets.errors import HashFileInvalid
+from brew_assets.errors import HashFileInvalid, PlanningStopped
 
 _CHARACTERS = 300
 _log = logging.getLogger(__name__)
@@ -37,8 +37,14 @@ class SkipList(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def load_skip_list(hash_files: Iterable[HashFileSource]) -> SkipList:
-    """The digests of all external hash files; one that cannot be had is a warning."""
+def load_skip_list(hash_files: Iterable[HashFileSource], *, wanted: Container[str] | None = None) -> SkipList:
+    """The digests of all external hash files, of `wanted` alone when it is given.
+
+    A file that cannot be had is a warning.
+
+    Raises:
+        PlanningStopped: a stop signal came meanwhile.
+    """
     digests: set[str] = set()
     sources: list[str] = []
     unread: list[str] = []
@@ -46,10 +52,12 @@ def load_skip_list(hash_files: Iterable[HashFileSource]) -> SkipList:
     rejected = 0
     for source in hash_files:
         try:
-            listed: HashList = decode_hash_file(source.load().data)
+            listed: HashList = decode_hash_file(source.load().data, wanted=wanted)
         except HashFileInvalid as error:
             unread.append(f"{source.name}: {error}; the sync goes on without it")
             continue
+        except PlanningStopped:
+            raise
         except Exception as error:
             # A source that fails as none should: its text may have the address, and in that a secret.
             unread.append(f"{source.name}: {type(error).__name__}; the sync goes on without it")

@@ -173,7 +173,7 @@ class Mirror:
         go_on_planning(self.ports.stop)
         inventory = self.take_inventory(record=record)
         go_on_planning(self.ports.stop)
-        skip = load_skip_list(self.ports.hash_files)
+        skip = load_skip_list(self.ports.hash_files, wanted=catalogue.digests())
         # What is recorded was stored here: nobody else's list says that it need not be brought back.
         recorded = {entry.sha256 for entry in inventory.lost.values()}
         now = self.ports.clock.now()

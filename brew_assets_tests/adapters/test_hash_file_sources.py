@@ -1,6 +1,9 @@
 """Where external hash files come from: each source as an operator has it, and what goes wrong there."""
 
+import gzip
 import json
+import os
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,14 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from brew_assets.adapters import hash_file_sources
+from brew_assets.adapters import hash_file_sources, s3_answers
 from brew_assets.adapters.hash_file_sources import HttpsHashFile, PathHashFile, S3HashFile
 from brew_assets.adapters.s3_store import S3Options
 from brew_assets.compose import build_hash_files
 from brew_assets.domain.hash_file import decode_hash_file
-from brew_assets.errors import HashFileInvalid, SettingsInvalid
+from brew_assets.errors import HashFileInvalid, PlanningStopped, SettingsInvalid
 from brew_assets.settings import Settings
 from brew_assets_tests.aws_profiles import NOBODY, ROLE, Profiles
+from brew_assets_tests.fakes import FakeStop
+from brew_assets_tests.raw_server import RawServer, head, raw_server, whole
 from brew_assets_tests.servers import ACCESS_KEY, REGION, SECRET_KEY, seaweedfs
 
 DIGEST = "ab" * 32
@@ -67,6 +72,33 @@ def test_a_file_over_the_limit_is_refused(tmp_path: Path, web: str, monkeypatch:
     ):
         with pytest.raises(HashFileInvalid, match="bytes"):
             source.load()
+
+
+def test_only_a_regular_file_is_read_and_a_link_leads_to_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "hashes.json").write_bytes(LISTED)
+    (tmp_path / "link").symlink_to("hashes.json")
+    (tmp_path / "dangling").symlink_to("absent")
+    (tmp_path / "to-fifo").symlink_to("fifo")
+    assert PathHashFile(tmp_path / "link").load().data == LISTED
+    for path, found in (
+        (tmp_path / "fifo", "a FIFO"),
+        (tmp_path / "to-fifo", "a FIFO"),
+        (tmp_path, "a folder"),
+        (Path("/dev/zero"), "a device"),
+        (tmp_path / "dangling", "No such file"),
+    ):
+        with pytest.raises(HashFileInvalid, match=f"cannot be read: .*{found}"):
+            PathHashFile(path).load()
+
+
+def test_a_file_that_claims_to_be_empty_is_read_no_further_than_the_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Of /proc's files the size is 0 until they are read, as that of a growing one is too small.
+    monkeypatch.setattr(hash_file_sources, "MAX_HASH_FILE_BYTES", 3)
+    with pytest.raises(HashFileInvalid, match="at most 3 bytes, found more"):
+        PathHashFile(Path("/proc/self/status")).load()
 
 
 def test_an_address_is_read_and_its_secret_part_never_shown(web: str) -> None:
@@ -137,6 +169,50 @@ def test_an_object_in_a_bucket_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         assert decode_hash_file(source.load().data).digests == {DIGEST}
         with pytest.raises(HashFileInvalid, match="no such object"):
             S3HashFile(options, "seed/absent.json").load()
+        # What is stored as gzip is gzip: nothing of S3's is decoded.
+        packed = gzip.compress(LISTED)
+        server.client.put_object(Bucket=server.bucket, Key="packed.json", Body=packed, ContentEncoding="gzip")
+        assert S3HashFile(options, "packed.json").load().data == packed
+        monkeypatch.setattr(hash_file_sources, "MAX_HASH_FILE_BYTES", len(LISTED))
+        assert source.load().data == LISTED
+        monkeypatch.setattr(hash_file_sources, "MAX_HASH_FILE_BYTES", len(LISTED) - 1)
+        with pytest.raises(HashFileInvalid, match="found more"):
+            source.load()
+
+
+def test_a_bucket_that_trickles_or_stalls_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    stop = FakeStop()
+
+    def answer(server: RawServer, connection: socket.socket) -> None:
+        connection.sendall(head(100) + b"x")
+        stop.set()
+        server.over.wait(60)
+
+    with raw_server(answer) as server, pytest.raises(PlanningStopped):
+        S3HashFile(S3Options(bucket="b-b", region=REGION, endpoint_url=server.url), "k", stop=stop).load()
+
+
+def test_somebody_elses_object_that_breaks_off_is_no_whole_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    monkeypatch.setattr(s3_answers, "_RETRY_DELAY_S", 0.0)
+    with (
+        raw_server(lambda _, connection: connection.sendall(head(100) + b"[]")) as server,
+        pytest.raises(HashFileInvalid, match="IncompleteRead"),
+    ):
+        S3HashFile(S3Options(bucket="b-b", region=REGION, endpoint_url=server.url), "k").load()
+
+
+def test_the_password_of_an_address_is_sent_and_shown_nowhere() -> None:
+    with raw_server(whole(LISTED)) as server:
+        url = server.url.replace("://", "://user:PLANTED@") + "/hashes.json?token=PLANTED"
+        source = HttpsHashFile(url, timeout_s=5)
+        assert source.load().data == LISTED
+    assert b"Authorization: Basic " in server.requests[0]
+    assert "PLANTED" not in source.name
+    assert source.name.endswith("/hashes.json")
 
 
 def test_the_settings_name_the_sources() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from brew_assets.domain import formula as formula_module
 from brew_assets.domain.catalogue import Catalogue, choose_bottles, decode_catalogue
 from brew_assets.domain.platforms import (
     DEFAULT_PLATFORMS,
@@ -403,3 +404,41 @@ def test_a_newer_macos_is_noticed(tags: list[str], platforms: tuple[str, ...], n
 def test_all_is_no_platform() -> None:
     assert all(is_platform(platform) for platform in (*DEFAULT_PLATFORMS, "tahoe", "arm64_linux"))
     assert not any(is_platform(tag) for tag in ("all", "", "arm64_catalina", "linux", "Sonoma"))
+
+
+@pytest.mark.parametrize(
+    ("limit", "most", "data", "expected"),
+    [
+        ("MAX_CATALOGUE_BYTES", 100, b"[]" + b" " * 99, "100 bytes"),
+        ("MAX_CATALOGUE_VALUES", 20, b"[" + b"1," * 20 + b"1]", "20 values"),
+        ("MAX_CATALOGUE_VALUES", 20, b"[" * 21, "20 values"),
+        ("MAX_CATALOGUE_VALUES", 20, b"[" + b'{"":' * 20, "20 values"),
+        ("MAX_FORMULAE", 3, b"[{},{},{},{}]", "3 formulae"),
+        ("MAX_FORMULAE", 3, b"[1,[2,2],{},4]", "3 formulae"),
+        ("MAX_FORMULAE", 3, b' [1,"\x01",{},NaN]', "3 formulae"),
+    ],
+)
+def test_more_than_any_catalogue_has_is_refused_before_anything_is_made_of_it(
+    monkeypatch: pytest.MonkeyPatch, limit: str, most: int, data: bytes, expected: str
+) -> None:
+    monkeypatch.setattr(formula_module, limit, most)
+    with pytest.raises(CatalogueInvalid, match=f"expected at most {expected}"):
+        decode_catalogue(data, sha256="0" * 64)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"aliases": [f"a{number}" for number in range(101)]},
+        {"oldnames": [f"a{number}" for number in range(101)]},
+        {"bottle": {"stable": {"files": {f"t{number}": {"url": "", "sha256": ""} for number in range(101)}}}},
+        {"junk": "x" * 2_000_000, "aliases": 5},
+    ],
+)
+def test_a_formula_with_more_than_any_has_is_rejected_alone(changes: dict[str, Any]) -> None:
+    good = [formula(f"good{number}") for number in range(20)]
+    found = catalogue_of(formula("large") | changes, *good)
+    assert len(found.formulae) == 20
+    (rejected,) = found.rejected
+    assert rejected.name in ("large", "element 1")
+    assert len(rejected.aliases) <= 200

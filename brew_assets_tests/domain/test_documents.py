@@ -2,11 +2,14 @@
 
 import contextlib
 import json
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from brew_assets.domain import hash_file
+from brew_assets.domain.bottle import is_digest
 from brew_assets.domain.hash_file import HashList, decode_hash_file
 from brew_assets.domain.oci import covers, decode_child_size, decode_index
 from brew_assets.domain.report import Failure, Report, decode_report, encode_report, failures_by_reason
@@ -131,7 +134,10 @@ def test_bad_entries_are_counted_and_named_and_spoil_no_other() -> None:
         b'{"bottles":{"\xff":1}}',
         NESTED,
         b'{"bottles":{"a":' + NESTED,
-        b"[" + b"9" * 5_000 + b"]",
+        b"[1,]",
+        rb'["\ud800"]',
+        b'["' + b"a" * 2_000_000 + b'\xff"]',
+        b'["' + b"a" * 1_048_573 + b'\xc3"]',
         b'[{"a":' * 20_000,
     ],
     ids=lambda data: repr(data[:40]),
@@ -139,6 +145,79 @@ def test_bad_entries_are_counted_and_named_and_spoil_no_other() -> None:
 def test_what_is_no_hash_file_is_invalid(data: bytes) -> None:
     with pytest.raises(HashFileInvalid):
         decode_hash_file(data)
+
+
+def test_a_number_that_no_decoder_takes_is_one_bad_entry() -> None:
+    found = decode_hash_file(b"[" + b"9" * 5_000 + f',"{ONE}"]'.encode())
+    assert (found.digests, found.rejected) == ({ONE}, 1)
+
+
+def test_a_hash_file_over_its_limits_is_invalid(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hash_file, "MAX_HASH_FILE_VALUES", 10)
+    assert decode_hash_file(b"[" + b"1," * 8 + b"1]").rejected == 9
+    for data in (b"[" + b"1," * 10 + b"1]", b"[" * 6 + b"]" * 6 + b"," * 5, b'{"bottles":' + b"{" * 10):
+        with pytest.raises(HashFileInvalid, match="at most 10 values"):
+            decode_hash_file(data)
+    monkeypatch.setattr(hash_file, "MAX_HASH_FILE_BYTES", 3)
+    with pytest.raises(HashFileInvalid, match="at most 3 bytes"):
+        decode_hash_file(b"[1] ")
+
+
+def test_only_wanted_digests_are_kept() -> None:
+    data = json.dumps([ONE, TWO, f"sha256:{TWO}", "x"]).encode()
+    found = decode_hash_file(data, wanted={TWO})
+    assert (found.digests, found.rejected) == ({TWO}, 1)
+
+
+VALUES = st.recursive(
+    st.one_of(
+        st.none(),
+        st.integers(),
+        st.text(max_size=5),
+        st.sampled_from(
+            [ONE, TWO, f"sha256:{ONE}", ONE.upper(), ONE[1:], "bottles", 'x"y', "a,b", "\\", "[{"]
+        ),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.dictionaries(
+            st.one_of(st.sampled_from(["sha256", "bottles"]), st.text(max_size=4)), inner, max_size=4
+        ),
+    ),
+    max_leaves=12,
+)
+FILES = st.one_of(
+    st.lists(VALUES, max_size=60),
+    st.dictionaries(st.text(max_size=4), VALUES, max_size=40).map(lambda d: {"bottles": d}),
+)
+
+
+def plainly(document: list[Any] | dict[str, Any]) -> tuple[set[str], int]:
+    """The digests and the number of bad entries, with all of the document in memory."""
+    values = document if isinstance(document, list) else list(document["bottles"].values())
+    if isinstance(document, dict):
+        values = [value.get("sha256") if isinstance(value, dict) else value for value in values]
+        good = [str(value).removeprefix("sha256:") for value in values if isinstance(value, str)]
+    else:
+        good = [value.removeprefix("sha256:") for value in values if isinstance(value, str)]
+    good = [digest for digest in good if is_digest(digest)]
+    return set(good), len(values) - len(good)
+
+
+@given(FILES, st.sampled_from([None, 1]), st.booleans(), st.booleans())
+@settings(max_examples=500)
+def test_a_hash_file_is_walked_through_as_it_would_be_decoded(
+    document: list[Any] | dict[str, Any], indent: int | None, escaped: bool, after: bool
+) -> None:
+    wrapped = (
+        {"other": document, **document, "more": [document]}
+        if isinstance(document, dict) and after
+        else document
+    )
+    found = decode_hash_file(
+        json.dumps(wrapped, indent=indent, ensure_ascii=escaped).encode(errors="replace")
+    )
+    assert (set(found.digests), found.rejected) == plainly(document)
 
 
 @given(ANYTHING)
