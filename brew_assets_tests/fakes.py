@@ -261,6 +261,7 @@ class MemoryStore:
                 raise StoreError(f"{source}: expected the bytes of {bottle.filename}, found {found}")
             data = self._objects[source].data
             self.place(bottle.key(date), data, _metadata(bottle, date), create_only=not replace)
+        self.enter("answer to a copy", bottle.key(date))
 
     def prepare(self) -> None:
         self.enter("prepare", "")
@@ -326,6 +327,7 @@ class MemorySink:
             raise ChecksumRefused(f"{key}: other bytes than announced")
         metadata = _metadata(self._bottle, self._date)
         self._store.place(key, bytes(self.seen), metadata, create_only=not self._replace)
+        self._store.enter("answer", key)
 
     def abort(self) -> None:
         self._store.calls.append(("abort", self._bottle.key(self._date)))
@@ -489,3 +491,6 @@ class FakeIndexes:
     def fetch_child(self, image: str, digest: str) -> bytes | None:
         self.asked.append((image, digest))
         return self.children.get((image, digest))
+
+    def interrupt(self) -> None:
+        """Nothing waits for anybody here."""

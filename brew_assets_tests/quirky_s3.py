@@ -20,7 +20,8 @@ class Quirk:
     """What happens to the requests of a method whose key ends so: an answer, other bytes, or none.
 
     `body` replaces the document that has the `code`; `drops` are headers that the server's answer loses,
-    `adds` are those that it gains.
+    `adds` are those that it gains; `answers` is the status that is answered after the server has done what
+    was asked.
     """
 
     method: str
@@ -30,6 +31,7 @@ class Quirk:
     code: str = ""
     spoils: Callable[[bytes], bytes] | None = None
     loses_answer: bool = False
+    answers: int = 0
     drops: tuple[str, ...] = ()
     adds: dict[str, str] = field(default_factory=dict)
     body: bytes | None = None
@@ -119,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
         seen = Seen(method=self.command, key=unquote(path), query=query, headers=headers)
         quirk = self.server.front.find(seen)
         if quirk is not None and quirk.status:
-            self._refuse(quirk)
+            self._refuse(quirk, quirk.status)
             return
         self._behind.request(self.command, self.path, body, dict(self.headers.items()))
         answer = self._behind.getresponse()
@@ -127,6 +129,9 @@ class _Handler(BaseHTTPRequestHandler):
         if quirk is not None and quirk.loses_answer:
             self.close_connection = True
             self.connection.close()
+            return
+        if quirk is not None and quirk.answers:
+            self._refuse(quirk, quirk.answers)
             return
         if quirk is not None and quirk.spoils is not None:
             data = quirk.spoils(data)
@@ -145,12 +150,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def _refuse(self, quirk: Quirk) -> None:
+    def _refuse(self, quirk: Quirk, status: int) -> None:
         text = f"<Error><Code>{quirk.code}</Code><Message>as scripted</Message></Error>"
         data = text.encode() if quirk.code and self.command != "HEAD" else b""
         if quirk.body is not None:
             data = quirk.body
-        self.send_response(quirk.status)
+        self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)

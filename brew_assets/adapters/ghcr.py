@@ -5,7 +5,9 @@ followed without the header. Only the registry and the configured hosts are ever
 """
 
 import re
-from collections.abc import Iterable
+import time
+import zlib
+from collections.abc import Callable, Iterable
 from typing import NoReturn
 from urllib.parse import quote, urljoin
 
@@ -13,7 +15,8 @@ import msgspec
 
 from brew_assets.adapters.origin import Origin, split_url
 from brew_assets.adapters.registry_answers import ERROR_BODY_BYTES, answer_error
-from brew_assets.adapters.wire import NETWORK_ERRORS, Wire, WireResponse
+from brew_assets.adapters.wire import NETWORK_ERRORS, Wire
+from brew_assets.adapters.wire_response import WireResponse
 from brew_assets.adapters.wires import ThreadWires, answered
 from brew_assets.domain.bottle import Bottle
 from brew_assets.domain.oci import CHILD_MEDIA_TYPE, INDEX_MEDIA_TYPE, MAX_INDEX_BYTES
@@ -34,6 +37,9 @@ ANONYMOUS_TOKEN = "QQ=="  # noqa: S105
 MAX_REDIRECTS = 3
 _TOKEN_BODY_BYTES = 65536
 _MISDIRECTED = 421
+_NO_CODING = ("", "identity")
+_GZIP = (["gzip"], ["x-gzip"])
+_GZIP_BEGINS = b"\x1f\x8b"
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 # An address without user, fragment or anything else that a full parser would have to judge.
 _ORIGIN = re.compile(r"(https?://[A-Za-z0-9.:-]+)(/[\x21\x24-\x7e]*)\Z")
@@ -113,12 +119,19 @@ _token_decoder = msgspec.json.Decoder(_Token)
 class Ghcr:
     """Blobs, indexes and child manifests of one registry. Safe for use by several threads."""
 
-    def __init__(self, registry_url: str, *, cdn_hosts: Iterable[str], timeout_s: float) -> None:
+    def __init__(
+        self,
+        registry_url: str,
+        *,
+        cdn_hosts: Iterable[str],
+        timeout_s: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._base = registry_url.rstrip("/")
         origin, _ = split_url(self._base)
         self._hosts = AllowedHosts(origin, cdn_hosts)
         self._hosts.check(self._base, subject="BOTTLE_REGISTRY_URL")
-        self._wires = ThreadWires(timeout_s=timeout_s)
+        self._wires = ThreadWires(timeout_s=timeout_s, monotonic=monotonic)
         self._tokens: dict[str, str] = {}
 
     def open(self, bottle: Bottle, *, offset: int = 0) -> GhcrBlob:
@@ -135,6 +148,7 @@ class Ghcr:
                 wire.finish()
                 return self.open(bottle)
             start, total = self._framing(response, offset, name)
+            response.at_any_pace()
         except BaseException:
             wire.finish()
             raise
@@ -186,7 +200,9 @@ class Ghcr:
             wire.finish()
         if len(data) > MAX_INDEX_BYTES:
             raise UpstreamRefused(f"{path}: expected at most {MAX_INDEX_BYTES} bytes, found more")
-        return data
+        if response.length:
+            raise UpstreamInterrupted(f"{path}: the body ended {response.length} bytes too early")
+        return _unpacked(data, response.fields.get("content-encoding", ""), path)
 
     def _get(
         self, url: str, *, subject: str, offset: int = 0, accept: str = "*/*"
@@ -291,6 +307,29 @@ class Ghcr:
         if not re.fullmatch(r"[\x21-\x7e]{1,16384}", token):
             raise UpstreamUnauthorized(f"{subject}: the realm gave no usable token")
         self._tokens[_repository(url)] = token
+
+
+def _unpacked(data: bytes, encoding: str, path: str) -> bytes:
+    """The document, out of the one gzip that a proxy may have put around it though nobody asked for one.
+
+    Raises:
+        UpstreamRefused: more than one coding, another one, or more bytes than a document may have.
+    """
+    codings = [coding for part in encoding.split(",") if (coding := part.strip().lower()) not in _NO_CODING]
+    if not codings:
+        return data
+    if codings not in _GZIP:
+        raise UpstreamRefused(f"{path}: expected no Content-Encoding or one gzip, found {encoding[:80]!a}")
+    if not data.startswith(_GZIP_BEGINS):
+        return data  # only marked: it was unpacked on the way
+    try:
+        unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        unpacked = unpacker.decompress(data, MAX_INDEX_BYTES + 1)
+    except zlib.error as exc:
+        raise UpstreamRefused(f"{path}: expected a gzip, found: {exc}") from exc
+    if len(unpacked) > MAX_INDEX_BYTES or not unpacker.eof:
+        raise UpstreamRefused(f"{path}: expected at most {MAX_INDEX_BYTES} bytes in a whole gzip")
+    return unpacked
 
 
 def _repository(url: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from brew_assets.adapters.body_limits import Pace
-from brew_assets.adapters.wire import WireResponse
+from brew_assets.adapters.wire_response import WireResponse
 from brew_assets.errors import ObjectRefused
 
 # 1,000 keys of 1,024 bytes, each byte escaped to three, with 500 bytes of facts beside each, are under 4 MB;

@@ -20,7 +20,8 @@ from brew_assets.adapters.s3_bodies import ANSWER_BYTES, first_bytes, hashed_bod
 from brew_assets.adapters.s3_listing import Page, decode_page
 from brew_assets.adapters.s3_signing import BulkSigner
 from brew_assets.adapters.s3_sinks import body_error, raise_for_error_inside, refusal
-from brew_assets.adapters.wire import NETWORK_ERRORS, Wire, WireResponse
+from brew_assets.adapters.wire import NETWORK_ERRORS, Wire
+from brew_assets.adapters.wire_response import WireResponse
 from brew_assets.adapters.wires import ThreadWires
 from brew_assets.engine.ports import MAX_DOCUMENT_BYTES, Document, ObjectFacts
 from brew_assets.errors import ObjectRefused, StoreError, StoreRefused, StoreUnavailable, StoreUnsupported

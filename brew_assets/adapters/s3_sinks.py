@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from brew_assets.adapters.s3_answers import answer_error, persistently
-from brew_assets.adapters.wire import NETWORK_ERRORS, Wire, WireResponse
+from brew_assets.adapters.wire import NETWORK_ERRORS, Wire
+from brew_assets.adapters.wire_response import WireResponse
 from brew_assets.errors import StoreError, StoreUnavailable
 
 if TYPE_CHECKING:

@@ -131,8 +131,9 @@ class S3Store:
 
     def interrupt(self) -> None:
         """Bottles on their way from any thread break off at once."""
-        # Not the documents': receipts, manifest and report have to be written after it.
         self._wires.interrupt()
+        # Of the documents not the caller's own: receipts, manifest and report have to be written after it.
+        self._document_wires.interrupt(but_mine=True)
 
     def close(self) -> None:
         """The calling thread's bulk connections are closed."""

@@ -7,134 +7,30 @@ into a plain dict: the library's e-mail parser costs more than all else on a sma
 
 import contextlib
 import http.client
-import io
 import select
 import socket
 import ssl
-import struct
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from brew_assets.adapters.origin import TARGET, Origin
+from brew_assets.adapters.wire_reader import (
+    HEAD_TIME_S,
+    READ_AHEAD_BYTES,
+    Incoming,
+    Reader,
+    Watch,
+    limit_silence,
+)
+from brew_assets.adapters.wire_response import WireResponse
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
-_MAX_HEADERS = 100
-_MAX_LINE = 65536
 _CONNECT_TIMEOUT_S = 30.0
 # A connection that idled longer is asked whether the other side has closed it.
 _IDLE_CHECK_S = 1.0
 _DRAIN_BYTES = 65536
-# A small bottle comes with its head in one call.
-_READ_AHEAD_BYTES = 65536
 
 # http.client lets a malformed chunk size out as ValueError.
 NETWORK_ERRORS = (OSError, http.client.HTTPException, ValueError)
-
-
-class WireResponse(http.client.HTTPResponse):
-    """A response whose head is a dict of lower-case names; the last of equal names wins."""
-
-    fields: dict[str, str]
-
-    def __init__(self, reader: "_Reader", *, method: str) -> None:
-        super().__init__(reader, method=method)  # type: ignore[arg-type]
-
-    def begin(self) -> None:
-        """Reads status line and headers and settles how the body is framed."""
-        while True:
-            version, status, reason = self._read_status()  # type: ignore[attr-defined]
-            fields = self._read_fields()
-            if status != http.client.CONTINUE:
-                break
-        self.code = self.status = status
-        self.reason = reason.strip()
-        self.version = 10 if version in ("HTTP/1.0", "HTTP/0.9") else 11
-        self.fields = fields
-        self.chunked = fields.get("transfer-encoding", "").lower() == "chunked"
-        self.chunk_left = None
-        connection = fields.get("connection", "").lower()
-        self.will_close = "close" in connection or (self.version == 10 and "keep-alive" not in connection)
-        self.length = self._framed_length()
-        if self.length is None and not self.chunked:
-            self.will_close = True
-
-    def _read_fields(self) -> dict[str, str]:
-        fields: dict[str, str] = {}
-        readline = self.fp.readline
-        for _ in range(_MAX_HEADERS):
-            line = readline(_MAX_LINE + 1)
-            if line in (b"\r\n", b"\n"):
-                return fields
-            if len(line) > _MAX_LINE:
-                raise http.client.LineTooLong("header line")
-            name, colon, value = line.decode("latin-1").partition(":")
-            if not colon:
-                raise http.client.HTTPException(f"expected a header line, found {line[:80]!r}")
-            fields[name.lower()] = value.strip()
-        raise http.client.HTTPException(f"more than {_MAX_HEADERS} headers")
-
-    def _framed_length(self) -> int | None:
-        if self.status in (204, 304) or self.status < 200 or self._method == "HEAD":  # type: ignore[attr-defined]
-            return 0
-        text = self.fields.get("content-length", "")
-        if self.chunked or not text:
-            return None
-        if not (text.isascii() and text.isdigit() and len(text) < 19):
-            raise http.client.HTTPException(f"expected a Content-Length in digits, found {text[:40]!r}")
-        return int(text)
-
-    @property
-    def content_length(self) -> int | None:
-        """The announced size of the body, None when it is not announced."""
-        text = self.fields.get("content-length", "")
-        # begin has refused what are no digits.
-        return int(text) if text and not self.chunked else None
-
-
-class _Reader(io.BufferedReader):
-    """The read-ahead of one connection, shared by its responses: a response cannot close it.
-
-    Making one anew for every response costs more than reading a small one.
-    """
-
-    raw: "_Silence"
-
-    def makefile(self, mode: str) -> "_Reader":
-        """What http.client asks of a socket."""
-        return self
-
-    def close(self) -> None:
-        """A response is at its end; the connection is not."""
-
-
-class _Silence(io.RawIOBase):
-    """A socket whose time-out shows as TimeoutError, kept by the kernel (see _limit_silence)."""
-
-    is_broken = False
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        # TLS knows no flags.
-        self._body_flags = 0 if isinstance(sock, ssl.SSLSocket) else socket.MSG_WAITALL
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        try:
-            # More than the read-ahead is asked for only within a body of known length: then one call that
-            # waits for all of it spares the others, each of which would hand the interpreter over.
-            size = memoryview(buffer).nbytes
-            flags = self._body_flags if size > _READ_AHEAD_BYTES else 0
-            return self._sock.recv_into(buffer, size, flags) if flags else self._sock.recv_into(buffer)
-        except OSError as exc:
-            # Nothing may be read from here again: it would only be waited for once more.
-            self.is_broken = True
-            if isinstance(exc, BlockingIOError):
-                raise TimeoutError("timed out") from exc
-            raise
 
 
 class Wire:
@@ -143,12 +39,20 @@ class Wire:
     Memory: the head of a response and one small read-ahead; bodies go straight into the caller's buffer.
     """
 
-    def __init__(self, origin: Origin, *, timeout_s: float, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        origin: Origin,
+        *,
+        timeout_s: float,
+        context: ssl.SSLContext | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.origin = origin
         self._timeout_s = timeout_s
+        self._watch = Watch(head_s=min(timeout_s, HEAD_TIME_S), monotonic=monotonic)
         self._context = context
         self._connection: http.client.HTTPConnection | None = None
-        self._reader: _Reader | None = None
+        self._reader: Reader | None = None
         self._response: WireResponse | None = None
         self._used_at = 0.0
         self._interrupted = False
@@ -242,6 +146,8 @@ class Wire:
                 and 0 <= (response.length or 0) <= _DRAIN_BYTES
                 and not (self._reader is None or self._reader.raw.is_broken)
             ):
+                if self._reader is not None:
+                    self._reader.raw.watch_head()
                 response.read(_DRAIN_BYTES)
             keep = (
                 response.isclosed()
@@ -284,8 +190,8 @@ class Wire:
             else:
                 connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
             connection.connect()
-            _limit_silence(connection.sock, self._timeout_s)
-            self._reader = _Reader(_Silence(connection.sock), _READ_AHEAD_BYTES)
+            limit_silence(connection.sock, self._timeout_s)
+            self._reader = Reader(Incoming(connection.sock, self._watch), READ_AHEAD_BYTES)
             self._connection = connection
         return self._connection
 
@@ -305,21 +211,6 @@ def _send(sock: socket.socket, data: "bytes | memoryview") -> None:
         sock.sendall(data)
     except BlockingIOError as exc:
         raise TimeoutError("timed out") from exc
-
-
-def _limit_silence(sock: socket.socket, timeout_s: float) -> None:
-    """No send or receive waits longer.
-
-    Without TLS the kernel keeps the time: Python's own way polls before every call, which doubles the
-    times that a worker hands the interpreter over. A time-out then shows as BlockingIOError.
-    """
-    if isinstance(sock, ssl.SSLSocket):
-        sock.settimeout(timeout_s)
-        return
-    sock.settimeout(None)
-    interval = struct.pack("@ll", int(timeout_s), int(timeout_s % 1 * 1_000_000))
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, interval)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, interval)
 
 
 def _request_head(method: str, target: str, host: str, headers: dict[str, str]) -> bytes:

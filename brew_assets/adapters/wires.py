@@ -3,18 +3,21 @@
 import contextlib
 import ssl
 import threading
+import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from brew_assets.adapters.origin import Origin
-from brew_assets.adapters.wire import Wire, WireResponse
+from brew_assets.adapters.wire import Wire
+from brew_assets.adapters.wire_response import WireResponse
 
 
 class Wires:
     """The calling thread's connections, one per origin."""
 
-    def __init__(self, *, timeout_s: float) -> None:
+    def __init__(self, *, timeout_s: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._timeout_s = timeout_s
+        self._monotonic = monotonic
         self._context: ssl.SSLContext | None = None
         self._wires: dict[Origin, Wire] = {}
 
@@ -24,7 +27,9 @@ class Wires:
         if wire is None:
             if origin.scheme == "https" and self._context is None:
                 self._context = ssl.create_default_context()
-            wire = self._wires[origin] = Wire(origin, timeout_s=self._timeout_s, context=self._context)
+            wire = self._wires[origin] = Wire(
+                origin, timeout_s=self._timeout_s, context=self._context, monotonic=self._monotonic
+            )
         return wire
 
     def interrupt(self) -> None:
@@ -42,8 +47,9 @@ class Wires:
 class ThreadWires:
     """Every thread's own connections, and a way to break off all of them."""
 
-    def __init__(self, *, timeout_s: float) -> None:
+    def __init__(self, *, timeout_s: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._timeout_s = timeout_s
+        self._monotonic = monotonic
         self._local = threading.local()
         self._all: weakref.WeakSet[Wires] = weakref.WeakSet()
         self._lock = threading.Lock()
@@ -52,17 +58,19 @@ class ThreadWires:
         """The calling thread's connections."""
         wires: Wires | None = getattr(self._local, "wires", None)
         if wires is None:
-            wires = self._local.wires = Wires(timeout_s=self._timeout_s)
+            wires = self._local.wires = Wires(timeout_s=self._timeout_s, monotonic=self._monotonic)
             with self._lock:
                 self._all.add(wires)
         return wires
 
-    def interrupt(self) -> None:
-        """Whatever any thread sends or awaits fails at once."""
+    def interrupt(self, *, but_mine: bool = False) -> None:
+        """Whatever any thread sends or awaits fails at once; the calling thread may go on if `but_mine`."""
+        mine = getattr(self._local, "wires", None) if but_mine else None
         with self._lock:
             everyone = list(self._all)
         for wires in everyone:
-            wires.interrupt()
+            if wires is not mine:
+                wires.interrupt()
 
 
 @contextlib.contextmanager

@@ -20,6 +20,10 @@ _DIGEST_ANNOTATION = "sh.brew.bottle.digest"
 _SIZE_ANNOTATION = "sh.brew.bottle.size"
 
 
+# Ten times what 4 MiB of real entries have, with all the objects that their annotations quote.
+_MAX_OBJECTS = 100_000
+
+
 class _Descriptor(msgspec.Struct):
     digest: str = ""
     size: int = 0
@@ -34,8 +38,7 @@ class _Child(msgspec.Struct):
     layers: list[_Descriptor]
 
 
-# The sizes of many bottles are looked up by threads: a type that one of them meets first would be seen half
-# made by the others.
+# Made here: sizes are looked up by several threads, and a first decode of nested structs is not safe in one.
 _index_decoder = msgspec.json.Decoder(_Index)
 _child_decoder = msgspec.json.Decoder(_Child)
 
@@ -55,6 +58,7 @@ def decode_index(data: bytes) -> dict[str, IndexedBottle]:
         ValueError: the bytes are no OCI index.
     """
     try:
+        _check_objects(data)
         index = _index_decoder.decode(data)
     except UNREADABLE as exc:
         raise ValueError(f"expected an OCI index, found: {exc}") from exc
@@ -64,6 +68,16 @@ def decode_index(data: bytes) -> dict[str, IndexedBottle]:
         if is_digest(digest):
             bottles[digest] = IndexedBottle(digest, _size(entry.annotations), _child(entry.digest))
     return bottles
+
+
+def _check_objects(data: bytes) -> None:
+    """Counted before they are made: an empty object has 3 bytes here and a hundred in memory.
+
+    Raises:
+        msgspec.ValidationError: there are too many.
+    """
+    if data.count(b"{") > _MAX_OBJECTS:
+        raise msgspec.ValidationError(f"expected at most {_MAX_OBJECTS} objects, found more")
 
 
 def _size(annotations: dict[str, str]) -> int | None:
@@ -86,6 +100,7 @@ def decode_child_size(data: bytes, *, digest: str) -> int | None:
         ValueError: the bytes are no OCI image manifest.
     """
     try:
+        _check_objects(data)
         child = _child_decoder.decode(data)
     except UNREADABLE as exc:
         raise ValueError(f"expected an OCI image manifest, found: {exc}") from exc

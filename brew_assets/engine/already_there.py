@@ -6,7 +6,7 @@ import msgspec
 
 from brew_assets.domain.plan import PlannedBottle
 from brew_assets.engine.ports import ObjectFacts, Store
-from brew_assets.errors import KeyTaken, StoreError
+from brew_assets.errors import KeyTaken, StoreError, StoreUnavailable
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +39,21 @@ def proven_facts(store: Store, key: str) -> ObjectFacts | None:
     """
     facts = store.facts(key)
     return store.hash(key) if facts is not None and facts.digest is None else facts
+
+
+def stored_whole(store: Store, planned: PlannedBottle, *, date: str) -> ObjectFacts | None:
+    """What the store proves of the bottle under its key; None when it is not there or nothing is proven.
+
+    Raises:
+        StoreUnavailable: it does not answer.
+    """
+    try:
+        facts = proven_facts(store, planned.bottle.key(date))
+    except StoreUnavailable:
+        raise
+    except StoreError:
+        return None
+    return facts if facts is not None and facts.digest == planned.bottle.digest else None
 
 
 def prove(store: Store, planned: PlannedBottle, taken: KeyTaken) -> ObjectFacts:

@@ -33,14 +33,14 @@ class GracefulStop:
 
     def __init__(self, grace_s: float = 20.0, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._event = threading.Event()
-        self._grace_s = grace_s
+        self.grace_s = grace_s
         self._monotonic = monotonic
         self._deadline = float("inf")
 
     def set(self) -> None:
         """No new bottle starts from now on; the first call starts the grace."""
         if not self._event.is_set():
-            self._deadline = self._monotonic() + self._grace_s
+            self._deadline = self._monotonic() + self.grace_s
             self._event.set()
 
     def is_set(self) -> bool:

@@ -6,7 +6,14 @@ from brew_assets.domain.plan import PlannedBottle
 from brew_assets.engine.ports import Clock, StopSignal
 from brew_assets.engine.reception import Reception
 from brew_assets.engine.retry import Gate, RetryPolicy, SyncBudget, Tries
-from brew_assets.errors import ChecksumRefused, ContentMismatch, HostRefused, MirrorError, TransferStopped
+from brew_assets.errors import (
+    ChecksumRefused,
+    ContentMismatch,
+    HostRefused,
+    MirrorError,
+    StoreUnavailable,
+    TransferStopped,
+)
 
 # The catalogue's digest is the truth: bytes that miss it twice will miss it again.
 MAX_MISMATCHES = 2
@@ -49,12 +56,24 @@ def receive_whole(
         except MirrorError as error:
             wait_s = tries.next_wait_s(error, gained=reception.received > furthest)
             if wait_s is None:
+                if _was_stored(reception):
+                    return reception.size
                 raise
             furthest = max(furthest, reception.received)
             _log.warning("tried again", extra=facts_of(planned, error) | {"wait_s": round(wait_s, 3)})
             reception.pause()
             if clock.wait(wait_s, stop):
+                if _was_stored(reception):
+                    return reception.size
                 raise TransferStopped(f"{planned.bottle.filename}: stopped before a retry") from error
+
+
+def _was_stored(reception: Reception) -> bool:
+    """A last look, for which the error that is known already is not replaced by another."""
+    try:
+        return reception.is_stored()
+    except StoreUnavailable:
+        return False
 
 
 def facts_of(planned: PlannedBottle, error: MirrorError) -> dict[str, object]:

@@ -116,6 +116,9 @@ class Indexes(Protocol):
             UpstreamError: one of its classes, see errors.py.
         """
 
+    def interrupt(self) -> None:
+        """Documents that any thread is waiting for break off at once: the work is stopped."""
+
 
 class FetchedCatalogue(msgspec.Struct, frozen=True, kw_only=True):
     """A body of the formulae API, decoded from its transfer coding, and its validators."""

@@ -27,15 +27,37 @@ from brew_assets.engine.ports import Progress, ProgressListener, StopSignal
 from brew_assets.engine.retry import Gate
 from brew_assets.engine.transfer import TransferOptions, TransferPorts, transfer
 from brew_assets.engine.transferred import Transferred
-from brew_assets.errors import StoreError
+from brew_assets.errors import (
+    ChecksumRefused,
+    MirrorError,
+    ObjectRefused,
+    StoreError,
+    StoreFull,
+    StoreRefused,
+    StoreUnavailable,
+    StoreUnsupported,
+)
 
 # A process costs some hundredths of a second; so many bottles are worth one.
 BOTTLES_PER_PROCESS = 50
 BYTES_PER_PROCESS = 256 * 1024 * 1024
 _TICK_S = 0.2
+_REAP_S = 5.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_progress_decoder = msgspec.msgpack.Decoder(Progress)
-_result_decoder = msgspec.msgpack.Decoder(Transferred)
+_GONE_STATUS = 1
+# Whose constructors take a text and a server's words.
+_KINDS: dict[str, type[StoreError]] = {
+    kind.__name__: kind
+    for kind in (
+        ChecksumRefused,
+        ObjectRefused,
+        StoreError,
+        StoreFull,
+        StoreRefused,
+        StoreUnavailable,
+        StoreUnsupported,
+    )
+}
 
 MakePorts = Callable[[StopSignal], TransferPorts]
 
@@ -83,7 +105,8 @@ def transfer_in_processes(
     """As `transfer`, in `count` processes that share the workers.
 
     Raises:
-        StoreError: a process ended without a tally; what it stored is adopted by the next run.
+        MirrorError: what ended one of the processes; the others then end as on SIGTERM.
+        StoreError: a process was killed; what it stored is adopted by the next run.
     """
     context = multiprocessing.get_context("fork")
     pipes = [context.Pipe(duplex=False) for _ in range(count)]
@@ -98,18 +121,21 @@ def transfer_in_processes(
                 if position != number:
                     sender.close()
             stop = _own_stop(already=ports.stop.is_set())
-            made = make_ports(stop)
-            tally = transfer(
-                part,
-                ports=made,
-                journal=Journal(made.store, made.clock, sync_id=sync_id, batch_size=options.batch_size),
-                date=date,
-                options=options,
-                look_first=look_first,
-                progress=_Teller(pipes[number][1]),
-                gate=gate,
-            )
-            pipes[number][1].send_bytes(msgspec.msgpack.encode(tally))
+
+            def copy() -> Transferred:
+                made = make_ports(stop)
+                return transfer(
+                    part,
+                    ports=made,
+                    journal=Journal(made.store, made.clock, sync_id=sync_id, batch_size=options.batch_size),
+                    date=date,
+                    options=options,
+                    look_first=look_first,
+                    progress=_Teller(pipes[number][1]),
+                    gate=gate,
+                )
+
+            _report_end(copy, pipes[number][1])
 
         children.append(context.Process(target=live, name=f"transfer-{number}"))
     receivers = [receiver for receiver, _ in pipes]
@@ -157,6 +183,48 @@ def _own_stop(*, already: bool) -> GracefulStop:
     return stop
 
 
+class _Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """What ended a child: the class of our error, its text, and a server's words."""
+
+    kind: str
+    message: str
+    status: int = 0
+    code: str = ""
+
+
+class _Gone(Exception):
+    """The parent hears no more: it has died, or ends because of another child."""
+
+
+def _report_end(copy: Callable[[], Transferred], sender: Connection) -> None:
+    """The parent knows what became of the child, and only the parent says it to anybody.
+
+    Raises:
+        SystemExit: the parent is gone.
+    """
+    end: Transferred | _Failed
+    try:
+        end = copy()
+    except _Gone:
+        raise SystemExit(_GONE_STATUS) from None
+    except StoreError as error:
+        end = _Failed(type(error).__name__, str(error), error.status, error.code)
+    except MirrorError as error:
+        end = _Failed(type(error).__name__, str(error))
+    try:
+        sender.send_bytes(msgspec.msgpack.encode(end))
+    except OSError:
+        raise SystemExit(_GONE_STATUS) from None
+
+
+def _error_of(failed: _Failed) -> MirrorError:
+    """The child's error as one of ours; the class decides what is said of the run."""
+    kind = _KINDS.get(failed.kind)
+    if kind is None:
+        return MirrorError(failed.message)
+    return kind(failed.message, status=failed.status, code=failed.code)
+
+
 class _Teller:
     """Tells the parent how far a child is. A parent that is gone ends the child's transfer."""
 
@@ -164,7 +232,10 @@ class _Teller:
         self._sender = sender
 
     def __call__(self, progress: Progress) -> None:
-        self._sender.send_bytes(msgspec.msgpack.encode(progress))
+        try:
+            self._sender.send_bytes(msgspec.msgpack.encode(progress))
+        except OSError as exc:
+            raise _Gone from exc
 
 
 def _gather(
@@ -185,18 +256,47 @@ def _gather(
                 child.terminate()
         ready = multiprocessing.connection.wait(list(waiting.values()), timeout=_TICK_S)
         for number in [number for number, receiver in waiting.items() if receiver in ready]:
-            try:
-                message = receivers[number].recv_bytes()
-            except EOFError as exc:
-                raise StoreError("a transfer process ended without a tally; see its output") from exc
-            with contextlib.suppress(msgspec.ValidationError):
-                latest[number] = _progress_decoder.decode(message)
+            end = _next_message(receivers[number], children[number])
+            if isinstance(end, Progress):
+                latest[number] = end
                 continue
-            total.add(_result_decoder.decode(message))
+            total.add(end)
             del waiting[number]
         if listener is not None and latest:
             listener(_summed(latest))
     return total
+
+
+def _next_message(receiver: Connection, child: BaseProcess) -> Progress | Transferred:
+    """How far a child is, or what it did.
+
+    Raises:
+        MirrorError: what ended it.
+    """
+    try:
+        message = receiver.recv_bytes()
+    except EOFError as exc:
+        raise StoreError(f"a transfer process ended without a tally: {_how_it_ended(child)}") from exc
+    with contextlib.suppress(msgspec.ValidationError):
+        return _progress_decoder.decode(message)
+    with contextlib.suppress(msgspec.ValidationError):
+        raise _error_of(_failed_decoder.decode(message))
+    return _transferred_decoder.decode(message)
+
+
+def _how_it_ended(child: BaseProcess) -> str:
+    child.join(_REAP_S)
+    code = child.exitcode
+    if code is None:
+        return "it closed its pipe and runs on"
+    if code >= 0:
+        return f"exit code {code}; its output says why"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    hint = " (the machine may have run out of memory)" if -code == signal.SIGKILL else ""
+    return f"it was killed by {name}{hint}; the next sync finds what it stored"
 
 
 def _summed(latest: dict[int, Progress]) -> Progress:
@@ -209,6 +309,11 @@ def _summed(latest: dict[int, Progress]) -> Progress:
         failed=sum(part.failed for part in parts),
         current=parts[-1].current,
     )
+
+
+_progress_decoder = msgspec.msgpack.Decoder(Progress)
+_failed_decoder = msgspec.msgpack.Decoder(_Failed)
+_transferred_decoder = msgspec.msgpack.Decoder(Transferred)
 
 
 def _parts(fetches: Sequence[Fetch], count: int) -> list[list[Fetch]]:

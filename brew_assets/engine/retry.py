@@ -32,8 +32,10 @@ MAX_RESUME_WAIT_S = 1.0
 
 _log = logging.getLogger(__name__)
 
-_GO_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|μs|ms|s|m|h)")
+# Digits without limit would be looked through again from each of them.
+_GO_DURATION = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)(ns|us|µs|μs|ms|s|m|h)")
 _GO_UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_LONGEST_DATE = 100
 _IN_BODY = re.compile(r"retry-after:\s*([^,\s]+)", re.IGNORECASE)
 
 
@@ -58,6 +60,8 @@ def _seconds(text: str, now: datetime) -> float | None:
     parts = _GO_DURATION.findall(text)
     if parts and "".join(number + unit for number, unit in parts) == text:
         return sum(float(number) * _GO_UNITS_S[unit] for number, unit in parts)
+    if len(text) > _LONGEST_DATE:
+        return None
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, OverflowError):

@@ -1,22 +1,31 @@
 """Sizes of bottles before they are fetched, from the registry's OCI indexes.
 
 Indexes are kept byte for byte under `state/upstream/indexes/` and fetched again only when they do not
-cover the digests that are asked for: a published index may gain platforms later.
+cover the digests that are asked for (a published index may gain platforms later), or when bytes have
+disproved them.
 """
 
 import hashlib
+import queue
+import threading
+from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
 from brew_assets.domain.bottle import Bottle, image_name, index_reference, is_index_reference
-from brew_assets.domain.oci import covers, decode_child_size, decode_index
+from brew_assets.domain.oci import decode_child_size, decode_index
+from brew_assets.engine.kept_indexes import INDEX_PREFIX, index_folder, index_key, kept_indexes, usable_index
+from brew_assets.engine.log_context import in_this_context
 from brew_assets.engine.ports import Clock, Indexes, StopSignal, Store
 from brew_assets.engine.retry import Gate, RetryPolicy, SyncBudget, Tries
-from brew_assets.errors import MirrorError, StoreError, UpstreamError
+from brew_assets.errors import MirrorError, StoreError, UpstreamError, UpstreamInterrupted
 
-INDEX_PREFIX = "state/upstream/indexes/"
+__all__ = ["INDEX_PREFIX", "SizeLookUp", "SizesFound"]
+
+# How soon a stop signal is heard.
+_TICK_S = 0.1
+_Group = tuple[tuple[str, str], list[Bottle]]
 
 
 class SizesFound(msgspec.Struct, kw_only=True):
@@ -26,6 +35,9 @@ class SizesFound(msgspec.Struct, kw_only=True):
     problems: list[str] = []
     indexes_fetched: int = 0
     indexes_kept: int = 0
+
+
+_Answers = queue.SimpleQueue[SizesFound | BaseException]
 
 
 class SizeLookUp:
@@ -55,7 +67,8 @@ class SizeLookUp:
     ) -> SizesFound:
         """The sizes of the bottles' digests. One that nothing tells is left out, never guessed.
 
-        `progress` hears (formulae done, formulae in all).
+        `progress` hears (formulae done, formulae in all). A stop signal breaks off what is under way; what
+        cannot be broken off, such as a look-up of a host's name, is given up when the grace is over.
         """
         groups: dict[tuple[str, str], list[Bottle]] = {}
         for bottle in bottles:
@@ -64,28 +77,60 @@ class SizeLookUp:
         found = SizesFound(sizes={}, problems=[])
         if not groups:
             return found
-        stored = self._stored_indexes()
+        stored = kept_indexes(self._store)
         self._gate, self._budget = (
             Gate(self._clock),
             SyncBudget.for_bottles(len(groups), self._retry.attempts),
         )
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="sizes") as pool:
-            answers = pool.map(lambda group: self._of_group(group[0], group[1], stored), groups.items())
-            for number, answer in enumerate(answers, 1):
-                found.sizes.update(answer.sizes)
-                found.problems.extend(answer.problems)
-                found.indexes_fetched += answer.indexes_fetched
-                found.indexes_kept += answer.indexes_kept
-                if progress is not None:
-                    progress(number, len(groups))
+        answers = self._start(deque(groups.items()), stored)
+        for number in range(1, len(groups) + 1):
+            answer = self._await(answers)
+            if answer is None:
+                found.problems.append(f"{len(groups) - number + 1} formulae: stopped")
+                break
+            found.sizes.update(answer.sizes)
+            found.problems.extend(answer.problems)
+            found.indexes_fetched += answer.indexes_fetched
+            found.indexes_kept += answer.indexes_kept
+            if progress is not None:
+                progress(number, len(groups))
         return found
 
-    def _stored_indexes(self) -> dict[str, list[str]]:
-        """Folder of an index -> the keys of its kept versions."""
-        stored: dict[str, list[str]] = {}
-        for listed in self._store.listing(INDEX_PREFIX):
-            stored.setdefault(listed.key.rpartition("/")[0], []).append(listed.key)
-        return stored
+    def _start(self, work: "deque[_Group]", stored: dict[str, list[str]]) -> "_Answers":
+        """Threads look the groups up; every one gives an answer, or the error that ended its thread."""
+        answers: _Answers = queue.SimpleQueue()
+
+        def look() -> None:
+            try:
+                while True:
+                    try:
+                        name, bottles = work.popleft()
+                    except IndexError:
+                        return
+                    answers.put(self._of_group(name, bottles, stored))
+            except BaseException as crash:  # raised again by the thread that called look_up
+                work.clear()
+                answers.put(crash)
+
+        for number in range(min(self._workers, len(work))):
+            # Daemons: what cannot be broken off must not keep the process.
+            threading.Thread(target=in_this_context(look), name=f"sizes-{number}", daemon=True).start()
+        return answers
+
+    def _await(self, answers: "_Answers") -> SizesFound | None:
+        """The next answer, None when the grace is over before there is one."""
+        while True:
+            if self._stop.is_set():
+                self._indexes.interrupt()
+            try:
+                answer = answers.get(timeout=_TICK_S)
+            except queue.Empty:
+                if self._stop.expired():
+                    return None
+                continue
+            if isinstance(answer, BaseException):
+                raise answer
+            return answer
 
     def _of_group(
         self, name: tuple[str, str], bottles: list[Bottle], stored: dict[str, list[str]]
@@ -99,32 +144,16 @@ class SizeLookUp:
         if not is_index_reference(reference):
             found.problems.append(f"{image}:{reference}: not a reference that a registry accepts")
             return found
-        folder = f"{INDEX_PREFIX}{image}/{reference}"
-        data = self._kept(stored.get(folder, ()), digests)
+        data = usable_index(self._store, stored.get(index_folder(image, reference), ()), digests)
         if data is not None:
             found.indexes_kept = 1
         else:
-            data = self._fetched(image, reference, folder, found)
+            data = self._fetched(image, reference, found)
         if data is not None:
             self._read(data, image, reference, digests, found)
         return found
 
-    def _kept(self, keys: Iterable[str], digests: "set[str]") -> bytes | None:
-        for key in keys:
-            try:
-                document = self._store.read(key)
-            except StoreError:
-                continue  # upstream still has it
-            if document is None or hashlib.sha256(document.data).hexdigest() not in key:
-                continue
-            try:
-                if covers(decode_index(document.data), digests):
-                    return document.data
-            except ValueError:
-                continue
-        return None
-
-    def _fetched(self, image: str, reference: str, folder: str, found: SizesFound) -> bytes | None:
+    def _fetched(self, image: str, reference: str, found: SizesFound) -> bytes | None:
         try:
             data = self._persistently(lambda: self._indexes.fetch_index(image, reference))
         except UpstreamError as error:
@@ -143,7 +172,7 @@ class SizeLookUp:
             found.problems.append(f"{image}:{reference}: {error}")
             return
         if found.indexes_fetched and self._keep:
-            key = f"{INDEX_PREFIX}{image}/{reference}/{hashlib.sha256(data).hexdigest()}.json"
+            key = index_key(image, reference, data)
             try:
                 self._store.write(key, data)
             except StoreError as error:
@@ -171,7 +200,8 @@ class SizeLookUp:
     def _persistently(self, ask: Callable[[], bytes | None]) -> bytes | None:
         tries = Tries(self._retry, self._budget, self._gate)
         while True:
-            self._gate.pass_through(self._stop)
+            if not self._gate.pass_through(self._stop) or self._stop.is_set():
+                raise UpstreamInterrupted("stopped before upstream was asked")
             try:
                 return ask()
             except MirrorError as error:

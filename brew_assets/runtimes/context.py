@@ -1,9 +1,12 @@
 """What all commands share: the settings, the engine that stops in good order, results, exit codes."""
 
+import contextlib
+import os
 import signal
 import sys
+import threading
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 import msgspec
@@ -20,6 +23,11 @@ EXIT_CANNOT_RUN = 2
 SIMULATED_MARK = ".simulated"
 
 
+# A stop signal gives bottles their grace (GracefulStop), and then receipts, manifest and report so long to be
+# written. ECS sends SIGKILL 30 s after SIGTERM: what the store holds up longer would be lost all the same.
+_WRITING_S = 8.0
+
+
 def print_json(value: Any) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
@@ -28,8 +36,8 @@ class CommandContext(msgspec.Struct):
     settings: Settings
     quiet: bool
 
-    def mirror(self, *, stores: bool = False) -> "Mirror":
-        """The engine; SIGTERM and Ctrl-C end its work in good order.
+    def mirror(self, *, stores: bool = False, finishes: bool = True) -> "Mirror":
+        """The engine; SIGTERM and Ctrl-C end its work in good order, or at once if it `finishes` nothing.
 
         Raises:
             SettingsInvalid: it `stores` bottles, and real ones would stand among the demo's.
@@ -44,6 +52,13 @@ class CommandContext(msgspec.Struct):
         def ask_to_stop(number: int, _: FrameType | None) -> None:
             if stop.is_set():
                 raise KeyboardInterrupt
+            if not finishes:
+                _end_now("Stopped.")
+            # Nothing else ends a call that the store or the disk does not return from.
+            last_word = "Stopped: what was under way could not be finished within the grace."
+            watch = threading.Timer(stop.grace_s + _WRITING_S, _end_now, (last_word,))
+            watch.daemon = True
+            watch.start()
             click.echo("Stopping: bottles under way are finished, receipts written …", err=True)
             stop.set()
 
@@ -60,7 +75,8 @@ class CommandContext(msgspec.Struct):
         """
         from brew_assets.engine.existence import require_mirror
 
-        mirror = self.mirror(stores=stores)
+        # What only reads, or replaces one object whole, loses nothing wherever it ends.
+        mirror = self.mirror(stores=stores, finishes=stores)
         require_mirror(mirror.store, place=self.settings.mirror_url, backup_suffices=backup_suffices)
         return mirror
 
@@ -89,3 +105,10 @@ class CommandContext(msgspec.Struct):
     def bars(self) -> bool:
         """Whether somebody looks at standard error."""
         return not self.quiet and sys.stderr.isatty()
+
+
+def _end_now(last_word: str) -> NoReturn:
+    """The process ends as a killed one would, with a word and the exit code of what was left undone."""
+    with contextlib.suppress(Exception):  # somebody may be writing there at this moment
+        click.echo(last_word, err=True)
+    os._exit(EXIT_FAILED)

@@ -18,6 +18,7 @@ Kind = Literal[
     "ignore_range",
     "slow",
     "stall",
+    "silent",
     "unauthorized",
     "no_digest",
     "no_size",
@@ -126,14 +127,19 @@ class Fault:
         return cls(kind="ignore_range", times=times)
 
     @classmethod
-    def slow(cls, bytes_per_second: int, times: int | None = 1) -> Self:
-        """The body arrives at that rate, in about twenty pieces per second."""
-        return cls(kind="slow", times=times, n_bytes=bytes_per_second)
+    def slow(cls, bytes_per_second: int, times: int | None = 1, *, at: Host = "cdn") -> Self:
+        """The body, at the registry an index's, arrives at that rate, in about twenty pieces per second."""
+        return cls(kind="slow", times=times, at=at, n_bytes=bytes_per_second)
 
     @classmethod
-    def stalls_after(cls, n_bytes: int, times: int | None = 1) -> Self:
+    def stalls_after(cls, n_bytes: int, times: int | None = 1, *, at: Host = "cdn") -> Self:
         """After n body bytes nothing more comes; the connection stays open until either side gives up."""
-        return cls(kind="stall", times=times, n_bytes=n_bytes)
+        return cls(kind="stall", times=times, at=at, n_bytes=n_bytes)
+
+    @classmethod
+    def no_answer(cls, times: int | None = 1) -> Self:
+        """The registry takes the request and says nothing at all."""
+        return cls(kind="silent", times=times, at="registry")
 
     @classmethod
     def html_page(cls, times: int | None = 1, *, at: Host = "cdn") -> Self:

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from itertools import count
 from urllib.parse import parse_qs
 
@@ -16,6 +17,7 @@ from brew_assets.simulator.world import SimulatedBottle, World
 ANONYMOUS = "QQ=="  # what brew sends (LH/brew.sh:626-641)
 _BLOB = re.compile(r"/v2/homebrew/core/(.+)/blobs/sha256:([0-9a-f]{64})")
 _MANIFEST = re.compile(r"/v2/homebrew/core/(.+)/manifests/([^/]+)")
+PACE_PER_SECOND = 20
 _JSON = {"Content-Type": "application/json"}
 
 
@@ -30,10 +32,12 @@ class Registry:
         *,
         token_required: bool,
         locate: Callable[[str], str],
+        stopped: threading.Event,
     ) -> None:
         self._world, self._script, self._ledger = world, script, ledger
         self._token_required = token_required
         self._locate = locate
+        self._stopped = stopped
         self._tokens: set[str] = set()
         self._numbers = count()
         self.url = ""
@@ -67,7 +71,7 @@ class Registry:
 
     def _manifest(self, request: Request, image: str, reference: str) -> Reply:
         fault = self._script.take((f"{image}:{reference}",), "registry", without=INDEX_KINDS)
-        if fault is not None:
+        if fault is not None and fault.kind not in ("slow", "stall"):
             return self._faulty(request, fault, image)
         if reference.startswith("sha256:"):
             document = self._world.manifest_json(image, reference.removeprefix("sha256:"))
@@ -77,11 +81,26 @@ class Registry:
         if document is None:
             return _missing("MANIFEST_UNKNOWN")
         digest = f"sha256:{hashlib.sha256(document).hexdigest()}"
-        return Reply(
+        reply = Reply(
             200,
             {"Content-Type": media_type, "Docker-Content-Digest": digest, "ETag": f'"{digest}"'},
             document,
         )
+        if fault is not None:
+            reply.length, reply.ending = len(document), "stall"
+            reply.stream = self._held_up(document, fault)
+        return reply
+
+    def _held_up(self, document: bytes, fault: Fault) -> Iterator[bytes]:
+        """The document's first bytes, or all of them at the fault's pace."""
+        if fault.kind == "stall":
+            yield document[: fault.n_bytes]
+            return
+        step = max(1, fault.n_bytes // PACE_PER_SECOND)
+        for at in range(0, len(document), step):
+            yield document[at : at + step]
+            if self._stopped.wait(step / fault.n_bytes):
+                return
 
     def _index(self, image: str, reference: str) -> bytes | None:
         bottles = self._world.indexed(image, reference)
@@ -100,6 +119,8 @@ class Registry:
         if fault.kind == "unauthorized":
             self._tokens.discard(_bearer(request))
             return self._refuse(image)
+        if fault.kind == "silent":
+            return Reply(0, ending="stall")
         return Reply(fault.status, dict(fault.headers), fault.body)
 
     def _admits(self, request: Request) -> bool:

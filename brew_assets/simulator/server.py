@@ -28,7 +28,12 @@ class Simulator:
         self._api = FormulaeApi(world, self._ledger, compress=gzip)
         self._cdn = Cdn(world, self._script, self._ledger, self._stopped)
         self._registry = Registry(
-            world, self._script, self._ledger, token_required=token_required, locate=self._signed_url
+            world,
+            self._script,
+            self._ledger,
+            token_required=token_required,
+            locate=self._signed_url,
+            stopped=self._stopped,
         )
         self._servers: list[LoopbackServer] = []
 

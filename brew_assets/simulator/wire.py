@@ -20,6 +20,7 @@ _POLL_S = 0.02  # how long stop() waits at most for the accepting thread
 _GOODBYE_S = 5.0
 _LONGEST_LINE_BYTES = 65_536
 _SILENT = (204, 304)
+_NO_ANSWER = 0
 
 
 @dataclass(slots=True)
@@ -133,6 +134,8 @@ class _Connection(socketserver.StreamRequestHandler):
         return Request(words[0], unquote(target.path), target.query, headers)
 
     def _send(self, request: Request, reply: Reply) -> None:
+        if reply.status == _NO_ANSWER:
+            return
         send = self.connection.sendall
         head = _head(reply)
         if request.method == "HEAD" or reply.status in _SILENT:

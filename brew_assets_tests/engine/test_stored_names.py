@@ -16,7 +16,7 @@ from brew_assets.engine.kept_reports import kept_reports
 from brew_assets.engine.ports import Store
 from brew_assets.engine.repair import repair
 from brew_assets.engine.stored_names import NAMES_PER_OBJECT, STORED_SUFFIX, stored_names
-from brew_assets.errors import StoreUnavailable
+from brew_assets.errors import KeyTaken, StoreError, StoreUnavailable
 from brew_assets_tests.engine.carrying import Carrying
 from brew_assets_tests.engine.test_dispatch import Story
 from brew_assets_tests.engine.test_sync import ARM, Upstream
@@ -148,14 +148,28 @@ def test_two_syncs_through_workers_do_not_claim_the_same_bottles() -> None:
     assert claims(story.store, first, second) == [story.bottles, 0]
 
 
-def test_a_bottle_of_which_only_the_answer_was_lost_is_found_and_claimed_by_nobody() -> None:
+def test_a_bottle_of_which_only_the_answer_was_lost_is_claimed_by_whose_write_it_was() -> None:
+    store = MemoryStore()
+    carrying, item = Carrying(store=store), bottle("wget")
+    carrying.blobs.publish(b"wget/1.25.0/arm64_sonoma/0")
+    store.fail("answer", StoreUnavailable("the answer was lost"))
+    done = carrying.carry(fetch(item))
+    assert (done.stored, done.adopted, done.downloaded) == (1, 0, 1)
+    assert stored_names(store, SYNC_ID) == {item.entry_key}
+
+
+@pytest.mark.parametrize("answer", [KeyTaken("the key"), StoreUnavailable("conflict", status=409)])
+def test_a_bottle_that_somebody_else_wrote_in_that_moment_is_found_and_claimed_by_nobody(
+    answer: StoreError,
+) -> None:
     store = MemoryStore()
     carrying, item = Carrying(store=store), bottle("wget")
     carrying.blobs.publish(b"wget/1.25.0/arm64_sonoma/0")
 
     def stored_by_someone() -> None:
         store.put_bottle(item, b"wget/1.25.0/arm64_sonoma/0", date="2026-08-22")
-        store.fail("commit", StoreUnavailable("the answer was lost"))
+        if isinstance(answer, StoreUnavailable):
+            store.fail("commit", answer)
 
     store.before("receive", stored_by_someone)
     done = carrying.carry(fetch(item))

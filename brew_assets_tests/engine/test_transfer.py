@@ -5,10 +5,12 @@ import random
 import pytest
 
 from brew_assets.domain.bottle import Bottle
+from brew_assets.domain.oci import MAX_BOTTLE_BYTES
 from brew_assets.engine.canary import CANARY_KEY
 from brew_assets.engine.journal import RECEIPT_PREFIX
 from brew_assets.engine.ports import Progress
 from brew_assets.engine.reception import BUFFER_BYTES
+from brew_assets.engine.stored_names import stored_names
 from brew_assets.errors import (
     BlobNotFound,
     ChecksumRefused,
@@ -23,7 +25,7 @@ from brew_assets.errors import (
 )
 from brew_assets_tests.engine.carrying import Carrying
 from brew_assets_tests.fakes import Act
-from brew_assets_tests.worlds import DATE, bottle, fetch
+from brew_assets_tests.worlds import DATE, SYNC_ID, bottle, fetch
 
 SMALL = b"a small bottle" * 100
 LARGE = random.Random(1).randbytes(3 * BUFFER_BYTES + 12_345)
@@ -220,11 +222,116 @@ def test_a_429_that_ends_one_bottle_still_holds_the_others(world: Carrying) -> N
     assert asked_at[0] >= 60.0
 
 
-def test_a_size_other_than_the_index_tells_is_a_mismatch(world: Carrying) -> None:
+WRONG_SIZES = [-1, 1, 10 * BUFFER_BYTES, MAX_BOTTLE_BYTES // 2]
+
+
+@pytest.mark.parametrize("wrong_by", WRONG_SIZES)
+@pytest.mark.parametrize("content", [SMALL, LARGE])
+def test_bytes_that_are_the_bottle_win_over_the_size_that_an_index_says(
+    world: Carrying, content: bytes, wrong_by: int
+) -> None:
+    item = published(world, content)
+    done = world.carry(fetch(item, size=len(content) + wrong_by))
+    assert (done.stored, done.failed, len(world.blobs.opened)) == (1, [], 1)
+    assert world.store.data(item.key(DATE)) == content
+    (receipt,) = world.receipts()
+    assert receipt.entry.file_size == len(content)
+
+
+@pytest.mark.parametrize("wrong_by", [-1, 1, -1000, 2 * BUFFER_BYTES])
+@pytest.mark.parametrize("content", [SMALL, LARGE])
+def test_where_upstream_says_no_length_the_bytes_win_with_a_second_download(
+    world: Carrying, content: bytes, wrong_by: int
+) -> None:
+    item = published(world, content)
+    world.blobs.always(item, Act(hides_size=True))
+    done = world.carry(fetch(item, size=len(content) + wrong_by))
+    assert (done.stored, done.failed) == (1, [])
+    assert world.blobs.offsets(item) == [0, 0]
+    assert world.store.data(item.key(DATE)) == content
+
+
+@pytest.mark.parametrize("told", [0, 1, -700])
+@pytest.mark.parametrize("hides", [False, True])
+@pytest.mark.parametrize("content", [SMALL, LARGE])
+@pytest.mark.parametrize("cut", [-1, 700])
+def test_a_body_with_bytes_missing_or_added_is_refused_whatever_an_index_says(
+    world: Carrying, content: bytes, told: int, hides: bool, cut: int
+) -> None:
+    item = published(world, content)
+    if cut < 0:
+        world.blobs.always(item, Act(cuts_at=len(content) + cut, hides_size=hides))
+    else:
+        world.blobs._contents[item.digest] = content + b"x" * cut
+        world.blobs.always(item, Act(hides_size=hides))
+    done = world.carry(fetch(item, size=len(content) + told))
+    if hides and cut > 0 and told == 0:
+        # What was announced came, and was the bottle: nobody read on.
+        assert done.stored == 1
+        return
+    assert done.failed[0].reason in ("size mismatch", "digest mismatch", "network")
+    assert world.store.bottle_keys() == []
+
+
+def test_a_length_that_no_bottle_has_is_refused_before_a_byte(world: Carrying) -> None:
     item = published(world)
-    done = world.carry(fetch(item, size=len(SMALL) + 1))
-    assert [failure.reason for failure in done.failed] == ["size mismatch"]
-    assert world.store.keys() == []
+    world.blobs.always(item, Act(announces=MAX_BOTTLE_BYTES + 1))
+    done = world.carry(fetch(item))
+    assert ([failure.reason for failure in done.failed], done.bytes_downloaded) == (
+        ["refused by upstream"],
+        0,
+    )
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE])
+@pytest.mark.parametrize("attempts", [0, 3])
+def test_a_bottle_that_the_store_took_without_an_answer_is_downloaded_once(
+    world: Carrying, content: bytes, attempts: int
+) -> None:
+    item = published(world, content)
+    world.store.fail("answer", StoreUnavailable("connection reset"))
+    done = world.carry(fetch(item), attempts=attempts)
+    assert (done.stored, done.downloaded, done.adopted, done.failed) == (1, 1, 0, [])
+    assert stored_names(world.store, SYNC_ID) == {item.entry_key}
+    assert (done.bytes_downloaded, len(world.blobs.opened)) == (len(content), 1)
+    assert len(world.store.called("commit")) == 1
+    assert len(world.receipts()) == 1
+
+
+def test_a_stop_after_a_lost_answer_leaves_the_bottle_recorded(world: Carrying) -> None:
+    item = published(world, LARGE)
+    world.store.before("answer", world.stop.set)
+    world.store.fail("answer", StoreUnavailable("connection reset"))
+    done = world.carry(fetch(item))
+    assert (done.stored, done.left) == (1, 0)
+
+
+def test_what_is_to_be_replaced_proves_nothing_when_the_answer_is_lost(world: Carrying) -> None:
+    item = published(world, LARGE)
+    world.store.put_bottle(item, LARGE, date=DATE)
+    world.store.fail("commit", StoreUnavailable("connection reset"))
+    done = world.carry(fetch(item), replace=True)
+    assert (done.stored, len(world.store.called("commit"))) == (1, 2)
+    assert world.store.called("facts") == []
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE])
+def test_a_copy_that_the_store_made_without_an_answer_is_not_downloaded(
+    world: Carrying, content: bytes
+) -> None:
+    names = [published(world, content, tag=tag) for tag in ("arm64_tahoe", "arm64_sequoia")]
+    world.store.fail("answer to a copy", StoreUnavailable("connection reset"))
+    done = world.carry(fetch(*names))
+    assert (done.stored, done.downloaded, done.duplicated) == (2, 1, 1)
+    assert len(world.blobs.opened) == 1
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE])
+def test_an_answer_that_was_lost_with_the_bottle_costs_a_try(world: Carrying, content: bytes) -> None:
+    item = published(world, content)
+    world.store.fail("commit", StoreUnavailable("connection reset"))
+    done = world.carry(fetch(item))
+    assert (done.stored, len(world.store.called("commit"))) == (1, 2)
 
 
 def test_a_size_that_only_the_index_tells_is_enough(world: Carrying) -> None:

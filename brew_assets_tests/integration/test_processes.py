@@ -7,21 +7,25 @@ import sys
 import psutil
 import pytest
 
+from brew_assets.engine.processes import BOTTLES_PER_PROCESS
 from brew_assets.engine.stored_names import STORED_SUFFIX
 from brew_assets.simulator import Fault, Simulator, SizeDistribution, World
-from brew_assets_tests.integration.mirrors import MirrorUnderTest, assert_consistent
+from brew_assets_tests.integration.mirrors import BucketMirror, MirrorUnderTest, assert_consistent
 from brew_assets_tests.local_aws.session import wait_for
+from brew_assets_tests.quirky_s3 import Quirk, quirky_s3
+from brew_assets_tests.servers import S3Server
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2,
     reason="transfers are shared by processes only on Linux with two cores or more",
 )
 BOTTLES = 160
+METHODS = ("GET", "PUT", "HEAD", "POST", "DELETE")
 
 
-def _world() -> World:
+def _world(bottles: int = BOTTLES) -> World:
     world = World(seed=61, sizes=SizeDistribution.fixed(60_000))
-    for number in range(BOTTLES):
+    for number in range(bottles):
         world.publish(f"formula-{number}", "1.0", tags=["arm64_sonoma"])
     return world
 
@@ -64,13 +68,40 @@ def test_a_killed_child_ends_the_run_and_the_next_one_fetches_only_what_is_missi
         _children(process.pid)[0].kill()
         _, errors = process.communicate(timeout=100)
         assert process.returncode == 2
-        assert "ended without a tally" in errors
+        assert "ended without a tally: it was killed by SIGKILL" in errors
+        assert "Traceback" not in errors
         assert_consistent(mirror, upstream)
         upstream.clear_faults()
         whole = set(mirror.digests().values())
         before = upstream.downloads.copy()
         mirror.sync(upstream, "--platform", "arm64_sonoma")
         assert len(mirror.entries()) == BOTTLES
+        assert not {digest for digest in whole if upstream.downloads[digest] > before[digest]}
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_store_that_goes_away_is_one_error_of_ours(s3: S3Server, processes: str) -> None:
+    with quirky_s3(s3) as front, Simulator(_world(2 * BOTTLES_PER_PROCESS)) as upstream:
+        _slow(upstream)
+        mirror = BucketMirror(front)
+        settings = {"MAX_TRANSFER_PROCESSES": processes, "RETRY_ATTEMPTS": "0"}
+        # Whoever finds the store gone waits a little and asks again.
+        settings["MAX_CONCURRENT_DOWNLOADS"] = "60"
+        process = mirror.start(upstream, "sync", "--platform", "arm64_sonoma", **settings)
+        wait_for(lambda: upstream.completed.total() > 10, what="the first bottles", timeout_s=90)
+        front.add(*(Quirk(method=method, loses_answer=True) for method in METHODS))
+        _, errors = process.communicate(timeout=200)
+        front.clear()
+        assert process.returncode == 2
+        assert "Traceback" not in errors
+        assert "without a tally" not in errors
+        assert errors.count("Error: ") == 1, errors
+        assert "RemoteDisconnected" in errors
+        assert_consistent(mirror, upstream)
+        # Nothing that was stored is downloaded again.
+        upstream.clear_faults()
+        whole, before = set(mirror.digests().values()), upstream.downloads.copy()
+        mirror.sync(upstream, "--platform", "arm64_sonoma")
         assert not {digest for digest in whole if upstream.downloads[digest] > before[digest]}
 
 
