@@ -193,8 +193,8 @@ def _reference(event: Mapping[str, Any]) -> BatchReference:
 def _direct(event: Mapping[str, Any]) -> DirectRequest:
     try:
         given = msgspec.convert(dict(event), _GivenRequest)
-    except msgspec.ValidationError as exc:
-        raise EventInvalid(f"event: {exc}") from exc
+    except (*UNREADABLE, ValueError, OverflowError) as exc:
+        raise EventInvalid(f"event: {ascii(str(exc)[:200])[1:-1]}") from exc
     objects = tuple(
         _planned(f"formulas[{number}]", formula, tag, bottle)
         for number, formula in enumerate(given.formulas)
