@@ -9,6 +9,8 @@ BIN = $(VENV)/bin
 JUDGES = .venv-infra
 MIRROR = mirror
 LONG = -m long
+# Spoiled documents for each decoder in `make campaigns`; `make test` tries 2,000, always the same.
+FUZZ_EXAMPLES = 100000
 PYTEST = $(BIN)/python -m pytest
 SOURCES = brew_assets brew_assets_tests benchmarks tools
 DEMO_MARK = $(MIRROR)/.simulated
@@ -92,7 +94,8 @@ test-browser: dev-install ## Run only the clicks through Dagster's UI (needs Chr
 test-infra: $(JUDGES)/.done ## Run only the tests of infra/terraform (needs terraform)
 	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m infra $(ARGS)
 
-campaigns: dev-install ## Run the long campaigns: 200 kills, 50,000 bottles, a bottle of 4 GiB
+campaigns: dev-install ## Run the long campaigns: 200 kills, 50,000 bottles, a bottle of 4 GiB, fuzzed documents
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(PYTEST) -n 2 --timeout 7200 brew_assets_tests/fuzz $(ARGS)
 	$(PYTEST) $(LONG) $(ARGS)
 
 check: dev-install ## Format, lint, types, import rules

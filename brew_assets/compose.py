@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from brew_assets.adapters.event_queue import EventQueue
     from brew_assets.adapters.s3_store import S3Options
 
+# Of Linux, macOS and their file systems.
+MAX_FILE_NAME_BYTES = 255
 _S3_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
 
 
@@ -46,9 +48,13 @@ def build_store(settings: Settings) -> Store:
 
     match = _S3_URL.fullmatch(url)
     if match is None:
-        raise SettingsInvalid(
-            name="MIRROR_URL", expected="s3://bucket/prefix", found=repr(shown_url(url)[:80])
+        of_bucket = bool(settings.s3_bucket_name) and url == f"s3://{settings.s3_bucket_name}"
+        name, expected = (
+            ("S3_BUCKET_NAME", "the name of a bucket, as in s3://bucket")
+            if of_bucket
+            else ("MIRROR_URL", "s3://bucket/prefix")
         )
+        raise SettingsInvalid(name=name, expected=expected, found=repr(shown_url(url)[:80]))
     prefix = (match[2] or "").strip("/")
     if any(part in (".", "..") for part in prefix.split("/")):
         raise SettingsInvalid(
@@ -58,17 +64,23 @@ def build_store(settings: Settings) -> Store:
 
 
 def path_of(name: str, text: str) -> Path:
-    """The path that a setting names, "~" as the home of a user.
+    """The absolute path that a setting names, "~" as the home of a user.
 
     Raises:
-        SettingsInvalid: there is no such user, or nobody knows this one's home.
+        SettingsInvalid: there is no such user, or nobody knows this one's home; a part of it is longer than
+            names of files are; it is relative, and the current directory is gone.
     """
+    expected = "a path, after ~ the name of a user of this machine"
     try:
-        return Path(text).expanduser()
-    except RuntimeError as exc:
-        raise SettingsInvalid(
-            name=name, expected="a path, after ~ the name of a user of this machine", found=repr(text[:80])
-        ) from exc
+        path = Path(text).expanduser()
+        if all(len(part.encode("utf-8", "surrogatepass")) <= MAX_FILE_NAME_BYTES for part in path.parts):
+            return path.absolute()
+        expected = f"a path whose parts have at most {MAX_FILE_NAME_BYTES} bytes"
+    except RuntimeError:
+        pass
+    except OSError:
+        expected = "an absolute path, since the current directory is gone"
+    raise SettingsInvalid(name=name, expected=expected, found=repr(text[:80]))
 
 
 def _s3_options(settings: Settings, *, bucket: str, prefix: str = "") -> "S3Options":
@@ -95,7 +107,7 @@ def build_hash_files(settings: Settings, *, stop: StopSignal | None = None) -> t
     """The external hash files that the settings name. Nothing is contacted yet.
 
     Raises:
-        SettingsInvalid: a key without a bucket that it could be in, or a path of a user who is none.
+        SettingsInvalid: a key without a bucket that it could be in, or a path that is none.
     """
     if not (
         settings.external_hash_file_path

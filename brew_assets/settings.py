@@ -4,27 +4,14 @@ The only reader of the environment. AWS credentials alone are left to boto3's ow
 """
 
 import os
-import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from brew_assets.errors import SettingsInvalid
-
-_LISTS = ("TARGET_PLATFORMS", "BOTTLE_CDN_HOSTS", "ECS_SUBNETS", "ECS_SECURITY_GROUPS")
-_BOOLEANS = {
-    "true": True,
-    "1": True,
-    "yes": True,
-    "on": True,
-    "false": False,
-    "0": False,
-    "no": False,
-    "off": False,
-}
-
+from brew_assets.setting_values import read_value, refusal
 
 # What the mirror's place may be, in words.
 PLACES = "a directory or s3://bucket/prefix"
@@ -139,7 +126,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     s3_accelerate: Annotated[
         bool, Meta(description="Use S3 Transfer Acceleration (the bucket must have it enabled).")
     ] = False
-    aws_region: Annotated[str, Meta(description="Region of the bucket.")] = "us-east-1"
+    aws_region: Annotated[str, Meta(pattern="^[A-Za-z0-9-]{1,63}$", description="Region of the bucket.")] = (
+        "us-east-1"
+    )
     aws_endpoint_url: Annotated[
         str, Meta(description="Address of an S3-compatible server, or of a local AWS; empty means AWS.")
     ] = ""
@@ -325,18 +314,15 @@ def read_settings(environment: Mapping[str, str] | None = None, *, mirror_url: s
     if mirror_url is not None:
         source = {**source, "MIRROR_URL": mirror_url, "S3_BUCKET_NAME": ""}
     given: dict[str, Any] = {}
-    for name in (field.encode_name for field in msgspec.structs.fields(Settings)):
-        text = source.get(name, "").strip()
-        if text:
-            given[name] = _split(text) if name in _LISTS else text
+    types = {field.encode_name: field.type for field in msgspec.structs.fields(Settings)}
+    for name, kind in types.items():
+        if text := source.get(name, "").strip():
+            given[name] = read_value(name, kind, text)
     _refuse_empty_place(source, given)
-    for field in msgspec.structs.fields(Settings):
-        if field.default in (True, False) and isinstance(field.default, bool) and field.encode_name in given:
-            given[field.encode_name] = _boolean(field.encode_name, given[field.encode_name])
     try:
         settings = msgspec.convert(given, Settings, strict=False, dec_hook=_secret)
     except msgspec.ValidationError as exc:
-        raise _named(exc, given) from exc
+        raise refusal(exc, given, types) from exc
     return _with_bucket(settings) if settings.s3_bucket_name else settings
 
 
@@ -365,37 +351,3 @@ def _secret(kind: type, value: object) -> object:
 
 
 _decoder = msgspec.json.Decoder(Settings, dec_hook=_secret)  # for the table of the type, see trigger.py
-
-
-def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _boolean(name: str, text: str) -> bool:
-    if text.lower() not in _BOOLEANS:
-        raise SettingsInvalid(name=name, expected="true or false", found=repr(text[:80]))
-    return _BOOLEANS[text.lower()]
-
-
-def _named(exc: msgspec.ValidationError, given: Mapping[str, Any]) -> SettingsInvalid:
-    """Our error for one of msgspec, whose text ends in the path "`$.NAME`"."""
-    match = re.search(r"`\$\.([A-Z0-9_]+)", str(exc))
-    name = match[1] if match else "environment"
-    types = {field.encode_name: field.type for field in msgspec.structs.fields(Settings)}
-    found = repr(str(given.get(name, ""))[:80])
-    return SettingsInvalid(name=name, expected=_expected(types.get(name, str)), found=found)
-
-
-def _expected(annotated: Any) -> str:
-    """What a variable may be, in words: "an integer from 1 to 256", "one of AES256, aws:kms, bucket"."""
-    kind, *metas = get_args(annotated)
-    if choices := get_args(kind) if get_origin(kind) is Literal else ():
-        return f"one of {', '.join(choices)}"
-    words = {int: "an integer", float: "a number"}.get(kind, "text")
-    for meta in metas:
-        if meta.pattern is not None:
-            words += f" that matches {meta.pattern}"
-        low = meta.ge if meta.ge is not None else meta.gt
-        if low is not None and meta.le is not None:
-            words += f" {'from' if meta.ge is not None else 'above'} {low} to {meta.le}"
-    return words

@@ -5,7 +5,7 @@ import pytest
 
 from brew_assets.compose import build_channels, build_hash_files, build_store
 from brew_assets.errors import SettingsInvalid
-from brew_assets.settings import Secret, Settings
+from brew_assets.settings import Secret, Settings, read_settings
 
 TOLD = Settings(
     slack_webhook_url=Secret("https://hooks.slack.example/services/T/B/X"),
@@ -43,3 +43,18 @@ def test_the_home_of_a_user_who_is_none_is_a_wrong_setting() -> None:
         build_store(Settings(mirror_url="~nobody-at-all/x"))
     with pytest.raises(SettingsInvalid, match="EXTERNAL_HASH_FILE_PATH"):
         build_hash_files(Settings(external_hash_file_path="~nobody-at-all/hashes.json"))
+
+
+@pytest.mark.parametrize("part", ["x" * 256, "ü" * 128])
+def test_a_path_whose_parts_are_longer_than_names_of_files_is_a_wrong_setting(part: str) -> None:
+    with pytest.raises(SettingsInvalid, match="MIRROR_URL: expected a path whose parts have at most 255"):
+        build_store(Settings(mirror_url=f"mirror/{part}/bottles"))
+    with pytest.raises(SettingsInvalid, match=r"EXTERNAL_HASH_FILE_PATH: .*255"):
+        build_hash_files(Settings(external_hash_file_path=f"/{part}"))
+
+
+def test_a_bucket_that_cannot_be_one_is_named_by_the_variable_that_names_it() -> None:
+    with pytest.raises(SettingsInvalid, match="S3_BUCKET_NAME: expected the name of a bucket"):
+        build_store(read_settings({"S3_BUCKET_NAME": "No_Bucket"}))
+    with pytest.raises(SettingsInvalid, match="MIRROR_URL"):
+        build_store(read_settings({"MIRROR_URL": "s3://No_Bucket"}))

@@ -1,12 +1,15 @@
 """The queue of events that start syncs: SQS, and a second queue for events that cannot be understood."""
 
+import logging
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 from brew_assets.adapters.aws_client import REPEATED, aws_client
 from brew_assets.adapters.aws_credentials import credentials_failure, is_of_credentials
+from brew_assets.domain.rejections import printable
 from brew_assets.errors import QueueUnavailable
 
 READ_TIMEOUT_S = 10
@@ -17,8 +20,19 @@ MAX_MESSAGE_BYTES = 256 * 1024
 MAX_REASON_CHARACTERS = 1000
 _REASON = "reason"
 _MOST_AT_ONCE = 10
-# A newer delivery of the message has taken the handle's place.
-_STALE_HANDLE = ("ReceiptHandleIsInvalid", "InvalidParameterValue")
+# A newer delivery of the message has taken the handle's place, or it never was one.
+_NO_HANDLE = (
+    "ReceiptHandleIsInvalid",
+    "InvalidParameterValue",
+    "MissingParameter",
+    "MissingRequiredParameterException",
+)
+# What no body may hold: API reference of SQS, SendMessage.
+_REFUSED_CHARACTER = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_MAX_ID_CHARACTERS = 128
+_MAX_ERROR_CHARACTERS = 500
+
+_log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
@@ -60,10 +74,14 @@ class EventQueue:
                 MessageSystemAttributeNames=["ApproximateReceiveCount"],
             ),
         )
-        return [_received(message) for message in answer.get("Messages", ())]
+        received = [_received(message) for message in answer.get("Messages", ())]
+        for event in received:
+            if not event.handle:
+                _log.warning("a message came without a handle and is left", extra={"key": event.message_id})
+        return [event for event in received if event.handle]
 
     def delete(self, handle: str) -> bool:
-        """Whether the message is gone; if not, the handle is too old and the message comes again.
+        """Whether the message is gone; if not, the handle is too old or none, and the message comes again.
 
         Raises:
             QueueUnavailable: the queue did not answer, or refused.
@@ -74,7 +92,8 @@ class EventQueue:
                 lambda client: client.delete_message(QueueUrl=self._queue_url, ReceiptHandle=handle),
             )
         except QueueUnavailable as error:
-            if _code(error.__cause__) in _STALE_HANDLE:
+            cause = error.__cause__
+            if _code(cause) in _NO_HANDLE or isinstance(cause, ParamValidationError):
                 return False
             raise
         return True
@@ -125,7 +144,7 @@ class EventQueue:
         # Besides its own errors botocore lets out a ValueError for an endpoint that is no address, and
         # whatever its parser stumbles over in an answer that is not SQS's.
         except Exception as error:
-            why = str(error)[:500] or type(error).__name__
+            why = printable(str(error), _MAX_ERROR_CHARACTERS) or type(error).__name__
             if is_of_credentials(error):
                 why = credentials_failure(error).message
             raise QueueUnavailable(f"{queue_url}: {why}") from error
@@ -141,9 +160,9 @@ def _received(message: dict[str, Any]) -> ReceivedEvent:
     count = str(message.get("Attributes", {}).get("ApproximateReceiveCount", ""))
     return ReceivedEvent(
         body=str(message.get("Body", "")),
-        message_id=str(message.get("MessageId", "")),
+        message_id=printable(str(message.get("MessageId", "")), _MAX_ID_CHARACTERS),
         handle=str(message.get("ReceiptHandle", "")),
-        received_count=int(count) if count.isdecimal() else 1,
+        received_count=int(count) if count.isdecimal() and len(count) < 10 else 1,
     )
 
 
@@ -154,6 +173,7 @@ def _attribute(reason: str) -> str:
 
 
 def _cut(body: str, most: int) -> str:
-    """The body, or its beginning when it has more bytes than that."""
-    data = body.encode("utf-8", "replace")
-    return body if len(data) <= most else data[:most].decode("utf-8", "ignore")
+    """The body as a queue takes it: not empty, "?" for what none may hold, of a long one the beginning."""
+    taken = _REFUSED_CHARACTER.sub("?", body) or "(empty)"
+    data = taken.encode()
+    return taken if len(data) <= most else data[:most].decode("utf-8", "ignore")

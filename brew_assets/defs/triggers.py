@@ -19,7 +19,7 @@ from brew_assets.defs.route_tags import (
     SENSOR_TAG,
     TRIGGER_TAG,
 )
-from brew_assets.domain.trigger import Trigger, decode_trigger
+from brew_assets.domain.trigger import Trigger, decode_trigger, is_event_id
 from brew_assets.errors import UNREADABLE, QueueUnavailable, TriggerInvalid
 from brew_assets.settings import Settings, read_settings
 
@@ -193,6 +193,8 @@ def decode_cursor(cursor: str | None) -> list[Waiting]:
     if not cursor or len(cursor) > _MAX_CURSOR_CHARACTERS:
         return []
     try:
-        return _waiting_decoder.decode(cursor)[-MAX_WAITING:]
-    except (*UNREADABLE, UnicodeEncodeError):
+        waiting = _waiting_decoder.decode(cursor)
+    except UNREADABLE:
         return []
+    # Another id is no event's, and databases refuse some.
+    return [message for message in waiting if is_event_id(message.event_id)][-MAX_WAITING:]

@@ -22,9 +22,10 @@ from brew_assets.domain.bottle import (
     is_pkg_version,
 )
 from brew_assets.domain.downloads import Fetch, group_fetches
+from brew_assets.domain.object_keys import is_date
 from brew_assets.domain.plan import Plan, PlannedBottle
 from brew_assets.domain.platforms import is_serving_tag
-from brew_assets.domain.proof import MAX_REBUILD, Proof, is_date, is_size, is_sync_id, shown, wrong
+from brew_assets.domain.proof import MAX_REBUILD, Proof, is_size, is_sync_id, shown, wrong
 from brew_assets.domain.report import REPORT_PREFIX, Report
 from brew_assets.domain.sealed import SealedKind
 from brew_assets.errors import UNREADABLE, EventInvalid

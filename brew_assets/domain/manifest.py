@@ -5,7 +5,6 @@ changed byte is seen, one inside a digest too.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date
 
 import msgspec
 
@@ -22,6 +21,7 @@ from brew_assets.domain.bottle import (
     parse_filename,
     parse_key,
 )
+from brew_assets.domain.object_keys import is_date
 from brew_assets.domain.seal import NO_SEAL, seal, why_broken
 from brew_assets.errors import UNREADABLE, ManifestInvalid
 
@@ -332,7 +332,7 @@ def _why_no_bottle(entry: Entry) -> str | None:
         return "formula_name is not of a formula's form"
     if not is_pkg_version(entry.formula_version):
         return "formula_version is not of a version's form"
-    if not _is_date(entry.download_date):
+    if not is_date(entry.download_date):
         return f"download_date {entry.download_date} is no date"
     image, blobs, digest = entry.url.rpartition(_BLOBS)
     if blobs and digest != entry.sha256:
@@ -340,14 +340,6 @@ def _why_no_bottle(entry: Entry) -> str | None:
     if blobs and not image.endswith(f"/{image_name(entry.formula_name)}"):
         return "url names another formula than formula_name"
     return None
-
-
-def _is_date(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
 
 
 class _Receipts(msgspec.Struct):

@@ -6,7 +6,6 @@ Names are what follows the folder's prefix.
 import re
 from datetime import date
 
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _ID = r"[A-Za-z0-9-]{1,79}"
 _SYNC_ID = rf"[0-9]{_ID}"
 _PLAN = re.compile(rf"{_ID}\.json")
@@ -20,13 +19,10 @@ _JOURNAL = re.compile(
 
 def is_date(text: str) -> bool:
     """Whether text is a day of the calendar, YYYY-MM-DD."""
-    if _DATE.fullmatch(text) is None:
-        return False
     try:
-        date.fromisoformat(text)
+        return date.fromisoformat(text).isoformat() == text
     except ValueError:
         return False
-    return True
 
 
 def is_journal_name(name: str) -> bool:

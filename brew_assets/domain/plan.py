@@ -16,11 +16,11 @@ from brew_assets.domain.catalogue import Catalogue, check_served, check_serves, 
 from brew_assets.domain.left_out import LeftOut, left_out_of
 from brew_assets.domain.manifest import HeldEntry
 from brew_assets.domain.named_formulae import resolve_formulae
+from brew_assets.domain.object_keys import is_date
 from brew_assets.domain.platforms import KNOWN_PLATFORMS, is_platform
 from brew_assets.domain.proof import (
     Proof,
     is_bottle_key,
-    is_date,
     is_size,
     is_sync_id,
     shown,

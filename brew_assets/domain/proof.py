@@ -5,7 +5,6 @@ What a plan, a batch or an event names becomes keys in the store and addresses a
 
 import re
 from collections.abc import Collection, Sequence
-from datetime import date
 from typing import Protocol
 
 from brew_assets.domain.bottle import (
@@ -19,6 +18,7 @@ from brew_assets.domain.bottle import (
     parse_key,
 )
 from brew_assets.domain.catalogue import MAX_NAME_BYTES
+from brew_assets.domain.object_keys import is_date
 from brew_assets.domain.oci import MAX_BOTTLE_BYTES
 from brew_assets.domain.platforms import ALL_TAG, KNOWN_PLATFORMS, serving_tags
 
@@ -49,14 +49,6 @@ class Planned(Protocol):
 def is_sync_id(text: str) -> bool:
     """Whether text can be a sync's id and one part of a key."""
     return 0 < len(text) < 80 and text.isascii() and text.replace("-", "").isalnum()
-
-
-def is_date(text: str) -> bool:
-    """Whether text is a day of the calendar, written YYYY-MM-DD."""
-    try:
-        return date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False
 
 
 def is_size(size: int) -> bool:

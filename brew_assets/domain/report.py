@@ -7,8 +7,9 @@ import msgspec
 from msgspec import Meta
 
 from brew_assets.domain.left_out import LeftOut
+from brew_assets.domain.object_keys import is_date
 from brew_assets.domain.plan import Route
-from brew_assets.domain.proof import is_date, shown, wrong
+from brew_assets.domain.proof import shown, wrong
 from brew_assets.errors import UNREADABLE
 
 REPORT_PREFIX = "state/reports/"

@@ -14,7 +14,8 @@ import msgspec
 
 from brew_assets.domain.bottle import is_formula_name
 from brew_assets.domain.plan import check_platforms
-from brew_assets.errors import PlanInvalid, TriggerInvalid
+from brew_assets.domain.rejections import printable
+from brew_assets.errors import UNREADABLE, PlanInvalid, TriggerInvalid
 
 SOURCE = "homebrew.sync"
 MANUAL, SELECTIVE = "Manual Sync", "Selective Sync"
@@ -85,8 +86,17 @@ def decode_trigger(body: bytes | str, *, message_id: str, configured: Sequence[s
 
     Raises:
         TriggerInvalid: names the field, what was expected and what was found. The text has 300 characters
-            at most, and what it quotes is escaped.
+            at most, and what it quotes is escaped. Nothing else: whatever is wrong with an event is its
+            sender's error, and other events are taken after it.
     """
+    try:
+        return _decode(body, message_id, configured)
+    # Halves of surrogate pairs, nesting, numbers without end: whichever step stumbles over them.
+    except (*UNREADABLE, ValueError, ArithmeticError) as exc:
+        raise _invalid(f"event: expected what can be read, found: {_shown(str(exc))}") from exc
+
+
+def _decode(body: bytes | str, message_id: str, configured: Sequence[str]) -> Trigger:
     event = _object(body)
     if "detail" in event or "detail-type" in event:
         kind, event_id, given = _opened(event)
@@ -96,7 +106,7 @@ def decode_trigger(body: bytes | str, *, message_id: str, configured: Sequence[s
         detail = _detail(event, "event")
         if not detail.source:
             raise TriggerInvalid("event: expected an envelope, or a detail that names its source")
-    if not _ID.fullmatch(event_id):
+    if not is_event_id(event_id):
         _refuse("id", "8 to 128 letters, digits and hyphens", event_id)
     trigger = Trigger(
         id=event_id,
@@ -113,6 +123,11 @@ def decode_trigger(body: bytes | str, *, message_id: str, configured: Sequence[s
     _check_texts(detail)
     _check_scope(trigger, detail)
     return trigger
+
+
+def is_event_id(text: str) -> bool:
+    """Whether an event can have this id."""
+    return _ID.fullmatch(text) is not None
 
 
 def _opened(event: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
@@ -138,7 +153,9 @@ def _object(body: bytes | str) -> dict[str, Any]:
         text = body.decode() if isinstance(body, bytes) else body
         found = json.loads(text, object_pairs_hook=_without_doubles)
     except (ValueError, RecursionError) as exc:
-        raise TriggerInvalid(f"event: expected JSON, found none: {str(exc)[:_QUOTED_CHARACTERS]}") from exc
+        raise _invalid(
+            f"event: expected JSON, found none: {printable(str(exc), _QUOTED_CHARACTERS)}"
+        ) from exc
     if not isinstance(found, dict):
         _refuse("event", "an object", found)
     return found
@@ -148,8 +165,11 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """The pairs as a dict. Which of two values was meant, nobody can tell."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        _refuse("event", "every field once", next(name for name in found if names.count(name) > 1))
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                _refuse("event", "every field once", name)
+            seen.add(name)
     return found
 
 
@@ -165,6 +185,10 @@ def _detail(given: dict[str, Any], where: str) -> _Detail:
     except msgspec.ValidationError as exc:
         # Names types and known fields only: nothing of the event's own text is in it.
         raise _invalid(f"{where}: {exc}") from exc
+    except UnicodeError as exc:
+        raise _invalid(
+            f"{where}: expected text, found half of a surrogate pair (a \\ud800 to \\udfff)"
+        ) from exc
 
 
 def _formula_names(names: Sequence[str]) -> tuple[str, ...]:

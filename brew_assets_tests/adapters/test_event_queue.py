@@ -109,6 +109,51 @@ def test_any_reason_becomes_one_that_a_queue_takes(
     assert letter["MessageAttributes"]["reason"]["StringValue"] == kept
 
 
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [("", "(empty)"), ("a\x00\x1b[31m\ud800\uffff\tb", "a??[31m??\tb"), ("ü🍺", "ü🍺")],
+    ids=ascii,
+)
+def test_any_body_becomes_one_that_a_queue_takes(
+    account: EventAccount, queue: EventQueue, body: str, kept: str
+) -> None:
+    account.send("{}")
+    (event,) = queue.receive(1)
+    queue.bury(event._replace(body=body), "event: expected JSON")
+    (letter,) = account.dead_letters()
+    assert letter["Body"] == kept
+    assert account.left() == 0
+
+
+@pytest.mark.parametrize("handle", ["", "\ud800", "x" * 5_000, "\x00"], ids=lambda handle: ascii(handle[:9]))
+def test_what_cannot_be_a_handle_deletes_nothing_and_ends_nothing(
+    account: EventAccount, queue: EventQueue, handle: str
+) -> None:
+    account.send("{}")
+    assert queue.delete(handle) is False
+    assert account.left() == 1
+
+
+def test_a_handle_that_the_queue_does_not_count_as_one_deletes_nothing(account: EventAccount) -> None:
+    with somebody_else(400, '{"__type": "com.amazonaws.sqs#MissingParameter", "message": "x"}') as url:
+        queue = EventQueue(account.queue_url, region=REGION, endpoint_url=url)
+        assert queue.delete("") is False
+        queue.close()
+
+
+def test_a_message_without_a_handle_is_left_and_those_beside_it_are_received(account: EventAccount) -> None:
+    messages = (
+        '{"Body": "a"}, {"ReceiptHandle": "h", "Attributes": {"ApproximateReceiveCount": "\\u0663"},'
+        ' "MessageAttributes": {"x": {"DataType": 1}}, "MessageId": "\\ud800\\u001b[31m"}'
+    )
+    with somebody_else(200, f'{{"Messages": [{messages}]}}') as url:
+        queue = EventQueue(account.queue_url, region=REGION, endpoint_url=url)
+        (event,) = queue.receive(10)
+        queue.close()
+    assert (event.body, event.handle) == ("", "h")
+    assert event.message_id.isprintable()
+
+
 def test_a_body_that_leaves_no_room_for_the_reason_loses_its_end(
     account: EventAccount, queue: EventQueue
 ) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from brew_assets.defs.triggers import (
     trigger_sensor,
 )
 from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY
-from brew_assets.domain.trigger import decode_trigger
+from brew_assets.domain.trigger import MAX_BODY_BYTES, decode_trigger
 from brew_assets.settings import Settings, read_settings
 from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, metadata_of
 from brew_assets_tests.event_account import EventAccount, aws, envelope
@@ -326,6 +328,15 @@ def test_a_message_that_never_gets_its_run_is_left_to_its_redelivery(
         (envelope({"platforms": ["x86_64_linux"]}), "platforms: expected some of TARGET_PLATFORMS"),
         (envelope({}, kind="Selective Sync"), "a selective sync: expected formula_names or platforms"),
         (envelope({"\x1b[31m\n" * 999: 1}), "detail: '\\x1b[31m\\n"),
+        (
+            '{"source":"manual","force_download":"\\ud800"}',
+            "event: expected text, found half of a surrogate pair",
+        ),
+        (envelope({"formula_names": "\ud800"}), "detail: expected text, found half of a surrogate pair"),
+        (envelope({"requested_by": "\ud800"}), "requested_by: expected 200 printable characters"),
+        ('{"source":"manual","priority":1e999}', "event: Expected `int | str`, got `float`"),
+        ('{"source":"manual","priority":' + "9" * 60_000 + "}", "event: expected JSON"),
+        ('{"source":"manual","formula_names":' + "[" * 60_000, "event: expected JSON"),
     ],
     ids=lambda value: value[:30],
 )
@@ -351,6 +362,48 @@ def test_events_beside_a_bad_one_start_their_syncs(account: EventAccount, daemon
     account.send("[]")
     assert [request.run_key for request in daemon.requests()] == ["event-0001"]
     assert len(account.dead_letters()) == 2
+
+
+def test_who_asked_is_kept_on_the_run_in_every_language(account: EventAccount, daemon: Daemon) -> None:
+    who = "Ада 🍺 " + "é" * 190
+    account.send(envelope({**SELECTIVE, "requested_by": who}, event_id="e" * 128))
+    (request,) = daemon.requests()
+    run = daemon.create_run(request)
+    stored = daemon.deployment.instance.get_run_by_id(run.run_id)
+    assert stored is not None
+    assert stored.tags["mirror/requested_by"] == who
+
+
+# A fresh process: what importing Dagster costs is not the tick's. Without its limit one event takes seconds.
+TEN_EVENTS = """
+import json, resource, sys, time
+from brew_assets.definitions import defs
+import dagster as dg
+from brew_assets_tests.defs.test_triggers import SENSOR
+
+with dg.DagsterInstance.ephemeral() as instance:
+    context = dg.build_sensor_context(instance=instance, definitions=defs)
+    used = int(time.process_time())
+    resource.setrlimit(resource.RLIMIT_CPU, (used + 5, used + 6))
+    data = defs.resolve_sensor_def(SENSOR).evaluate_tick(context)
+print(data.skip_message)
+"""
+
+
+def test_a_tick_over_ten_events_of_64_kib_takes_less_than_five_seconds(account: EventAccount) -> None:
+    fields = ",".join(f'"f{number}":1' for number in range(7_000))
+    body = "{" + fields[: MAX_BODY_BYTES - 40].rpartition(",")[0]
+    body += "," + body[1:].rpartition(",")[2] + "}"
+    assert MAX_BODY_BYTES - 100 < len(body) <= MAX_BODY_BYTES
+    for _ in range(10):
+        account.send(body)
+    done = subprocess.run(
+        [sys.executable, "-c", TEN_EVENTS], capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, (done.returncode, done.stderr[-3000:])
+    assert done.stdout.strip().endswith("10 event(s), no new sync.")
+    assert len(account.dead_letters()) == 10
+    assert account.left() == 0
 
 
 # -- queues that are down ---------------------------------------------------------------------------------
@@ -424,6 +477,13 @@ def test_it_runs_from_the_start_where_there_is_a_queue(queue: str, enabled: bool
 )
 def test_a_cursor_that_is_none_holds_nothing(cursor: str | None) -> None:
     assert decode_cursor(cursor) == []
+
+
+# Dagster's database would refuse to look for the first, and every later tick would end there.
+@pytest.mark.parametrize("event_id", ["event-\x00001", "", "x" * 5_000], ids=lambda text: ascii(text[:9]))
+def test_what_is_no_events_id_is_left_out_of_a_cursor(event_id: str) -> None:
+    good = Waiting("event-0001", "h")
+    assert decode_cursor(encode_cursor([Waiting(event_id, "h"), good])) == [good]
 
 
 def test_a_cursor_holds_the_newest_messages_and_no_more() -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from brew_assets_tests.fuzz.fuzzing import IN_CI
+
 ROOT = Path(__file__).parents[2]
 DEMO, WEBSERVER = "brew_assets.demo", "dagster-webserver"
 
@@ -29,6 +31,20 @@ def test_the_demos_ui_has_runs_to_show(tmp_path: Path, ran_before: bool) -> None
     )
     steps = [name for line in done.stdout.splitlines() for name in (DEMO, WEBSERVER) if name in line]
     assert steps == ([WEBSERVER] if ran_before else [DEMO, WEBSERVER])
+
+
+def test_a_campaign_tries_more_documents_than_the_tests_do() -> None:
+    done = subprocess.run(
+        ["make", "--dry-run", "campaigns"],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    examples = re.findall(r"FUZZ_EXAMPLES=(\d+) .*brew_assets_tests/fuzz", done.stdout)
+    assert [int(number) > 10 * IN_CI for number in examples] == [True]
+    assert "-m long" in done.stdout
 
 
 @pytest.mark.parametrize(

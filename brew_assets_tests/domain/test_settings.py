@@ -93,6 +93,21 @@ def test_values_are_read_with_their_types() -> None:
         ("SCHEDULE_ENABLED", "nope", "true or false"),
         ("S3_SSE", "none", "AES256.*aws:kms.*bucket"),
         ("LOG_LEVEL", "LOUD", "DEBUG.*INFO.*WARNING.*ERROR"),
+        ("MAX_CONCURRENT_DOWNLOADS", "1_0", "an integer from 1"),
+        ("MAX_CONCURRENT_DOWNLOADS", "\u0663", "an integer from 1"),
+        ("SIZE_THRESHOLD_GB", "nan", "a number from 0"),
+        ("SIZE_THRESHOLD_GB", "1e400", "a number from 0"),
+        ("SIZE_THRESHOLD_GB", "1_000", "a number from 0"),
+        ("AWS_REGION", "eu west 1", "text that matches"),
+        ("AWS_ENDPOINT_URL", "localhost:9000", "an http.s. address with its scheme"),
+        ("AWS_ENDPOINT_URL_S3", "http://[::1", "an http.s. address"),
+        ("AWS_ENDPOINT_URL_S3", "http://s3.example:99999", "an http.s. address"),
+        ("AWS_ENDPOINT_URL", "http://s3.example:0", "an http.s. address"),
+        ("AWS_ENDPOINT_URL", "http://", "an http.s. address"),
+        ("AWS_ENDPOINT_URL", "http://s3 .example", "an http.s. address"),
+        ("DAGSTER_URL", "dagster.internal:3000", "an http.s. address with its scheme"),
+        ("DAGSTER_URL", "//dagster.internal:3000", "an http.s. address"),
+        ("DAGSTER_URL", "javascript:alert(1)", "an http.s. address"),
     ],
 )
 def test_a_bad_value_names_variable_expectation_and_finding(name: str, value: str, expected: str) -> None:
@@ -107,7 +122,45 @@ def test_a_bad_value_names_variable_expectation_and_finding(name: str, value: st
     assert re.search(expected, said), said
 
 
-@given(st.dictionaries(st.sampled_from(NAMES), st.text(max_size=20), max_size=4))
+# Of a byte that is no UTF-8 Python makes half of a pair; the others steer terminals or end a C string.
+NO_TEXT = ["\udcff", "\ud800", "1\udcff0", "s3://bucket/\udcff", "a\x1b[31mb", "a\x00b", "a\x85b"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("value", [*NO_TEXT, "x" * 1_000_000], ids=lambda value: ascii(value[:10]))
+def test_what_is_no_text_of_a_sensible_length_names_its_variable_and_no_secret(name: str, value: str) -> None:
+    secret = f"hook{value}"
+    with pytest.raises(SettingsInvalid) as caught:
+        read_settings({name: secret})
+    assert caught.value.name == name
+    message = str(caught.value)
+    assert message.startswith(f"{name}: expected ")
+    assert message.isprintable()
+    assert len(message) < 300
+    if name == "SLACK_WEBHOOK_URL":
+        assert "hook" not in message
+
+
+def test_lists_and_expressions_may_have_white_space_of_every_kind() -> None:
+    settings = read_settings(
+        {"TARGET_PLATFORMS": "sonoma,\n\tventura\n", "SCHEDULE_EXPRESSION": "0\t3 * * 0"}
+    )
+    assert settings.target_platforms == ("sonoma", "ventura")
+    assert settings.schedule_expression == "0\t3 * * 0"
+
+
+@pytest.mark.parametrize(
+    "value", ["http://127.0.0.1:3000", "https://dagster.example/", "http://[::1]:3000/prefix"]
+)
+def test_addresses_of_dagster_and_aws(value: str) -> None:
+    settings = read_settings({"DAGSTER_URL": value, "AWS_ENDPOINT_URL": value, "AWS_ENDPOINT_URL_S3": value})
+    assert settings.dagster_url == settings.aws_endpoint_url == settings.aws_endpoint_url_s3 == value
+
+
+ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=20)
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), ANY_TEXT, max_size=4))
 def test_whatever_stands_in_the_environment_only_our_error_comes_out(environment: dict[str, str]) -> None:
     name = ""
     try:

@@ -151,6 +151,16 @@ def test_names_of_formulae(name: str) -> None:
         (b" " * MAX_BODY_BYTES + b"{}", f"event: expected {MAX_BODY_BYTES} bytes at most"),
         ("ü" * (MAX_BODY_BYTES // 2 + 1), f"event: expected {MAX_BODY_BYTES} bytes at most"),
         ("\ud800", "event: expected JSON"),
+        (b'{"source": "manual", "force_download": "\\ud800"}', "event: expected text, found half of a surr"),
+        (b'{"source": "manual", "formula_names": "\\ud800"}', "event: expected text, found half of a surr"),
+        (b'{"source": "manual", "formula_names": ["\\ud800"]}', "formula_names: expected names"),
+        (b'{"source": "manual", "\\ud800": 1}', "event: '\\ud800' is not a known field"),
+        (b'{"source": "\\ud800"}', "source: expected a few letters"),
+        (b'{"source": "manual", "priority": 1e999}', "event: Expected `int | str`, got `float`"),
+        (b'{"source": "manual", "priority": %s}' % (b"9" * 4_000), "priority: expected one of low"),
+        (b'{"source": "manual", "priority": %s}' % (b"9" * 60_000), "event: expected JSON"),
+        (b'{"source": "manual", "formula_names": %s}' % (b"[" * 900 + b"]" * 900), "event: Expected `str`"),
+        (b'{"x\\n": 1, "x\\n": 2}', "event: expected every field once, found 'x\\n'"),
     ],
 )
 def test_what_is_no_event_is_refused(body: bytes | str, reason: str) -> None:
@@ -173,6 +183,10 @@ def test_what_is_no_event_is_refused(body: bytes | str, reason: str) -> None:
         ({"detail": ...}, "detail: expected an object, found nothing"),
         ({"id": ...}, "id: expected text, found nothing"),
         ({"id": 7}, "id: expected text, found 7"),
+        ({"id": "\ud800" * 8}, "id: expected 8 to 128"),
+        ({"detail-type": "\ud800"}, "detail-type: expected one of"),
+        ({"source": "\ud800"}, "source: expected homebrew.sync"),
+        ({"detail": "\ud800"}, "detail: expected an object"),
         ({"id": "short"}, "id: expected 8 to 128"),
         ({"id": "x" * 129}, "id: expected 8 to 128"),
         ({"id": "5f5f6a3e\n1c2b-4a58"}, "id: expected 8 to 128"),
@@ -283,6 +297,17 @@ def is_decoded_or_refused(body: bytes | str) -> None:
 @given(st.binary(max_size=300) | st.text(st.characters(), max_size=300))
 def test_any_bytes_are_decoded_or_refused(body: bytes | str) -> None:
     is_decoded_or_refused(body)
+
+
+# The fields that are no text convert what they are given, and no half of a pair can be converted.
+@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize(
+    "value", ["\ud800", ["\udfff"], [["\ud800"]], {"\ud800": "\udc00"}, "a\udcff"], ids=ascii
+)
+def test_half_of_a_surrogate_pair_is_refused_wherever_it_stands(name: str, value: object) -> None:
+    detail = {"source": "manual", name: value}
+    for body in (json.dumps(detail), json.dumps(detail, ensure_ascii=False), envelope({name: value})):
+        assert refusal(body)
 
 
 # What a field may hold: anything, and what is almost right.

@@ -70,6 +70,23 @@ def test_help_and_version_need_no_environment_and_no_network() -> None:
         (("sync", "--plan", ""), {}, "expected a plan"),
         (("sync", "--plan", "", "--force"), {}, "--plan names everything"),
         (("sync", "--run-of", ""), {}, "--run-of goes with --plan"),
+        (("plan",), {"BATCH_SIZE": "\udcff"}, r"BATCH_SIZE: expected UTF-8 without control characters"),
+        (("plan",), {"LOG_FORMAT": "\udcff"}, r"LOG_FORMAT: expected UTF-8"),
+        (("plan",), {"SLACK_CHANNEL": "\udcff"}, r"SLACK_CHANNEL: expected UTF-8"),
+        (("status",), {"MIRROR_URL": "mirror\udcff"}, r"MIRROR_URL: expected UTF-8"),
+        (("--mirror", "mirror\udcff", "sync"), {}, r"MIRROR_URL: expected UTF-8"),
+        (("--mirror", "x" * 5_000, "sync"), {}, "MIRROR_URL: expected a path whose parts"),
+        (("--mirror", "x/" * 5_000, "sync"), {}, "MIRROR_URL: expected at most 8,192 characters"),
+        (("sync",), {"MIRROR_URL": "~nobody-at-all/x"}, "MIRROR_URL: expected a path, after ~"),
+        (("plan",), {"EXTERNAL_HASH_FILE_PATH": "~nobody-at-all/x"}, "EXTERNAL_HASH_FILE_PATH: expected"),
+        (
+            ("status",),
+            {"MIRROR_URL": "s3://bottles", "AWS_ENDPOINT_URL": "http://[::1"},
+            "AWS_ENDPOINT_URL: ",
+        ),
+        (("sync", "--plan", "a\udcff"), {}, "expected a plan"),
+        (("sync", "--plan", "x" * 5_000), {}, "expected a plan"),
+        (("sync", "--plan", "x", "--run-of", "\udcff"), {}, "expected a plan"),
     ],
 )
 def test_a_mistake_is_named_and_ends_with_exit_code_2(
@@ -79,6 +96,16 @@ def test_a_mistake_is_named_and_ends_with_exit_code_2(
     assert done.returncode == 2, done.stdout + done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_relative_place_without_a_current_directory_is_named(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    lines = f"cd {gone} && rmdir {gone} && exec {PROGRAM} --mirror bottles sync"
+    done = subprocess.run(["sh", "-c", lines], capture_output=True, text=True, check=False, env={"HOME": "/"})
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: MIRROR_URL: expected an absolute path")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_the_engine_the_command_line_and_the_simulator_import_no_dagster() -> None:

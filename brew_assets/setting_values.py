@@ -1,0 +1,97 @@
+"""How the text of an environment variable becomes a value, and how one that is not accepted is named."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
+
+from brew_assets.errors import SettingsInvalid
+
+_ADDRESSES = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "DAGSTER_URL")
+# Any white space may stand between their parts.
+_OF_PARTS = ("SCHEDULE_EXPRESSION", "ECS_TASK_SIZES")
+_BOOLEANS = {
+    "true": True,
+    "1": True,
+    "yes": True,
+    "on": True,
+    "false": False,
+    "0": False,
+    "no": False,
+    "off": False,
+}
+# A path has 4,096 bytes at most, a signed address about 2,000 characters.
+MAX_CHARACTERS = 8192
+_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
+# Control characters, and what Python puts in the place of a byte that is no UTF-8.
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_SPACE = re.compile(r"[ \t\n\r\f\v]+")
+_SHOWN = 80
+
+
+def read_value(name: str, annotated: Any, text: str) -> "str | bool | list[str]":
+    """What the variable says, as msgspec converts it into the type `annotated` of its field.
+
+    Raises:
+        SettingsInvalid: it is no text, too long, neither true nor false, or no address where one is needed.
+    """
+    kind = get_args(annotated)[0]
+    is_list = get_origin(kind) is tuple
+    _check_text(name, _SPACE.sub("", text) if is_list or name in _OF_PARTS else text)
+    if is_list:
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if kind is bool:
+        return _boolean(name, text)
+    if name in _ADDRESSES and not _is_address(text):
+        expected = "an http(s) address with its scheme, such as https://example.org:3000"
+        raise SettingsInvalid(name=name, expected=expected, found=repr(text[:_SHOWN]))
+    return text
+
+
+def _check_text(name: str, text: str) -> None:
+    """Returns when it can be encoded and shown. It may be a secret: nothing else of it is in the error."""
+    if len(text) > MAX_CHARACTERS:
+        expected = f"at most {MAX_CHARACTERS:,} characters"
+        raise SettingsInvalid(name=name, expected=expected, found=f"{len(text):,}")
+    if match := _NO_TEXT.search(text):
+        found = f"{match[0]!r} after {match.start():,} characters"
+        raise SettingsInvalid(name=name, expected="UTF-8 without control characters", found=found)
+
+
+def _boolean(name: str, text: str) -> bool:
+    if text.lower() not in _BOOLEANS:
+        raise SettingsInvalid(name=name, expected="true or false", found=repr(text[:_SHOWN]))
+    return _BOOLEANS[text.lower()]
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        # Reading the port checks it.
+        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return whole and _VISIBLE_ASCII.fullmatch(text) is not None
+
+
+def refusal(exc: Exception, given: Mapping[str, Any], types: Mapping[str, Any]) -> SettingsInvalid:
+    """Our error for one of msgspec, whose text ends in the path "`$.NAME`"."""
+    match = re.search(r"`\$\.([A-Z0-9_]+)", str(exc))
+    name = match[1] if match else "environment"
+    found = repr(str(given.get(name, ""))[:_SHOWN])
+    return SettingsInvalid(name=name, expected=_expected(types.get(name, str)), found=found)
+
+
+def _expected(annotated: Any) -> str:
+    """What a variable may be, in words: "an integer from 1 to 256", "one of AES256, aws:kms, bucket"."""
+    kind, *metas = get_args(annotated)
+    if choices := get_args(kind) if get_origin(kind) is Literal else ():
+        return f"one of {', '.join(choices)}"
+    words = {int: "an integer", float: "a number"}.get(kind, "text")
+    for meta in metas:
+        if meta.pattern is not None:
+            words += f" that matches {meta.pattern}"
+        low = meta.ge if meta.ge is not None else meta.gt
+        if low is not None and meta.le is not None:
+            words += f" {'from' if meta.ge is not None else 'above'} {low} to {meta.le}"
+    return words
