@@ -3,12 +3,12 @@
 import signal
 import sys
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import click
 import msgspec
 
 from brew_assets.errors import SettingsInvalid
+from brew_assets.runtimes.printing import print_line
 from brew_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,10 +18,6 @@ EXIT_FAILED = 1
 EXIT_CANNOT_RUN = 2
 # In a directory that `make demo` has filled; `make demo-clean` removes all of it.
 SIMULATED_MARK = ".simulated"
-
-
-def print_json(value: Any) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
 class CommandContext(msgspec.Struct):
@@ -44,7 +40,7 @@ class CommandContext(msgspec.Struct):
         def ask_to_stop(number: int, _: FrameType | None) -> None:
             if stop.is_set():
                 raise KeyboardInterrupt
-            click.echo("Stopping: bottles under way are finished, receipts written …", err=True)
+            print_line("Stopping: bottles under way are finished, receipts written …", err=True)
             stop.set()
 
         signal.signal(signal.SIGTERM, ask_to_stop)
@@ -88,4 +84,4 @@ class CommandContext(msgspec.Struct):
     @property
     def bars(self) -> bool:
         """Whether somebody looks at standard error."""
-        return not self.quiet and sys.stderr.isatty()
+        return not self.quiet and sys.stderr is not None and sys.stderr.isatty()

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from brew_assets.runtimes.context import EXIT_FAILED, CommandContext, print_json
+from brew_assets.runtimes.context import EXIT_FAILED, CommandContext
+from brew_assets.runtimes.printing import print_json, print_line
 
 
 @click.group()
@@ -38,8 +39,8 @@ def rebuild(context: CommandContext, as_json: bool) -> None:
         print_json({"entries": len(made), "backup": backup, "left_out": strays})
         return
     for stray in strays:
-        click.echo(f"Left out {stray.key}: {stray.why}")
-    click.echo(f"bottles_hash.json has {len(made):,} entries. Backup: {backup or 'none was needed'}.")
+        print_line(f"Left out {stray.key}: {stray.why}")
+    print_line(f"bottles_hash.json has {len(made):,} entries. Backup: {backup or 'none was needed'}.")
 
 
 @manifest.command()
@@ -64,7 +65,7 @@ def restore(context: CommandContext, backup: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"backup": key, "entries": folded.entries})
     else:
-        click.echo(f"Restored {key}: bottles_hash.json has {folded.entries:,} entries.")
+        print_line(f"Restored {key}: bottles_hash.json has {folded.entries:,} entries.")
 
 
 @manifest.command("import")
@@ -99,7 +100,7 @@ def import_(context: CommandContext, file: Path, as_json: bool) -> None:
         print_json({"entries": folded.entries, "added": folded.added, "left_out": left_out})
     else:
         for line in left_out:
-            click.echo(f"Left out {line}")
-        click.echo(f"bottles_hash.json has {folded.entries:,} entries, {folded.added:,} of them new.")
+            print_line(f"Left out {line}")
+        print_line(f"bottles_hash.json has {folded.entries:,} entries, {folded.added:,} of them new.")
     if left_out:
         sys.exit(EXIT_FAILED)
