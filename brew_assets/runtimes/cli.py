@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from brew_assets.errors import MirrorError, SettingsInvalid
+from brew_assets.errors import BackupInvalid, MirrorError, SettingsInvalid
 from brew_assets.runtimes.context import EXIT_CANNOT_RUN, EXIT_FAILED, CommandContext
 from brew_assets.runtimes.manifest_commands import manifest
 from brew_assets.runtimes.printing import (
@@ -44,6 +44,11 @@ def main() -> None:
     except click.Abort:
         print_line("Stopped.", err=True)
         sys.exit(EXIT_FAILED)
+    except BackupInvalid as exc:
+        # A line for each backup that there is, set in: no name of one can pass for a line of its own.
+        first, *backups = f"Error: {exc}".split("\n")
+        print_lines("\n".join((first, *(f"  {line.strip()}" for line in backups))), err=True)
+        sys.exit(EXIT_CANNOT_RUN)
     except MirrorError as exc:
         print_line(f"Error: {exc}", err=True)
         sys.exit(EXIT_CANNOT_RUN)
