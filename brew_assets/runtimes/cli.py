@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from brew_assets.errors import BackupInvalid, MirrorError, SettingsInvalid
+from brew_assets.errors import MirrorError, SettingsInvalid
 from brew_assets.runtimes.context import EXIT_CANNOT_RUN, EXIT_FAILED, CommandContext
 from brew_assets.runtimes.manifest_commands import manifest
 from brew_assets.runtimes.printing import (
     prepare_streams,
+    print_error,
     print_json,
     print_line,
     print_lines,
     print_traceback,
     print_usage_error,
+    settle_streams,
 )
 from brew_assets.settings import PLACES, read_settings
 
@@ -37,6 +39,14 @@ def main() -> None:
     gc.set_threshold(100_000, 50, 1000)
     prepare_streams()
     try:
+        _run()
+    finally:
+        settle_streams()
+
+
+def _run() -> None:
+    """All is done; else what ended the command stands on standard error, and its exit code is raised."""
+    try:
         cli(standalone_mode=False)
     except click.ClickException as exc:
         print_usage_error(exc)
@@ -44,13 +54,8 @@ def main() -> None:
     except click.Abort:
         print_line("Stopped.", err=True)
         sys.exit(EXIT_FAILED)
-    except BackupInvalid as exc:
-        # A line for each backup that there is, set in: no name of one can pass for a line of its own.
-        first, *backups = f"Error: {exc}".split("\n")
-        print_lines("\n".join((first, *(f"  {line.strip()}" for line in backups))), err=True)
-        sys.exit(EXIT_CANNOT_RUN)
     except MirrorError as exc:
-        print_line(f"Error: {exc}", err=True)
+        print_error(exc)
         sys.exit(EXIT_CANNOT_RUN)
     except Exception:  # a mistake of ours: never the exit code that means "some bottles failed"
         print_traceback()

@@ -16,6 +16,7 @@ import click
 import msgspec
 
 from brew_assets.domain.foreign_text import encodable, printable, printable_lines
+from brew_assets.errors import BackupInvalid, MirrorError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,6 +29,16 @@ def prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def settle_streams() -> None:
+    """Nothing is left to be written: a reader that is gone gives Python no exit code of its own."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            _let_go(stream)
 
 
 def print_line(text: str, *, err: bool = False, label: str = "", colour: str | None = None) -> None:
@@ -67,6 +78,16 @@ def print_table(
     with out.capture() as drawn:
         out.print(table)
     _write(drawn.get(), err=err, end="")
+
+
+def print_error(error: MirrorError) -> None:
+    """What ended the command stands on standard error."""
+    first, *listed = (
+        f"Error: {error}".split("\n") if isinstance(error, BackupInvalid) else [f"Error: {error}"]
+    )
+    print_line(first, err=True)
+    for backup in listed:  # set in: no name of one passes for a line of ours
+        print_line(f"  {backup.strip()}", err=True)
 
 
 def print_usage_error(error: click.ClickException) -> None:
