@@ -15,6 +15,7 @@ from brew_assets.adapters.directory_store import DirectoryStore
 from brew_assets.domain.manifest import MANIFEST_KEY
 from brew_assets.errors import MirrorError
 from brew_assets.runtimes.context import SIMULATED_MARK
+from brew_assets.runtimes.printing import print_line
 from brew_assets.simulator import Simulator, SizeDistribution, World
 
 # The UI has every event; the terminal shows what went wrong.
@@ -36,7 +37,7 @@ def main(mirror: str, home: str) -> None:
     """Run the weekly sync against a simulated upstream, twice, and prove every stored byte."""
     root = Path(mirror).absolute()
     if (root / MANIFEST_KEY).exists() and not (root / SIMULATED_MARK).exists():
-        click.echo(f"{mirror}/ holds real bottles; the demo goes elsewhere: make demo MIRROR=demo", err=True)
+        print_line(f"{mirror}/ holds real bottles; the demo goes elsewhere: make demo MIRROR=demo", err=True)
         sys.exit(2)
     mark = b"Simulated bottles of `make demo`; `make demo-clean` removes them.\n"
     try:
@@ -51,14 +52,14 @@ def main(mirror: str, home: str) -> None:
     world = demo_world()
     with Simulator(world) as upstream:
         os.environ.update(upstream.environment(), MIRROR_URL=str(root), LOG_LEVEL="WARNING")
-        click.echo(_describe_upstream(world, upstream.api_url))
+        print_line(_describe_upstream(world, upstream.api_url))
         try:
             with dg.DagsterInstance.get() as instance:
                 stored = _sync(instance, "First sync", place)
                 first = upstream.downloads.total()
                 _sync(instance, "Second sync", place)
         except MirrorError as error:
-            click.echo(f"Error: {error}", err=True)
+            print_line(f"Error: {error}", err=True)
             sys.exit(2)
         again = upstream.downloads.total() - first
     _show(root, mirror, place, stored=stored, downloads=first, again=again)
@@ -101,7 +102,7 @@ def _sync(instance: dg.DagsterInstance, title: str, place: str) -> int:
         and isinstance(value := event.materialization.metadata[PENDING_BOTTLES].value, int)
     )
     runs = f", copied by a run for each of {len(requests)} platforms" if requests else ""
-    click.echo(f"{title}: {planned} bottles are planned{runs}")
+    print_line(f"{title}: {planned} bottles are planned{runs}")
     for request in requests:
         run = defs.resolve_job_def("mirror_platform").execute_in_process(
             instance=instance,
@@ -116,7 +117,7 @@ def _sync(instance: dg.DagsterInstance, title: str, place: str) -> int:
 
 def _stop_unless(success: bool, what: str, place: str) -> None:
     if not success:
-        click.echo(f"{what} failed; its run is in the UI: make demo-ui{place}", err=True)
+        print_line(f"{what} failed; its run is in the UI: make demo-ui{place}", err=True)
         sys.exit(1)
 
 
@@ -136,11 +137,11 @@ def _show(root: Path, mirror: str, place: str, *, stored: int, downloads: int, a
     show_status(read_status(store))
     copied = stored - downloads
     shared = f" {copied} have the bytes of another one and were copied inside the store." if copied else ""
-    click.echo(f"Downloaded by the first sync: {downloads}.{shared} By the second: {again}.")
-    click.echo(f"Re-hashed from disk: {current} of {len(entries)} bottles equal their digest.")
-    click.echo(f"The manifest: {mirror}/{MANIFEST_KEY}. The bottles: {mirror}/<date>/.")
-    click.echo(f"The runs, the asset graph and the plots: make demo-ui{place}, then http://127.0.0.1:3000")
-    click.echo(
+    print_line(f"Downloaded by the first sync: {downloads}.{shared} By the second: {again}.")
+    print_line(f"Re-hashed from disk: {current} of {len(entries)} bottles equal their digest.")
+    print_line(f"The manifest: {mirror}/{MANIFEST_KEY}. The bottles: {mirror}/<date>/.")
+    print_line(f"The runs, the asset graph and the plots: make demo-ui{place}, then http://127.0.0.1:3000")
+    print_line(
         f'Real bottles: make demo-clean{place}, then make sync FORMULAE="jq ripgrep" PLATFORMS=arm64_sonoma'
     )
     if again or current != len(entries) or not entries:

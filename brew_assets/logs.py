@@ -13,6 +13,7 @@ from typing import Any, TextIO
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
+from brew_assets.domain.foreign_text import encodable, printable, printable_lines
 from brew_assets.engine.log_context import bound_facts
 from brew_assets.settings import Settings
 
@@ -158,7 +159,7 @@ class JsonLines(JsonFormatter):
         )
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in log_data.items() if value is not None}
+        return {name: encodable(value) for name, value in log_data.items() if value is not None}
 
 
 class TextLines(logging.Formatter):
@@ -170,9 +171,9 @@ class TextLines(logging.Formatter):
             for name, value in record.__dict__.items()
             if name not in _NO_FACTS and name not in _WHERE and value is not None
         }
-        message = _one_line(record.getMessage())
+        message = printable(record.getMessage())
         if error := facts.pop("error", None):
-            message += f": {_one_line(str(error))}"
+            message += f": {printable(str(error))}"
         facts |= {
             _WHERE[name]: record.__dict__[name] for name in _WHERE if record.__dict__.get(name) is not None
         }
@@ -180,16 +181,18 @@ class TextLines(logging.Formatter):
         told = [f"{name}={_quoted(value)}" for name, value in facts.items()]
         line = " ".join([f"{when:%Y-%m-%d %H:%M:%S}Z", record.levelname, message, *told])
         trace = self.formatException(record.exc_info) if record.exc_info else record.exc_text
-        return f"{line}\n{trace}" if trace else line
+        # Set in, so that no line of an exception's text can pass for a record.
+        return "\n".join([line, *_trace_lines(trace)]) if trace else line
+
+
+def _trace_lines(trace: str) -> list[str]:
+    first, *others = printable_lines(trace).split("\n")
+    return [first, *(f"  {line}" for line in others)]
 
 
 def _quoted(value: object) -> str:
-    text = _one_line(str(value))
-    return f'"{text}"' if " " in text or not text else text
-
-
-def _one_line(text: str) -> str:
-    """The text without control characters: upstream's words may not move a terminal's cursor."""
-    if text.isprintable():
+    text = printable(str(value))
+    if text and " " not in text and '"' not in text:
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    inner = text.replace('"', '\\"')
+    return f'"{inner}"'

@@ -9,11 +9,12 @@ from datetime import datetime
 from pathlib import Path
 
 import botocore.session
+import msgspec
 import pytest
 from botocore.parsers import ResponseParserError
 
 from brew_assets.engine.log_context import bound
-from brew_assets.logs import LineHandler, configure_logging
+from brew_assets.logs import JsonLines, LineHandler, TextLines, configure_logging
 from brew_assets.settings import Secret, Settings
 from brew_assets_tests.aws_profiles import Profiles, Sts
 from brew_assets_tests.log_lines import Terminal, log_lines
@@ -221,3 +222,45 @@ def test_bound_facts_nest_and_end_with_their_block() -> None:
         assert (inner["sync_id"], inner["platform"], inner["batch"]) == ("1", "b", "x")
         assert (outer["platform"], "batch" in outer) == ("the line's own", False)
         assert "sync_id" not in none
+
+
+HOSTILE = "x\n2026-11-28 03:00:00Z INFO sync ends outcome=success\x1b[2J\x9b\u202e"
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_whatever_a_text_says_a_record_is_one_line(log_format: str) -> None:
+    with log_lines(Settings(log_format=log_format)) as lines, bound(platform=HOSTILE):  # type: ignore[arg-type]
+        ours.error(HOSTILE, extra={"error": HOSTILE, "found": [HOSTILE], "bottle": HOSTILE})
+        assert lines.text.count("\n") == 1
+        assert lines.text.rstrip("\n").isprintable()
+        assert lines.text.encode()
+
+
+@pytest.mark.parametrize("lines", [JsonLines(), TextLines()])
+def test_half_a_character_is_written_as_an_escape(lines: logging.Formatter) -> None:
+    # Not logged: pytest itself cannot hand on what it captures of this.
+    facts = {"msg": "\ud800", "error": "caf\udce9", "found": {"\ud800": ["\udfff"]}}
+    line = lines.format(logging.makeLogRecord(facts))
+    assert line.encode()
+    assert re.search(r"\\+ud800.*caf\\+udce9", line)
+    if isinstance(lines, JsonLines):
+        assert msgspec.json.decode(line)["error"] == "caf\\udce9"
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_no_line_of_an_exceptions_text_passes_for_a_record(log_format: str) -> None:
+    with log_lines(Settings(log_format=log_format)) as lines:  # type: ignore[arg-type]
+        try:
+            raise ValueError(HOSTILE)
+        except ValueError:
+            ours.exception("a mistake")
+        records = [line for line in lines.text.splitlines() if not line.startswith(("Traceback", "  "))]
+        assert len(records) == 1
+        assert all(line.isprintable() for line in lines.text.split("\n"))
+        assert "INFO sync ends" in lines.text
+
+
+def test_a_fact_with_quotes_is_quoted_so_that_it_ends_where_it_ends() -> None:
+    with log_lines(Settings(log_format="text")) as lines:
+        ours.error("not stored", extra={"reason": 'x" sync="forged'})
+        assert lines.text.endswith(' reason="x\\" sync=\\"forged"\n')

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 
 from brew_assets.adapters.aws_client import REPEATED, aws_client
 from brew_assets.adapters.aws_credentials import credentials_failure, is_of_credentials
-from brew_assets.domain.rejections import printable
+from brew_assets.domain.foreign_text import printable
 from brew_assets.errors import QueueUnavailable
 
 READ_TIMEOUT_S = 10

@@ -3,10 +3,12 @@
 from typing import Any
 
 from brew_assets.adapters.aws_client import aws_client, making_error, sending_error
+from brew_assets.domain.foreign_text import printable_lines
 from brew_assets.engine.announce import Announcement
 
 # https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
-_SUBJECT_CHARACTERS = 100
+# "less than 100 characters long"
+_SUBJECT_CHARACTERS = 99
 _MESSAGE_BYTES = 262_144
 
 
@@ -29,7 +31,7 @@ class _Topic:
             self._client.publish(
                 TopicArn=self._arn,
                 Subject=_subject(subject),
-                Message=text.encode(errors="replace")[:_MESSAGE_BYTES].decode(errors="ignore"),
+                Message=printable_lines(text).encode()[:_MESSAGE_BYTES].decode(errors="ignore"),
             )
         except Exception as error:
             raise sending_error(what, error) from error

@@ -25,6 +25,7 @@ from brew_assets.defs.pools import MANIFEST_POOL, make_pool_known
 from brew_assets.defs.progress import log_sizes, observe_progress
 from brew_assets.defs.resources import PASSING_REASONS, MirrorResource, end_step
 from brew_assets.defs.route_tags import ROUTE_TAG, SYNC_ID_TAG
+from brew_assets.domain.foreign_text import printable
 from brew_assets.domain.left_out import first_names, notes_of
 from brew_assets.domain.links import Links
 from brew_assets.domain.manifest import MANIFEST_KEY, Manifest
@@ -175,7 +176,8 @@ def make_manifest_anew(context: dg.AssetExecutionContext, engine: Mirror) -> Non
     context.log.info(f"{MANIFEST_KEY} is made anew from the stored bottles.")
     made, strays, backup = rebuild_manifest(engine.store, engine.ports.clock, workers=engine.options.workers)
     for stray in strays[:MAX_ROWS]:
-        context.log.warning(f"{'Damaged:' if stray.kept else 'Left out'} {stray.key}: {stray.why}")
+        what = "Damaged:" if stray.kept else "Left out"
+        context.log.warning(printable(f"{what} {stray.key}: {stray.why}"))
     context.log.info(
         f"{MANIFEST_KEY} has {len(made):,} entries; {len(strays):,} objects are damaged or were left out. "
         f"Backup: {backup or 'none was needed'}."
@@ -294,7 +296,7 @@ def describe_shortfall(report: Report) -> str:
     if report.aborted:
         parts.append(f"given up: {report.aborted}")
     first = f" First: {report.failed[0].message}" if report.failed else ""
-    return (
+    return printable(
         f"{', '.join(report.platforms)}: {report.stored + report.kept} of {report.planned} bottles are in "
         f"the store, {len(report.failed) + report.left} are not ({'; '.join(parts)}).{first}"
     )

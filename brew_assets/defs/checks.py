@@ -9,6 +9,7 @@ import dagster as dg
 import msgspec
 
 from brew_assets.defs.assets import formula_catalog, hash_manifest, pending_bottles
+from brew_assets.defs.markdown import escaped
 from brew_assets.defs.metadata import CATALOGUE_BOTTLES, CATALOGUE_FORMULAE, SYNC_ID, table
 from brew_assets.defs.resources import MirrorResource
 from brew_assets.defs.route_tags import SYNC_ID_TAG
@@ -22,6 +23,7 @@ from brew_assets.errors import UNREADABLE, ManifestInvalid, PlanInvalid, StoreEr
 SAMPLE_SIZE = 20
 # Bad bottles that the description names; the table has all.
 MOST_NAMED = 3
+_FOUND_CHARACTERS = 1000
 MAX_SHRINK = 0.10
 # A week, and a day for a sync that takes long.
 MAX_AGE = timedelta(days=8)
@@ -31,6 +33,17 @@ _NO_MANIFEST = (
 _MEND = "Mend it: launch the job `repair`, or run `brew-mirror verify --deep --repair`."
 _UNUSABLE_CATALOGUE = "The kept catalogue is damaged or cannot be used: materialize formula_catalog."
 _NO_CATALOGUE = "No catalogue is kept in this store yet: materialize formula_catalog."
+
+
+def _escaped(found: object) -> str:
+    """What a description says in foreign words: pages render descriptions as Markdown."""
+    return escaped(str(found), most=_FOUND_CHARACTERS)
+
+
+def _described(error: ManifestInvalid) -> str:
+    """The finding without markup, then the remedy, in which the commands are code."""
+    what, _, remedy = str(error).partition(error.finding)
+    return f"{_escaped(f'{what}{error.finding}')}{remedy}"
 
 
 def _result(passed: bool, description: str, *, warn: bool = False, **metadata: Any) -> dg.AssetCheckResult:
@@ -99,7 +112,8 @@ def newest_macos_covered(mirror: MirrorResource) -> dg.AssetCheckResult:
         return _result(False, _UNUSABLE_CATALOGUE if kept else _NO_CATALOGUE, warn=True)
     newer = newer_macos(catalogue.tags(), platforms)
     description = (
-        f"The catalogue has bottles for {', '.join(newer)}: add what your machines run to TARGET_PLATFORMS."
+        f"The catalogue has bottles for {_escaped(', '.join(newer))}: add what your machines run to "
+        "TARGET_PLATFORMS."
         if newer
         else "The configured platforms are up to date."
     )
@@ -118,7 +132,7 @@ def manifest_consistent(mirror: MirrorResource) -> dg.AssetCheckResult:
     try:
         manifest = decode_manifest(document.data)
     except ManifestInvalid as error:
-        return _result(False, str(error))
+        return _result(False, _described(error))
     return _result(True, f"{len(manifest)} entries", entries=len(manifest))
 
 
@@ -157,7 +171,7 @@ def look_at_a_sample(context: dg.AssetCheckExecutionContext, mirror: MirrorResou
         try:
             manifest = decode_manifest(document.data)
         except ManifestInvalid as error:
-            return _result(False, str(error))
+            return _result(False, _described(error))
         # What the sync is about to bring back is known to be gone.
         keys = sorted(set(manifest.keys()) - _being_brought_back(context, engine))
         # Seeded: a run that is looked at again names the same bottles.
@@ -166,10 +180,10 @@ def look_at_a_sample(context: dg.AssetCheckExecutionContext, mirror: MirrorResou
         try:
             certificates = certify(engine.store, sample, workers=engine.options.workers)
         except StoreError as error:
-            return _result(False, f"The sample cannot be looked at: {error}", warn=True)
+            return _result(False, f"The sample cannot be looked at: {_escaped(error)}", warn=True)
     bad = [c for c in certificates if c.verdict != "CURRENT"]
     rows = [(c.entry.s3_key, c.verdict, c.finding) for c in bad]
-    named = [f"{c.entry.s3_key} is {c.verdict} {c.finding}".rstrip() for c in bad[:MOST_NAMED]]
+    named = [_escaped(f"{c.entry.s3_key} is {c.verdict} {c.finding}".rstrip()) for c in bad[:MOST_NAMED]]
     counted = f"{len(sample) - len(bad)} of {len(sample)} sampled bottles are as the manifest says"
     return _result(
         not bad,
@@ -216,7 +230,9 @@ def manifest_fresh(mirror: MirrorResource) -> dg.AssetCheckResult:
     try:
         written = _stamp_decoder.decode(document.data).last_updated
     except UNREADABLE as error:
-        return _result(False, f"{MANIFEST_KEY} does not tell when it was written: {error}", warn=True)
+        return _result(
+            False, f"{MANIFEST_KEY} does not tell when it was written: {_escaped(error)}", warn=True
+        )
     age = now - (written if written.tzinfo else written.replace(tzinfo=UTC))
     days = round(age / timedelta(days=1), 2)
     description = f"Written {written:%Y-%m-%d %H:%M} UTC, {days} days ago"

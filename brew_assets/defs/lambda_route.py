@@ -10,6 +10,7 @@ from dagster_aws.pipes import PipesLambdaClient, PipesLambdaLogsMessageReader
 
 from brew_assets.adapters.aws_client import is_shortage
 from brew_assets.adapters.aws_credentials import credentials_failure, is_of_credentials
+from brew_assets.domain.foreign_text import printable
 from brew_assets.engine.dispatch import Dispatcher, DispatchOptions
 from brew_assets.engine.sync import Mirror
 from brew_assets.errors import SettingsInvalid, WorkerBusy, WorkerFailed, WorkerRefused
@@ -85,7 +86,7 @@ class PipesInvoker:
 
     def tell(self, message: str) -> None:
         """Tells a person what became of a batch."""
-        self._context.log.warning(message)
+        self._context.log.warning(printable(message))
 
 
 def _worker_error(key: str, error: Exception) -> WorkerBusy | WorkerFailed | WorkerRefused:

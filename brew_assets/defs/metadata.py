@@ -3,14 +3,16 @@
 Pure functions from what the engine returned. Sizes are bytes, durations seconds.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ParamSpec
 
 import dagster as dg
 
-from brew_assets.defs.markdown import markdown_table
+from brew_assets.defs.markdown import markdown, markdown_table
 from brew_assets.defs.places import Places
 from brew_assets.defs.sync_report import Holdings, left_out_list, run_report
+from brew_assets.domain.foreign_text import printable
 from brew_assets.domain.left_out import LeavesOut, message_notes_of
 from brew_assets.domain.manifest import MANIFEST_KEY, Tally
 from brew_assets.domain.plan import COUNTED_ONCE, Plan, PlanSummary, summarize
@@ -23,6 +25,7 @@ from brew_assets.engine.sync import Planned
 from brew_assets.engine.upstream import CatalogueNow, KeptCatalogue
 
 Metadata = dict[str, Any]
+_P = ParamSpec("_P")
 
 # The metadata of a plan that the sensor and the checks read.
 SYNC_ID = "sync_id"
@@ -48,6 +51,18 @@ CATALOGUE_FORMULAE = "catalogue_formulae"
 CATALOGUE_BOTTLES = "catalogue_bottles"
 
 
+def printable_texts(make: Callable[_P, Metadata]) -> Callable[_P, Metadata]:
+    """The same metadata, each text on one line and printable: pages, GraphQL and databases take it."""
+
+    @functools.wraps(make)
+    def printable_metadata(*args: _P.args, **named: _P.kwargs) -> Metadata:
+        made = make(*args, **named)
+        return {name: printable(value) if isinstance(value, str) else value for name, value in made.items()}
+
+    return printable_metadata
+
+
+@printable_texts
 def catalogue_metadata(now: CatalogueNow) -> Metadata:
     """What upstream shows."""
     catalogue, kept = now.catalogue, now.kept
@@ -72,6 +87,7 @@ def catalogue_metadata(now: CatalogueNow) -> Metadata:
     }
 
 
+@printable_texts
 def plan_metadata(planned: Planned, kept: KeptCatalogue, places: Places) -> Metadata:
     """What has to be copied, in all and per platform."""
     plan, skip = planned.plan, planned.skip
@@ -119,6 +135,7 @@ def _rows(summary: PlanSummary) -> list[tuple[str, int, int, int]]:
     return rows
 
 
+@printable_texts
 def own_plan_metadata(plan: Plan) -> Metadata:
     """What a run that planned for itself has to copy."""
     summary = summarize(plan)
@@ -137,10 +154,11 @@ def own_plan_metadata(plan: Plan) -> Metadata:
     }
 
 
+@printable_texts
 def report_metadata(report: Report, places: Places, *, key: str = "") -> Metadata:
     """What a run did; `key` is where its report lies. A table names bottles that failed, and why."""
     return {
-        "report": dg.MetadataValue.md(run_report(report)),
+        "report": markdown(run_report(report)),
         SYNC_ID: report.sync_id,
         "sync_date": report.sync_date,
         ROUTE: report.route,
@@ -170,6 +188,7 @@ def report_metadata(report: Report, places: Places, *, key: str = "") -> Metadat
     }
 
 
+@printable_texts
 def progress_metadata(progress: Progress, *, bytes_per_second: float) -> Metadata:
     """How far a transfer is."""
     return {
@@ -183,6 +202,7 @@ def progress_metadata(progress: Progress, *, bytes_per_second: float) -> Metadat
     }
 
 
+@printable_texts
 def manifest_metadata(
     holdings: Holdings,
     places: Places,
@@ -193,7 +213,7 @@ def manifest_metadata(
 ) -> Metadata:
     """What is held, in all, per platform and per date. `sync` is of the last run, if there was one."""
     return {
-        "report": dg.MetadataValue.md(report),
+        "report": markdown(report),
         "total_bottles": holdings.total.count,
         "total_size_bytes": holdings.total.total_size_bytes,
         "platforms": len(holdings.by_platform),
@@ -233,7 +253,7 @@ def _left_out_metadata(found: LeavesOut) -> Metadata:
         "rejected": found.left_out.rejected,
         "skipped": found.skipped,
         "disabled": found.left_out.disabled,
-        "left_out": dg.MetadataValue.md(left_out_list(found) or "nothing"),
+        "left_out": markdown(left_out_list(found) or "nothing"),
         NOTES: dg.MetadataValue.json(list(message_notes_of(found))),
     }
 
@@ -259,4 +279,4 @@ def tally_table(title: str, tallies: Mapping[str, Tally]) -> dg.MarkdownMetadata
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.MarkdownMetadataValue:
     """The table of the first MAX_ROWS rows, as Dagster shows it."""
-    return dg.MetadataValue.md(markdown_table(titles, rows))
+    return markdown(markdown_table(titles, rows))

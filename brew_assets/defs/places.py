@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 import dagster as dg
 
 from brew_assets.defs.markdown import escaped, link
+from brew_assets.domain.foreign_text import printable
 from brew_assets.settings import Settings
 
 _CONSOLES = {"cn-": "https://console.amazonaws.cn", "us-gov-": "https://console.amazonaws-us-gov.com"}
@@ -20,7 +21,7 @@ class Place(NamedTuple):
 
     def metadata(self) -> "dg.UrlMetadataValue | dg.PathMetadataValue":
         """The place as Dagster shows it: a link, or a path to copy."""
-        return dg.MetadataValue.url(self.url) if self.url else dg.MetadataValue.path(self.path)
+        return dg.MetadataValue.url(self.url) if self.url else dg.MetadataValue.path(printable(self.path))
 
     def markdown(self) -> str:
         """The place in a text."""
@@ -53,5 +54,5 @@ class Places:
         path = f"{self._store_url}{key}"
         if not self._bucket:
             return Place(path, "")
-        asked = urlencode({"region": self._region, "prefix": f"{self._prefix}{key}"})
+        asked = urlencode({"region": self._region, "prefix": f"{self._prefix}{key}"}, errors="replace")
         return Place(path, f"{self._console}/s3/{kind}/{self._bucket}?{asked}")

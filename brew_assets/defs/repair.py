@@ -10,6 +10,7 @@ from brew_assets.defs.metadata import Metadata, failure_table, table
 from brew_assets.defs.progress import log_count
 from brew_assets.defs.resources import PASSING_REASONS, MirrorResource, end_step
 from brew_assets.defs.route_tags import CPU_TAG, MEMORY_TAG, STORAGE_TAG
+from brew_assets.domain.foreign_text import printable
 from brew_assets.domain.route import task_size
 from brew_assets.engine.certify import Certificate, certify, entries_of_tags
 from brew_assets.engine.existence import require_mirror
@@ -51,7 +52,7 @@ def mend_store(context: dg.OpExecutionContext, config: RepairRequest, mirror: Mi
         end_step(
             context,
             dg.Failure(
-                f"{_described(counts)} First: {'; '.join(named)}" if named else _described(counts),
+                printable(f"{_described(counts)} First: {'; '.join(named)}") if named else _described(counts),
                 metadata=metadata,
                 allow_retries=passing,
             ),

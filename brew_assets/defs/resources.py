@@ -13,6 +13,7 @@ import msgspec
 from pydantic import Field
 
 from brew_assets.compose import build_mirror
+from brew_assets.domain.foreign_text import printable
 from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.log_context import bound
 from brew_assets.engine.retry import RETRYABLE
@@ -88,7 +89,7 @@ class MirrorResource(dg.ConfigurableResource[Any]):
 def failure_from(error: MirrorError) -> dg.Failure:
     """The error as Dagster shows it: our message, and no retry that cannot help."""
     return dg.Failure(
-        description=str(error),
+        description=printable(str(error)),
         metadata={"reason": error.reason},
         allow_retries=isinstance(error, WORTH_A_RETRY),
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import dagster as dg
 
 from brew_assets.defs.checks import held_objects_present, manifest_consistent, sampled_objects_present
+from brew_assets.defs.markdown import without_escapes
 from brew_assets.domain.story import StoreFinding
 
 _OF_STORED_DATA = {
@@ -25,6 +26,7 @@ def store_findings(instance: dg.DagsterInstance, run_ids: Iterable[str]) -> tupl
             if check is None or check.passed or check.severity != dg.AssetCheckSeverity.ERROR:
                 continue
             if check.check_name in _OF_STORED_DATA:
-                finding = StoreFinding(run_id=run_id, check=check.check_name, message=check.description or "")
+                message = without_escapes(check.description or "")
+                finding = StoreFinding(run_id=run_id, check=check.check_name, message=message)
                 findings.append(finding)
     return tuple(findings)

@@ -11,12 +11,15 @@ import msgspec
 
 from brew_assets.domain.bottle import Bottle
 from brew_assets.domain.catalogue import Catalogue
+from brew_assets.domain.foreign_text import printable
 from brew_assets.domain.formula import Formula
 from brew_assets.domain.platforms import serving_tags
 
 # How many of a kind are named in documents, and how many in a sentence.
 LISTED = 20
 SHOWN = 5
+# Of a name with a reason behind it.
+_NAME_CHARACTERS = 500
 _INCLUDE = "INCLUDE_DISABLED=true mirrors them too"
 _MEND = "run `brew-mirror verify --deep --repair` or the job `repair`"
 
@@ -193,7 +196,7 @@ def message_notes_of(found: LeavesOut) -> tuple[str, ...]:
 
 def first_names(names: Sequence[str], count: int) -> str:
     """`a; b; and 3 others`: the first names of `count` things."""
-    shown = names[:SHOWN]
+    shown = [printable(name, _NAME_CHARACTERS) for name in names[:SHOWN]]
     others = count - len(shown)
     return "; ".join([*shown, *([f"and {others:,} others"] if others > 0 else [])])
 

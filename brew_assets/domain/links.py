@@ -21,19 +21,19 @@ class Links(msgspec.Struct, frozen=True, kw_only=True):
 
     def run_url(self, run_id: str) -> str:
         """The run in Dagster's UI."""
-        return f"{self.dagster_url}/runs/{quote(run_id, safe='')}" if self.dagster_url and run_id else ""
+        return f"{self.dagster_url}/runs/{_part(run_id)}" if self.dagster_url and run_id else ""
 
     def sync_url(self, sync_id: str) -> str:
         """All runs of a sync in Dagster's UI."""
         if not self.dagster_url:
             return ""
-        return f"{self.dagster_url}/runs?q%5B0%5D={quote(f'tag:mirror/sync_id={sync_id}', safe='')}"
+        return f"{self.dagster_url}/runs?q%5B0%5D={_part(f'tag:mirror/sync_id={sync_id}')}"
 
     def logs_url(self) -> str:
         """The log group in CloudWatch's console, which wants names encoded twice with $ for %."""
         if not self.log_group:
             return ""
-        name = quote(quote(self.log_group, safe=""), safe="").replace("%", "$")
+        name = _part(_part(self.log_group)).replace("%", "$")
         return (
             f"https://console.aws.amazon.com/cloudwatch/home?region={self.region}"
             f"#logsV2:log-groups/log-group/{name}"
@@ -46,9 +46,7 @@ class Links(msgspec.Struct, frozen=True, kw_only=True):
     def of_schedule(self, name: str) -> tuple[Link, ...]:
         """The button to a schedule's page."""
         base = self.dagster_url
-        address = (
-            f"{base}/locations/__repository__@brew_assets/schedules/{quote(name, safe='')}" if base else ""
-        )
+        address = f"{base}/locations/__repository__@brew_assets/schedules/{_part(name)}" if base else ""
         return _given(("View Schedule", address))
 
     def of_run(self, run_id: str) -> tuple[Link, ...]:
@@ -63,3 +61,8 @@ class Links(msgspec.Struct, frozen=True, kw_only=True):
 
 def _given(*named: tuple[str, str]) -> tuple[Link, ...]:
     return tuple(Link(title=title, url=url) for title, url in named if url)
+
+
+def _part(text: str) -> str:
+    """The text as a part of an address; half a character, which is in no encoding, is a question mark."""
+    return quote(text, safe="", errors="replace")

@@ -4,12 +4,12 @@ Pure functions of numbers and words. Slack's limits: https://docs.slack.dev/refe
 """
 
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from brew_assets.domain.mrkdwn import code, cut, foreign, preformatted, sentence, without_markup
 from brew_assets.domain.quantities import human_bytes, human_duration, rough_duration
 from brew_assets.domain.report import Failure
 
@@ -26,7 +26,6 @@ _URL_CHARACTERS = 3000
 # Room for what stands around a detail of an error.
 _DETAIL_CHARACTERS = 2500
 _NOTE_CHARACTERS = 700
-_HALF_ENTITY = re.compile(r"&[a-z]{0,3}\Z")
 
 SYNC_METHODS = {"lambda": "Lambda", "ecs": "ECS", "local": "Local"}
 
@@ -42,11 +41,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
         lines = [self.text, ""]
         for block in self.blocks[1:]:
             if "fields" in block:
-                lines += [_without_markup(field["text"]) for field in block["fields"]]
+                lines += [without_markup(field["text"]) for field in block["fields"]]
             elif block["type"] == "section":
-                lines += ["", _without_markup(block["text"]["text"])]
+                lines += ["", without_markup(block["text"]["text"])]
             elif block["type"] == "context":
-                lines += ["", *(_without_markup(element["text"]) for element in block["elements"])]
+                lines += ["", *(without_markup(element["text"]) for element in block["elements"])]
             else:
                 lines += ["", *(f"{e['text']['text']}: {e['url']}" for e in block["elements"])]
         return "\n".join(lines)
@@ -94,7 +93,7 @@ def start_message(
             ("Trigger", trigger),
         ),
         *_left_out(notes),
-        _context(f"Started at {started_at} UTC"),
+        _context(f"Started at {foreign(started_at)} UTC"),
         *_buttons(links),
     )
 
@@ -175,11 +174,11 @@ def success_message(
     None stands for what nobody knows; `downloaded` in bytes, `next_sync` as "2025-07-28 03:00".
     """
     lines = [
-        f"• {shown_formula(formula.name, formula.version)} ({', '.join(formula.platforms)})"
+        _bullet(f"{shown_formula(formula.name, formula.version)} ({', '.join(formula.platforms)})")
         for formula in top[:FORMULAE_SHOWN]
     ]
-    listed = [_section("*Top Downloaded Formulas:*\n" + "\n".join(map(_escaped, lines)))] if lines else []
-    following = f"Next sync: {next_sync} UTC" if next_sync else "No next sync is scheduled"
+    listed = [_section("*Top Downloaded Formulas:*\n" + "\n".join(lines))] if lines else []
+    following = f"Next sync: {foreign(next_sync)} UTC" if next_sync else "No next sync is scheduled"
     return _message(
         "✅ Homebrew Bottles Sync Complete",
         _fields(
@@ -190,7 +189,7 @@ def success_message(
             ("Total Downloaded", human_bytes(downloaded)),
             ("Duration", human_duration(duration_s)),
         ),
-        _section(f"*S3 Location:* `{_escaped(location)}`"),
+        _section(f"*S3 Location:* {code(location, _DETAIL_CHARACTERS)}"),
         *listed,
         *_left_out(notes),
         _context(f"Hash file updated successfully • {following}"),
@@ -214,10 +213,10 @@ def failure_message(
     links: Sequence[Link] = (),
 ) -> Message:
     """A sync has failed. `size` in bytes is what was stored before; no `planned`: no plan was made."""
-    text = "\n".join(_escaped(line).replace("```", "'''") for line in details)
-    logs = (
-        f"Check CloudWatch logs: `{_escaped(log_group)}`" if log_group else "Check the run's log in Dagster"
-    )
+    text = "\n".join(map(preformatted, details))
+    logs = "Check the run's log in Dagster"
+    if log_group:
+        logs = f"Check CloudWatch logs: {code(log_group, _NOTE_CHARACTERS)}"
     steps = [logs, *(hints or DEFAULT_HINTS)]
     return _message(
         "❌ Homebrew Bottles Sync Failed",
@@ -232,7 +231,7 @@ def failure_message(
             ),
             ("Partial Size", human_bytes(size)),
         ),
-        _section(f"*Error Details:*\n```\n{_cut(text, _DETAIL_CHARACTERS)}\n```"),
+        _section(f"*Error Details:*\n```\n{cut(text, _DETAIL_CHARACTERS)}\n```"),
         _section("*Troubleshooting:*\n" + "\n".join(f"• {step}" for step in steps)),
         *_left_out(notes),
         *_buttons(links),
@@ -257,7 +256,7 @@ def warning_message(
     links: Sequence[Link] = (),
 ) -> Message:
     """A sync has stored a part; `failed` are lines such as "llvm@16.0.6 (arm64_ventura) - SHA mismatch"."""
-    lines = [f"• {_escaped(line)}" for line in failed[:FAILURES_SHOWN]]
+    lines = [_bullet(line) for line in failed[:FAILURES_SHOWN]]
     if len(failed) > FAILURES_SHOWN:
         others = len(failed) - FAILURES_SHOWN
         lines.append(f"• ... and {others:,} other{'' if others == 1 else 's'}")
@@ -289,7 +288,7 @@ def absence_message(
     return _message(
         "⏰ Homebrew Bottles Sync Is Missing",
         _fields(("Environment", environment), ("Scheduled For", f"{scheduled_for} UTC")),
-        _section(_escaped(finding)),
+        _section(sentence(finding)),
         *_buttons(links),
     )
 
@@ -333,7 +332,7 @@ def bar(share: float) -> str:
 def _message(title: str, *blocks: Block, header: str = "") -> Message:
     head = {
         "type": "header",
-        "text": {"type": "plain_text", "text": _cut(header or title, _HEADER_CHARACTERS)},
+        "text": {"type": "plain_text", "text": cut(header or title, _HEADER_CHARACTERS)},
     }
     return Message(text=title, blocks=(head, *blocks))
 
@@ -342,10 +341,14 @@ def _fields(*named: tuple[str, str]) -> Block:
     return {
         "type": "section",
         "fields": [
-            {"type": "mrkdwn", "text": _cut(f"*{name}:* {_escaped(value)}", _FIELD_CHARACTERS)}
+            {"type": "mrkdwn", "text": cut(f"*{name}:* {foreign(value)}", _FIELD_CHARACTERS)}
             for name, value in named
         ],
     }
+
+
+def _bullet(text: str) -> str:
+    return f"• {cut(foreign(text), _NOTE_CHARACTERS)}"
 
 
 def _count(number: int | None) -> str:
@@ -353,20 +356,20 @@ def _count(number: int | None) -> str:
 
 
 def _section(text: str) -> Block:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": _cut(text or "–", _TEXT_CHARACTERS)}}
+    return {"type": "section", "text": {"type": "mrkdwn", "text": cut(text or "–", _TEXT_CHARACTERS)}}
 
 
 def _left_out(notes: Sequence[str]) -> tuple[Block, ...]:
     """What people should know of the sync beside its figures, a block for each; no block without a note."""
     shown = notes if len(notes) <= NOTES_SHOWN else notes[: NOTES_SHOWN - 1]
-    lines = [f"• {_cut(_escaped(note), _NOTE_CHARACTERS)}" for note in shown]
+    lines = [f"• {cut(sentence(note), _NOTE_CHARACTERS)}" for note in shown]
     if len(notes) > len(shown):
         lines.append(f"• ... and {len(notes) - len(shown):,} others")
     return tuple(_section(line if number else f"*Notes:*\n{line}") for number, line in enumerate(lines))
 
 
 def _context(text: str) -> Block:
-    return {"type": "context", "elements": [{"type": "mrkdwn", "text": _cut(text, _TEXT_CHARACTERS)}]}
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": cut(text, _TEXT_CHARACTERS)}]}
 
 
 def _buttons(links: Sequence[Link]) -> tuple[Block, ...]:
@@ -378,20 +381,3 @@ def _buttons(links: Sequence[Link]) -> tuple[Block, ...]:
         for link in usable
     ]
     return ({"type": "actions", "elements": elements},)
-
-
-def _escaped(text: str) -> str:
-    """Text in which nothing is a link or a mention (https://docs.slack.dev/messaging/formatting-message-text)."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _without_markup(text: str) -> str:
-    plain = re.sub(r"\*(.+?:)\*", r"\1", text).replace("```\n", "").replace("\n```", "").replace("`", "")
-    return plain.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-
-
-def _cut(text: str, limit: int) -> str:
-    """The text, or what fits of it; an entity (`&amp;`) is never cut in two."""
-    if len(text) <= limit:
-        return text
-    return _HALF_ENTITY.sub("", text[: limit - 1]) + "…"

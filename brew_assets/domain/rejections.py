@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from brew_assets.domain.foreign_text import printable
 from brew_assets.errors import CatalogueInvalid
 
 # Of ten formulae, and of ten bottles of a platform, one may be rejected: that is upstream's slip. More than
@@ -31,14 +32,6 @@ class Rejected(msgspec.Struct, frozen=True):
         """`wget (arm64_sonoma): the digest is not a SHA-256`, on one line and without control characters."""
         tag = f" ({printable(self.tag, _NAME_CHARACTERS)})" if self.tag else ""
         return f"{printable(self.name, _NAME_CHARACTERS)}{tag}: {printable(self.why, _WHY_CHARACTERS)}"
-
-
-def printable(text: str, most: int) -> str:
-    """The text, cut to `most` characters, with an escape in the place of what moves a terminal's cursor."""
-    shown = text if len(text) <= most else f"{text[: most - 1]}…"
-    if shown.isprintable():
-        return shown
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
 
 
 def first_reasons(rejected: Sequence[Rejected]) -> str:

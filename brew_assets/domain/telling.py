@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 import msgspec
 
 from brew_assets.domain.bottle import parse_filename
+from brew_assets.domain.foreign_text import printable
 from brew_assets.domain.left_out import first_names
 from brew_assets.domain.messages import (
     FAILURES_SHOWN,
@@ -277,7 +278,9 @@ def security_event(
     """The text of a security event; empty when nothing was found. Rows: what, reason, message."""
     if not found:
         return ""
-    shown = [f"- {name}: {reason}: {message}" for name, reason, message in found[:_SECURITY_ROWS]]
+    shown = [
+        f"- {printable(f'{name}: {reason}: {message}')}" for name, reason, message in found[:_SECURITY_ROWS]
+    ]
     others = [f"... and {len(found) - _SECURITY_ROWS:,} others"] if len(found) > _SECURITY_ROWS else []
     where = [link.url for link in deployment.links.of_run(run_id)]
     count = f"{len(found):,} finding{'' if len(found) == 1 else 's'}"

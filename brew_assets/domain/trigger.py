@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 import msgspec
 
 from brew_assets.domain.bottle import is_formula_name
+from brew_assets.domain.foreign_text import printable
 from brew_assets.domain.plan import check_platforms
-from brew_assets.domain.rejections import printable
 from brew_assets.errors import UNREADABLE, PlanInvalid, TriggerInvalid
 
 SOURCE = "homebrew.sync"

@@ -6,7 +6,6 @@ Exit codes: 0 all done, 1 some bottles failed or were left, 2 cannot run.
 import gc
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -14,8 +13,18 @@ import click
 import msgspec
 
 from brew_assets.errors import MirrorError, PlanningStopped, SettingsInvalid
-from brew_assets.runtimes.context import EXIT_CANNOT_RUN, EXIT_FAILED, CommandContext, print_json
+from brew_assets.runtimes.context import EXIT_CANNOT_RUN, EXIT_FAILED, CommandContext
 from brew_assets.runtimes.manifest_commands import manifest
+from brew_assets.runtimes.printing import (
+    prepare_streams,
+    print_error,
+    print_json,
+    print_line,
+    print_lines,
+    print_traceback,
+    print_usage_error,
+    settle_streams,
+)
 from brew_assets.settings import PLACES, read_settings
 
 if TYPE_CHECKING:
@@ -28,22 +37,31 @@ def main() -> None:
     # Plans and manifests are hundreds of thousands of objects without cycles: looking for some costs most.
     gc.freeze()
     gc.set_threshold(100_000, 50, 1000)
+    prepare_streams()
+    try:
+        _run()
+    finally:
+        settle_streams()
+
+
+def _run() -> None:
+    """All is done; else what ended the command stands on standard error, and its exit code is raised."""
     try:
         cli(standalone_mode=False)
     except click.ClickException as exc:
-        exc.show()
+        print_usage_error(exc)
         sys.exit(EXIT_CANNOT_RUN)
     except click.Abort:
-        click.echo("Stopped.", err=True)
+        print_line("Stopped.", err=True)
         sys.exit(EXIT_FAILED)
     except PlanningStopped as exc:
-        click.echo(f"{str(exc).capitalize()}.", err=True)
+        print_line(f"{str(exc).capitalize()}.", err=True)
         sys.exit(EXIT_FAILED)
     except MirrorError as exc:
-        click.echo(f"Error: {exc}", err=True)
+        print_error(exc)
         sys.exit(EXIT_CANNOT_RUN)
     except Exception:  # a mistake of ours: never the exit code that means "some bottles failed"
-        traceback.print_exc()
+        print_traceback()
         sys.exit(EXIT_CANNOT_RUN)
 
 
@@ -293,15 +311,15 @@ def verify(
         print_json(msgspec.to_builtins(counts) | more | {"warnings": warnings})
     else:
         for certificate in wrong:
-            click.echo(f"{certificate.verdict} {certificate.entry.s3_key} {certificate.finding}".rstrip())
+            print_line(f"{certificate.verdict} {certificate.entry.s3_key} {certificate.finding}".rstrip())
         for failure in failed:
-            click.echo(f"NOT REPAIRED {failure.name}: {failure.message}")
-        click.echo(
+            print_line(f"NOT REPAIRED {failure.name}: {failure.message}")
+        print_line(
             f"Checked {counts.checked:,}: {counts.current:,} current, {counts.missing:,} missing, "
             f"{counts.mismatch:,} wrong, {counts.unreadable:,} unreadable; repaired {counts.repaired:,}."
         )
     if done is not None and done.aborted:
-        click.echo(f"Error: {done.aborted}", err=True)
+        print_line(f"Error: {done.aborted}", err=True)
         sys.exit(EXIT_CANNOT_RUN)
     if counts.repaired < len(wrong):
         sys.exit(EXIT_FAILED)
@@ -359,7 +377,7 @@ def simulate(formulae: int, seed: int, median_kb: int, as_json: bool) -> None:
         if as_json:
             print_json(environment)
         else:
-            click.echo("\n".join(f"export {name}={value}" for name, value in environment.items()))
-        click.echo(f"Serving {len(world.bottles):,} bottles; Ctrl-C ends it.", err=True)
+            print_lines("\n".join(f"export {name}={value}" for name, value in environment.items()))
+        print_line(f"Serving {len(world.bottles):,} bottles; Ctrl-C ends it.", err=True)
         sys.stdout.flush()
         stopped.wait()

@@ -6,12 +6,12 @@ import signal
 import sys
 import threading
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-import click
 import msgspec
 
 from brew_assets.errors import SettingsInvalid
+from brew_assets.runtimes.printing import print_line
 from brew_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,10 +26,6 @@ SIMULATED_MARK = ".simulated"
 # A stop signal gives bottles their grace (GracefulStop), and then receipts, manifest and report so long to be
 # written. ECS sends SIGKILL 30 s after SIGTERM: what the store holds up longer would be lost all the same.
 _WRITING_S = 8.0
-
-
-def print_json(value: Any) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
 class CommandContext(msgspec.Struct):
@@ -59,7 +55,7 @@ class CommandContext(msgspec.Struct):
             watch = threading.Timer(stop.grace_s + _WRITING_S, _end_now, (last_word,))
             watch.daemon = True
             watch.start()
-            click.echo("Stopping: bottles under way are finished, receipts written …", err=True)
+            print_line("Stopping: bottles under way are finished, receipts written …", err=True)
             stop.set()
 
         signal.signal(signal.SIGTERM, ask_to_stop)
@@ -104,11 +100,11 @@ class CommandContext(msgspec.Struct):
     @property
     def bars(self) -> bool:
         """Whether somebody looks at standard error."""
-        return not self.quiet and sys.stderr.isatty()
+        return not self.quiet and sys.stderr is not None and sys.stderr.isatty()
 
 
 def _end_now(last_word: str) -> NoReturn:
     """The process ends as a killed one would, with a word and the exit code of what was left undone."""
     with contextlib.suppress(Exception):  # somebody may be writing there at this moment
-        click.echo(last_word, err=True)
+        print_line(last_word, err=True)
     os._exit(EXIT_FAILED)

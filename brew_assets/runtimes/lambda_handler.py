@@ -5,15 +5,19 @@ timeout of 900 s. Events: `{"batch_key": "state/batches/…"}`, or `{"formulas":
 "bottles": {tag: {"url", "sha256", "size"}}}], "sync_date": "YYYY-MM-DD"}`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from dagster_pipes import PipesContext
 
 from brew_assets.compose import build_mirror
 from brew_assets.domain.batch import answer, decode_event
+from brew_assets.domain.foreign_text import encodable, printable
 from brew_assets.domain.report import Report, describe_report
 from brew_assets.engine.clock import DeadlineStop
 from brew_assets.engine.worker import work_on
+from brew_assets.errors import MirrorError
 from brew_assets.logs import configure_logging
 from brew_assets.runtimes.lambda_pipes import open_pipes
 from brew_assets.settings import read_settings
@@ -38,16 +42,28 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     stop = DeadlineStop(context.get_remaining_time_in_millis() / 1000)
     settings = read_settings()
     configure_logging(settings)
-    work = decode_event(event)
-    with open_pipes(event) as pipes:
-        report = work_on(build_mirror(settings, stop=stop), work)
-        if pipes is not None:
-            _tell(pipes, report)
-        return answer(report)
+    with _printable_errors():
+        work = decode_event(event)
+        with open_pipes(event) as pipes:
+            report = work_on(build_mirror(settings, stop=stop), work)
+            if pipes is not None:
+                _tell(pipes, report)
+        answered: dict[str, Any] = encodable(answer(report))
+        return answered
+
+
+@contextmanager
+def _printable_errors() -> Iterator[None]:
+    """An error's text is one printable line: AWS's runtime writes it into its log and its answer."""
+    try:
+        yield
+    except MirrorError as error:
+        error.args = (printable(str(error)),)
+        raise
 
 
 def _tell(pipes: PipesContext, report: Report) -> None:
     """Messages are for people: the run reads the report."""
     pipes.log.info(describe_report(report))
     for failure in report.failed[:_FAILURES_TOLD]:
-        pipes.log.warning(failure.message[:300])
+        pipes.log.warning(printable(failure.message, 300))

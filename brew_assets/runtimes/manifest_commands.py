@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from brew_assets.domain.left_out import LISTED
-from brew_assets.runtimes.context import EXIT_FAILED, CommandContext, print_json
+from brew_assets.runtimes.context import EXIT_FAILED, CommandContext
+from brew_assets.runtimes.printing import print_json, print_line
 
 if TYPE_CHECKING:
     from brew_assets.engine.rebuild import Restored
@@ -45,8 +46,8 @@ def rebuild(context: CommandContext, as_json: bool) -> None:
         print_json({"entries": len(made), "backup": backup, "left_out": strays})
         return
     for stray in strays:
-        click.echo(f"{'Damaged:' if stray.kept else 'Left out'} {stray.key}: {stray.why}")
-    click.echo(f"bottles_hash.json has {len(made):,} entries. Backup: {backup or 'none was needed'}.")
+        print_line(f"{'Damaged:' if stray.kept else 'Left out'} {stray.key}: {stray.why}")
+    print_line(f"bottles_hash.json has {len(made):,} entries. Backup: {backup or 'none was needed'}.")
 
 
 @manifest.command()
@@ -79,17 +80,17 @@ def restore(context: CommandContext, backup: str | None, as_json: bool) -> None:
 
 
 def _show_restored(key: str, restored: "Restored") -> None:
-    click.echo(f"Restored {key}: bottles_hash.json has {restored.entries:,} entries.")
+    print_line(f"Restored {key}: bottles_hash.json has {restored.entries:,} entries.")
     if not restored.compared:
-        click.echo(
+        print_line(
             "The manifest before could not be read: bottles stored after the backup are found by the next "
             "sync, or now by `brew-mirror manifest rebuild`."
         )
     if restored.kept:
-        click.echo(f"{restored.kept:,} of them are newer than the backup and stand in the store.")
+        print_line(f"{restored.kept:,} of them are newer than the backup and stand in the store.")
     if restored.gone:
         more = ", ..." if len(restored.gone) > LISTED else ""
-        click.echo(
+        print_line(
             f"{len(restored.gone):,} entries of the manifest before are not among them, for their objects "
             f"are gone: {', '.join(restored.gone[:LISTED])}{more}. The next sync fetches what the catalogue "
             "still names."
@@ -128,7 +129,7 @@ def import_(context: CommandContext, file: Path, as_json: bool) -> None:
         print_json({"entries": folded.entries, "added": folded.added, "left_out": left_out})
     else:
         for line in left_out:
-            click.echo(f"Left out {line}")
-        click.echo(f"bottles_hash.json has {folded.entries:,} entries, {folded.added:,} of them new.")
+            print_line(f"Left out {line}")
+        print_line(f"bottles_hash.json has {folded.entries:,} entries, {folded.added:,} of them new.")
     if left_out:
         sys.exit(EXIT_FAILED)

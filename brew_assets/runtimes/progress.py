@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from brew_assets.domain.foreign_text import printable
 from brew_assets.engine.ports import Progress as TransferProgress
 from brew_assets.engine.ports import ProgressListener
+from brew_assets.runtimes.printing import console
 
 _REDRAWN_EVERY_S = 0.1
 
@@ -20,18 +22,17 @@ def counting_bar(title: str, *, show: bool) -> Iterator[Callable[[int, int], Non
     if not show:
         yield lambda done, total: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.table import Column
 
     columns = (
-        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
         BarColumn(),
         MofNCompleteColumn(table_column=Column(no_wrap=True)),
         TimeRemainingColumn(table_column=Column(no_wrap=True)),
     )
     # No thread of its own: rich does not wait for it, and a transfer that follows could not be shared.
-    with Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as progress:
+    with Progress(*columns, console=console(err=True), transient=True, auto_refresh=False) as progress:
         task = progress.add_task(title, total=None)
         drawn_at = 0.0
 
@@ -51,7 +52,6 @@ def transfer_bar(*, show: bool) -> Iterator[ProgressListener | None]:
     if not show:
         yield None
         return
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -63,13 +63,13 @@ def transfer_bar(*, show: bool) -> Iterator[ProgressListener | None]:
     from rich.table import Column
 
     with Progress(
-        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
         BarColumn(),
         DownloadColumn(table_column=Column(no_wrap=True)),
         TransferSpeedColumn(table_column=Column(no_wrap=True)),
         TimeRemainingColumn(table_column=Column(no_wrap=True)),
-        TextColumn("{task.fields[current]}", table_column=Column(no_wrap=True)),
-        console=Console(stderr=True),
+        TextColumn("{task.fields[current]}", markup=False, table_column=Column(no_wrap=True)),
+        console=console(err=True),
         transient=True,
         # No thread of its own: only a process without others can share a transfer with forked ones.
         auto_refresh=False,
@@ -82,7 +82,7 @@ def transfer_bar(*, show: bool) -> Iterator[ProgressListener | None]:
                 description=f"Bottles {progress.bottles_done:,}/{progress.bottles_total:,}",
                 completed=progress.bytes_done,
                 total=progress.bytes_total or None,
-                current=progress.current[:40],
+                current=printable(progress.current, 40),
                 refresh=True,
             )
 

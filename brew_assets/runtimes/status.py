@@ -1,8 +1,6 @@
 """What `brew-mirror status` tells: the state of the store, read and not changed."""
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from brew_assets.domain.manifest import MANIFEST_KEY, Manifest, Statistics, decode_manifest
 from brew_assets.domain.quantities import human_bytes
@@ -11,6 +9,7 @@ from brew_assets.engine.ledger import backups
 from brew_assets.engine.ports import Store
 from brew_assets.engine.rebuild import receipts_waiting
 from brew_assets.engine.upstream import KeptCatalogue, kept_catalogue
+from brew_assets.runtimes.printing import print_line, print_table
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,29 +67,28 @@ def read_status(store: Store) -> Status:
 
 def show_status(status: Status) -> None:
     """The state as tables on standard output."""
-    out = Console(highlight=False)
-    out.print(f"Store: {status.store}", markup=False)
+    print_line(f"Store: {status.store}")
     updated = status.last_updated or "never"
     size = human_bytes(status.total_size_bytes)
     if status.manifest_missing:
-        out.print(
+        print_line(
             f"{MANIFEST_KEY} is missing: the next sync makes it anew from {len(status.date_folders)} date "
             "folders, `brew-mirror manifest rebuild` does so now"
         )
     if status.journal_objects:
         # Of a bottle that is stored anew there is a receipt beside its entry.
         added = max(0, status.held - status.total_bottles)
-        out.print(
+        print_line(
             f"Held: {status.held:,} bottles: {status.total_bottles:,} in the manifest ({size}, written: "
             f"{updated}), {added:,} in receipts alone; {status.journal_objects:,} objects with receipts "
             "wait for the next sync, which takes them into the manifest"
         )
     else:
-        out.print(f"Held: {status.held:,} bottles, {size} in the manifest (written: {updated})")
+        print_line(f"Held: {status.held:,} bottles, {size} in the manifest (written: {updated})")
     if status.catalogue is not None:
         kept = status.catalogue
         rejected = f", {kept.rejected:,} rejected" if kept.rejected else ""
-        out.print(
+        print_line(
             f"Catalogue: {kept.formulae:,} formulae, {kept.bottles:,} bottles{rejected}, "
             f"fetched {kept.fetched_at}"
         )
@@ -100,11 +98,8 @@ def show_status(status: Status) -> None:
     ):
         if not tallies:
             continue
-        table = Table(title=title)
-        table.add_column("")
-        table.add_column("Bottles", justify="right")
-        table.add_column("Size", justify="right")
-        for name, tally in tallies.items():
-            table.add_row(name, f"{tally.count:,}", human_bytes(tally.total_size_bytes))
-        out.print(table)
-    out.print(f"Backups of the manifest: {len(status.backups)}")
+        rows = (
+            (name, f"{tally.count:,}", human_bytes(tally.total_size_bytes)) for name, tally in tallies.items()
+        )
+        print_table(title, ("", "Bottles", "Size"), rows, numbers=True)
+    print_line(f"Backups of the manifest: {len(status.backups)}")

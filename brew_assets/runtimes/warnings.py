@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable
 
-import click
-
 from brew_assets.domain.left_out import LISTED, forgotten_note, notes_of
 from brew_assets.domain.report import Report
 from brew_assets.engine.sync import Planned
+from brew_assets.runtimes.printing import print_line
 
 
 def warnings_of_plan(planned: Planned) -> list[str]:
@@ -33,4 +32,4 @@ def each_once(*warnings: Iterable[str]) -> list[str]:
 def warn(warnings: Iterable[str]) -> None:
     """They stand on standard error."""
     for warning in warnings:
-        click.echo(f"Warning: {warning}", err=True)
+        print_line(warning, err=True, label="Warning:", colour="yellow")

@@ -10,9 +10,12 @@ import pytest
 
 from brew_assets.adapters.secrets import WebhookSecret
 from brew_assets.adapters.sns import SnsSecurityTopic, SnsTopic
+from brew_assets.compose import deployment_of
 from brew_assets.domain.messages import absence_message
+from brew_assets.domain.telling import security_event
 from brew_assets.engine.announce import Announcement
 from brew_assets.errors import ChannelError, ChannelFailed, ChannelRefused
+from brew_assets.settings import Settings
 from brew_assets_tests.event_account import REGION
 from brew_assets_tests.ports import free_ports
 
@@ -62,6 +65,22 @@ def test_a_security_event_goes_to_its_own_topic(aws_url: str, topic: Any) -> Non
     (message,) = arrived()
     assert message["Subject"].startswith("Security: [prod]")
     assert message["Message"] == "- a digest"
+
+
+def test_foreign_words_are_text_in_subject_and_message(aws_url: str, topic: Any) -> None:
+    arn, arrived = topic
+    hostile = "a\r\nBcc: x\0\x1b[2J\u202e\ud800"
+    security = security_event(
+        [(hostile, "digest mismatch", hostile)], deployment_of(Settings()), subject="sync 1", run_id=""
+    )
+    subject = f"{hostile} {'ä' * 50}{'x' * 500}"
+    given = Announcement(name="end", subject=subject, message=MESSAGE, security=security)
+    SnsSecurityTopic(arn, region=REGION, endpoint_url=aws_url).send(given)
+    (message,) = arrived()
+    assert message["Subject"].startswith("Security: aBcc: x[2J xxx")
+    assert len(message["Subject"]) == 99
+    shown = "a\\r\\nBcc: x\\x00\\x1b[2J\\u202e\\ud800"
+    assert message["Message"].splitlines()[1:] == [f"- {shown}: digest mismatch: {shown}"]
 
 
 def test_a_topic_that_is_not_there_refuses(aws_url: str) -> None:

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from markdown_it import MarkdownIt
 
 from brew_assets.defs.checks import CHECKS
+from brew_assets.defs.markdown import without_escapes
 from brew_assets.defs.resources import MirrorResource
 from brew_assets.domain.manifest import MANIFEST_KEY, Manifest
+from brew_assets.domain.seal import seal
 from brew_assets.engine.upstream import kept_catalogue
 from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, checks_of
+from brew_assets_tests.defs.test_markdown import flat
 
 SEVERITY = dg.AssetCheckSeverity
 
@@ -149,6 +153,25 @@ def test_a_damaged_manifest_is_told_with_its_remedy(deployment: Deployment) -> N
     for name in ("manifest_consistent", "sampled_objects_present"):
         assert not found[name].passed
         assert "brew-mirror manifest restore" in (found[name].description or "")
+
+
+def test_what_a_damaged_manifest_says_is_text_and_the_remedy_is_code(deployment: Deployment) -> None:
+    deployment.run("mirror_platform", platform="arm64_sonoma")
+    document = json.loads((deployment.root / MANIFEST_KEY).read_bytes())
+    del document["integrity"]
+    document["sync_version"] = "[x](http://e.example) <b> *b* \x1b[2J"
+    (deployment.root / MANIFEST_KEY).write_bytes(seal(json.dumps(document).encode()))
+    check = evaluate(deployment.instance)["manifest_consistent"]
+    assert not check.passed
+    told = check.description or ""
+    tokens = list(flat(MarkdownIt().enable(["table", "strikethrough"]).parse(told)))
+    assert {token.type for token in tokens} <= {"inline", "text", "code_inline", "text_special"} | {
+        "paragraph_open",
+        "paragraph_close",
+    }
+    codes = [token.content for token in tokens if token.type == "code_inline"]
+    assert codes[-2:] == ["brew-mirror manifest restore", "brew-mirror manifest rebuild"]
+    assert "\\x1b[2J" in without_escapes(told)
 
 
 @pytest.mark.parametrize(("days", "fresh"), [(7.9, True), (8.1, False)])

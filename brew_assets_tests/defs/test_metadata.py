@@ -29,7 +29,7 @@ def report(**changes: object) -> Report:
 
 def test_a_table_escapes_what_would_end_a_cell_or_become_markup() -> None:
     shown = table(("a", "b"), [("x|y\nz", "<script> [link](http://e) `c` \\")]).value
-    assert shown == "| a | b |\n|---|---|\n| x\\|y z | \\<script\\> \\[link\\](http://e) \\`c\\` \\\\ |"
+    assert shown == "| a | b |\n|---|---|\n| x\\|y z | \\<script\\> \\[link\\](`http://e)` \\`c\\` \\\\ |"
 
 
 def test_a_long_table_says_how_many_rows_it_leaves_out() -> None:

@@ -144,3 +144,15 @@ def test_only_what_went_wrong_is_written_where_the_level_says_so(
     _, key = planned(environment)
     kind, log = invoke(environment | {"LOG_LEVEL": "WARNING"}, {"batch_key": key}, tmp_path / "log")
     assert (kind, log) == ("ok", "")
+
+
+def test_an_event_that_is_none_is_answered_with_one_printable_line(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    event = {"batch_key": "state/batches/[/x]\x1b[2J\nINFO forged\u202e"}
+    kind, log = invoke(environment, event, tmp_path / "log")
+    assert kind == "error"
+    assert "\\x1b[2J" in log.replace("\\\\", "\\")
+    assert "\x1b" not in log
+    assert "\u202e" not in log
+    assert not any(line.startswith("INFO forged") for line in log.splitlines())

@@ -1,0 +1,133 @@
+"""The one way to a terminal or a pipe: whatever a text says, it is shown and never obeyed.
+
+All that the command line prints passes here. Control characters become visible escapes, nothing is markup or
+an emoji code, JSON is ASCII, and a reader that is gone (`| head`) changes no exit code.
+"""
+
+import io
+import json
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from brew_assets.domain.foreign_text import encodable, printable, printable_lines
+from brew_assets.errors import BackupInvalid, MirrorError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_CELL_CHARACTERS = 1000
+
+
+def prepare_streams() -> None:
+    """From now on a character that a stream's encoding lacks is written as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def settle_streams() -> None:
+    """Nothing is left to be written: a reader that is gone gives Python no exit code of its own."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            _let_go(stream)
+
+
+def print_line(text: str, *, err: bool = False, label: str = "", colour: str | None = None) -> None:
+    """The text stands on one line of standard output or error, behind the `label`, which has the colour."""
+    behind = f" {printable(text)}" if label else click.style(printable(text), fg=colour)
+    _write((click.style(label, fg=colour) if label else "") + behind, err=err)
+
+
+def print_lines(text: str, *, err: bool = False) -> None:
+    """The same for a text whose line breaks are ours."""
+    _write(printable_lines(text), err=err)
+
+
+def print_json(value: Any) -> None:
+    """The value stands on standard output as JSON in ASCII."""
+    _write(json.dumps(encodable(msgspec.to_builtins(value)), indent=2), err=False)
+
+
+def print_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    numbers: bool = False,
+    err: bool = False,
+) -> None:
+    """The table, as wide as the terminal; with `numbers` all columns but the first are set to the right."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(printable(title)))
+    for number, name in enumerate(columns):
+        table.add_column(name, justify="right" if numbers and number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(printable(cell, _CELL_CHARACTERS)) for cell in row))
+    out = console(err=err)
+    with out.capture() as drawn:
+        out.print(table)
+    _write(drawn.get(), err=err, end="")
+
+
+def print_error(error: MirrorError) -> None:
+    """What ended the command stands on standard error."""
+    first, *listed = (
+        f"Error: {error}".split("\n") if isinstance(error, BackupInvalid) else [f"Error: {error}"]
+    )
+    print_line(first, err=True)
+    for backup in listed:  # set in: no name of one passes for a line of ours
+        print_line(f"  {backup.strip()}", err=True)
+
+
+def print_usage_error(error: click.ClickException) -> None:
+    """How the command is used, and what was wrong with it, stand on standard error."""
+    shown = io.StringIO()
+    error.show(file=shown)
+    usage, _, _ = shown.getvalue().partition("Error: ")
+    if usage:
+        print_lines(usage.rstrip("\n") + "\n", err=True)
+    print_line(f"Error: {error.format_message()}", err=True)
+
+
+def print_traceback() -> None:
+    """The exception that is being handled, a mistake of ours, stands on standard error."""
+    print_lines(traceback.format_exc().rstrip("\n"), err=True)
+
+
+def console(*, err: bool) -> "Console":
+    """Rich's console on standard output or error; to it nothing is markup."""
+    from rich.console import Console
+
+    return Console(stderr=err, highlight=False, markup=False, emoji=False)
+
+
+def _write(text: str, *, err: bool, end: str = "\n") -> None:
+    """The text stands in the stream, or nobody reads that any more.
+
+    Raises:
+        click.ClickException: standard output does not take it; a result that nobody has is no success.
+    """
+    try:
+        click.echo(text + end, err=err, nl=False)
+    except OSError as error:
+        _let_go(sys.stderr if err else sys.stdout)
+        if not err and not isinstance(error, BrokenPipeError):
+            raise click.ClickException(f"standard output: {error.strerror}") from error
+
+
+def _let_go(stream: Any) -> None:
+    """What the stream still holds, and all that comes, goes nowhere: Python writes it when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
