@@ -42,6 +42,8 @@ _log = logging.getLogger(__name__)
 
 def printable(name: str) -> str:
     """The name with every byte and character escaped that no terminal or document could show."""
+    if name.isprintable():
+        return name
     return "".join(letter if letter.isprintable() else _escaped(letter) for letter in name)
 
 
