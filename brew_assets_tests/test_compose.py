@@ -3,7 +3,13 @@
 import msgspec
 import pytest
 
-from brew_assets.compose import build_channels, build_hash_files, build_store
+from brew_assets.compose import (
+    _s3_options,
+    build_channels,
+    build_hash_files,
+    build_store,
+    deployment_of,
+)
 from brew_assets.errors import SettingsInvalid
 from brew_assets.settings import Secret, Settings
 
@@ -43,3 +49,17 @@ def test_the_home_of_a_user_who_is_none_is_a_wrong_setting() -> None:
         build_store(Settings(mirror_url="~nobody-at-all/x"))
     with pytest.raises(SettingsInvalid, match="EXTERNAL_HASH_FILE_PATH"):
         build_hash_files(Settings(external_hash_file_path="~nobody-at-all/hashes.json"))
+
+
+def test_passwords_of_addresses_stand_in_no_metadata_link_or_error() -> None:
+    settings = Settings(
+        formulae_api_url="https://user:PLANTED@formulae.example/api/",
+        dagster_url="https://user:PLANTED@dagster.example/",
+    )
+    assert _s3_options(settings, bucket="b").api_base_url == "https://formulae.example/api"
+    links = deployment_of(settings).links
+    assert links.run_url("r") == "https://dagster.example/runs/r"
+    for url in ("https://user:PLANTED@bucket.example", "s3://user:PLANTED@bucket"):
+        with pytest.raises(SettingsInvalid) as caught:
+            build_store(Settings(mirror_url=url))
+        assert "PLANTED" not in str(caught.value)
