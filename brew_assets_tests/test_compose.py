@@ -3,7 +3,13 @@
 import msgspec
 import pytest
 
-from brew_assets.compose import build_channels, build_hash_files, build_store
+from brew_assets.compose import (
+    _s3_options,
+    build_channels,
+    build_hash_files,
+    build_store,
+    deployment_of,
+)
 from brew_assets.errors import SettingsInvalid
 from brew_assets.settings import Secret, Settings, read_settings
 
@@ -58,3 +64,17 @@ def test_a_bucket_that_cannot_be_one_is_named_by_the_variable_that_names_it() ->
         build_store(read_settings({"S3_BUCKET_NAME": "No_Bucket"}))
     with pytest.raises(SettingsInvalid, match="MIRROR_URL"):
         build_store(read_settings({"MIRROR_URL": "s3://No_Bucket"}))
+
+
+def test_passwords_of_addresses_stand_in_no_metadata_link_or_error() -> None:
+    settings = Settings(
+        formulae_api_url="https://user:PLANTED@formulae.example/api/",
+        dagster_url="https://user:PLANTED@dagster.example/",
+    )
+    assert _s3_options(settings, bucket="b").api_base_url == "https://formulae.example/api"
+    links = deployment_of(settings).links
+    assert links.run_url("r") == "https://dagster.example/runs/r"
+    for url in ("https://user:PLANTED@bucket.example", "s3://user:PLANTED@bucket"):
+        with pytest.raises(SettingsInvalid) as caught:
+            build_store(Settings(mirror_url=url))
+        assert "PLANTED" not in str(caught.value)

@@ -50,7 +50,7 @@ def get(
         BodyRefused: it is larger than the limits, or encoded otherwise than with one gzip.
         BodyBroken, SlowBody, httpx.HTTPError and whatever else httpx lets out: it may be whole another time.
     """
-    connection = _Connection(clock.monotonic, head_s=max(PACE_WINDOW_S, silence_s))
+    connection = Connection(clock.monotonic, head_s=max(PACE_WINDOW_S, silence_s))
 
     def fetch() -> Answer:
         extensions = {"trace": connection.trace}
@@ -70,7 +70,7 @@ def get(
         connection.give_up()
 
 
-class _Connection:
+class Connection:
     """What comes over the connection of one request, as seen by who waits for it.
 
     httpcore reads as long as a head is not whole, and past any number of 1xx; httpx bounds each single wait

@@ -4,19 +4,25 @@ The address is the permission to post: it stands in no error and no log. httpx's
 transport, which is used here, does not.
 """
 
+import contextlib
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import httpx
 import msgspec
 
+from brew_assets.adapters.http_body import Connection
 from brew_assets.adapters.origin import split_url
 from brew_assets.engine.announce import LONGEST_BUSY_S, UNCERTAIN_STATUSES, Announcement
+from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.retry import parse_retry_after
+from brew_assets.engine.until_stopped import until_stopped
 from brew_assets.errors import ChannelBusy, ChannelFailed, ChannelRefused, ChannelUncertain
 from brew_assets.settings import Secret
 
 TIMEOUT_S = 5.0
+_HEAD_S = 30.0
 _SERVER_ERROR, _TOO_MANY = 500, 429
 _ANSWER_CHARACTERS = 100
 # After these nothing was sent; after any other error the message may have arrived.
@@ -41,11 +47,13 @@ class SlackWebhook:
         channel: str = "",
         username: str = "",
         timeout_s: float = TIMEOUT_S,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._webhook = webhook
         self._channel = channel
         self._username = username
         self._timeout_s = timeout_s
+        self._monotonic = monotonic
 
     def takes(self, announcement: Announcement) -> bool:
         """Whether there is a message."""
@@ -81,6 +89,7 @@ class SlackWebhook:
     def _post(self, address: str, body: bytes) -> tuple[int, str, str | None]:
         """Status, the beginning of the answer, and its Retry-After."""
         _check(address)
+        connection = Connection(self._monotonic, head_s=_HEAD_S)
         timeout = dict.fromkeys(("connect", "read", "write", "pool"), self._timeout_s)
         try:
             made = httpx.HTTPTransport(retries=0)
@@ -95,30 +104,40 @@ class SlackWebhook:
                 "POST",
                 address,
                 content=body,
-                headers={"Content-Type": "application/json; charset=utf-8", "User-Agent": "brew-mirror"},
-                extensions={"timeout": timeout},
+                headers={
+                    "Content-Type": "application/json; charset=utf-8",
+                    "User-Agent": "brew-mirror",
+                    "Accept-Encoding": "identity",
+                },
+                extensions={"timeout": timeout, "trace": connection.trace},
             )
-            with made as transport:
-                response = transport.handle_request(request)
-                try:
+
+            def exchange() -> tuple[int, str, str | None]:
+                with made as transport, contextlib.closing(transport.handle_request(request)) as response:
                     shown = _shown(response, address)
                     return response.status_code, shown, response.headers.get("retry-after")
-                finally:
-                    response.close()
+
+            # Of a head that never ends, no single piece comes too late.
+            return until_stopped(exchange, GracefulStop(), check=connection.check)
         except _NOT_SENT as error:
             failure: ChannelFailed | ChannelUncertain = ChannelFailed(
                 f"Slack was not reached: {type(error).__name__}"
             )
         except Exception as error:  # httpx has two base classes, and lets out what a socket does
             failure = ChannelUncertain(f"Slack did not answer: {type(error).__name__}")
+        finally:
+            connection.give_up()
         # Outside the handler: the error's own text and context may have the address.
         raise failure
 
 
 def _shown(response: httpx.Response, address: str) -> str:
-    """The beginning of the answer; empty where it breaks off: the status alone says what became of it."""
+    """The beginning of the answer; empty where it breaks off: the status alone says what became of it.
+
+    As it comes: no encoding was asked for, and one that decodes to gigabytes is left alone.
+    """
     try:
-        answer = next(iter(response.iter_bytes(_ANSWER_CHARACTERS)), b"")
+        answer = next(iter(response.iter_raw(_ANSWER_CHARACTERS)), b"")
     except (httpx.HTTPError, httpx.StreamError):
         return ""
     shown = "".join(c for c in answer.decode(errors="replace") if c.isprintable())

@@ -19,7 +19,7 @@ MAX_CATALOGUE_BYTES = 128 * 1024 * 1024
 MAX_CATALOGUE_VALUES = 4_000_000
 MAX_FORMULAE = 50_000
 # Of the real ones none has more than 13 tags, or a dozen other names.
-_MAX_TAGS = _MAX_NAMES = 100
+MAX_TAGS = MAX_NAMES = 100
 # The largest has 19 KB. Of an element that is larger, and cannot be read, not even the name is looked for.
 _MAX_ELEMENT_BYTES = 1024 * 1024
 # More than any formula's name has.
@@ -51,7 +51,7 @@ class _UnreadableFile(BottleFile, gc=False):
 class Stable(msgspec.Struct, gc=False):
     """The bottles of a formula's stable version by tag."""
 
-    files: Annotated[dict[str, BottleFile], msgspec.Meta(max_length=_MAX_TAGS)]
+    files: Annotated[dict[str, BottleFile], msgspec.Meta(max_length=MAX_TAGS)]
     rebuild: int = 0
 
 
@@ -67,7 +67,7 @@ class Versions(msgspec.Struct, gc=False):
     stable: str | None = None
 
 
-_Names = Annotated[list[str], msgspec.Meta(max_length=_MAX_NAMES)]
+_Names = Annotated[list[str], msgspec.Meta(max_length=MAX_NAMES)]
 
 
 class _WithoutBottles(msgspec.Struct, kw_only=True, gc=False):
@@ -106,7 +106,7 @@ class Formula(_WithoutBottles, kw_only=True, gc=False):
 
 
 class _RawStable(msgspec.Struct):
-    files: Annotated[dict[str, msgspec.Raw], msgspec.Meta(max_length=_MAX_TAGS)]
+    files: Annotated[dict[str, msgspec.Raw], msgspec.Meta(max_length=MAX_TAGS)]
     rebuild: int = 0
 
 
@@ -278,7 +278,7 @@ def _aliases_of(element: bytes) -> tuple[str, ...]:
         alias
         for aliases in (found.oldnames, found.aliases)
         if isinstance(aliases, list)
-        for alias in aliases[:_MAX_NAMES]
+        for alias in aliases[:MAX_NAMES]
         if isinstance(alias, str)
     )
 

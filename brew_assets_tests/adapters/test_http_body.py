@@ -48,7 +48,9 @@ def test_any_other_encoding_is_refused_by_name(encodings: tuple[str, ...]) -> No
 
 @pytest.mark.parametrize("piece", [1, 1_000_000])
 @pytest.mark.parametrize(
-    "body", [gzip.compress(BODY)[:-1], gzip.compress(BODY)[:5], gzip.compress(BODY) + b"rubbish", b"rubbish"]
+    "body",
+    [gzip.compress(BODY)[:-1], gzip.compress(BODY)[:5], gzip.compress(BODY) + b"rubbish", b"rubbish"],
+    ids=["almost", "head", "more", "rubbish"],
 )
 def test_gzip_that_is_not_whole_is_broken(body: bytes, piece: int) -> None:
     with pytest.raises(BodyBroken, match="gzip"):
@@ -120,7 +122,9 @@ def test_a_body_over_the_limit_is_refused_at_once(load: Load, monkeypatch: pytes
 
 
 @SOURCES
-@pytest.mark.parametrize("sent", [gzip.compress(BODY)[:-9], gzip.compress(BODY) + b"rubbish"])
+@pytest.mark.parametrize(
+    "sent", [gzip.compress(BODY)[:-9], gzip.compress(BODY) + b"rubbish"], ids=["less", "more"]
+)
 def test_a_gzip_that_is_not_whole_may_be_so_another_time(load: Load, sent: bytes) -> None:
     with (
         raw_server(whole(sent, "Content-Encoding: gzip")) as server,

@@ -1,11 +1,13 @@
 """Slack's webhook against a sink on loopback: what is posted, and what every failure becomes."""
 
+import gzip
 import logging
 import socketserver
 import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,10 @@ from brew_assets.domain.messages import Message, absence_message
 from brew_assets.engine.announce import Announcement
 from brew_assets.errors import ChannelBusy, ChannelError, ChannelFailed, ChannelRefused, ChannelUncertain
 from brew_assets.settings import Secret
+from brew_assets_tests.fakes import FakeClock
 from brew_assets_tests.ports import free_ports
+from brew_assets_tests.raw_server import raw_server as trickling_server
+from brew_assets_tests.raw_server import trickles
 from brew_assets_tests.slack_sink import Answer, SlackSink
 
 MESSAGE = absence_message(environment="prod", scheduled_for="2025-07-21 03:00", finding="It did not happen.")
@@ -24,7 +29,7 @@ def announcement(*, channel: str = "", message: Message | None = MESSAGE) -> Ann
     return Announcement(name="absence", subject="x", message=message, channel=channel)
 
 
-def webhook(address: str, *, timeout_s: float = 10.0, **options: str) -> SlackWebhook:
+def webhook(address: str, *, timeout_s: float = 10.0, **options: Any) -> SlackWebhook:
     return SlackWebhook(lambda: Secret(address), timeout_s=timeout_s, **options)
 
 
@@ -179,3 +184,22 @@ def test_a_name_that_is_not_utf_8_is_refused_before_anything_is_sent(slack: Slac
 
 def test_an_announcement_without_a_message_is_not_for_slack(slack: SlackSink) -> None:
     assert not webhook(slack.url).takes(announcement(message=None))
+
+
+def test_an_answer_packed_into_gigabytes_is_not_unpacked() -> None:
+    bomb = gzip.compress(gzip.compress(b" " * 50_000_000))
+    head = b"HTTP/1.1 500 Failed\r\nContent-Encoding: gzip, gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb)
+    with raw_server(head + bomb) as address:
+        error = refused(address)
+    assert isinstance(error, ChannelFailed)
+    assert str(error).startswith("Slack answered 500: ")
+    assert len(str(error)) < 200
+
+
+@pytest.mark.parametrize("each", [b"H", b"HTTP/1.1 100 Continue\r\n\r\n"])
+def test_a_head_without_end_is_an_answer_of_which_nobody_knows(each: bytes) -> None:
+    clock = FakeClock()
+    with trickling_server(trickles(b"", each, clock.advance)) as server:
+        channel = SlackWebhook(lambda: Secret(server.url), monotonic=clock.monotonic)
+        with pytest.raises(ChannelUncertain, match="SlowBody"):
+            channel.send(announcement())

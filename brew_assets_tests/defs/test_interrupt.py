@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ from brew_assets.errors import StoreUnavailable
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs import waiting_job
 from brew_assets_tests.defs.deployment import Deployment
+from brew_assets_tests.raw_server import RawServer, raw_server
 
 INSTANCE = """
 run_launcher: {module: brew_assets_tests.defs.waiting_job, class: ResumingLauncher}
@@ -221,3 +223,21 @@ def test_a_process_that_is_no_task_ends_as_dagster_ends_it(resuming: dg.DagsterI
     worker = Worker(resuming, tags={})
     worker.wait_for(dg.DagsterEventType.STEP_UP_FOR_RETRY)
     assert worker.interrupt() == 0
+
+
+@pytest.mark.parametrize("job", ["formula_catalog", "pending_bottles"])
+def test_a_run_that_is_interrupted_while_the_catalogue_stalls_ends_at_once(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, job: str
+) -> None:
+    def answer(server: RawServer, _: socket.socket) -> None:
+        # As a termination in the UI does; nothing else ends the wait for this answer.
+        os.kill(os.getpid(), signal.SIGTERM)
+        server.over.wait(60)
+
+    with raw_server(answer) as server:
+        monkeypatch.setenv("FORMULAE_API_URL", server.url)
+        interrupted = deployment.run("weekly_sync", selection=[job])
+    assert not interrupted.success
+    assert len(server.requests) == 1
+    (run,) = deployment.instance.get_runs()
+    assert run.status in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)

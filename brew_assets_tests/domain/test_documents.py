@@ -149,7 +149,7 @@ def test_what_is_no_hash_file_is_invalid(data: bytes) -> None:
 
 def test_a_number_that_no_decoder_takes_is_one_bad_entry() -> None:
     found = decode_hash_file(b"[" + b"9" * 5_000 + f',"{ONE}"]'.encode())
-    assert (found.digests, found.rejected) == (frozenset({str(ONE)}), 1)
+    assert (set(found.digests), found.rejected) == ({ONE}, 1)
 
 
 def test_a_hash_file_over_its_limits_is_invalid(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +166,7 @@ def test_a_hash_file_over_its_limits_is_invalid(monkeypatch: pytest.MonkeyPatch)
 def test_only_wanted_digests_are_kept() -> None:
     data = json.dumps([ONE, TWO, f"sha256:{TWO}", "x"]).encode()
     found = decode_hash_file(data, wanted={TWO})
-    assert (found.digests, found.rejected) == (frozenset({str(TWO)}), 1)
+    assert (set(found.digests), found.rejected) == ({TWO}, 1)
 
 
 VALUES = st.recursive(

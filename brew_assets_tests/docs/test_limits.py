@@ -1,0 +1,50 @@
+"""docs/limits.md has the limits of the code."""
+
+import re
+
+import pytest
+
+from brew_assets.adapters.body_limits import LEAST_BYTES_PER_S, PACE_WINDOW_S
+from brew_assets.adapters.http_body import MOST_HEAD_BYTES
+from brew_assets.domain.formula import (
+    MAX_CATALOGUE_BYTES,
+    MAX_CATALOGUE_VALUES,
+    MAX_FORMULAE,
+    MAX_NAMES,
+    MAX_TAGS,
+)
+from brew_assets.domain.hash_file import MAX_HASH_FILE_BYTES, MAX_HASH_FILE_VALUES
+from brew_assets_tests.docs.reading import ROOT
+from brew_assets_tests.integration.test_bodies_from_outside import (
+    MOST_MIB_BESIDE_A_HASH_FILE,
+    MOST_MIB_FOR_A_CATALOGUE,
+)
+
+TEXT = " ".join((ROOT / "docs" / "limits.md").read_text(encoding="utf-8").split())
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        f"with all 1xx before it | {MOST_HEAD_BYTES // 1024} KiB, within {PACE_WINDOW_S:.0f} s",
+        f"pace of a body | {LEAST_BYTES_PER_S // 1024} KiB/s over {PACE_WINDOW_S:.0f} s",
+        f"catalogue, as it comes and decoded | {MAX_CATALOGUE_BYTES // MIB} MiB each",
+        f"in a catalogue | {MAX_CATALOGUE_VALUES:,} ",
+        f"formulae in a catalogue | {MAX_FORMULAE:,} ",
+        f"tags, aliases, old names of a formula | {MAX_TAGS} each",
+        f"hash file, as it comes and decoded | {MAX_HASH_FILE_BYTES // MIB} MiB each",
+        f"values in a hash file | {MAX_HASH_FILE_VALUES:,} ",
+        f"So {MOST_MIB_FOR_A_CATALOGUE} MiB are enough",
+        f"and {MOST_MIB_BESIDE_A_HASH_FILE} MiB and twice the file for a hash file",
+    ],
+)
+def test_a_limit_is_the_one_of_the_code(sentence: str) -> None:
+    assert sentence in TEXT
+
+
+def test_tags_and_names_have_the_same_limit_and_no_peak_is_over_what_is_promised() -> None:
+    assert MAX_TAGS == MAX_NAMES
+    peaks = [int(found) for found in re.findall(r"\| (\d+) MiB \|", TEXT)]
+    assert len(peaks) > 5
+    assert max(peaks) < MOST_MIB_FOR_A_CATALOGUE
