@@ -75,18 +75,19 @@ class Incoming(io.RawIOBase):
         self._sock = sock
         self._watch = watch
         self._saw: Callable[[int], None] | None = None
+        self._saw_head, self._saw_body = watch.saw_head, watch.saw_body
         # TLS knows no flags.
         self._body_flags = 0 if isinstance(sock, ssl.SSLSocket) else socket.MSG_WAITALL
 
     def watch_head(self) -> None:
         """What comes next has to be whole soon."""
         self._watch.begin()
-        self._saw = self._watch.saw_head
+        self._saw = self._saw_head
 
     def watch_body(self) -> None:
         """What comes next has to keep a pace."""
         self._watch.begin()
-        self._saw = self._watch.saw_body
+        self._saw = self._saw_body
 
     def watch_nothing(self) -> None:
         """What comes next may trickle; silence is still limited."""

@@ -100,13 +100,10 @@ class WireResponse(http.client.HTTPResponse):
             raise http.client.LineTooLong("head")
         return line
 
-    def _read_head_line(self) -> bytes:
-        line = self._read_line(self._head_left)
-        self._head_left -= len(line)
-        return line
-
     def _read_status(self) -> tuple[str, int, str]:
-        line = self._read_head_line().decode("latin-1")
+        data = self._read_line(_MAX_LINE)
+        self._head_left -= len(data)
+        line = data.decode("latin-1")
         if not line:
             raise http.client.RemoteDisconnected("Remote end closed connection without response")
         version, _, rest = line.strip().partition(" ")
@@ -117,10 +114,15 @@ class WireResponse(http.client.HTTPResponse):
 
     def _read_fields(self) -> dict[str, str]:
         fields: dict[str, str] = {}
+        readline, left = self.fp.readline, self._head_left
         for _ in range(_MAX_HEADERS):
-            line = self._read_head_line()
+            line = readline(_MAX_LINE + 1)
             if line in (b"\r\n", b"\n"):
+                self._head_left = left
                 return fields
+            left -= len(line)
+            if left < 0 or len(line) > _MAX_LINE:
+                raise http.client.LineTooLong("head")
             name, colon, value = line.decode("latin-1").partition(":")
             if not colon:
                 raise http.client.HTTPException(f"expected a header line, found {line[:80]!r}")
