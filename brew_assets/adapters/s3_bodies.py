@@ -1,13 +1,10 @@
-"""The bodies of an S3 server's answers, each with an end: in bytes and in time."""
+"""The bodies of an S3 server's answers, each with an end. Its pace is the wire's to watch."""
 
 import hashlib
 import http.client
 import io
-import time
-from collections.abc import Callable
 from typing import NamedTuple
 
-from brew_assets.adapters.body_limits import Pace
 from brew_assets.adapters.wire_response import WireResponse
 from brew_assets.errors import ObjectRefused
 
@@ -35,7 +32,6 @@ def whole_body(
     response: WireResponse,
     *,
     most: int,
-    monotonic: Callable[[], float] = time.monotonic,
 ) -> bytes:
     """The body, as it was sent.
 
@@ -45,7 +41,7 @@ def whole_body(
     """
     _check_coding(subject, response)
     expected = _announced(subject, response, most=most)
-    body, received, pace = io.BytesIO(), 0, Pace(monotonic)
+    body, received = io.BytesIO(), 0
     while expected is None or received < expected:
         piece = response.read1(_PIECE_BYTES if expected is None else min(_PIECE_BYTES, expected - received))
         if not piece:
@@ -54,7 +50,6 @@ def whole_body(
         if received > most:
             raise _too_large(subject, most, f"more than {most:,}")
         body.write(piece)
-        pace.add(len(piece))
     _check_end(response, received, expected)
     return body.getvalue()
 

@@ -7,7 +7,6 @@ read whatever a server answers to its end.
 import base64
 import hashlib
 import re
-import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
@@ -67,12 +66,10 @@ class S3Documents:
         signer: Callable[[], BulkSigner],
         *,
         bucket: str,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._wires = wires
         self._signer = signer
         self._bucket = bucket
-        self._monotonic = monotonic
         # Whether the server deletes many objects with one call; some do not know that call.
         self._deletes_many = True
 
@@ -242,7 +239,7 @@ class S3Documents:
     def _get(self, key: str, most_bytes: int) -> Document | None:
         def take(response: WireResponse) -> Document | None:
             if response.status == 200:
-                data = whole_body(key, response, most=most_bytes, monotonic=self._monotonic)
+                data = whole_body(key, response, most=most_bytes)
                 return Document(data, response.fields.get("etag", ""))
             _raise_unless_missing(key, response)
             return None
@@ -250,7 +247,7 @@ class S3Documents:
         return self._exchange("GET", key, _Sent({}, None, _EMPTY_SHA256), take)
 
     def _whole(self, subject: str, response: WireResponse) -> bytes:
-        return whole_body(subject, response, most=ANSWER_BYTES, monotonic=self._monotonic)
+        return whole_body(subject, response, most=ANSWER_BYTES)
 
     def _hash(self, key: str) -> ObjectFacts | None:
         def take(response: WireResponse) -> ObjectFacts | None:
