@@ -8,10 +8,10 @@ import http.client
 
 from brew_assets.adapters.wire_reader import Reader
 
-_MAX_HEADERS = 100
+MAX_HEADERS = 100
 _MAX_LINE = 65536
 # Of all heads of one response together; what registries and stores send has two or three KiB.
-_MAX_HEAD_BYTES = 131_072
+MAX_HEAD_BYTES = 131_072
 # 100 Continue, 102 Processing, 103 Early Hints: servers that send them send one or two.
 MAX_INFORMATIONAL = 8
 _SWITCHING = 101
@@ -32,7 +32,7 @@ class WireResponse(http.client.HTTPResponse):
     def __init__(self, reader: Reader, *, method: str) -> None:
         super().__init__(reader, method=method)  # type: ignore[arg-type]
         self._incoming = reader.raw
-        self._head_left = _MAX_HEAD_BYTES
+        self._head_left = MAX_HEAD_BYTES
         self._framing_left = _FRAMING_BYTES
 
     def begin(self) -> None:
@@ -115,7 +115,7 @@ class WireResponse(http.client.HTTPResponse):
     def _read_fields(self) -> dict[str, str]:
         fields: dict[str, str] = {}
         readline, left = self.fp.readline, self._head_left
-        for _ in range(_MAX_HEADERS):
+        for _ in range(MAX_HEADERS):
             line = readline(_MAX_LINE + 1)
             if line in (b"\r\n", b"\n"):
                 self._head_left = left
@@ -127,7 +127,7 @@ class WireResponse(http.client.HTTPResponse):
             if not colon:
                 raise http.client.HTTPException(f"expected a header line, found {line[:80]!r}")
             fields[name.lower()] = value.strip()
-        raise http.client.HTTPException(f"more than {_MAX_HEADERS} headers")
+        raise http.client.HTTPException(f"more than {MAX_HEADERS} headers")
 
     def _framed_length(self) -> int | None:
         if self.status in (204, 304) or self.status < 200 or self._method == "HEAD":  # type: ignore[attr-defined]
@@ -150,10 +150,10 @@ class WireResponse(http.client.HTTPResponse):
         return size
 
     def _read_and_discard_trailer(self) -> None:
-        for _ in range(_MAX_HEADERS):
+        for _ in range(MAX_HEADERS):
             if self._read_framing_line() in (b"\r\n", b"\n", b""):
                 return
-        raise http.client.HTTPException(f"more than {_MAX_HEADERS} lines of a trailer")
+        raise http.client.HTTPException(f"more than {MAX_HEADERS} lines of a trailer")
 
     def _read_framing_line(self) -> bytes:
         if not self._paced:

@@ -21,7 +21,7 @@ _SIZE_ANNOTATION = "sh.brew.bottle.size"
 
 
 # Ten times what 4 MiB of real entries have, with all the objects that their annotations quote.
-_MAX_OBJECTS = 100_000
+MAX_OBJECTS = 100_000
 
 
 class _Descriptor(msgspec.Struct):
@@ -76,8 +76,8 @@ def _check_objects(data: bytes) -> None:
     Raises:
         msgspec.ValidationError: there are too many.
     """
-    if data.count(b"{") > _MAX_OBJECTS:
-        raise msgspec.ValidationError(f"expected at most {_MAX_OBJECTS} objects, found more")
+    if data.count(b"{") > MAX_OBJECTS:
+        raise msgspec.ValidationError(f"expected at most {MAX_OBJECTS} objects, found more")
 
 
 def _size(annotations: dict[str, str]) -> int | None:

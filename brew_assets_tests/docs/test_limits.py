@@ -5,7 +5,15 @@ import re
 import pytest
 
 from brew_assets.adapters.body_limits import LEAST_BYTES_PER_S, PACE_WINDOW_S
+from brew_assets.adapters.ghcr import MAX_REDIRECTS
 from brew_assets.adapters.http_body import MOST_HEAD_BYTES
+from brew_assets.adapters.rooted_files import MOST_NESTED
+from brew_assets.adapters.s3_bodies import ANSWER_BYTES, BOTTLE_BYTES
+from brew_assets.adapters.s3_listing import MOST_OBJECTS, MOST_PAGES
+from brew_assets.adapters.wire_reader import HEAD_TIME_S
+from brew_assets.adapters.wire_response import MAX_HEAD_BYTES, MAX_HEADERS, MAX_INFORMATIONAL
+from brew_assets.domain import trigger
+from brew_assets.domain.batch import MAX_GIVEN
 from brew_assets.domain.formula import (
     MAX_CATALOGUE_BYTES,
     MAX_CATALOGUE_VALUES,
@@ -14,6 +22,9 @@ from brew_assets.domain.formula import (
     MAX_TAGS,
 )
 from brew_assets.domain.hash_file import MAX_HASH_FILE_BYTES, MAX_HASH_FILE_VALUES
+from brew_assets.domain.oci import MAX_INDEX_BYTES, MAX_OBJECTS
+from brew_assets.domain.trigger import MAX_BODY_BYTES
+from brew_assets.engine.ports import MAX_DOCUMENT_BYTES
 from brew_assets_tests.docs.reading import ROOT
 from brew_assets_tests.integration.test_bodies_from_outside import (
     MOST_MIB_BESIDE_A_HASH_FILE,
@@ -35,6 +46,18 @@ MIB = 1024 * 1024
         f"tags, aliases, old names of a formula | {MAX_TAGS} each",
         f"hash file, as it comes and decoded | {MAX_HASH_FILE_BYTES // MIB} MiB each",
         f"values in a hash file | {MAX_HASH_FILE_VALUES:,} ",
+        f"head of an answer | {MAX_HEADERS} lines, {MAX_HEAD_BYTES // 1024} KiB, {HEAD_TIME_S:.0f} s from",
+        f"1xx before it | {MAX_INFORMATIONAL} ",
+        f"redirects of the registry | {MAX_REDIRECTS} ",
+        f"pace of a document | {LEAST_BYTES_PER_S // 1024} KiB/s over {PACE_WINDOW_S:.0f} s",
+        f"child manifest | {MAX_INDEX_BYTES // MIB} MiB, one gzip at most, {MAX_OBJECTS:,} JSON objects",
+        f"a deletion or a copy | {ANSWER_BYTES // MIB} MiB ",
+        f"listing | {MOST_OBJECTS:,} objects, {MOST_PAGES:,} pages",
+        f"(manifest, receipts, plans) | {MAX_DOCUMENT_BYTES // 1024**3} GiB",
+        f"read back from a bucket | {BOTTLE_BYTES // 1024**3} GiB",
+        f"folders of a directory | {MOST_NESTED} ",
+        f"event of a queue | {MAX_BODY_BYTES // 1024} KiB, {trigger.MAX_FORMULAE:,} formulae",
+        f"event of the Lambda | {MAX_GIVEN:,} bottles",
         f"So {MOST_MIB_FOR_A_CATALOGUE} MiB are enough",
         f"and {MOST_MIB_BESIDE_A_HASH_FILE} MiB and twice the file for a hash file",
     ],
