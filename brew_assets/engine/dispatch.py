@@ -187,7 +187,8 @@ class Dispatcher:
         weigh = _Weigher(consignment.fetches, options.pace)
         # A little more than the share: sums of fractions must not leave one bottle over.
         share_s = max(options.pace.least_s, 1.01 * sum(map(weigh, work)) / options.concurrency)
-        back: queue.SimpleQueue[_Back] = queue.SimpleQueue()
+        # No SimpleQueue, see engine/sizes.py.
+        back: queue.Queue[_Back] = queue.Queue()
         running: dict[str, _Given] = {}
         again: list[Fetch] = []
         while running or (work and self._may_start(tally)):
@@ -225,7 +226,7 @@ class Dispatcher:
         consignment: Consignment,
         fetches: list[Fetch],
         *,
-        back: "queue.SimpleQueue[_Back]",
+        back: "queue.Queue[_Back]",
     ) -> _Given:
         """The batch stands in the store, and a thread waits for its worker.
 

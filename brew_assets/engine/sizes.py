@@ -37,7 +37,9 @@ class SizesFound(msgspec.Struct, kw_only=True):
     indexes_kept: int = 0
 
 
-_Answers = queue.SimpleQueue[SizesFound | BaseException]
+# No SimpleQueue: Python 3.11's waits for ever when a signal's handler takes longer than the wait that it
+# interrupts.
+_Answers = queue.Queue[SizesFound | BaseException]
 
 
 class SizeLookUp:
@@ -98,7 +100,7 @@ class SizeLookUp:
 
     def _start(self, work: "deque[_Group]", stored: dict[str, list[str]]) -> "_Answers":
         """Threads look the groups up; every one gives an answer, or the error that ended its thread."""
-        answers: _Answers = queue.SimpleQueue()
+        answers: _Answers = queue.Queue()
 
         def look() -> None:
             try:

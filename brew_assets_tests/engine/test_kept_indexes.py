@@ -1,6 +1,8 @@
 """Indexes that are kept: believed while nothing speaks against them, asked again when bytes do."""
 
 import json
+import signal
+import threading
 
 import pytest
 
@@ -9,7 +11,7 @@ from brew_assets.domain.oci import MAX_INDEX_BYTES, decode_index
 from brew_assets.engine.kept_indexes import INDEX_PREFIX, index_key
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.sizes import SizeLookUp, SizesFound
-from brew_assets.errors import ObjectRefused, StoreUnavailable
+from brew_assets.errors import ObjectRefused, StoreUnavailable, UpstreamInterrupted
 from brew_assets_tests.engine.carrying import Carrying
 from brew_assets_tests.fakes import FakeIndexes, FakeStop
 from brew_assets_tests.worlds import bottle, fetch
@@ -99,6 +101,46 @@ def test_an_index_that_cannot_be_believed_is_asked_again(world: Carrying, data: 
     keep(world, data, key=name)
     found = look_up(world, ITEM, fresh=index((ITEM, 10)))
     assert (found.indexes_fetched, found.indexes_kept, found.sizes) == (1, 0, {ITEM.digest: 10})
+
+
+class HeldUpIndexes(FakeIndexes):
+    """A registry that answers nothing until it is interrupted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._interrupted = threading.Event()
+        self.was_interrupted = False
+
+    def fetch_index(self, image: str, reference: str) -> bytes | None:
+        self.was_interrupted = self._interrupted.wait(20)
+        raise UpstreamInterrupted(f"{image}: the grace is over")
+
+    def interrupt(self) -> None:
+        self._interrupted.set()
+
+
+def test_a_signal_whose_handler_takes_its_time_ends_the_look_up(world: Carrying) -> None:
+    indexes = HeldUpIndexes()
+
+    def handle(*_: object) -> None:
+        # Longer than the wait that it interrupts, as on a machine that is busy.
+        threading.Event().wait(0.3)
+        world.stop.set()
+
+    before = signal.signal(signal.SIGALRM, handle)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.15)
+        found = SizeLookUp(
+            indexes=indexes,
+            store=world.store,
+            clock=world.clock,
+            stop=world.stop,
+            workers=2,
+            retry=RetryPolicy(attempts=1),
+        ).look_up([ITEM])
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert (found.sizes, indexes.was_interrupted) == ({}, True)
 
 
 @pytest.mark.parametrize("size", [6 * 1024**4, -1, 0, "1e9", "9" * 40, "x", ""])

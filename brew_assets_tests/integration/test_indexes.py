@@ -72,13 +72,17 @@ def test_a_stop_signal_is_heard_while_an_index_does_not_come(
         upstream.fault("jq:1.8.1", HOLD_UPS[hold_up])
         settings = {"DOWNLOAD_TIMEOUT_SECONDS": "300", "RETRY_DELAY_SECONDS": "300"}
         process = mirror.start(upstream, command, *SONOMA, **settings)
-        wait_for(
-            lambda: any("manifests" in seen.path for seen in upstream.requests),
-            what="a request for the index",
-            timeout_s=60,
-        )
-        process.terminate()
-        _, errors = process.communicate(timeout=20)
+        try:
+            wait_for(
+                lambda: any("manifests" in seen.path for seen in upstream.requests),
+                what="a request for the index",
+                timeout_s=120,
+            )
+            process.terminate()
+            _, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()
+            process.wait()
         assert process.returncode == 1, errors
         assert "Traceback" not in errors
         assert "topped" in errors

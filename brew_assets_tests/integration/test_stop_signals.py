@@ -60,9 +60,9 @@ def _stopped(silent: SilentStore, upstream: Simulator, *command: str) -> "tuple[
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_for(lambda: bool(silent.taken), what="a connection to the store", timeout_s=60)
-    process.terminate()
     try:
+        wait_for(lambda: bool(silent.taken), what="a connection to the store", timeout_s=120)
+        process.terminate()
         _, errors = process.communicate(timeout=45)
     finally:
         process.kill()
