@@ -54,10 +54,18 @@ def test_the_definitions_load_with_an_empty_environment_and_no_network() -> None
     assert "Warning" not in loaded.stderr
 
 
-def test_an_invalid_setting_is_named_when_the_definitions_load() -> None:
-    loaded = load(SCHEDULE_EXPRESSION="rate(7 days)")
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("SCHEDULE_EXPRESSION", "rate(7 days)", "five cron fields"),
+        ("BATCH_SIZE", "\udcff", "UTF-8 without control characters"),
+        ("DAGSTER_URL", "dagster.internal:3000", "an http(s) address with its scheme"),
+    ],
+)
+def test_an_invalid_setting_is_named_when_the_definitions_load(name: str, value: str, expected: str) -> None:
+    loaded = load(**{name: value})
     assert loaded.returncode != 0
-    assert "SCHEDULE_EXPRESSION: expected five cron fields" in loaded.stderr
+    assert f"{name}: expected {expected}" in loaded.stderr
 
 
 @pytest.mark.parametrize("name", ["MIRROR_URL", "S3_BUCKET_NAME"])

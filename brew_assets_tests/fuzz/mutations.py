@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -115,17 +116,16 @@ def changed_text(valid: str, random: Random) -> str:
     return valid
 
 
-def any_value(random: Random) -> Any:
-    """A value that JSON can have, seldom the right one."""
-    value = random.choice(_VALUES)
-    return "x" if value in (_DEEP, _HUGE, _RAW) else value
+def _value(random: Random) -> Any:
+    """A value that JSON can have, seldom the right one; nobody else has it, so that it can be changed."""
+    return deepcopy(random.choice(_VALUES))
 
 
 def _changed(document: Any, random: Random) -> Any:
     """The document with another value, name or number of elements somewhere in it."""
     places = _places(document)
     if not places or random.random() < 0.02:
-        return random.choice(_VALUES)
+        return _value(random)
     holder, key = random.choice(places)
     change: Callable[[Any, Any, Random], None] = random.choice(_CHANGES)
     change(holder, key, random)
@@ -152,7 +152,7 @@ def _places(document: Any) -> list[tuple[Any, Any]]:
 
 
 def _replace(holder: Any, key: Any, random: Random) -> None:
-    holder[key] = random.choice(_VALUES)
+    holder[key] = _value(random)
 
 
 def _adjust(holder: Any, key: Any, random: Random) -> None:
@@ -163,7 +163,8 @@ def _adjust(holder: Any, key: Any, random: Random) -> None:
     elif isinstance(value, int | float):
         holder[key] = random.choice((value + 1, value - 1, -value, value * 1000, str(value)[:4000]))
     else:
-        holder[key] = random.choice((value, [value], {"x": value}, [value] * 3, str(value)))
+        copies = [deepcopy(value) for _ in range(3)]
+        holder[key] = random.choice((value, [value], {"x": value}, copies, str(value)))
 
 
 def _remove(holder: Any, key: Any, random: Random) -> None:
@@ -172,23 +173,23 @@ def _remove(holder: Any, key: Any, random: Random) -> None:
 
 def _repeat(holder: Any, key: Any, random: Random) -> None:
     if isinstance(holder, list):
-        holder.extend([holder[key]] * random.choice((1, 2, 40)))
+        holder.extend([deepcopy(holder[key]) for _ in range(random.choice((1, 2, 40)))])
     else:
         # The same name twice, once it is text: the second stands where the first does.
-        holder[f"{key}\0again"] = random.choice((holder[key], *_VALUES))
+        holder[f"{key}\0again"] = random.choice((deepcopy(holder[key]), _value(random)))
 
 
 def _rename(holder: Any, key: Any, random: Random) -> None:
     if isinstance(holder, dict):
         holder[_changed_text(key, random)] = holder.pop(key)
     else:
-        holder[key] = random.choice(_VALUES)
+        holder[key] = _value(random)
 
 
 def _take_from_beside(holder: Any, key: Any, random: Random) -> None:
     """The value of a neighbour: of the right shape, and of another bottle."""
     keys = list(holder) if isinstance(holder, dict) else range(len(holder))
-    holder[key] = holder[random.choice(keys)]
+    holder[key] = deepcopy(holder[random.choice(keys)])
 
 
 _CHANGES = (_replace, _replace, _adjust, _adjust, _adjust, _remove, _repeat, _rename, _take_from_beside)
@@ -214,10 +215,7 @@ def _text(document: Any, random: Random) -> bytes:
     compact = (",", ":") if random.random() < 0.8 else None
     # Two thirds have their halves of pairs as escapes, the others as bytes that are no UTF-8.
     ascii_only = random.random() < 0.67
-    try:
-        text = json.dumps(document, ensure_ascii=ascii_only, separators=compact)
-    except ValueError:  # a list that a change has put into itself
-        return b"[[["
+    text = json.dumps(document, ensure_ascii=ascii_only, separators=compact)
     data = text.encode("utf-8", "surrogatepass").replace(b"\\u0000again", b"")
     if b"\\u0000" not in data:
         return data
@@ -262,7 +260,7 @@ def _noise(random: Random) -> bytes:
             (1, 9_000)
         )
     if kind == 2:
-        return json.dumps(any_value(random)).encode()
+        return json.dumps(_value(random)).encode()
     tokens = (
         b"{",
         b"}",
