@@ -4,19 +4,25 @@ The address is the permission to post: it stands in no error and no log. httpx's
 transport, which is used here, does not.
 """
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import httpx
 import msgspec
 
+from brew_assets.adapters.http_body import Connection
 from brew_assets.adapters.origin import split_url
 from brew_assets.engine.announce import LONGEST_BUSY_S, UNCERTAIN_STATUSES, Announcement
+from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.retry import parse_retry_after
+from brew_assets.engine.until_stopped import until_stopped
 from brew_assets.errors import ChannelBusy, ChannelFailed, ChannelRefused, ChannelUncertain
 from brew_assets.settings import Secret
 
 TIMEOUT_S = 5.0
+# From the look-up of the name to the end of the answer: each wait has a limit of its own, their number none.
+ANSWER_S = 30.0
 _SERVER_ERROR, _TOO_MANY = 500, 429
 _ANSWER_CHARACTERS = 100
 # After these nothing was sent; after any other error the message may have arrived.
@@ -41,11 +47,13 @@ class SlackWebhook:
         channel: str = "",
         username: str = "",
         timeout_s: float = TIMEOUT_S,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._webhook = webhook
         self._channel = channel
         self._username = username
         self._timeout_s = timeout_s
+        self._monotonic = monotonic
 
     def takes(self, announcement: Announcement) -> bool:
         """Whether there is a message."""
@@ -90,35 +98,51 @@ class SlackWebhook:
                 "Slack was not reached: no TLS with this machine's SSL_CERT_FILE and SSL_CERT_DIR: "
                 f"{type(error).__name__}: {error}"
             ) from error
-        try:
+        connection = Connection(self._monotonic, head_s=ANSWER_S)
+        heads: list[tuple[int, str | None]] = []
+
+        def post() -> str:
             request = httpx.Request(
                 "POST",
                 address,
                 content=body,
                 headers={"Content-Type": "application/json; charset=utf-8", "User-Agent": "brew-mirror"},
-                extensions={"timeout": timeout},
+                extensions={"timeout": timeout, "trace": connection.trace},
             )
             with made as transport:
                 response = transport.handle_request(request)
                 try:
-                    shown = _shown(response, address)
-                    return response.status_code, shown, response.headers.get("retry-after")
+                    heads.append((response.status_code, response.headers.get("retry-after")))
+                    return _shown(response, address)
                 finally:
                     response.close()
+
+        try:
+            shown = until_stopped(post, GracefulStop(), check=connection.check)
+            return heads[0][0], shown, heads[0][1]
         except _NOT_SENT as error:
             failure: ChannelFailed | ChannelUncertain = ChannelFailed(
                 f"Slack was not reached: {type(error).__name__}"
             )
         except Exception as error:  # httpx has two base classes, and lets out what a socket does
+            if heads:  # only what it says beside its status does not come to an end
+                return heads[0][0], "", heads[0][1]
             failure = ChannelUncertain(f"Slack did not answer: {type(error).__name__}")
+        finally:
+            connection.give_up()
         # Outside the handler: the error's own text and context may have the address.
         raise failure
 
 
 def _shown(response: httpx.Response, address: str) -> str:
-    """The beginning of the answer; empty where it breaks off: the status alone says what became of it."""
+    """The beginning of the answer; empty where it breaks off: the status alone says what became of it.
+
+    Nothing is unpacked: nobody asked for a compressed answer, and a small one may grow beyond every limit.
+    """
+    if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        return ""
     try:
-        answer = next(iter(response.iter_bytes(_ANSWER_CHARACTERS)), b"")
+        answer = next(iter(response.iter_raw(_ANSWER_CHARACTERS)), b"")
     except (httpx.HTTPError, httpx.StreamError):
         return ""
     shown = "".join(c for c in answer.decode(errors="replace") if c.isprintable())
