@@ -29,7 +29,10 @@ def _faults(text: str) -> list[str]:
     """Where a decoder is made, or a type decoded without one, after the module was imported."""
     calls = list(_calls(ast.parse(text)))
     made = [
-        ast.unparse(call.args[0]) for name, call, inside in calls if name.endswith("Decoder") and not inside
+        ast.unparse(call.args[0])
+        for name, call, inside in calls
+        # One without a type decodes into plain objects.
+        if name.endswith("Decoder") and call.args and not inside
     ]
     return [
         f"line {call.lineno}: {ast.unparse(call)[:100]}"

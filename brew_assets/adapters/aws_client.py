@@ -6,6 +6,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, ParamValidationError, SSLError
 
+from brew_assets.adapters.aws_answers import bound_answers
 from brew_assets.adapters.aws_credentials import credentials_failure, is_of_credentials
 from brew_assets.engine.announce import UNCERTAIN_STATUSES
 from brew_assets.errors import ChannelBusy, ChannelError, ChannelFailed, ChannelRefused, ChannelUncertain
@@ -39,9 +40,11 @@ def aws_client(
         read_timeout=read_timeout_s,
         retries={"total_max_attempts": tries, "mode": "standard"},
     )
-    return botocore.session.get_session().create_client(
+    client = botocore.session.get_session().create_client(
         service, region_name=region, endpoint_url=endpoint_url, config=config
     )
+    bound_answers(client)
+    return client
 
 
 def making_error(what: str, error: Exception) -> ChannelError:

@@ -1,6 +1,7 @@
 """formulae.brew.sh: the catalogue, fetched conditionally."""
 
 import random
+import re
 from typing import TYPE_CHECKING
 
 from brew_assets.adapters import http_body
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 LIMITS = BodyLimits(received=MAX_CATALOGUE_BYTES, decoded=MAX_CATALOGUE_BYTES)
 _ATTEMPTS = 3
 _RETRY_DELAY_S = 0.5
+# One entity tag (RFC 9110, 8.8.3) of a bounded length. "*" would be the version of any document, for ever; a
+# long one a request that the server refuses as too large, for ever.
+_ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]{1,1024}"')
 
 
 class FormulaeApi:
@@ -52,8 +56,7 @@ class FormulaeApi:
         import httpx
 
         headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "brew-mirror"}
-        # Anything else would not be the header that upstream sent, but an error of our own.
-        if etag and etag.isascii() and etag.isprintable():
+        if _ETAG.fullmatch(etag):
             headers["If-None-Match"] = etag
         self._check_address()
         last: Exception | None = None

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 # With everything that comes before it: answers of the kind 1xx, of which there may be any number.
 MOST_HEAD_BYTES = 256 * 1024
+# What frames a body in chunks may be so much, and as much as the body itself: chunks of a byte, or with long
+# extensions, would go on for ever and cost the processor more than all the rest.
+MOST_FRAMING_BYTES = 1024 * 1024
 _OK = 200
 
 
@@ -61,6 +64,7 @@ def get(
             body = BodyDecoder(encodings, limits)
             connection.head_is_read()
             for piece in response.iter_raw():
+                connection.brought(len(piece))
                 body.add(piece)
             return Answer(_OK, response.headers, body.finish())
 
@@ -82,7 +86,7 @@ class Connection:
         self._monotonic = monotonic
         self._head_s = head_s
         self._began = monotonic()
-        self._received = self._counted = 0
+        self._received = self._of_body = self._counted = 0
         self._has_head = False
         self._pace: Pace | None = None
         self._lock = threading.Lock()
@@ -108,6 +112,8 @@ class Connection:
             self._received += len(data)
             if not self._has_head and self._received > MOST_HEAD_BYTES:
                 raise BodyRefused(f"expected a head of at most {MOST_HEAD_BYTES} bytes, found more")
+            if self._received - MOST_HEAD_BYTES - MOST_FRAMING_BYTES > 2 * self._of_body:
+                raise BodyRefused(f"expected chunks, found more around them than in {self._of_body} bytes")
             return data
 
         stream.read = counting
@@ -115,6 +121,10 @@ class Connection:
     def head_is_read(self) -> None:
         """From now on the pace counts."""
         self._has_head = True
+
+    def brought(self, count: int) -> None:
+        """So many bytes more of the body have come: the pace is theirs, not that of what frames them."""
+        self._of_body += count
 
     def check(self) -> None:
         """Returns while it is worth to wait.
@@ -129,8 +139,8 @@ class Connection:
             return
         if self._pace is None:
             self._pace = Pace(self._monotonic)
-        received = self._received
-        fresh, self._counted = received - self._counted, received
+        of_body = self._of_body
+        fresh, self._counted = of_body - self._counted, of_body
         self._pace.add(fresh)
 
     def give_up(self) -> None:

@@ -17,6 +17,7 @@ import msgspec
 from botocore.config import Config
 from botocore.credentials import Credentials
 
+from brew_assets.adapters.aws_answers import bound_answers
 from brew_assets.adapters.s3_documents import S3Documents, wire_to
 from brew_assets.adapters.s3_labels import ObjectLabels
 from brew_assets.adapters.s3_listing import Page, pages_to_the_end
@@ -114,6 +115,7 @@ class S3Store:
                 },
             ),
         )
+        bound_answers(client)
         return client
 
     # -- small objects ---------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ The address is the permission to post: it stands in no error and no log. httpx's
 transport, which is used here, does not.
 """
 
-import contextlib
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -22,7 +21,8 @@ from brew_assets.errors import ChannelBusy, ChannelFailed, ChannelRefused, Chann
 from brew_assets.settings import Secret
 
 TIMEOUT_S = 5.0
-_HEAD_S = 30.0
+# From the look-up of the name to the end of the answer: each wait has a limit of its own, their number none.
+ANSWER_S = 30.0
 _SERVER_ERROR, _TOO_MANY = 500, 429
 _ANSWER_CHARACTERS = 100
 # After these nothing was sent; after any other error the message may have arrived.
@@ -89,7 +89,6 @@ class SlackWebhook:
     def _post(self, address: str, body: bytes) -> tuple[int, str, str | None]:
         """Status, the beginning of the answer, and its Retry-After."""
         _check(address)
-        connection = Connection(self._monotonic, head_s=_HEAD_S)
         timeout = dict.fromkeys(("connect", "read", "write", "pool"), self._timeout_s)
         try:
             made = httpx.HTTPTransport(retries=0)
@@ -99,7 +98,10 @@ class SlackWebhook:
                 "Slack was not reached: no TLS with this machine's SSL_CERT_FILE and SSL_CERT_DIR: "
                 f"{type(error).__name__}: {error}"
             ) from error
-        try:
+        connection = Connection(self._monotonic, head_s=ANSWER_S)
+        heads: list[tuple[int, str | None]] = []
+
+        def post() -> str:
             request = httpx.Request(
                 "POST",
                 address,
@@ -111,19 +113,24 @@ class SlackWebhook:
                 },
                 extensions={"timeout": timeout, "trace": connection.trace},
             )
+            with made as transport:
+                response = transport.handle_request(request)
+                try:
+                    heads.append((response.status_code, response.headers.get("retry-after")))
+                    return _shown(response, address)
+                finally:
+                    response.close()
 
-            def exchange() -> tuple[int, str, str | None]:
-                with made as transport, contextlib.closing(transport.handle_request(request)) as response:
-                    shown = _shown(response, address)
-                    return response.status_code, shown, response.headers.get("retry-after")
-
-            # Of a head that never ends, no single piece comes too late.
-            return until_stopped(exchange, GracefulStop(), check=connection.check)
+        try:
+            shown = until_stopped(post, GracefulStop(), check=connection.check)
+            return heads[0][0], shown, heads[0][1]
         except _NOT_SENT as error:
             failure: ChannelFailed | ChannelUncertain = ChannelFailed(
                 f"Slack was not reached: {type(error).__name__}"
             )
         except Exception as error:  # httpx has two base classes, and lets out what a socket does
+            if heads:  # only what it says beside its status does not come to an end
+                return heads[0][0], "", heads[0][1]
             failure = ChannelUncertain(f"Slack did not answer: {type(error).__name__}")
         finally:
             connection.give_up()
@@ -134,8 +141,10 @@ class SlackWebhook:
 def _shown(response: httpx.Response, address: str) -> str:
     """The beginning of the answer; empty where it breaks off: the status alone says what became of it.
 
-    As it comes: no encoding was asked for, and one that decodes to gigabytes is left alone.
+    Nothing is unpacked: nobody asked for a compressed answer, and a small one may grow beyond every limit.
     """
+    if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        return ""
     try:
         answer = next(iter(response.iter_raw(_ANSWER_CHARACTERS)), b"")
     except (httpx.HTTPError, httpx.StreamError):

@@ -36,7 +36,7 @@ def receive_whole(
     """The bottle's size; the reception has stored all of it.
 
     Raises:
-        TransferStopped: the stop signal came first.
+        TransferStopped: the stop signal came first, or upstream has asked all to wait for too long.
         KeyTaken: another object stands under its key.
         MirrorError: it cannot be had; the last try's error.
     """
@@ -46,7 +46,9 @@ def receive_whole(
         if not gate.pass_through(stop):
             raise TransferStopped(f"{planned.bottle.filename}: stopped while waiting for upstream")
         try:
-            return reception.go_on()
+            size = reception.go_on()
+            gate.has_given()
+            return size
         except (ContentMismatch, ChecksumRefused) as error:
             mismatches += 1
             if mismatches >= MAX_MISMATCHES or not budget.spend():

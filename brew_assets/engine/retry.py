@@ -27,6 +27,9 @@ MAX_BACKOFF_S = 300.0
 # GHCR names waits of microseconds (dependabot/cli#380); asking again at once would only earn the next 429.
 MIN_BUSY_WAIT_S = 1.0
 MAX_BUSY_WAIT_S = 900.0
+# So long all wait, in sum, while upstream gives nothing. Each bottle could name such a wait:
+# a sync of thousands would take months.
+MAX_HELD_S = 3600.0
 # A body that broke off after bytes arrived is no sign of an upstream in trouble.
 MAX_RESUME_WAIT_S = 1.0
 
@@ -110,29 +113,50 @@ class SyncBudget:
 
 
 class Gate:
-    """Holds all workers back until the time that a 429 named."""
+    """Holds all workers back until the time that a 429 named, and for good once all have waited too long."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._open_at = 0.0
+        self._held_s = 0.0
+        self._lock = threading.Lock()
 
     def close_for(self, seconds: float) -> None:
         """Nobody passes for so many seconds from now; a longer hold already set stays."""
-        now = self._clock.monotonic()
-        if self._open_at <= now:
+        with self._lock:
+            now = self._clock.monotonic()
+            is_first, was_closed = self._open_at <= now, self.is_closed_for_good()
+            open_at = max(self._open_at, now + seconds)
+            self._held_s += open_at - max(self._open_at, now)
+            self._open_at = open_at
+        if is_first:
             # Once for all workers that meet the same answer.
             _log.warning(
                 "upstream asks all to wait", extra={"reason": UpstreamBusy.reason, "wait_s": seconds}
             )
-        self._open_at = max(self._open_at, now + seconds)
+        if self.is_closed_for_good() and not was_closed:
+            _log.error(
+                "upstream has only asked to wait for so long that nothing more is asked of it",
+                extra={"reason": UpstreamBusy.reason, "wait_s": MAX_HELD_S},
+            )
+
+    def has_given(self) -> None:
+        """Upstream has given something: what was waited for before counts no more."""
+        if self._held_s and not self.is_closed_for_good():
+            with self._lock:
+                self._held_s = 0.0
+
+    def is_closed_for_good(self) -> bool:
+        """Whether all have waited so long, for nothing, that the next sync may do the rest."""
+        return self._held_s > MAX_HELD_S
 
     def pass_through(self, stop: StopSignal) -> bool:
-        """Returns once the gate is open; False when the stop signal came first."""
-        while (left := self._open_at - self._clock.monotonic()) > 0:
+        """Returns once the gate is open; False when the stop signal came first, or it is closed for good."""
+        while not self.is_closed_for_good() and (left := self._open_at - self._clock.monotonic()) > 0:
             # Up to a tenth more, so that the workers do not all knock in the same instant.
             if self._clock.wait(left * random.uniform(1.0, 1.1), stop):
                 return False
-        return True
+        return not self.is_closed_for_good()
 
 
 class Tries:

@@ -205,7 +205,9 @@ class SizeLookUp:
             if not self._gate.pass_through(self._stop) or self._stop.is_set():
                 raise UpstreamInterrupted("stopped before upstream was asked")
             try:
-                return ask()
+                answer = ask()
+                self._gate.has_given()
+                return answer
             except MirrorError as error:
                 wait_s = tries.next_wait_s(error, gained=False)
                 if wait_s is None or self._clock.wait(wait_s, self._stop):

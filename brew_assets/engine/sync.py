@@ -49,7 +49,7 @@ from brew_assets.engine.sizes import SizeLookUp, SizesFound
 from brew_assets.engine.skip_list import SkipList, load_skip_list
 from brew_assets.engine.transfer import TransferPorts
 from brew_assets.engine.transferred import Transferred
-from brew_assets.engine.until_stopped import go_on_planning
+from brew_assets.engine.until_stopped import go_on_planning, until_stopped
 from brew_assets.engine.upstream import CatalogueNow, refresh_catalogue
 from brew_assets.errors import PlanInvalid, StoreError
 
@@ -173,7 +173,9 @@ class Mirror:
         go_on_planning(self.ports.stop)
         inventory = self.take_inventory(record=record)
         go_on_planning(self.ports.stop)
-        skip = load_skip_list(self.ports.hash_files, wanted=catalogue.digests())
+        wanted = catalogue.digests()
+        # The largest files take a small machine longer to read than a stop signal leaves.
+        skip = until_stopped(lambda: load_skip_list(self.ports.hash_files, wanted=wanted), self.ports.stop)
         # What is recorded was stored here: nobody else's list says that it need not be brought back.
         recorded = {entry.sha256 for entry in inventory.lost.values()}
         now = self.ports.clock.now()

@@ -10,6 +10,7 @@ from brew_assets.adapters import formulae_api
 from brew_assets.adapters.formulae_api import FormulaeApi
 from brew_assets.errors import CatalogueRefused, CatalogueUnavailable
 from brew_assets.simulator import Simulator, World
+from brew_assets_tests.raw_server import raw_server, whole
 
 
 @pytest.fixture
@@ -125,6 +126,20 @@ def test_an_etag_that_no_header_can_carry_is_sent_back_or_left_out() -> None:
         second = api.fetch(etag=first.etag)
         assert second is not None
         assert second.data == b"[]"
+
+
+@pytest.mark.parametrize(
+    "etag", ["*", '"a", "b"', "a", '""', f'"{"x" * 2_000}"', '"a" "b"', " *"], ids=lambda etag: str(etag)[:12]
+)
+def test_what_is_no_entity_tag_is_never_a_condition(etag: str) -> None:
+    """A server that takes the condition at its word would answer 304 for ever, or refuse it for ever."""
+    with raw_server(whole(b"[]", f"ETag: {etag}")) as server:
+        api = FormulaeApi(server.url, timeout_s=20)
+        first = api.fetch()
+        assert first is not None
+        assert api.fetch(etag=first.etag) is not None
+    assert len(server.requests) == 2
+    assert all(b"if-none-match" not in request.lower() for request in server.requests)
 
 
 class answering:  # noqa: N801

@@ -50,7 +50,7 @@ def test_any_other_encoding_is_refused_by_name(encodings: tuple[str, ...]) -> No
 @pytest.mark.parametrize(
     "body",
     [gzip.compress(BODY)[:-1], gzip.compress(BODY)[:5], gzip.compress(BODY) + b"rubbish", b"rubbish"],
-    ids=["almost", "head", "more", "rubbish"],
+    ids=["without its end", "a head", "more behind it", "none"],
 )
 def test_gzip_that_is_not_whole_is_broken(body: bytes, piece: int) -> None:
     with pytest.raises(BodyBroken, match="gzip"):
@@ -123,7 +123,9 @@ def test_a_body_over_the_limit_is_refused_at_once(load: Load, monkeypatch: pytes
 
 @SOURCES
 @pytest.mark.parametrize(
-    "sent", [gzip.compress(BODY)[:-9], gzip.compress(BODY) + b"rubbish"], ids=["less", "more"]
+    "sent",
+    [gzip.compress(BODY)[:-9], gzip.compress(BODY) + b"rubbish"],
+    ids=["without its end", "more behind it"],
 )
 def test_a_gzip_that_is_not_whole_may_be_so_another_time(load: Load, sent: bytes) -> None:
     with (
@@ -169,6 +171,32 @@ def test_a_flood_of_1xx_is_a_head_that_is_too_large(load: Load) -> None:
         ),
     ):
         load(server.url, FakeClock(), FakeStop())
+
+
+@SOURCES
+@pytest.mark.parametrize(
+    "chunk", [b"1;" + b"x" * 60_000 + b"\r\n \r\n", b"1\r\n \r\n" * 10_000], ids=["extended", "tiny"]
+)
+def test_a_body_of_which_most_is_framing_is_refused(load: Load, chunk: bytes) -> None:
+    def answer(server: RawServer, connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while not server.over.is_set():
+            connection.sendall(chunk)
+
+    with (
+        raw_server(answer) as server,
+        pytest.raises((CatalogueRefused, HashFileInvalid), match="more around them than in"),
+    ):
+        load(server.url, FakeClock(), FakeStop())
+
+
+def test_a_body_in_small_chunks_is_read() -> None:
+    body = b"".join(b"%x\r\n%b\r\n" % (16, b" " * 16) for _ in range(20_000)) + b"2\r\n[]\r\n0\r\n\r\n"
+    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body
+    with raw_server(lambda _, connection: connection.sendall(answer)) as server:
+        fetched = FormulaeApi(server.url, timeout_s=60, clock=FakeClock(), stop=FakeStop()).fetch()
+    assert fetched is not None
+    assert fetched.data == b" " * 320_000 + b"[]"
 
 
 @SOURCES

@@ -2,9 +2,12 @@
 
 import gzip
 import logging
+import resource
+import socket
 import socketserver
 import threading
 import traceback
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,8 +21,9 @@ from brew_assets.errors import ChannelBusy, ChannelError, ChannelFailed, Channel
 from brew_assets.settings import Secret
 from brew_assets_tests.fakes import FakeClock
 from brew_assets_tests.ports import free_ports
+from brew_assets_tests.raw_server import RawServer, trickles
+from brew_assets_tests.raw_server import raw_server as endless
 from brew_assets_tests.raw_server import raw_server as trickling_server
-from brew_assets_tests.raw_server import trickles
 from brew_assets_tests.slack_sink import Answer, SlackSink
 
 MESSAGE = absence_message(environment="prod", scheduled_for="2025-07-21 03:00", finding="It did not happen.")
@@ -132,6 +136,53 @@ def test_an_answer_that_breaks_off_counts_by_its_status() -> None:
         webhook(address).send(announcement())
     with raw_server(b"HTTP/1.1 503 Busy\r\nContent-Length: 20\r\n\r\nno") as address:
         assert isinstance(refused(address), ChannelFailed)
+
+
+def test_a_compressed_answer_is_never_unpacked() -> None:
+    bomb = b"".join(zlib_of_blanks(3_000))
+    head = b"HTTP/1.1 %d X\r\nContent-Encoding: gzip, gzip\r\nContent-Length: %d\r\n\r\n"
+    limit = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (2 * 1024**3, limit[1]))
+    try:
+        with raw_server(head % (200, len(bomb)) + bomb) as address:
+            webhook(address).send(announcement())
+        with raw_server(head % (403, len(bomb)) + bomb) as address:
+            assert isinstance(refused(address), ChannelRefused)
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, limit)
+
+
+def zlib_of_blanks(mib: int) -> Iterator[bytes]:
+    """So many MiB of blanks, compressed twice."""
+    inner, outer = (zlib.compressobj(9, zlib.DEFLATED, 31) for _ in range(2))
+    for _ in range(mib):
+        yield outer.compress(inner.compress(b" " * 1024**2))
+    yield outer.compress(inner.flush()) + outer.flush()
+
+
+@pytest.mark.parametrize("each", [b"HTTP/1.1 100 Continue\r\n\r\n", b"H"], ids=["1xx", "head"])
+def test_a_slack_whose_answer_has_no_end_may_have_taken_it(each: bytes) -> None:
+    clock = FakeClock()
+    with endless(trickles(b"", each, clock.advance)) as server:
+        channel = SlackWebhook(lambda: Secret(server.url), monotonic=clock.monotonic)
+        with pytest.raises(ChannelUncertain):
+            channel.send(announcement())
+
+
+def test_a_flood_of_1xx_is_given_up() -> None:
+    def flood(server: RawServer, connection: socket.socket) -> None:
+        while not server.over.is_set():
+            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000)
+
+    with endless(flood) as server:
+        assert isinstance(refused(server.url), ChannelUncertain)
+
+
+def test_a_slack_whose_words_have_no_end_counts_by_its_status() -> None:
+    clock = FakeClock()
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;"
+    with endless(trickles(chunked, b"x", clock.advance)) as server:
+        SlackWebhook(lambda: Secret(server.url), monotonic=clock.monotonic).send(announcement())
 
 
 def test_a_slack_that_is_not_reached_has_taken_nothing() -> None:

@@ -38,6 +38,7 @@ HEADS = {
     "a long status line": (b"HTTP/1.1 200 ", b"OK" * 1_000, "head"),
 }
 BODIES = {
+    "tiny chunks": (CHUNKED, b"1\r\nx\r\n" * 10_000, "head"),
     "extensions of chunks": (CHUNKED, b"1;" + b"e" * 900 + b"\r\nx\r\n", "head"),
     "one extension": (CHUNKED + b"5;", b"e" * 1_000, "head"),
     "zeros before a size": (CHUNKED, b"0" * 1_000, "head"),

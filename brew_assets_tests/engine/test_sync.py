@@ -523,6 +523,23 @@ def test_a_planning_that_is_stopped_keeps_no_plan(upstream: Upstream, step: str)
     assert upstream.plan().objects
 
 
+def test_a_hash_file_that_takes_long_to_read_holds_up_no_stop(upstream: Upstream) -> None:
+    over, read = threading.Event(), []
+
+    class Slow(FakeHashFile):
+        def load(self) -> HashFile:
+            upstream.stop.set()
+            over.wait(30)
+            read.append(self.name)
+            return super().load()
+
+    ports = msgspec.structs.replace(upstream.mirror().ports, hash_files=(Slow(b"[]"),))
+    with pytest.raises(PlanningStopped):
+        Mirror(ports, MirrorOptions(platforms=ARM)).make_plan(Request(platforms=ARM))
+    assert read == []
+    over.set()
+
+
 def test_a_run_reports_what_its_plan_left_out_and_names_what_is_left(upstream: Upstream) -> None:
     for number in range(30):
         upstream.publish(f"good{number}")

@@ -10,6 +10,7 @@ from brew_assets.engine.canary import CANARY_KEY
 from brew_assets.engine.journal import RECEIPT_PREFIX
 from brew_assets.engine.ports import Progress
 from brew_assets.engine.reception import BUFFER_BYTES
+from brew_assets.engine.retry import MAX_BUSY_WAIT_S, MAX_HELD_S
 from brew_assets.engine.stored_names import stored_names
 from brew_assets.errors import (
     BlobNotFound,
@@ -220,6 +221,25 @@ def test_a_429_that_ends_one_bottle_still_holds_the_others(world: Carrying) -> N
     world.blobs.always(second, Act(on_open=lambda: asked_at.append(world.clock.monotonic())))
     world.carry(fetch(first), fetch(second), attempts=0)
     assert asked_at[0] >= 60.0
+
+
+def test_an_upstream_that_only_asks_to_wait_ends_a_sync_of_any_size_soon(world: Carrying) -> None:
+    items = [published(world, f"{n}".encode(), f"f{n}") for n in range(400)]
+    for item in items:
+        world.blobs.always(item, Act(error=UpstreamBusy("429", wait_s=MAX_BUSY_WAIT_S)))
+    done = world.carry(*(fetch(item) for item in items))
+    assert {failure.reason for failure in done.failed} == {UpstreamBusy.reason}
+    assert len(done.failed) + done.left == 400
+    assert len(world.blobs.opened) <= 1 + MAX_HELD_S / MAX_BUSY_WAIT_S
+    assert world.clock.monotonic() < 2 * MAX_HELD_S
+
+
+def test_an_upstream_that_gives_between_its_waits_is_waited_for(world: Carrying) -> None:
+    items = [published(world, f"{n}".encode(), f"f{n}") for n in range(20)]
+    for item in items:
+        world.blobs.script(item, Act(error=UpstreamBusy("429", wait_s=MAX_BUSY_WAIT_S)))
+    done = world.carry(*(fetch(item) for item in items))
+    assert (done.stored, done.left) == (20, 0)
 
 
 WRONG_SIZES = [-1, 1, 10 * BUFFER_BYTES, MAX_BOTTLE_BYTES // 2]

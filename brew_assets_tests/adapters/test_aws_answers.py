@@ -1,0 +1,73 @@
+"""Answers of AWS's services that have no end, through the channels and the multipart upload that ask."""
+
+import socket
+from collections.abc import Callable
+
+import pytest
+
+from brew_assets.adapters import aws_answers
+from brew_assets.adapters.aws_client import aws_client
+from brew_assets.adapters.s3_sinks import MultipartSink
+from brew_assets.adapters.s3_store import S3Options, S3Store
+from brew_assets.adapters.secrets import WebhookSecret
+from brew_assets.errors import ChannelFailed, StoreUnavailable
+from brew_assets_tests.fakes import FakeClock
+from brew_assets_tests.raw_server import RawServer, head, raw_server, trickles, whole
+from brew_assets_tests.worlds import DATE, bottle
+
+REGION = "us-east-1"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.fixture(autouse=True)
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+
+def pours(server: RawServer, connection: socket.socket) -> None:
+    connection.sendall(head(10**12))
+    while not server.over.is_set():
+        connection.sendall(b" " * 65_536)
+
+
+def pours_chunks(server: RawServer, connection: socket.socket) -> None:
+    connection.sendall(CHUNKED)
+    while not server.over.is_set():
+        connection.sendall(b"10000\r\n" + b" " * 65_536 + b"\r\n")
+
+
+@pytest.mark.parametrize("answer", [pours, pours_chunks])
+def test_a_secret_without_end_is_given_up(answer: Callable[[RawServer, socket.socket], None]) -> None:
+    with raw_server(answer) as server, pytest.raises(ChannelFailed, match="at most"):
+        WebhookSecret("slack", region=REGION, endpoint_url=server.url)()
+
+
+def test_an_answer_to_a_multipart_upload_without_end_may_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("brew_assets.adapters.s3_answers._RETRY_DELAY_S", 0.0)
+    with raw_server(pours) as server:
+        store = S3Store(S3Options(bucket="bucket", endpoint_url=server.url, multipart_bytes=1))
+        sink = store.receive(bottle("wget", content=b"xx"), date=DATE, size=2)
+        assert isinstance(sink, MultipartSink)
+        sink.write(memoryview(b"xx"))
+        with pytest.raises(StoreUnavailable, match="at most"):
+            sink.commit()
+
+
+@pytest.mark.parametrize("sent", [head(10**6), CHUNKED + b"fffff\r\n"], ids=["plain", "chunk"])
+def test_an_answer_that_trickles_is_given_up(sent: bytes) -> None:
+    clock = FakeClock()
+    with raw_server(trickles(sent, b" ", clock.advance)) as server:
+        client = aws_client("secretsmanager", region=REGION, endpoint_url=server.url)
+        aws_answers.bound_answers(client, monotonic=clock.monotonic)
+        with pytest.raises(Exception, match="within 60 s"):
+            client.get_secret_value(SecretId="slack")
+
+
+def test_whole_answers_are_as_they_were() -> None:
+    body = b'{"SecretString": "https://example.com/x"}'
+    chunks = CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    for answer in (whole(body), lambda _, connection: connection.sendall(chunks)):
+        with raw_server(answer) as server:
+            secret = WebhookSecret("slack", region=REGION, endpoint_url=server.url)
+            assert secret().reveal() == secret().reveal() == "https://example.com/x"
