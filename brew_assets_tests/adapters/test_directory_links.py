@@ -392,7 +392,7 @@ def test_a_folder_under_a_bottles_name_is_named_and_no_object(store: DirectorySt
         lambda: store.duplicate(other.key(DATE), item, date=DATE, size=len(CONTENT)),
         lambda: store.write(item.key(DATE), b"x", create_only=True),
     ):
-        with pytest.raises(ObjectRefused, match="expected a regular file, found a folder; .*move it away"):
+        with pytest.raises(ObjectRefused, match=r"expected a regular file, found a folder; .*move it away"):
             act()
     sink.abort()
     assert list((root / item.key(DATE)).iterdir()) == []
