@@ -7,8 +7,7 @@ from brew_assets.domain.manifest import MANIFEST_KEY, Manifest
 from brew_assets.domain.report import Failure
 from brew_assets.engine.journal import RECEIPT_PREFIX
 from brew_assets.engine.transferred import Transferred
-
-NOT_RECORDED = "not recorded"
+from brew_assets.errors import NotRecorded
 
 
 def fail_the_unrecorded(fetches: Iterable[Fetch], tally: Transferred, manifest: Manifest) -> None:
@@ -32,7 +31,9 @@ def fail_the_unrecorded(fetches: Iterable[Fetch], tally: Transferred, manifest: 
                 "there (some servers change a prefix with //, for one), then sync again"
             )
             found.append(
-                Failure(name=bottle.filename, digest=bottle.digest, reason=NOT_RECORDED, message=message)
+                Failure(
+                    name=bottle.filename, digest=bottle.digest, reason=NotRecorded.reason, message=message
+                )
             )
     tally.stored -= min(tally.stored, len(found))
     tally.failed += found
