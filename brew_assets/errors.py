@@ -231,6 +231,12 @@ class KeyTaken(StoreError):
         self.key = key
 
 
+class NotRecorded(StoreError):
+    """A bottle is stored, and what was written to record it is not found again."""
+
+    reason = "not recorded"
+
+
 class PreconditionFailed(StoreError):
     """Another writer changed the object first."""
 

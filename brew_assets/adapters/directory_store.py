@@ -14,7 +14,13 @@ from pathlib import Path
 
 from brew_assets.adapters.file_errors import our_errors
 from brew_assets.adapters.incoming_files import IncomingFile, locked, remove_leftovers
-from brew_assets.adapters.rooted_files import RootedFiles, place_of, printable, sync_folder
+from brew_assets.adapters.rooted_files import (
+    RootedFiles,
+    place_of,
+    printable,
+    refuse_other_kinds,
+    sync_folder,
+)
 from brew_assets.domain.bottle import Bottle
 from brew_assets.domain.manifest import MANIFEST_KEY
 from brew_assets.engine.ports import MAX_DOCUMENT_BYTES, Document, ListedObject, ObjectFacts
@@ -52,7 +58,7 @@ class DirectoryStore:
                 pass
         except ObjectRefused as exc:
             on_the_way = isinstance(exc.__cause__, NotADirectoryError | FileExistsError)
-            found = "a link that leads nowhere" if self._root.is_symlink() else "a file on the way"
+            found = "a link that leads to no folder" if self._root.is_symlink() else "a file on the way"
             text = f"{self.url}: expected a directory, found {found}" if on_the_way else str(exc)
             raise StoreRefused(text) from exc
         try:
@@ -168,13 +174,13 @@ class DirectoryStore:
         """A sink for the bottle's bytes.
 
         Raises:
-            ObjectRefused: where its folder should be something else stands.
+            ObjectRefused: where it or its folder should be something else stands.
         """
         key = bottle.key(date)
         with our_errors(key):
             try:
-                with self._files.folder(date):
-                    pass
+                with self._files.folder(date) as folder:
+                    refuse_other_kinds(folder, bottle.filename, key)
             except FileNotFoundError:
                 pass  # it is made when the first bottle is whole
         return DirectorySink(IncomingFile(self._files, key), key, size=size, replace=replace)
@@ -221,6 +227,7 @@ class DirectoryStore:
             try:
                 os.link(name, target, src_dir_fd=folder, dst_dir_fd=target_folder, follow_symlinks=False)
             except FileExistsError as exc:
+                refuse_other_kinds(target_folder, target, key)
                 raise KeyTaken(key) from exc
             except OSError as exc:
                 if exc.errno in (errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP):

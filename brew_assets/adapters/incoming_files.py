@@ -102,7 +102,8 @@ class IncomingFile:
         """The file stands under its key, whole and on disk; create-only.
 
         Raises:
-            KeyTaken: something stands there already.
+            KeyTaken: a file stands there already.
+            ObjectRefused: something else does.
         """
         with self._on_the_way() as (root, incoming, folder):
             try:
@@ -110,6 +111,7 @@ class IncomingFile:
                     self._name, self._target, src_dir_fd=incoming, dst_dir_fd=folder, follow_symlinks=False
                 )
             except FileExistsError as exc:
+                refuse_other_kinds(folder, self._target, self._key)
                 raise KeyTaken(self._key) from exc
             except OSError as exc:
                 if exc.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP):
@@ -124,6 +126,7 @@ class IncomingFile:
             except FileNotFoundError:
                 os.replace(self._name, self._target, src_dir_fd=incoming, dst_dir_fd=folder)
             else:
+                refuse_other_kinds(folder, self._target, self._key)
                 raise KeyTaken(self._key)
 
     def replace(self) -> None:
@@ -150,6 +153,7 @@ def remove_leftovers(files: RootedFiles) -> None:
     """Incoming files whose writers are gone are gone; what is none of ours stays and is named in the log."""
     with (
         files.folder(make=True) as root,
+        our_errors(f"{INCOMING}/"),
         files.below(root, INCOMING, way=f"{INCOMING}/", make=True) as incoming,
         locked(files, root),
     ):

@@ -123,7 +123,8 @@ class RootedFiles:
             if found == "a symbolic link":
                 raise self._refused(way, "a folder of the mirror", found, _MOVE_IT) from exc
             if isinstance(exc, NotADirectoryError):
-                text = f"something else stands where the folder {name}/ should be ({found or 'a file'})"
+                there = f"something else stands where the folder {name}/ should be ({found or 'a file'})"
+                text = f"{there}; move it away, the mirror makes its own"
                 raise NotADirectoryError(errno.ENOTDIR, text) from exc
             raise
         with contextlib.suppress(FileExistsError):

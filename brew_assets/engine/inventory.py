@@ -65,7 +65,7 @@ def take_inventory(
     if held.manifest_missing and record:
         # From now on a missing manifest means that somebody deleted it.
         fold(store, clock)
-    newest = _folders_to_look_at(folders, held, also=also)
+    newest = _folders_to_look_at(folders, held, also=also, today=f"{clock.now():%Y-%m-%d}")
     seen = _compare(store, held.entries, folders, newest, workers=workers)
     adopted = adopt(store, seen.unrecorded, workers=workers, patient=False)
     # The place that the manifest names for a bottle stays, unless the plan wanted it anew there.
@@ -200,13 +200,18 @@ def _in_full(store: Store, keys: set[str]) -> dict[str, Entry]:
     return {key: entry for key, entry in read_whole_record(store).manifest.entries() if key in keys}
 
 
-def _folders_to_look_at(folders: list[str], held: Held, *, also: str) -> list[str]:
-    """The newest folders, and every one that is as new as the newest record or newer (a restore)."""
-    newest = max((entry.s3_key[:10] for entry in held.entries.values()), default="")
+def _folders_to_look_at(folders: list[str], held: Held, *, also: str, today: str) -> list[str]:
+    """The newest folders, and every one that is as new as the newest record or newer (a restore).
+
+    Those of the future are looked at besides: they must not hide where the last syncs have stored.
+    """
+    dates = {entry.s3_key[:10] for entry in held.entries.values()}
+    newest = max((date for date in dates if date <= today), default="")
+    future = sum(folder > today for folder in folders)
     return [
         folder
         for number, folder in enumerate(folders)
-        if number < NEWEST_FOLDERS or folder >= newest or folder == also
+        if number < future + NEWEST_FOLDERS or folder >= newest or folder == also
     ]
 
 

@@ -160,9 +160,8 @@ def move_to_rejected(store: Store, key: str) -> str:
         return place
     try:
         store.write(place, document.data, create_only=True)
-    except KeyTaken:
-        there = store.read(place)
-        if there is None or there.data != document.data:
+    except (KeyTaken, ObjectRefused):
+        if not _stands_at(store, place, document.data):
             place = f"{place}.{secrets.token_hex(4)}"
             store.write(place, document.data)
     try:
@@ -171,6 +170,14 @@ def move_to_rejected(store: Store, key: str) -> str:
         # Where nothing can be deleted, it says nothing any more.
         store.write(key, encode_receipts([]))
     return place
+
+
+def _stands_at(store: Store, key: str, data: bytes) -> bool:
+    try:
+        document = store.read(key)
+    except ObjectRefused:
+        return False
+    return document is not None and document.data == data
 
 
 def read_recorded(store: Store, sync_id: str) -> set[str]:

@@ -41,6 +41,7 @@ from brew_assets.engine.ports import (
     StopSignal,
     Store,
 )
+from brew_assets.engine.recorded import fail_the_unrecorded
 from brew_assets.engine.refused_before import refused_before, refused_last
 from brew_assets.engine.reporting import Stopwatch
 from brew_assets.engine.retry import RetryPolicy
@@ -287,6 +288,7 @@ class Mirror:
             if rest and companions is not None:
                 kept += self._help(run, rest, companions, inventory)
             folded = self.fold()
+            fail_the_unrecorded((*own, *rest), tally, folded.manifest)
             candidates = lost_and_not_found(tally.failed, (p for f in (*own, *rest) for p in f.names))
             forgotten = self._forget(candidates, tally, folded.manifest)
             if forgotten:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shutil
 import socket
 import stat
@@ -16,6 +17,7 @@ import pytest
 from brew_assets.adapters.directory_store import DirectoryStore
 from brew_assets.adapters.rooted_files import MOST_NESTED, printable
 from brew_assets.domain.manifest import MANIFEST_KEY
+from brew_assets.engine.journal import move_to_rejected
 from brew_assets.errors import MirrorError, ObjectRefused, StoreError, StoreRefused
 from brew_assets_tests.adapters.store_contract import CONTENT, content_of, give, keys_of
 from brew_assets_tests.worlds import DATE, bottle
@@ -187,7 +189,7 @@ def test_the_root_itself_may_be_a_link(tmp_path: Path) -> None:
 
 def test_a_root_that_leads_nowhere_is_named_and_not_made(tmp_path: Path) -> None:
     (tmp_path / "mirror").symlink_to(tmp_path / "disk")
-    with pytest.raises(StoreRefused, match="expected a directory, found a link that leads nowhere"):
+    with pytest.raises(StoreRefused, match="expected a directory, found a link that leads to no folder"):
         DirectoryStore(tmp_path / "mirror").prepare()
     assert not (tmp_path / "disk").exists()
 
@@ -339,12 +341,13 @@ def test_incoming_files_of_other_kinds_are_left_and_named(
     assert sorted(path.name for path in (root / ".incoming").iterdir()) == [
         "FIFO",
         "folder",
+        "half\udcff",
         "link",
         "socket",
     ]
     assert (root / ".incoming/folder/kept").exists()
     assert {record.__dict__["key"] for record in caplog.records} == {
-        f".incoming/{name}" for name in ("FIFO", "folder", "link", "socket")
+        f".incoming/{name}" for name in ("FIFO", "folder", r"half\xff", "link", "socket")
     }
 
 
@@ -369,9 +372,55 @@ def test_a_file_where_a_date_folder_should_be_is_found_before_a_byte_is_taken(
     store: DirectoryStore, root: Path
 ) -> None:
     (root / DATE).write_bytes(b"x")
-    with pytest.raises(ObjectRefused, match="something else stands where the folder"):
+    remedy = "; move it away, the mirror makes its own"
+    with pytest.raises(
+        ObjectRefused, match=f"something else stands where the folder .* {re.escape('(a file)')}{remedy}"
+    ):
         store.receive(bottle(), date=DATE, size=1)
     assert list((root / ".incoming").iterdir()) == []
+
+
+def test_a_folder_under_a_bottles_name_is_named_and_no_object(store: DirectoryStore, root: Path) -> None:
+    item, other = bottle(content=CONTENT), bottle(tag="all", content=CONTENT)
+    give(store, other, CONTENT)
+    sink = store.receive(item, date=DATE, size=len(CONTENT))
+    sink.write(memoryview(CONTENT))
+    (root / item.key(DATE)).mkdir()
+    for act in (
+        sink.commit,
+        lambda: store.receive(item, date=DATE, size=len(CONTENT)),
+        lambda: store.duplicate(other.key(DATE), item, date=DATE, size=len(CONTENT)),
+        lambda: store.write(item.key(DATE), b"x", create_only=True),
+    ):
+        with pytest.raises(ObjectRefused, match=r"expected a regular file, found a folder; .*move it away"):
+            act()
+    sink.abort()
+    assert list((root / item.key(DATE)).iterdir()) == []
+    assert list((root / ".incoming").iterdir()) == []
+
+
+def test_a_file_in_the_place_of_the_incoming_files_is_named(store: DirectoryStore, root: Path) -> None:
+    (root / ".incoming").rmdir()
+    (root / ".incoming").write_bytes(b"x")
+    with pytest.raises(StoreRefused, match=r"^\.incoming/: something else stands .*\(a file\); move it away"):
+        store.prepare()
+
+
+@pytest.mark.parametrize("stands", ["a folder", "a FIFO"])
+def test_rejected_receipts_stand_beside_what_stands_in_their_place(
+    store: DirectoryStore, root: Path, stands: str
+) -> None:
+    key, place = "state/receipts/s/a.json", root / "state/rejected/receipts/s/a.json"
+    store.write(key, b"not true")
+    place.parent.mkdir(parents=True)
+    if stands == "a folder":
+        place.mkdir()
+    else:
+        os.mkfifo(place)
+    found = store.read(move_to_rejected(store, key))
+    assert found is not None
+    assert found.data == b"not true"
+    assert store.read(key) is None
 
 
 # -- depth and names ---------------------------------------------------------------------------------------

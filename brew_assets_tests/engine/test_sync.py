@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from brew_assets.engine.canary import CANARY_KEY
 from brew_assets.engine.journal import RECEIPT_PREFIX
 from brew_assets.engine.kept_reports import kept_reports
 from brew_assets.engine.ledger import read_held
-from brew_assets.engine.ports import FetchedCatalogue, HashFile, Store
+from brew_assets.engine.ports import FetchedCatalogue, HashFile, ListedObject, Store
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.sync import Mirror, MirrorOptions, MirrorPorts
 from brew_assets.engine.upstream import kept_catalogue
@@ -26,6 +26,7 @@ from brew_assets.errors import (
     CatalogueInvalid,
     HashFileInvalid,
     ManifestInvalid,
+    ObjectRefused,
     PlanInvalid,
     PlanningStopped,
     StoreRefused,
@@ -340,6 +341,39 @@ def test_every_planned_name_is_accounted_for_in_the_report() -> None:
     assert report.aborted
     assert report.outcome == "failed"
     assert report.kept + report.stored + len(report.failed) + report.left == report.planned
+
+
+class StoreWithAnotherPrefix(MemoryStore):
+    """It takes and gives out every object, and lists none: a server that keeps x//y as x/y."""
+
+    def listing(self, prefix: str) -> Iterator[ListedObject]:
+        return iter(())
+
+    def date_folders(self) -> list[str]:
+        return []
+
+
+def test_what_is_stored_and_not_in_the_manifest_is_no_success() -> None:
+    upstream = Upstream(StoreWithAnotherPrefix())
+    upstream.publish("jq")
+    upstream.publish("wget")
+    report, folded = upstream.mirror().carry_out(upstream.plan())
+    assert (report.outcome, report.stored, folded.entries) == ("failed", 0, 0)
+    assert {failure.reason for failure in report.failed} == {"not recorded"}
+    assert "the store does not list or give out the receipt" in report.failed[0].message
+    assert report.kept + report.stored + len(report.failed) + report.left == report.planned == 2
+
+
+def test_a_receipt_that_cannot_be_read_makes_its_bottle_no_success() -> None:
+    upstream = Upstream(store := MemoryStore())
+    upstream.publish("jq")
+    plan = upstream.plan("arm64_sonoma")
+    store.refuse_below("read", ObjectRefused("403 AccessDenied"), f"{RECEIPT_PREFIX}{plan.sync_id}/")
+    report, _ = upstream.mirror().carry_out(plan)
+    assert (report.outcome, report.stored, len(report.failed)) == ("failed", 0, report.planned)
+    store.allow_all()
+    report, _ = upstream.mirror().carry_out(plan)
+    assert (report.outcome, report.kept, report.stored) == ("success", report.planned, 0)
 
 
 def test_a_stopped_sync_says_what_is_left_and_the_next_run_goes_on(upstream: Upstream) -> None:

@@ -126,6 +126,21 @@ def test_no_inventory_writes_a_receipt_that_nobody_would_take(content: bytes) ->
     assert read_journal(store) == []
 
 
+def test_folders_of_the_future_hide_no_bottle_of_the_last_syncs() -> None:
+    store, clock = MemoryStore(), FakeClock()
+    store.put(MANIFEST_KEY, manifest_of(CURL))
+    for number in range(4):
+        future = bottle(f"future{number}", content=b"future")
+        store.put_bottle(future, b"future", date=f"2999-01-0{number + 1}")
+    # They are the newest of the record from now on.
+    assert take_inventory(store, clock, workers=2, batch_size=10).adopted == 4
+    fold(store, clock)
+    item = bottle("wget", content=b"wget")
+    store.put_bottle(item, b"wget", date=DATE)
+    inventory = take_inventory(store, clock, workers=2, batch_size=10)
+    assert inventory.entries[item.entry_key].s3_key == item.key(DATE)
+
+
 # Receipts that are listed and not there
 
 
