@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from brew_assets.compose import build_channels, build_hash_files, build_store
+from brew_assets.compose import build_channels, build_hash_files, build_mirror, build_store
 from brew_assets.errors import SettingsInvalid
 from brew_assets.settings import Secret, Settings, read_settings
 
@@ -58,3 +58,12 @@ def test_a_bucket_that_cannot_be_one_is_named_by_the_variable_that_names_it() ->
         build_store(read_settings({"S3_BUCKET_NAME": "No_Bucket"}))
     with pytest.raises(SettingsInvalid, match="MIRROR_URL"):
         build_store(read_settings({"MIRROR_URL": "s3://No_Bucket"}))
+
+
+@pytest.mark.parametrize(
+    "host", ["user:PW@cdn.example", "cdn.example/PW", "cdn.example?PW", "cdn.example:PW"]
+)
+def test_a_host_that_is_none_is_refused_before_a_redirect_would_show_it(host: str) -> None:
+    with pytest.raises(SettingsInvalid, match=r"BOTTLE_CDN_HOSTS: expected hosts as in ") as caught:
+        build_mirror(Settings(bottle_cdn_hosts=("cdn.example:8443", "[::1]:80", "127.0.0.1", host)))
+    assert "user" not in str(caught.value)
