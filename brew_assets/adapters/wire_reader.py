@@ -12,6 +12,8 @@ import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from brew_assets.adapters.body_limits import LEAST_BYTES_PER_S, PACE_WINDOW_S
+
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
@@ -19,9 +21,6 @@ if TYPE_CHECKING:
 READ_AHEAD_BYTES = 65536
 # From the first byte of a head to its last.
 HEAD_TIME_S = 60.0
-# Documents that come more slowly are given up: at this pace 4 MiB take more than an hour.
-LEAST_BYTES_PER_S = 1024
-PACE_WINDOW_S = 60.0
 
 
 class Watch:

@@ -8,11 +8,12 @@ import time
 
 import pytest
 
+from brew_assets.adapters.body_limits import PACE_WINDOW_S
 from brew_assets.adapters.ghcr import Ghcr, GhcrBlob
 from brew_assets.adapters.origin import split_url
 from brew_assets.adapters.s3_sinks import PutSink
 from brew_assets.adapters.wire import NETWORK_ERRORS, Wire
-from brew_assets.adapters.wire_reader import HEAD_TIME_S, PACE_WINDOW_S
+from brew_assets.adapters.wire_reader import HEAD_TIME_S
 from brew_assets.domain.oci import MAX_INDEX_BYTES
 from brew_assets.engine.clock import SystemClock
 from brew_assets.engine.retry import parse_retry_after
