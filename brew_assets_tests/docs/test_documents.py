@@ -22,7 +22,7 @@ from brew_assets.domain.manifest import BACKUP_PREFIX, BACKUPS_KEPT, MANIFEST_KE
 from brew_assets.domain.report import REPORT_PREFIX
 from brew_assets.engine.adoption import PLAN_PREFIX
 from brew_assets.engine.canary import CANARY_KEY
-from brew_assets.engine.journal import RECEIPT_PREFIX
+from brew_assets.engine.journal import RECEIPT_PREFIX, REJECTED_PREFIX
 from brew_assets.engine.runs import RUN_PREFIX
 from brew_assets.engine.sizes import INDEX_PREFIX
 from brew_assets.engine.upstream import CATALOGUE_PREFIX
@@ -142,6 +142,7 @@ def test_the_layout_of_the_readme_is_that_of_the_code(tmp_path: Path) -> None:
         CANARY_KEY,
         PLAN_PREFIX,
         RECEIPT_PREFIX,
+        REJECTED_PREFIX,
         BATCH_PREFIX,
         REPORT_PREFIX,
         RUN_PREFIX,
