@@ -19,6 +19,7 @@ from brew_assets.engine.ports import HashFileSource, StopSignal, Store
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.sync import Mirror, MirrorOptions, MirrorPorts
 from brew_assets.errors import PlanInvalid, SettingsInvalid
+from brew_assets.setting_values import shown_value
 from brew_assets.settings import PLACES, Secret, Settings
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 # Of Linux, macOS and their file systems.
 MAX_FILE_NAME_BYTES = 255
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/?#@\[\]\\]+)(:[0-9]{1,5})?")
 _S3_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
 
 
@@ -80,7 +82,7 @@ def path_of(name: str, text: str) -> Path:
         pass
     except OSError:
         expected = "an absolute path, since the current directory is gone"
-    raise SettingsInvalid(name=name, expected=expected, found=repr(text[:80]))
+    raise SettingsInvalid(name=name, expected=expected, found=shown_value(text))
 
 
 def _s3_options(settings: Settings, *, bucket: str, prefix: str = "") -> "S3Options":
@@ -275,12 +277,18 @@ def build_mirror(settings: Settings, *, stop: StopSignal | None = None) -> Mirro
     return Mirror(make_ports(stop or GracefulStop()), options, remake=make_ports)
 
 
+def _cdn_hosts(settings: Settings) -> tuple[str, ...]:
+    for host in settings.bottle_cdn_hosts:
+        if not _HOST.fullmatch(host.strip()):
+            expected = "hosts as in example.org or example.org:8443"
+            raise SettingsInvalid(name="BOTTLE_CDN_HOSTS", expected=expected, found=shown_value(host))
+    return settings.bottle_cdn_hosts
+
+
 def _build_ports(settings: Settings, stop: StopSignal) -> MirrorPorts:
     timeout_s = settings.download_timeout_seconds
     try:
-        registry = Ghcr(
-            settings.bottle_registry_url, cdn_hosts=settings.bottle_cdn_hosts, timeout_s=timeout_s
-        )
+        registry = Ghcr(settings.bottle_registry_url, cdn_hosts=_cdn_hosts(settings), timeout_s=timeout_s)
     except ValueError as exc:
         raise SettingsInvalid(
             name="BOTTLE_REGISTRY_URL", expected="an http(s) address", found=str(exc)

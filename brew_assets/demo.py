@@ -43,7 +43,7 @@ def main(mirror: str, home: str) -> None:
     try:
         DirectoryStore(root).write(SIMULATED_MARK, mark)
     except MirrorError as error:
-        click.echo(f"Error: {error}", err=True)
+        print_line(f"Error: {error}", err=True)
         sys.exit(2)
     os.environ["DAGSTER_HOME"] = str(Path(home).absolute())
     Path(home).mkdir(parents=True, exist_ok=True)

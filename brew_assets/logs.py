@@ -5,9 +5,11 @@ Only our own loggers ever write below WARNING: httpx logs whole addresses, botoc
 """
 
 import logging
+import os
 import sys
 from collections import Counter
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, TextIO
 
 from pythonjsonlogger.core import RESERVED_ATTRS
@@ -45,7 +47,7 @@ def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> lo
     root.setLevel(max(level, logging.WARNING))
     for library in _LIBRARIES:
         logging.getLogger(library).setLevel(max(level, logging.WARNING))
-    target = stream or sys.__stderr__ or sys.stderr
+    target = stream or sys.__stderr__ or sys.stderr or _nowhere()
     wanted = (settings.log_format, level, id(target))
     found = [handler for handler in root.handlers if isinstance(handler, LineHandler)]
     if found and found[0].made_for == wanted:
@@ -61,6 +63,12 @@ def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> lo
             made.filters.extend(handler.filters)
     root.addHandler(made)
     return made
+
+
+@cache
+def _nowhere() -> TextIO:
+    """A stream for a process whose standard error is closed."""
+    return open(os.devnull, "w", encoding="utf-8")
 
 
 class LineHandler(logging.StreamHandler[TextIO]):

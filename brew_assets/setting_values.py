@@ -27,24 +27,31 @@ _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _SPACE = re.compile(r"[ \t\n\r\f\v]+")
 _SHOWN = 80
+_ADDRESS_NAME = re.compile(r"[A-Z0-9_]+_URL(_S3)?")
+_BEFORE_HOST = re.compile(r".*@", re.DOTALL)
+_SECRET_END = re.compile(r"((?:://|…@)[^?#]*)[?#].*", re.DOTALL)
 
 
 def read_value(name: str, annotated: Any, text: str) -> "str | bool | list[str]":
     """What the variable says, as msgspec converts it into the type `annotated` of its field.
 
     Raises:
-        SettingsInvalid: it is no text, too long, neither true nor false, or no address where one is needed.
+        SettingsInvalid: it is no text, too long, neither true nor false, no address where one is needed, or
+            one where none is.
     """
     kind = get_args(annotated)[0]
     is_list = get_origin(kind) is tuple
     _check_text(name, _SPACE.sub("", text) if is_list or name in _OF_PARTS else text)
+    # Values that are no addresses are shown as they are, wherever they are of use.
+    if "://" in text and not _ADDRESS_NAME.fullmatch(name):
+        raise SettingsInvalid(name=name, expected="no address", found=shown_value(text))
     if is_list:
         return [part.strip() for part in text.split(",") if part.strip()]
     if kind is bool:
         return _boolean(name, text)
     if name in _ADDRESSES and not _is_address(text):
         expected = "an http(s) address with its scheme, such as https://example.org:3000"
-        raise SettingsInvalid(name=name, expected=expected, found=repr(text[:_SHOWN]))
+        raise SettingsInvalid(name=name, expected=expected, found=shown_value(text))
     return text
 
 
@@ -60,7 +67,7 @@ def _check_text(name: str, text: str) -> None:
 
 def _boolean(name: str, text: str) -> bool:
     if text.lower() not in _BOOLEANS:
-        raise SettingsInvalid(name=name, expected="true or false", found=repr(text[:_SHOWN]))
+        raise SettingsInvalid(name=name, expected="true or false", found=shown_value(text))
     return _BOOLEANS[text.lower()]
 
 
@@ -78,8 +85,17 @@ def refusal(exc: Exception, given: Mapping[str, Any], types: Mapping[str, Any]) 
     """Our error for one of msgspec, whose text ends in the path "`$.NAME`"."""
     match = re.search(r"`\$\.([A-Z0-9_]+)", str(exc))
     name = match[1] if match else "environment"
-    found = repr(str(given.get(name, ""))[:_SHOWN])
+    found = shown_value(str(given.get(name, "")))
     return SettingsInvalid(name=name, expected=_expected(types.get(name, str)), found=found)
+
+
+def shown_value(text: str) -> str:
+    """The beginning of a value in quotes, as an error may show it.
+
+    Whatever it was meant to be: nothing before an "@", and nothing behind the path of an address.
+    """
+    without_user = _BEFORE_HOST.sub("…@", text)
+    return repr(_SECRET_END.sub(r"\1?…", without_user)[:_SHOWN])
 
 
 def _expected(annotated: Any) -> str:

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from brew_assets.errors import SettingsInvalid
-from brew_assets.setting_values import read_value, refusal
+from brew_assets.setting_values import read_value, refusal, shown_value
 
 # What the mirror's place may be, in words.
 PLACES = "a directory or s3://bucket/prefix"
@@ -339,8 +339,8 @@ def _with_bucket(settings: Settings) -> Settings:
     if settings.mirror_url == Settings().mirror_url:
         return msgspec.structs.replace(settings, mirror_url=f"s3://{bucket}")
     if settings.mirror_url.removeprefix("s3://").split("/")[0] != bucket:
-        expected = f"the bucket of MIRROR_URL ({settings.mirror_url[:80]}), or nothing"
-        raise SettingsInvalid(name="S3_BUCKET_NAME", expected=expected, found=repr(bucket[:80]))
+        expected = f"the bucket of MIRROR_URL ({shown_value(settings.mirror_url)}), or nothing"
+        raise SettingsInvalid(name="S3_BUCKET_NAME", expected=expected, found=shown_value(bucket))
     return settings
 
 

@@ -7,6 +7,7 @@ from brew_assets.compose import (
     _s3_options,
     build_channels,
     build_hash_files,
+    build_mirror,
     build_store,
     deployment_of,
 )
@@ -78,3 +79,12 @@ def test_passwords_of_addresses_stand_in_no_metadata_link_or_error() -> None:
         with pytest.raises(SettingsInvalid) as caught:
             build_store(Settings(mirror_url=url))
         assert "PLANTED" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "host", ["user:PW@cdn.example", "cdn.example/PW", "cdn.example?PW", "cdn.example:PW"]
+)
+def test_a_host_that_is_none_is_refused_before_a_redirect_would_show_it(host: str) -> None:
+    with pytest.raises(SettingsInvalid, match=r"BOTTLE_CDN_HOSTS: expected hosts as in ") as caught:
+        build_mirror(Settings(bottle_cdn_hosts=("cdn.example:8443", "[::1]:80", "127.0.0.1", host)))
+    assert "user" not in str(caught.value)

@@ -8,6 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, Par
 
 from brew_assets.adapters.aws_answers import bound_answers
 from brew_assets.adapters.aws_credentials import credentials_failure, is_of_credentials
+from brew_assets.domain.addresses import with_shown_urls
 from brew_assets.engine.announce import UNCERTAIN_STATUSES
 from brew_assets.errors import ChannelBusy, ChannelError, ChannelFailed, ChannelRefused, ChannelUncertain
 
@@ -107,4 +108,4 @@ def _status(error: ClientError) -> int:
 
 def _text(what: str, error: Exception) -> str:
     own = isinstance(error, BotoCoreError | ClientError)
-    return f"{what}: {'' if own else f'{type(error).__name__}: '}{str(error)[:_LONGEST]}"
+    return f"{what}: {'' if own else f'{type(error).__name__}: '}{with_shown_urls(str(error))[:_LONGEST]}"

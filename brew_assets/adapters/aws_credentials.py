@@ -29,6 +29,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from brew_assets.adapters.http_status import may_pass
+from brew_assets.domain.addresses import with_shown_urls
 
 # Operations that are called for nothing but credentials: of STS, SSO, SSO's tokens and `aws login`.
 OPERATIONS = frozenset(
@@ -247,7 +248,7 @@ def _what_happened(exc: BaseException) -> str:
         return "an MFA code is asked for, and there is no terminal to ask at"
     if isinstance(exc, raised.SSOTokenLoadError | raised.TokenRetrievalError):
         return f"{exc}; log in again with `aws sso login`"
-    return str(exc)
+    return with_shown_urls(str(exc))
 
 
 def _frames(exc: BaseException) -> list[TracebackType]:

@@ -5,7 +5,8 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-# Less than this counts as silence. A body of a few hundred KiB is whole before it is ever looked at.
+# Less than this counts as silence: at this pace 4 MiB take more than an hour. A body of a few hundred KiB is
+# whole before it is ever looked at.
 LEAST_BYTES_PER_S = 1024
 PACE_WINDOW_S = 60.0
 _INFLATED_BYTES = 1024 * 1024

@@ -14,14 +14,9 @@ from pathlib import Path
 
 from brew_assets.adapters.file_errors import our_errors
 from brew_assets.adapters.incoming_files import IncomingFile, locked, remove_leftovers
-from brew_assets.adapters.rooted_files import (
-    RootedFiles,
-    place_of,
-    printable,
-    refuse_other_kinds,
-    sync_folder,
-)
+from brew_assets.adapters.rooted_files import RootedFiles, place_of, refuse_other_kinds, sync_folder
 from brew_assets.domain.bottle import Bottle
+from brew_assets.domain.foreign_text import printable_name
 from brew_assets.domain.manifest import MANIFEST_KEY
 from brew_assets.engine.ports import MAX_DOCUMENT_BYTES, Document, ListedObject, ObjectFacts
 from brew_assets.errors import (
@@ -45,7 +40,7 @@ class DirectoryStore:
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
         self._files = RootedFiles(self._root)
-        self.url = printable(f"{self._root}/")
+        self.url = printable_name(f"{self._root}/")
 
     def prepare(self) -> None:
         """The directory can be written to; incoming files of killed runs are gone.

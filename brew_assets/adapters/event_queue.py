@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 
 from brew_assets.adapters.aws_client import REPEATED, aws_client
 from brew_assets.adapters.aws_credentials import credentials_failure, is_of_credentials
+from brew_assets.domain.addresses import shown_url, with_shown_urls
 from brew_assets.domain.foreign_text import printable
 from brew_assets.errors import QueueUnavailable
 
@@ -144,10 +145,10 @@ class EventQueue:
         # Besides its own errors botocore lets out a ValueError for an endpoint that is no address, and
         # whatever its parser stumbles over in an answer that is not SQS's.
         except Exception as error:
-            why = printable(str(error), _MAX_ERROR_CHARACTERS) or type(error).__name__
+            why = printable(with_shown_urls(str(error)), _MAX_ERROR_CHARACTERS) or type(error).__name__
             if is_of_credentials(error):
                 why = credentials_failure(error).message
-            raise QueueUnavailable(f"{queue_url}: {why}") from error
+            raise QueueUnavailable(f"{shown_url(queue_url)}: {why}") from error
 
 
 def _code(error: BaseException | None) -> str:

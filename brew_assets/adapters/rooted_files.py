@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from brew_assets.domain.bottle import is_object_key, parse_filename
+from brew_assets.domain.foreign_text import printable_name
 from brew_assets.domain.object_keys import is_date
 from brew_assets.engine.ports import ListedObject
 from brew_assets.errors import ObjectRefused, StoreError, StoreRefused
@@ -38,20 +39,6 @@ _KINDS = (
 )
 
 _log = logging.getLogger(__name__)
-
-
-def printable(name: str) -> str:
-    """The name with every byte and character escaped that no terminal or document could show."""
-    if name.isprintable():
-        return name
-    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in name)
-
-
-def _escaped(letter: str) -> str:
-    # A byte that is not UTF-8 comes from the system as one of these.
-    if "\udc80" <= letter <= "\udcff":
-        return f"\\x{ord(letter) - 0xDC00:02x}"
-    return letter.encode("unicode_escape").decode()
 
 
 def place_of(key: str) -> tuple[str, str]:
@@ -133,7 +120,7 @@ class RootedFiles:
         return self._open_below(folder, name, way, make=False)
 
     def _refused(self, way: str, expected: str, found: str, remedy: str) -> StoreRefused:
-        where = printable(f"{self._root}/{way}")
+        where = printable_name(f"{self._root}/{way}")
         return StoreRefused(f"{where}: expected {expected}, found {found}; {remedy}")
 
     def open_lock(self, root: int) -> int:
@@ -205,7 +192,7 @@ class RootedFiles:
                 with contextlib.suppress(FileNotFoundError):
                     facts = entry.stat(follow_symlinks=False)
                     if in_date or stat.S_ISREG(facts.st_mode):
-                        yield ListedObject(printable(key), facts.st_size)
+                        yield ListedObject(printable_name(key), facts.st_size)
                     else:
                         self.leave(key, _kind(facts.st_mode))
 
@@ -261,11 +248,11 @@ class RootedFiles:
         if len(self._named) > _MOST_NAMED:
             _log.warning("more is left alone that is no object of the mirror", extra={"store": str(self)})
             return
-        extra = {"key": printable(key), "found": printable(found)}
+        extra = {"key": printable_name(key), "found": printable_name(found)}
         _log.warning("left alone, for it is no object of the mirror", extra=extra)
 
     def __str__(self) -> str:
-        return printable(f"{self._root}/")
+        return printable_name(f"{self._root}/")
 
 
 def open_regular(folder: int, name: str, key: str) -> int:
@@ -303,7 +290,7 @@ def refuse_other_kinds(folder: int, name: str, key: str) -> None:
 
 def _no_file(key: str, found: str) -> ObjectRefused:
     remedy = "put a file there, or move it away"
-    return ObjectRefused(f"{printable(key)}: expected a regular file, found {found}; {remedy}")
+    return ObjectRefused(f"{printable_name(key)}: expected a regular file, found {found}; {remedy}")
 
 
 def kind_at(folder: int, name: str) -> str:

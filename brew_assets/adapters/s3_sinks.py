@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from brew_assets.adapters.s3_answers import answer_error, persistently
 from brew_assets.adapters.wire import NETWORK_ERRORS, Wire
 from brew_assets.adapters.wire_response import WireResponse
+from brew_assets.domain.addresses import with_shown_urls
 from brew_assets.errors import StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -211,4 +212,4 @@ def _our_errors(key: str) -> Iterator[None]:
         status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         raise answer_error(key, status, str(error.get("Code", "")), str(exc)) from exc
     except Exception as exc:  # the library's own class, or what its providers of credentials raise
-        raise StoreUnavailable(f"{key}: {type(exc).__name__}: {exc}") from exc
+        raise StoreUnavailable(f"{key}: {type(exc).__name__}: {with_shown_urls(str(exc))}") from exc

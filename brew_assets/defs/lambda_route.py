@@ -10,6 +10,7 @@ from dagster_aws.pipes import PipesLambdaClient, PipesLambdaLogsMessageReader
 
 from brew_assets.adapters.aws_client import is_shortage
 from brew_assets.adapters.aws_credentials import credentials_failure, is_of_credentials
+from brew_assets.domain.addresses import with_shown_urls
 from brew_assets.domain.foreign_text import printable
 from brew_assets.engine.dispatch import Dispatcher, DispatchOptions
 from brew_assets.engine.sync import Mirror
@@ -55,7 +56,7 @@ def lambda_client(settings: Settings) -> Any:
         if is_of_credentials(error):
             raise _credentials_error(what, error) from error
         kind = WorkerFailed if is_shortage(error) else WorkerRefused
-        raise kind(f"{what} cannot be made: {type(error).__name__}: {error}") from error
+        raise kind(f"{what} cannot be made: {type(error).__name__}: {with_shown_urls(str(error))}") from error
 
 
 class PipesInvoker:
@@ -92,17 +93,18 @@ class PipesInvoker:
 def _worker_error(key: str, error: Exception) -> WorkerBusy | WorkerFailed | WorkerRefused:
     if is_of_credentials(error):
         return _credentials_error(key, error)
+    text = with_shown_urls(str(error))
     if isinstance(error, BotoCoreError):
-        return WorkerFailed(f"{key}: the Lambda was not reached or did not answer: {error}")
+        return WorkerFailed(f"{key}: the Lambda was not reached or did not answer: {text}")
     if not isinstance(error, ClientError):
-        return WorkerFailed(f"{key}: {str(error)[:1000] or type(error).__name__}")
+        return WorkerFailed(f"{key}: {text[:1000] or type(error).__name__}")
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if status == _THROTTLED or code in _PASSING:
-        return WorkerBusy(f"{key}: {error}")
+        return WorkerBusy(f"{key}: {text}")
     if status >= _SERVER_ERROR:
-        return WorkerFailed(f"{key}: {error}")
-    return WorkerRefused(f"{key}: the Lambda cannot be invoked: {error}")
+        return WorkerFailed(f"{key}: {text}")
+    return WorkerRefused(f"{key}: the Lambda cannot be invoked: {text}")
 
 
 def _credentials_error(what: str, error: Exception) -> WorkerFailed | WorkerRefused:

@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 _SCHEME = re.compile(r"\s*([a-zA-Z][a-zA-Z0-9+.-]*://)?")
 _HOST = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[^\s:\[\]\\]*)(:\d{0,5})?")
 _HIDDEN = "…"
+_IN_TEXT = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://\S*")
 
 
 def shown_url(url: str) -> str:
@@ -24,6 +25,11 @@ def shown_url(url: str) -> str:
     if ambiguous or not _HOST.fullmatch(host):
         return f"{scheme}{_HIDDEN}"
     return f"{scheme}{host}{path}"
+
+
+def with_shown_urls(text: str) -> str:
+    """A library's sentence; the addresses in it, which have no spaces, are as `shown_url` has them."""
+    return _IN_TEXT.sub(lambda found: shown_url(found[0]), text)
 
 
 def names_a_secret(text: str, url: str) -> bool:

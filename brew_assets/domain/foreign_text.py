@@ -12,6 +12,7 @@ LINE_CHARACTERS = 4000
 # Invisible, although Unicode calls them letters or marks: fillers, joiners, selectors of old scripts.
 # The two selectors of emoji (U+FE0E, U+FE0F) stay: they belong to the emoji that they follow.
 _INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0d\uffa0]")
+_BYTE = re.compile("[\udc80-\udcff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -30,6 +31,17 @@ def printable(text: str, most: int = LINE_CHARACTERS) -> str:
 def printable_lines(text: str) -> str:
     """The same for a text whose line breaks are meant; each line is cut by itself."""
     return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def printable_name(name: str) -> str:
+    """A file's name with the same escapes, never cut; a byte that is not UTF-8 is `\\xff`.
+
+    From the system such a byte comes as half of a surrogate pair.
+    """
+    if name.isprintable() and not _INVISIBLE.search(name):
+        return name
+    text = _BYTE.sub(lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", name)
+    return "".join(_visible(character) for character in text)
 
 
 def encodable(value: Any) -> Any:

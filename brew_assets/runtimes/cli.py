@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from brew_assets.errors import MirrorError, PlanningStopped, SettingsInvalid
+from brew_assets.runtimes.commands import Group, show_version
 from brew_assets.runtimes.context import EXIT_CANNOT_RUN, EXIT_FAILED, CommandContext
 from brew_assets.runtimes.manifest_commands import manifest
 from brew_assets.runtimes.printing import (
@@ -65,10 +66,17 @@ def _run() -> None:
         sys.exit(EXIT_CANNOT_RUN)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--mirror", "mirror_url", help="Where the bottles are kept, instead of MIRROR_URL.")
 @click.option("--quiet", is_flag=True, help="No progress bars.")
-@click.version_option(package_name="brew-assets", prog_name="brew-mirror")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=show_version,
+    help="Show the version and exit.",
+)
 @click.pass_context
 def cli(context: click.Context, mirror_url: str | None, quiet: bool) -> None:
     """Mirror Homebrew's bottles into a directory or an S3 bucket, verified byte for byte.

@@ -12,6 +12,7 @@ import msgspec
 
 from brew_assets.errors import SettingsInvalid
 from brew_assets.runtimes.printing import print_line
+from brew_assets.setting_values import shown_value
 from brew_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class CommandContext(msgspec.Struct):
             raise SettingsInvalid(
                 name="MIRROR_URL",
                 expected="a mirror without the demo's simulated bottles (make demo-clean removes those)",
-                found=repr(settings.mirror_url[:80]),
+                found=shown_value(settings.mirror_url),
             )
 
     @property

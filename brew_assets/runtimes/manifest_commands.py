@@ -1,5 +1,6 @@
 """`brew-mirror manifest`: the manifest made anew."""
 
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,14 +8,19 @@ from typing import TYPE_CHECKING
 import click
 
 from brew_assets.domain.left_out import LISTED
+from brew_assets.engine.ports import MAX_DOCUMENT_BYTES
+from brew_assets.errors import ManifestInvalid
+from brew_assets.runtimes.commands import Group
 from brew_assets.runtimes.context import EXIT_FAILED, CommandContext
 from brew_assets.runtimes.printing import print_json, print_line
 
 if TYPE_CHECKING:
     from brew_assets.engine.rebuild import Restored
 
+_PIECE_BYTES = 1024 * 1024
 
-@click.group()
+
+@click.group(cls=Group)
 def manifest() -> None:
     """Make bottles_hash.json anew: from the bottles, from a backup, or from another tool's file."""
 
@@ -120,7 +126,7 @@ def import_(context: CommandContext, file: Path, as_json: bool) -> None:
         folded, left_out = import_manifest(
             mirror.store,
             mirror.ports.clock,
-            file.read_bytes(),
+            _read(file),
             workers=mirror.options.workers,
             source=str(file),
             progress=lambda done: tell(done, done),
@@ -133,3 +139,24 @@ def import_(context: CommandContext, file: Path, as_json: bool) -> None:
         print_line(f"bottles_hash.json has {folded.entries:,} entries, {folded.added:,} of them new.")
     if left_out:
         sys.exit(EXIT_FAILED)
+
+
+def _read(file: Path) -> bytes:
+    """The file, which may be a pipe (`<(aws s3 cp … -)`), for as long as it is no larger than a document.
+
+    Raises:
+        ManifestInvalid: it is larger, or cannot be read.
+    """
+    data = io.BytesIO()
+    try:
+        with file.open("rb", buffering=0) as opened:
+            while piece := opened.read(_PIECE_BYTES):
+                if data.write(piece) and data.tell() > MAX_DOCUMENT_BYTES:
+                    raise _not_read(file, f"expected at most {MAX_DOCUMENT_BYTES:,} bytes, found more")
+    except OSError as exc:
+        raise _not_read(file, f"cannot be read: {exc.strerror or exc}") from exc
+    return data.getvalue()
+
+
+def _not_read(file: Path, finding: str) -> ManifestInvalid:
+    return ManifestInvalid(finding, remedy="Nothing was imported.", document=str(file))

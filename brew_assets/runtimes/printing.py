@@ -25,10 +25,26 @@ _CELL_CHARACTERS = 1000
 
 
 def prepare_streams() -> None:
-    """From now on a character that a stream's encoding lacks is written as an escape."""
+    """From now on a character that a stream's encoding lacks is written as an escape.
+
+    What whoever started the process has closed (`2>&-`) leads nowhere: otherwise the next file or socket
+    would get its number, and whatever writes there without asking would write into that.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None and _is_closed(number):
+            # The lowest number that is free: this one.
+            setattr(sys, name, open(os.open(os.devnull, os.O_RDWR), mode))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _is_closed(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return True
+    return False
 
 
 def settle_streams() -> None:
@@ -66,6 +82,7 @@ def print_table(
     err: bool = False,
 ) -> None:
     """The table, as wide as the terminal; with `numbers` all columns but the first are set to the right."""
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -74,10 +91,12 @@ def print_table(
         table.add_column(name, justify="right" if numbers and number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(printable(cell, _CELL_CHARACTERS)) for cell in row))
-    out = console(err=err)
-    with out.capture() as drawn:
-        out.print(table)
-    _write(drawn.get(), err=err, end="")
+    # Drawn beside the stream: Rich writes into that while it captures, and raises what the stream does.
+    out, drawn = console(err=err), io.StringIO()
+    Console(file=drawn, width=out.width, force_terminal=out.is_terminal, markup=False, emoji=False).print(
+        table, highlight=False
+    )
+    _write(drawn.getvalue(), err=err, end="")
 
 
 def print_error(error: MirrorError) -> None:

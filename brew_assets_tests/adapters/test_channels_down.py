@@ -18,6 +18,7 @@ from brew_assets.domain.messages import absence_message
 from brew_assets.domain.metrics import gauges
 from brew_assets.engine.announce import Announcement, Announcer, Channel, Delivery
 from brew_assets.engine.clock import SystemClock
+from brew_assets.errors import ChannelError
 from brew_assets.settings import Secret
 from brew_assets_tests.event_account import REGION
 from brew_assets_tests.fakes import FakeClock
@@ -116,6 +117,15 @@ def test_a_channel_that_nobody_can_reach_is_tried_again_later(name: str) -> None
     settled, state, took_s = told(CHANNELS[name](f"http://127.0.0.1:{port}"))
     assert (settled, state) == (False, "waiting")
     assert took_s < _LONGEST_S
+
+
+@pytest.mark.parametrize("name", ["secretsmanager", "sns", "cloudwatch"])
+def test_an_address_that_nobody_answers_at_is_named_without_its_password(name: str) -> None:
+    (port,) = free_ports(1)
+    channel = CHANNELS[name](f"http://user:PW@127.0.0.1:{port}/?token=PW")
+    with pytest.raises(ChannelError, match=f"http://127.0.0.1:{port}/") as caught:
+        channel.send(DUE[0])
+    assert "PW" not in str(caught.value)
 
 
 def test_a_channel_that_answers_nothing_ends_in_time_and_gets_it_once() -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from brew_assets.adapters.directory_store import DirectoryStore
-from brew_assets.adapters.rooted_files import MOST_NESTED, printable
+from brew_assets.adapters.rooted_files import MOST_NESTED
+from brew_assets.domain.foreign_text import printable_name
 from brew_assets.domain.manifest import MANIFEST_KEY
 from brew_assets.engine.journal import move_to_rejected
 from brew_assets.errors import MirrorError, ObjectRefused, StoreError, StoreRefused
@@ -337,17 +338,13 @@ def test_incoming_files_of_other_kinds_are_left_and_named(
     (root / ".incoming/folder").mkdir()
     (root / ".incoming/folder/kept").write_bytes(b"x")
     (root / ".incoming/half\udcff").write_bytes(b"x")
+    (root / ".incoming" / ("0123456789ab" * 2)).write_bytes(b"of a killed writer")
     store.prepare()
-    assert sorted(path.name for path in (root / ".incoming").iterdir()) == [
-        "FIFO",
-        "folder",
-        "half\udcff",
-        "link",
-        "socket",
-    ]
+    left = ["FIFO", "folder", "half\udcff", "link", "socket"]
+    assert sorted(path.name for path in (root / ".incoming").iterdir()) == left
     assert (root / ".incoming/folder/kept").exists()
     assert {record.__dict__["key"] for record in caplog.records} == {
-        f".incoming/{name}" for name in ("FIFO", "folder", r"half\xff", "link", "socket")
+        f".incoming/{printable_name(name)}" for name in left
     }
 
 
@@ -472,10 +469,10 @@ def test_a_name_that_no_key_has_is_left_and_named_in_what_can_be_shown(
     (root / name).mkdir()
     store.write("state/receipts/s/zz.json", b"x")
     # In a date folder it is listed under a name that is nothing's, so that it is seen.
-    assert keys_of(store) == [f"{DATE}/{printable(name)}", "state/receipts/s/zz.json"]
-    assert store.facts(f"{DATE}/{printable(name)}") is None
+    assert keys_of(store) == [f"{DATE}/{printable_name(name)}", "state/receipts/s/zz.json"]
+    assert store.facts(f"{DATE}/{printable_name(name)}") is None
     named = [record.__dict__["key"] for record in caplog.records]
-    assert f"state/receipts/s/{printable(name)}" in named
+    assert f"state/receipts/s/{printable_name(name)}" in named
     for text in named:
         assert text.isprintable()
     with pytest.raises(StoreError, match="expected a relative key"):

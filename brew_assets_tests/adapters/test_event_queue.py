@@ -200,6 +200,16 @@ def test_a_queue_that_cannot_be_reached_is_unavailable(account: EventAccount, en
     queue.close()
 
 
+def test_a_queue_that_cannot_be_reached_shows_no_password(account: EventAccount) -> None:
+    (port,) = free_ports(1)
+    address = f"http://user:PW@127.0.0.1:{port}"
+    queue = EventQueue(f"{address}/1/events", region=REGION, endpoint_url=address)
+    with pytest.raises(QueueUnavailable, match=rf"http://127.0.0.1:{port}/1/events: ") as caught:
+        queue.receive(1)
+    queue.close()
+    assert "PW" not in str(caught.value)
+
+
 def test_a_queue_that_is_none_is_unavailable(account: EventAccount) -> None:
     queue = EventQueue(f"{account.queue_url}-gone", region=REGION, endpoint_url=account.url)
     with pytest.raises(QueueUnavailable, match="-gone"):

@@ -4,7 +4,7 @@ import json
 
 import msgspec
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from brew_assets.defs import lambda_route
 from brew_assets.defs.lambda_route import lambda_client
@@ -160,3 +160,10 @@ def test_refusals_of_invoke_have_a_class_each(status: int, code: str, expected: 
     answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
     error = ClientError(answer, "Invoke")  # type: ignore[arg-type]
     assert type(lambda_route._worker_error("key", error)) is expected
+
+
+def test_a_lambda_that_is_not_reached_shows_no_password_of_the_address() -> None:
+    error = EndpointConnectionError(endpoint_url="https://user:PW@lambda.example/?token=PW")
+    shown = str(lambda_route._worker_error("key", error))
+    assert "https://lambda.example/" in shown
+    assert "PW" not in shown

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brew_assets.domain.addresses import names_a_secret, shown_url
+from brew_assets.domain.addresses import names_a_secret, shown_url, with_shown_urls
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,12 @@ def test_a_text_with_a_secret_is_known() -> None:
     assert not names_a_secret("Name or service not known", url)
     assert not names_a_secret("anything", "https://host.example/api")
     assert names_a_secret("Port could not be cast: 'P'", "https://x:P/W@host.example/api")
+
+
+def test_a_sentence_of_a_library_shows_addresses_without_their_secrets() -> None:
+    url = "https://user:PW@host.example/api?token=PW"
+    for text in (f'Could not connect to the endpoint URL: "{url}"', f"{url} and {url}", f"at {url}: refused"):
+        shown = with_shown_urls(text)
+        assert "PW" not in shown
+        assert "https://host.example/api" in shown
+    assert with_shown_urls("S3 said: no such key") == "S3 said: no such key"

@@ -141,6 +141,35 @@ def test_what_is_no_text_of_a_sensible_length_names_its_variable_and_no_secret(n
         assert "hook" not in message
 
 
+ADDRESSES = (
+    "htp://user:PW@host.example",
+    "https://user:PW@host.example:99999",
+    "https://user:P/PW@[host/?token=PW",
+    "user:PW@host.example",
+    "ftp://host.example/x?token=PW",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("value", ADDRESSES)
+def test_no_refusal_of_a_setting_shows_a_password(name: str, value: str) -> None:
+    for environment in ({name: value}, {name: value, "S3_BUCKET_NAME": "bottles"}):
+        refused = ""
+        try:
+            read_settings(environment)
+        except SettingsInvalid as error:
+            refused = str(error)
+        assert "PW" not in refused
+
+
+@pytest.mark.parametrize(
+    "name", ["EXTERNAL_HASH_FILE_PATH", "EXTERNAL_HASH_FILE_S3_KEY", "BOTTLE_CDN_HOSTS", "LOG_GROUP_NAME"]
+)
+def test_an_address_where_none_belongs_is_refused(name: str) -> None:
+    with pytest.raises(SettingsInvalid, match=rf"^{name}: expected no address, found '…@host/x\?…'"):
+        read_settings({name: "https://user:PW@host/x?token=PW"})
+
+
 def test_lists_and_expressions_may_have_white_space_of_every_kind() -> None:
     settings = read_settings(
         {"TARGET_PLATFORMS": "sonoma,\n\tventura\n", "SCHEDULE_EXPRESSION": "0\t3 * * 0"}

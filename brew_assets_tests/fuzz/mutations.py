@@ -72,6 +72,8 @@ _VALUES: tuple[Any, ...] = (
     _HUGE,
     _RAW,
 )
+# Decoders stumble over these only in fields of certain types: often enough to meet each of them.
+_UNENCODABLE = ("\ud800", "a\udfff", _DEEP, _HUGE)
 _CHARACTERS = "\0\n/.-_@+~:%?#\\\"'<>[]{}éß\u202e\ud800\udfff0aZ"
 _RAW_TEXTS = (
     b"NaN",
@@ -152,7 +154,7 @@ def _places(document: Any) -> list[tuple[Any, Any]]:
 
 
 def _replace(holder: Any, key: Any, random: Random) -> None:
-    holder[key] = _value(random)
+    holder[key] = random.choice(_UNENCODABLE) if random.random() < 0.25 else _value(random)
 
 
 def _adjust(holder: Any, key: Any, random: Random) -> None:

@@ -14,10 +14,11 @@ from brew_assets.domain.manifest import (
     decode_receipts,
     encode_receipts,
 )
+from brew_assets.domain.object_keys import is_date
 from brew_assets.domain.plan import decode_plan, encode_plan, summarize
 from brew_assets.domain.report import Failure, Report, decode_report, describe_report, encode_report
 from brew_assets.errors import ManifestInvalid, PlanInvalid
-from brew_assets_tests.fuzz.fuzzing import decoded, fuzzed
+from brew_assets_tests.fuzz.fuzzing import assert_sound, decoded, fuzzed
 from brew_assets_tests.fuzz.mutations import spoiled
 from brew_assets_tests.worlds import (
     CREATED_AT,
@@ -108,6 +109,9 @@ def test_plans(random: Random) -> None:
     data = spoiled(PLAN_DOCUMENT, random)
     plan = decoded(lambda: decode_plan(data), PlanInvalid, data)
     if plan is not None:
+        for planned in plan.objects:
+            assert_sound(planned.bottle, plan.sync_date)
+        assert is_date(plan.sync_date)
         assert decode_plan(bytes(encode_plan(plan))) == plan
         assert summarize(plan).sync_id == plan.sync_id
 
@@ -122,6 +126,9 @@ def test_batches(random: Random) -> None:
     data = spoiled(BATCH_DOCUMENT, random)
     batch = decoded(lambda: decode_batch(data), PlanInvalid, data)
     if batch is not None:
+        for planned in batch.objects:
+            assert_sound(planned.bottle, batch.sync_date)
+        assert is_date(batch.sync_date)
         assert decode_batch(bytes(encode_batch(batch))) == batch
         assert sum(len(fetch.names) for fetch in batch.fetches()) == len(batch.objects)
 

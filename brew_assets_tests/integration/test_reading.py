@@ -1,6 +1,7 @@
 """Commands that read or mend a mirror: one that is not there is no empty one; who reads writes nothing."""
 
 import json
+import resource
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -333,3 +334,25 @@ def test_an_empty_mirror_url_is_never_the_default_directory(tmp_path: Path, upst
         assert done.returncode == 2
         assert done.stderr.startswith(f"Error: {named}: expected a directory or s3://bucket/prefix")
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "finding"),
+    [
+        ("/dev/zero", "expected at most 1,073,741,824 bytes, found more"),
+        ("/proc/self/mem", "cannot be read: Input/output error"),
+    ],
+)
+def test_an_import_of_what_has_no_end_or_cannot_be_read_ends(tmp_path: Path, file: str, finding: str) -> None:
+    (tmp_path / MANIFEST_KEY).write_text("not one")
+    # The document, and what Python and its libraries take.
+    limit = (resource.RLIMIT_DATA, (2 * 1024**3, 2 * 1024**3))
+    done = subprocess.run(
+        [PROGRAM, "--mirror", str(tmp_path), "manifest", "import", file],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        preexec_fn=lambda: resource.setrlimit(*limit),
+    )
+    said = f"Error: {file} is not valid: {finding}. Nothing was imported.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)

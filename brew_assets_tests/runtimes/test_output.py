@@ -290,3 +290,42 @@ def test_the_status_says_which_of_the_held_bottles_wait_in_receipts(mirror: Dire
         told = words_of(mirror.run(running, "status", COLUMNS="300").stdout)
         assert "Held: 4 bottles: 3 in the manifest (12.0 KB, " in told
         assert "1 in receipts alone; 1 objects with receipts wait" in told
+
+
+FULL = "standard output: No space left on device"
+
+
+@pytest.mark.parametrize(
+    "asked", ["--help", "sync --help", "manifest --help", "manifest import --help", "--version"]
+)
+def test_help_that_nobody_can_read_has_no_traceback_and_no_exit_code_of_a_failed_bottle(asked: str) -> None:
+    gone = subprocess.run(
+        ["bash", "-c", f'"$0" {asked} | head -c 0; exit "${{PIPESTATUS[0]}}"', PROGRAM], capture_output=True
+    )
+    assert (gone.returncode, gone.stderr) == (0, b"")
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        refused = subprocess.run([PROGRAM, *asked.split()], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert refused.returncode == 2
+    assert refused.stderr.endswith(f"Error: {FULL}\n")
+    assert "Traceback" not in refused.stderr
+    shown = subprocess.run([PROGRAM, *asked.split()], capture_output=True, text=True)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.startswith(("Usage: brew-mirror ", "brew-mirror, version "))
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-", "2>/dev/full"])
+def test_a_standard_error_that_is_closed_or_full_ends_nothing(
+    upstream: Simulator, mirror: DirectoryMirror, closed: str
+) -> None:
+    for command, code in (
+        ("plan --platform arm64_sonoma", 0),
+        ("sync --platform arm64_sonoma", 1),
+        ("status", 0),
+    ):
+        done = subprocess.run(
+            ["bash", "-c", f'exec "$0" {command} {closed}', PROGRAM],
+            env=mirror.environment(upstream),
+            capture_output=True,
+        )
+        assert done.returncode == code, command
+    assert len(mirror.bottle_keys()) == 2
