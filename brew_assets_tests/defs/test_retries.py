@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import dagster as dg
+import msgspec
 import pytest
 
 from brew_assets.defs import resources
@@ -107,9 +108,9 @@ def test_a_client_of_lambda_that_no_setting_makes_is_refused(
     deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Profiles(tmp_path, monkeypatch).write("aws_access_key_id = a\naws_secret_access_key = b")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://[x")
+    settings = msgspec.structs.replace(MirrorResource().settings(), aws_endpoint_url="http://[x")
     with pytest.raises(WorkerRefused, match="cannot be made: ValueError"):
-        lambda_client(MirrorResource().settings())
+        lambda_client(settings)
 
 
 def test_a_fault_that_passes_is_overcome_by_another_try_of_the_step(deployment: Deployment) -> None:

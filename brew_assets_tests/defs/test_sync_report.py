@@ -174,15 +174,15 @@ def test_the_largest_formulae_and_the_newest_dates_are_shown() -> None:
     made = manifest(600, dates=30)
     _, some = next(iter(made.entries()))
     big = msgspec.structs.replace(
-        some, formula_name="b*g", file_size=10**9, s3_key=some.s3_key.replace("formula0", "b*g")
+        some, formula_name="b~g", file_size=10**9, s3_key=some.s3_key.replace("formula0", "b~g")
     )
-    made.put("b*g-1.0-arm64_0", big)
+    made.put("b~g-1.0-arm64_0", big)
     text = sync_report(holdings_of(made), [], DIRECTORY)
     assert text.startswith("### What is held")
     assert "#### Held: 601 bottles, 1.0 GB" in text
     assert text.count("](data:image/svg+xml;base64,") == 2
     assert "#### By date, the last 12 of 30" in text
-    assert "| b\\*g | 1 | 1.0 GB | 99.9% |" in text
+    assert "| b\\~g | 1 | 1.0 GB | 99.9% |" in text
     assert text.count("| formula") == 9 + 1
 
 

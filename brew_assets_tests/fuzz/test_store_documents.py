@@ -2,6 +2,7 @@
 
 import json
 from random import Random
+from typing import Any
 
 from brew_assets.domain.batch import Batch, decode_batch, encode_batch
 from brew_assets.domain.bottle import is_digest, is_object_key, parse_key
@@ -52,6 +53,17 @@ def assert_sound_entry(key: str, entry: Entry) -> None:
     assert bottle_of(entry).key(entry.download_date) == entry.s3_key
 
 
+def _has_a_double(data: bytes) -> bool:
+    """Whether an object in the document has a key twice."""
+    found: list[bool] = []
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        found.append(len(dict(pairs)) < len(pairs))
+
+    json.loads(data, object_pairs_hook=look)
+    return any(found)
+
+
 @fuzzed
 def test_manifests(random: Random) -> None:
     data = spoiled(MANIFEST, random)
@@ -63,7 +75,10 @@ def test_manifests(random: Random) -> None:
         assert_sound_entry(key, entry)
     again = decode_manifest(bytes(manifest.encode(last_updated=CREATED_AT)))
     assert dict(again.entries()) == dict(manifest.entries())
-    assert held is not None
+    if held is None:
+        # The whole manifest takes the last of two values under one key; the slim one judges both.
+        assert _has_a_double(data)
+        return
     assert {key: (entry.sha256, entry.file_size, entry.s3_key) for key, entry in held.items()} == {
         key: (entry.sha256, entry.file_size, entry.s3_key) for key, entry in manifest.entries()
     }
