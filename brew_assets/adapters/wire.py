@@ -52,6 +52,7 @@ class Wire:
         self._watch = Watch(head_s=min(timeout_s, HEAD_TIME_S), monotonic=monotonic)
         self._context = context
         self._connection: http.client.HTTPConnection | None = None
+        self._opening: socket.socket | None = None
         self._reader: Reader | None = None
         self._response: WireResponse | None = None
         self._used_at = 0.0
@@ -171,29 +172,43 @@ class Wire:
     def interrupt(self) -> None:
         """Whatever a thread sends or awaits here fails at once, and no new connection is made."""
         self._interrupted = True
-        connection = self._connection
-        if connection is not None and connection.sock is not None:
-            with contextlib.suppress(OSError):
-                connection.sock.shutdown(socket.SHUT_RDWR)
+        connection, opening = self._connection, self._opening
+        for sock in (opening, connection.sock if connection is not None else None):
+            if sock is not None:
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
 
     def _connected(self) -> http.client.HTTPConnection:
         if self._interrupted:
             raise ConnectionAbortedError("the grace is over")
         if self._connection is None:
             host, port = self.origin.host, self.origin.port
-            timeout_s = min(_CONNECT_TIMEOUT_S, self._timeout_s)
-            if self.origin.scheme == "https":
-                context = self._context or ssl.create_default_context()
-                connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                    host, port, timeout=timeout_s, context=context
-                )
-            else:
-                connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
-            connection.connect()
+            # Made without the library, which shows nobody the socket during a handshake.
+            sock = self._opened(host, port, timeout_s=min(_CONNECT_TIMEOUT_S, self._timeout_s))
+            connection = http.client.HTTPConnection(host, port)
+            connection.sock = sock
             limit_silence(connection.sock, self._timeout_s)
             self._reader = Reader(Incoming(connection.sock, self._watch), READ_AHEAD_BYTES)
             self._connection = connection
         return self._connection
+
+    def _opened(self, host: str, port: int, *, timeout_s: float) -> socket.socket:
+        sock = socket.create_connection((host, port), timeout_s)
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self.origin.scheme != "https":
+                return sock
+            context = self._context or ssl.create_default_context()
+            # A copy: TLS takes the socket away.
+            with sock.dup() as self._opening:
+                if self._interrupted:
+                    raise ConnectionAbortedError("the grace is over")
+                return context.wrap_socket(sock, server_hostname=host)
+        except BaseException:
+            sock.close()
+            raise
+        finally:
+            self._opening = None
 
     def _is_stale(self) -> bool:
         """Closes a connection that idled and has something to read: it can only be the end."""

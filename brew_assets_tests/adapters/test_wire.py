@@ -3,14 +3,16 @@
 import gzip
 import http.client
 import resource
+import socket
 import sys
+import threading
 import time
 
 import pytest
 
 from brew_assets.adapters.body_limits import PACE_WINDOW_S
 from brew_assets.adapters.ghcr import Ghcr, GhcrBlob
-from brew_assets.adapters.origin import split_url
+from brew_assets.adapters.origin import Origin, split_url
 from brew_assets.adapters.s3_sinks import PutSink
 from brew_assets.adapters.wire import NETWORK_ERRORS, Wire
 from brew_assets.adapters.wire_reader import HEAD_TIME_S
@@ -262,3 +264,26 @@ def test_a_wait_of_a_thousand_years_is_a_quarter_of_an_hour() -> None:
     now = SystemClock().now()
     for text in ("999999999", "Fri, 31 Dec 3025 23:59:59 GMT", "8760000h"):
         assert parse_retry_after(text, now=now) == 900.0
+
+
+def test_an_interruption_ends_a_handshake_that_stalls() -> None:
+    errors: list[OSError] = []
+
+    def send() -> None:
+        try:
+            wire.send("GET", "/", {})
+        except OSError as error:
+            errors.append(error)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        origin = Origin("https", "127.0.0.1", listener.getsockname()[1])
+        wire = Wire(origin, timeout_s=90.0)
+        thread = threading.Thread(target=send, daemon=True)
+        thread.start()
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.recv(1)  # its hello: the handshake has begun
+            wire.interrupt()
+            thread.join(10)
+            assert not thread.is_alive()
+    assert len(errors) == 1
