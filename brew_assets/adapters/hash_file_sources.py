@@ -12,7 +12,7 @@ from brew_assets.adapters.aws_credentials import credentials_failure, is_of_cred
 from brew_assets.adapters.body_limits import BodyBroken, BodyLimits, BodyRefused, SlowBody
 from brew_assets.adapters.origin import split_url
 from brew_assets.adapters.s3_store import S3Options, S3Store
-from brew_assets.domain.addresses import shown_url
+from brew_assets.domain.addresses import shown_url, with_shown_urls
 from brew_assets.domain.hash_file import MAX_HASH_FILE_BYTES
 from brew_assets.engine.clock import GracefulStop, SystemClock
 from brew_assets.engine.ports import Clock, Document, HashFile, StopSignal
@@ -149,7 +149,11 @@ class S3HashFile:
             raise HashFileInvalid(f"cannot be had: {exc}") from exc
         except Exception as exc:  # whatever a client of S3 lets out while it is made or called
             known = is_of_credentials(exc)
-            why = credentials_failure(exc).message if known else f"{type(exc).__name__}: {str(exc)[:500]}"
+            why = (
+                credentials_failure(exc).message
+                if known
+                else f"{type(exc).__name__}: {with_shown_urls(str(exc))[:500]}"
+            )
             raise HashFileInvalid(f"cannot be had: {why}") from exc
         if document is None:
             raise HashFileInvalid("there is no such object")

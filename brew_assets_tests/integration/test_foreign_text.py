@@ -148,8 +148,9 @@ def test_names_on_the_disk_are_text(
             assert done.stdout.isascii()
         if command[0] in ("plan", "manifest"):
             assert "[red] :smile: " in shown
-            # In JSON the backslashes of an escape are escaped themselves.
-            assert ("two\\\\nlines\\\\r" if form else "two\\nlines\\r") in shown
+            # The store names the file by escapes already; JSON has its own for their backslashes.
+            name = "two\\nlines\\r"
+            assert (json.dumps(name)[1:-1] if form else name) in shown
 
 
 @pytest.mark.parametrize(
