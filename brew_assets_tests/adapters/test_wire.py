@@ -271,7 +271,7 @@ def test_an_interruption_ends_a_handshake_that_stalls() -> None:
 
     def send() -> None:
         try:
-            wire.send("GET", "/", {})
+            wire.send("GET", "/", {"Accept": "*/*"})
         except OSError as error:
             errors.append(error)
 
@@ -280,6 +280,7 @@ def test_an_interruption_ends_a_handshake_that_stalls() -> None:
         wire = Wire(origin, timeout_s=90.0)
         thread = threading.Thread(target=send, daemon=True)
         thread.start()
+        listener.settimeout(10)
         connection, _ = listener.accept()
         with connection:
             assert connection.recv(1)  # its hello: the handshake has begun
