@@ -241,6 +241,7 @@ def sync(
     if dry_run:
         print_json(msgspec.to_builtins(summarize(chosen)) | {"warnings": warnings})
         return
+    context.copies = True
     with transfer_bar(show=context.bars) as progress:
         report, folded = mirror.carry_out(chosen, run_of, progress=progress)
     if as_json:

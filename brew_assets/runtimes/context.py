@@ -32,6 +32,7 @@ _WRITING_S = 8.0
 class CommandContext(msgspec.Struct):
     settings: Settings
     quiet: bool
+    copies: bool = False
 
     def mirror(self, *, stores: bool = False, finishes: bool = True) -> "Mirror":
         """The engine; SIGTERM and Ctrl-C end its work in good order, or at once if it `finishes` nothing.
@@ -53,7 +54,8 @@ class CommandContext(msgspec.Struct):
                 _end_now("Stopped.")
             # Nothing else ends a call that the store or the disk does not return from.
             last_word = "Stopped: what was under way could not be finished within the grace."
-            watch = threading.Timer(stop.grace_s + _WRITING_S, _end_now, (last_word,))
+            writing_s = _WRITING_S if self.copies else 0.0
+            watch = threading.Timer(stop.grace_s + writing_s, _end_now, (last_word,))
             watch.daemon = True
             watch.start()
             print_line("Stopping: bottles under way are finished, receipts written …", err=True)
@@ -73,6 +75,7 @@ class CommandContext(msgspec.Struct):
         from brew_assets.engine.existence import require_mirror
 
         # What only reads, or replaces one object whole, loses nothing wherever it ends.
+        self.copies = stores
         mirror = self.mirror(stores=stores, finishes=stores)
         require_mirror(mirror.store, place=self.settings.mirror_url, backup_suffices=backup_suffices)
         return mirror

@@ -21,8 +21,9 @@ from brew_assets_tests.local_aws.session import wait_for
 from brew_assets_tests.raw_server import head, raw_server, stalls, whole
 
 MIB = 1024 * 1024
+EMOJI = "\U0001f37a".encode()
 # The figures of docs/limits.md: of the process as a whole, whatever comes.
-MOST_MIB_FOR_A_CATALOGUE = 512
+MOST_MIB_FOR_A_CATALOGUE = 1024
 MOST_MIB_BESIDE_A_HASH_FILE = 96
 _CPU_S = 120
 _TIMEOUT_S = 240
@@ -112,6 +113,15 @@ CATALOGUES: dict[str, tuple[Callable[[], bytes], str]] = {
     "one gzip": (lambda: blanks(512), "gzip"),
     "minimal formulae": (lambda: minimal_formulae(1_000_000), "identity"),
     "numbers": (lambda: b"[" + b"1," * 3_900_000 + b"1]", "identity"),
+    # A text with one emoji takes four bytes for each of its characters.
+    "one text": (
+        lambda: formulae_with(lambda _: b'"oldnames":["' + b"x" * 125 * MIB + EMOJI + b'"]', 1),
+        "identity",
+    ),
+    "texts": (
+        lambda: formulae_with(lambda _: b'"oldnames":["' + b"x" * 2_500 + EMOJI + b'"]', 49_000),
+        "identity",
+    ),
     "aliases": (lambda: formulae_with(aliases, 38_000), "identity"),
 }
 
