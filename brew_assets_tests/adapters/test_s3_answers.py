@@ -316,9 +316,6 @@ def test_a_success_with_an_error_inside_is_none(upstream: Upstream, quirky: Quir
         Quirk(method="GET", matches=lambda seen: "/state/upstream/" in seen.key, status=500),
         Quirk(method="PUT", matches=lambda seen: "/state/upstream/" in seen.key, status=413),
         Quirk(method="PUT", matches=lambda seen: "/state/reports/" in seen.key, status=500),
-        Quirk(
-            method="GET", matches=lambda seen: "/state/receipts/" in seen.key, status=404, code="NoSuchKey"
-        ),
     ],
 )
 def test_what_a_sync_can_do_without_ends_none(upstream: Upstream, quirky: QuirkyS3, quirk: Quirk) -> None:
@@ -331,6 +328,30 @@ def test_what_a_sync_can_do_without_ends_none(upstream: Upstream, quirky: Quirky
     quirky.add(quirk)
     report = sync(upstream)
     assert (report.outcome, report.stored) == ("success", 1)
+
+
+def test_receipts_that_are_listed_and_not_given_out_end_no_sync_and_prove_nothing(
+    upstream: Upstream, quirky: QuirkyS3
+) -> None:
+    for method in ("POST", "DELETE"):
+        quirky.add(Quirk(method=method, status=403, code="AccessDenied"))
+    assert sync(upstream).outcome == "success"
+    left = [listed.key for listed in upstream.store.listing("state/receipts/")]
+    assert left
+    upstream.next_week()
+    upstream.publish("later")
+    for key in left:
+        quirky.add(Quirk(method="GET", key=key, status=404, code="NoSuchKey"))
+    report = sync(upstream)
+    assert (report.outcome, report.stored) == ("success", 1)
+    # Of its own receipts it says so: what no manifest names is not done.
+    upstream.next_week()
+    upstream.publish("last")
+    quirky.add(
+        Quirk(method="GET", matches=lambda seen: "/state/receipts/" in seen.key, status=404, code="NoSuchKey")
+    )
+    report = sync(upstream)
+    assert (report.outcome, [failure.reason for failure in report.failed]) == ("failed", ["not recorded"])
 
 
 # -- another way of asking -------------------------------------------------------------------------------
