@@ -6,6 +6,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta
 
+from brew_assets.domain.foreign_text import printable
 from brew_assets.domain.left_out import LeftOut
 from brew_assets.domain.object_keys import is_date
 from brew_assets.domain.plan import Route
@@ -139,7 +140,8 @@ def decode_report(data: bytes, *, sync_id: str = "") -> Report:
     try:
         report = _decoder.decode(data)
     except UNREADABLE as exc:
-        raise ValueError(f"expected a report, found: {exc}") from exc
+        # The decoder quotes a value that is none of a few, whatever its length.
+        raise ValueError(f"expected a report, found: {printable(str(exc), 300)}") from exc
     if sync_id and report.sync_id != sync_id:
         raise ValueError(wrong("sync_id", shown(sync_id), report.sync_id))
     if report.route not in get_args(Route):

@@ -4,11 +4,13 @@ from typing import TypeVar
 
 import msgspec
 
+from brew_assets.domain.foreign_text import printable
 from brew_assets.domain.proof import shown
 from brew_assets.domain.seal import NO_SEAL, seal, why_broken
 from brew_assets.errors import UNREADABLE, PlanInvalid
 
 # The first version had no seal.
+_FINDING_CHARACTERS = 300
 _UNSEALED_VERSION = 1
 
 Document = TypeVar("Document", bound=msgspec.Struct)
@@ -43,14 +45,16 @@ class SealedKind(msgspec.Struct, frozen=True, kw_only=True):
         try:
             document = decoder.decode(data)
         except UNREADABLE as exc:
-            raise self.invalid(where, f"expected a {self.name}, found: {broken or exc}") from exc
+            # The decoder quotes a value that is none of a few, whatever its length.
+            found = broken or printable(str(exc), _FINDING_CHARACTERS)
+            raise self.invalid(where, f"expected a {self.name}, found: {found}") from exc
         field = f"{self.name}_version"
-        found: int = getattr(document, field)
-        if not sealed and broken is NO_SEAL and found == _UNSEALED_VERSION:
+        version: int = getattr(document, field)
+        if not sealed and broken is NO_SEAL and version == _UNSEALED_VERSION:
             return document
-        if found != self.version:
+        if version != self.version:
             # Another version may be sealed in another way.
-            raise self.invalid(where, f"expected {field} {self.version}, found {shown(found)}")
+            raise self.invalid(where, f"expected {field} {self.version}, found {shown(version)}")
         if broken is not None:
             raise self.invalid(where, f"expected a {self.name} as it was sealed, found that {broken}")
         return document

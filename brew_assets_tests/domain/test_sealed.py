@@ -312,3 +312,13 @@ def test_reading_a_full_plan_back_takes_time_in_proportion() -> None:
 
     small = min(cpu_s(1_000) for _ in range(3))
     assert cpu_s(20_000) < 20 * max(small, 0.005) * 4
+
+
+def test_a_long_value_makes_no_long_error() -> None:
+    whole = json.loads(bytes(encode_plan(plan_of(catalogue_of(formula("jq"))))))
+    del whole["integrity"]
+    spoiled = bytes(seal(json.dumps(whole | {"route": "\x1b" + "x" * 100_000}).encode()))
+    with pytest.raises(PlanInvalid) as caught:
+        decode_plan(spoiled)
+    assert len(str(caught.value)) < 1_000
+    assert str(caught.value).isprintable()
