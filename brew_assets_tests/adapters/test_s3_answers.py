@@ -23,8 +23,8 @@ from brew_assets.errors import (
     StoreUnsupported,
 )
 from brew_assets_tests.engine.test_sync import ARM, Upstream
-from brew_assets_tests.quirky_s3 import Quirk, QuirkyS3, quirky_s3
-from brew_assets_tests.servers import ACCESS_KEY, REGION, SECRET_KEY, S3Server, seaweedfs
+from brew_assets_tests.quirky_s3 import Quirk, QuirkyS3
+from brew_assets_tests.servers import REGION
 
 Answer = tuple[int, str]
 
@@ -175,27 +175,6 @@ def test_the_status_of_a_head_alone_never_condemns_a_store() -> None:
 
 
 # -- against a server ------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[S3Server]:
-    with seaweedfs() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def front(server: S3Server) -> Iterator[QuirkyS3]:
-    with quirky_s3(server) as running:
-        yield running
-
-
-@pytest.fixture
-def quirky(front: QuirkyS3, monkeypatch: pytest.MonkeyPatch) -> Iterator[QuirkyS3]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
-    front.seen.clear()
-    yield front
-    front.clear()
 
 
 @pytest.fixture

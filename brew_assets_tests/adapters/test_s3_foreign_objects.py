@@ -18,8 +18,8 @@ from brew_assets.errors import StoreError, StoreUnavailable
 from brew_assets.runtimes.status import read_status
 from brew_assets_tests.adapters.store_contract import CONTENT, give
 from brew_assets_tests.engine.test_sync import Upstream, manifest
-from brew_assets_tests.quirky_s3 import Quirk, QuirkyS3, Seen, quirky_s3
-from brew_assets_tests.servers import ACCESS_KEY, REGION, SECRET_KEY, S3Server, seaweedfs
+from brew_assets_tests.quirky_s3 import Quirk, QuirkyS3, Seen
+from brew_assets_tests.servers import REGION
 from brew_assets_tests.worlds import DATE, SYNC_ID, bottle
 
 MARKERS = [
@@ -66,27 +66,6 @@ ODD = [
     "backups/bottles_hash/\u202e.json",
     "state/plans//20260822T030000Z-0badcafe.json",
 ]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[S3Server]:
-    with seaweedfs() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def front(server: S3Server) -> Iterator[QuirkyS3]:
-    with quirky_s3(server) as running:
-        yield running
-
-
-@pytest.fixture
-def quirky(front: QuirkyS3, monkeypatch: pytest.MonkeyPatch) -> Iterator[QuirkyS3]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
-    front.seen.clear()
-    yield front
-    front.clear()
 
 
 @pytest.fixture
