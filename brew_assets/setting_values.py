@@ -1,9 +1,12 @@
 """How the text of an environment variable becomes a value, and how one that is not accepted is named."""
 
+import enum
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
+
+from msgspec import Meta
 
 from brew_assets.errors import SettingsInvalid
 
@@ -27,9 +30,30 @@ _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _SPACE = re.compile(r"[ \t\n\r\f\v]+")
 _SHOWN = 80
-_ADDRESS_NAME = re.compile(r"[A-Z0-9_]+_URL(_S3)?")
+_ADDRESS_NAME = re.compile(r"[A-Z0-9_]+_URL(_S3)?|(HTTPS?|ALL)_PROXY")
+# Read in small letters too.
+PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 _BEFORE_HOST = re.compile(r".*@", re.DOTALL)
 _SECRET_END = re.compile(r"((?:://|…@)[^?#]*)[?#].*", re.DOTALL)
+
+
+class Group(enum.StrEnum):
+    """What a setting is about: the headings of the table of settings."""
+
+    STORE = "The store"
+    SELECTION = "What is mirrored, and when"
+    NETWORK = "Upstream and the network"
+    AWS = "AWS"
+    MESSAGES = "Messages, metrics and logs"
+
+
+def in_group(group: Group) -> Callable[..., Meta]:
+    """How a setting of the group is described: its meaning, and limits as msgspec.Meta takes them."""
+
+    def described(description: str, **limits: Any) -> Meta:
+        return Meta(description=description, extra={"group": group}, **limits)
+
+    return described
 
 
 def read_value(name: str, annotated: Any, text: str) -> "str | bool | list[str]":

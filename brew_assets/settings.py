@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
 
 from brew_assets.errors import SettingsInvalid
-from brew_assets.setting_values import read_value, refusal, shown_value
+from brew_assets.setting_values import PROXIES, Group, in_group, read_value, refusal, shown_value
 
 # What the mirror's place may be, in words.
 PLACES = "a directory or s3://bucket/prefix"
@@ -44,251 +43,270 @@ class Secret:
     __str__ = __repr__
 
 
+_store = in_group(Group.STORE)
+_selection = in_group(Group.SELECTION)
+_network = in_group(Group.NETWORK)
+_aws = in_group(Group.AWS)
+_messages = in_group(Group.MESSAGES)
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     """All settings with their defaults; `Settings()` is a complete configuration."""
 
     mirror_url: Annotated[
-        str,
-        Meta(description="Where the bottles are kept: a directory, or `s3://bucket/prefix`."),
+        str, _store("Where the bottles are kept: a directory, or `s3://bucket/prefix`.")
     ] = "mirror/"
     s3_bucket_name: Annotated[
-        str,
-        Meta(description="Bucket of the mirror; short for `MIRROR_URL=s3://<name>` where that is not set."),
+        str, _store("Bucket of the mirror; short for `MIRROR_URL=s3://<name>` where that is not set.")
     ] = ""
+    s3_sse: Annotated[
+        Literal["AES256", "aws:kms", "bucket"],
+        _store("Server-side encryption of new objects; `bucket` leaves it to the bucket's default."),
+    ] = "AES256"
+    s3_kms_key_id: Annotated[
+        str, _store("KMS key for `S3_SSE=aws:kms`; empty means the account's own key for S3.")
+    ] = ""
+    s3_accelerate: Annotated[
+        bool, _store("Use S3 Transfer Acceleration (the bucket must have it enabled).")
+    ] = False
+    s3_addressing_style: Annotated[
+        Literal["auto", "path", "virtual"],
+        _store(
+            "How the bucket stands in addresses: `path` or `virtual` (a host of its own); `auto` means as the AWS profile says, else `path` below an endpoint of its own and `virtual` on AWS."
+        ),
+    ] = "auto"
+    s3_acl: Annotated[
+        Literal["", "private", "bucket-owner-full-control", "bucket-owner-read"],
+        _store(
+            "Canned ACL that new objects carry, for buckets that demand one, such as `bucket-owner-full-control`; empty means none."
+        ),
+    ] = ""
+
     target_platforms: Annotated[
-        tuple[str, ...],
-        Meta(description="Platforms to mirror for, comma-separated tags."),
+        tuple[str, ...], _selection("Platforms to mirror for, comma-separated tags.")
     ] = ("arm64_tahoe", "arm64_sequoia", "arm64_sonoma")
-    formulae_api_url: Annotated[str, Meta(description="Base address of the formulae API.")] = (
+    exclude_formulae: Annotated[
+        tuple[str, ...],
+        _selection("Formulae to leave out, comma-separated names; what is held of them already stays."),
+    ] = ()
+    include_disabled: Annotated[bool, _selection("Mirror the bottles of disabled formulae too.")] = False
+    external_hash_file_s3_bucket: Annotated[
+        str, _selection("Bucket of an external hash file; empty means the mirror's own bucket.")
+    ] = ""
+    external_hash_file_s3_key: Annotated[str, _selection("Key of an external hash file in S3.")] = ""
+    external_hash_file_url: Annotated[str, _selection("HTTPS address of an external hash file.")] = ""
+    external_hash_file_path: Annotated[str, _selection("Local path of an external hash file.")] = ""
+    schedule_expression: Annotated[
+        str,
+        _selection("When the weekly sync starts (UTC): five cron fields, or AWS's `cron(0 3 ? * SUN *)`."),
+    ] = "0 3 * * 0"
+    schedule_enabled: Annotated[
+        bool, _selection("Whether schedule and sensors run as soon as the project is deployed.")
+    ] = True
+
+    formulae_api_url: Annotated[str, _network("Base address of the formulae API.")] = (
         "https://formulae.brew.sh/api"
     )
     bottle_registry_url: Annotated[
         str,
-        Meta(
-            description="Registry that serves the bottles; replaces https://ghcr.io in the catalogue's addresses."
-        ),
+        _network("Registry that serves the bottles; replaces https://ghcr.io in the catalogue's addresses."),
     ] = "https://ghcr.io"
+    bottle_registry_username: Annotated[
+        str, _network("User of the registry, where it wants Basic credentials.")
+    ] = ""
+    bottle_registry_password: Annotated[Secret, _network("The password or access token of that user.")] = (
+        Secret("")
+    )
+    bottle_registry_secret_name: Annotated[
+        str,
+        _network(
+            "Secret in Secrets Manager with both, as JSON with `username` and `password`; used where `BOTTLE_REGISTRY_USERNAME` is empty."
+        ),
+    ] = ""
     bottle_cdn_hosts: Annotated[
         tuple[str, ...],
-        Meta(description="Hosts (`host[:port]`, comma-separated) to which the registry may redirect."),
+        _network("Hosts (`host[:port]`, comma-separated) to which the registry may redirect."),
     ] = ("pkg-containers.githubusercontent.com",)
+    https_proxy: Annotated[
+        Secret,
+        _network("Proxy for https addresses, `http://[user:password@]host:port`; also as `https_proxy`."),
+    ] = Secret("")
+    http_proxy: Annotated[Secret, _network("Proxy for plain http addresses; also as `http_proxy`.")] = Secret(
+        ""
+    )
+    all_proxy: Annotated[Secret, _network("Proxy where neither of the two is set; also as `all_proxy`.")] = (
+        Secret("")
+    )
+    no_proxy: Annotated[
+        tuple[str, ...],
+        _network(
+            "Hosts, domains (`.example.org`), addresses and networks (`10.0.0.0/8`) that are reached without the proxy, comma-separated; `*` means all; also as `no_proxy`."
+        ),
+    ] = ()
+    ssl_cert_file: Annotated[
+        str, _network("File of certificates (PEM) to trust besides the system's, for everything.")
+    ] = ""
+    ssl_cert_dir: Annotated[str, _network("Folder of such certificates, as OpenSSL hashes them.")] = ""
+    aws_ca_bundle: Annotated[
+        str, _network("The same as `SSL_CERT_FILE`, under the name that AWS's tools read.")
+    ] = ""
     max_concurrent_downloads: Annotated[
-        int, Meta(ge=1, le=256, description="Bottles copied at the same time by one run.")
+        int, _network("Bottles copied at the same time by one run.", ge=1, le=256)
     ] = 10
     max_transfer_processes: Annotated[
         int,
-        Meta(
+        _network(
+            "Processes that share a large transfer of the command line (Linux; never more than cores).",
             ge=1,
             le=64,
-            description="Processes that share a large transfer of the command line (Linux; never more than cores).",
         ),
     ] = 4
     retry_attempts: Annotated[
-        int,
-        Meta(
-            ge=0,
-            le=100,
-            description="Tries of one bottle after the first; bytes gained start the count anew.",
-        ),
+        int, _network("Tries of one bottle after the first; bytes gained start the count anew.", ge=0, le=100)
     ] = 3
     retry_delay_seconds: Annotated[
-        float,
-        Meta(
-            ge=0, le=3600, description="Longest wait before the first retry, in seconds; doubles with each."
-        ),
+        float, _network("Longest wait before the first retry, in seconds; doubles with each.", ge=0, le=3600)
     ] = 30.0
     download_timeout_seconds: Annotated[
         float,
-        Meta(
-            gt=0, le=86400, description="Longest silence of upstream or store before a try fails, in seconds."
-        ),
+        _network("Longest silence of upstream or store before a try fails, in seconds.", gt=0, le=86400),
     ] = 300.0
     batch_size: Annotated[
         int,
-        Meta(
-            ge=1,
-            le=10000,
-            description="Bottles after which their receipts are written (at the latest after 5 s).",
-        ),
+        _network("Bottles after which their receipts are written (at the latest after 5 s).", ge=1, le=10000),
     ] = 50
-    include_disabled: Annotated[bool, Meta(description="Mirror the bottles of disabled formulae too.")] = (
-        False
-    )
-    s3_sse: Annotated[
-        Literal["AES256", "aws:kms", "bucket"],
-        Meta(
-            description="Server-side encryption of new objects; `bucket` leaves it to the bucket's default."
-        ),
-    ] = "AES256"
-    s3_kms_key_id: Annotated[
-        str, Meta(description="KMS key for `S3_SSE=aws:kms`; empty means the account's own key for S3.")
-    ] = ""
-    s3_accelerate: Annotated[
-        bool, Meta(description="Use S3 Transfer Acceleration (the bucket must have it enabled).")
-    ] = False
-    aws_region: Annotated[str, Meta(pattern="^[A-Za-z0-9-]{1,63}$", description="Region of the bucket.")] = (
-        "us-east-1"
-    )
+
+    aws_region: Annotated[str, _aws("Region of the bucket.", pattern="^[A-Za-z0-9-]{1,63}$")] = "us-east-1"
     aws_endpoint_url: Annotated[
-        str, Meta(description="Address of an S3-compatible server, or of a local AWS; empty means AWS.")
+        str, _aws("Address of an S3-compatible server, or of a local AWS; empty means AWS.")
     ] = ""
-    aws_endpoint_url_s3: Annotated[
-        str, Meta(description="The same for S3 alone; empty means `AWS_ENDPOINT_URL`.")
-    ] = ""
+    aws_endpoint_url_s3: Annotated[str, _aws("The same for S3 alone; empty means `AWS_ENDPOINT_URL`.")] = ""
     size_threshold_gb: Annotated[
         float,
-        Meta(
+        _aws(
+            "Plans that download less than so many GB (10^9 bytes) go through Lambda, others through ECS.",
             ge=0,
             le=1_000_000,
-            description="Plans that download less than so many GB (10^9 bytes) go through Lambda, others through ECS.",
         ),
     ] = 20.0
+    max_download_size_gb: Annotated[
+        float,
+        _aws(
+            "A run that would download more GB (10^9 bytes) is refused before a byte moves; 0 means no limit.",
+            ge=0,
+            le=1_000_000,
+        ),
+    ] = 0.0
     lambda_sync_function: Annotated[
-        str,
-        Meta(
-            description="Lambda function that copies batches; empty means that nothing goes through Lambda."
-        ),
+        str, _aws("Lambda function that copies batches; empty means that nothing goes through Lambda.")
     ] = ""
-    lambda_concurrency: Annotated[
-        int, Meta(ge=1, le=1000, description="Invocations of one run at the same time.")
-    ] = 10
+    lambda_concurrency: Annotated[int, _aws("Invocations of one run at the same time.", ge=1, le=1000)] = 10
     ecs_cluster_name: Annotated[
-        str,
-        Meta(
-            description="ECS cluster in which Dagster's launcher starts runs; empty means that runs are local."
-        ),
+        str, _aws("ECS cluster in which Dagster's launcher starts runs; empty means that runs are local.")
     ] = ""
     ecs_task_definition: Annotated[
-        str,
-        Meta(description="Task definition of runs; `infra/dagster/dagster.yaml` hands it to the launcher."),
+        str, _aws("Task definition of runs; `infra/dagster/dagster.yaml` hands it to the launcher.")
     ] = ""
     ecs_subnets: Annotated[
         tuple[str, ...],
-        Meta(
-            description="Subnets of the transfer tasks, comma-separated; empty means those of the daemon's task."
-        ),
+        _aws("Subnets of the transfer tasks, comma-separated; empty means those of the daemon's task."),
     ] = ()
     ecs_security_groups: Annotated[
         tuple[str, ...],
-        Meta(description="Security groups of the transfer tasks, comma-separated; used with `ECS_SUBNETS`."),
+        _aws("Security groups of the transfer tasks, comma-separated; used with `ECS_SUBNETS`."),
     ] = ()
     ecs_task_sizes: Annotated[
         str,
-        Meta(
-            description="Size of a transfer task by the GB pending for its platform: `up-to-GB:CPU units:memory MiB:storage GiB`, comma-separated, `*` for the rest."
+        _aws(
+            "Size of a transfer task by the GB pending for its platform: `up-to-GB:CPU units:memory MiB:storage GiB`, comma-separated, `*` for the rest."
         ),
     ] = "25:1024:2048:21,100:2048:4096:21,*:4096:8192:21"
     ecs_spot_percent: Annotated[
         int,
-        Meta(
+        _aws(
+            "Share of the transfer tasks that go to Fargate Spot; the others are on demand. The cluster needs both capacity providers.",
             ge=0,
             le=100,
-            description="Share of the transfer tasks that go to Fargate Spot; the others are on demand. The cluster needs both capacity providers.",
         ),
     ] = 0
     download_concurrency: Annotated[
         int,
-        Meta(
+        _aws(
+            "Bottles copied at the same time by a run in ECS; 0 means `MAX_CONCURRENT_DOWNLOADS`.",
             ge=0,
             le=256,
-            description="Bottles copied at the same time by a run in ECS; 0 means `MAX_CONCURRENT_DOWNLOADS`.",
         ),
     ] = 0
-    max_download_size_gb: Annotated[
-        float,
-        Meta(
-            ge=0,
-            le=1_000_000,
-            description="A run that would download more GB (10^9 bytes) is refused before a byte moves; 0 means no limit.",
-        ),
-    ] = 0.0
-    progress_update_interval: Annotated[
-        float,
-        Meta(
-            gt=0,
-            le=86400,
-            description="Seconds between two progress records of a transfer in Dagster, and between two progress messages.",
-        ),
-    ] = 300.0
+    trigger_queue_url: Annotated[
+        str, _aws("SQS queue with the events that start syncs; empty means none.")
+    ] = ""
+    trigger_dead_letter_queue_url: Annotated[str, _aws("SQS queue for events that cannot be understood.")] = (
+        ""
+    )
+
     environment: Annotated[
         str,
-        Meta(
+        _messages(
+            "Name of this deployment in messages and metrics, such as dev, staging or prod.",
             pattern="^[A-Za-z0-9_.-]{1,32}$",
-            description="Name of this deployment in messages and metrics, such as dev, staging or prod.",
         ),
     ] = "prod"
     enable_notifications: Annotated[
-        bool, Meta(description="Whether messages are sent; `false` silences Slack and SNS.")
+        bool, _messages("Whether messages are sent; `false` silences Slack and SNS.")
     ] = True
     slack_webhook_secret_name: Annotated[
         str,
-        Meta(
-            description="Secret in Secrets Manager with Slack's webhook: the address itself, or JSON with it under `webhook_url` or `url`."
+        _messages(
+            "Secret in Secrets Manager with Slack's webhook: the address itself, or JSON with it under `webhook_url` or `url`."
         ),
     ] = ""
     slack_webhook_url: Annotated[
-        Secret,
-        Meta(description="Slack's webhook itself; used where `SLACK_WEBHOOK_SECRET_NAME` is empty."),
+        Secret, _messages("Slack's webhook itself; used where `SLACK_WEBHOOK_SECRET_NAME` is empty.")
     ] = Secret("")
     slack_channel: Annotated[
-        str, Meta(description="Slack channel of the messages; empty means the webhook's own.")
+        str, _messages("Slack channel of the messages; empty means the webhook's own.")
     ] = ""
     slack_username: Annotated[
-        str, Meta(description="Name under which messages appear in Slack; empty means the webhook's own.")
+        str, _messages("Name under which messages appear in Slack; empty means the webhook's own.")
     ] = ""
-    sns_topic_arn: Annotated[str, Meta(description="SNS topic that gets the messages as text.")] = ""
+    sns_topic_arn: Annotated[str, _messages("SNS topic that gets the messages as text.")] = ""
     sns_security_topic_arn: Annotated[
         str,
-        Meta(
-            description="SNS topic for security events: a digest, size, host or manifest that is not what it must be."
+        _messages(
+            "SNS topic for security events: a digest, size, host or manifest that is not what it must be."
         ),
     ] = ""
     dagster_url: Annotated[
-        str, Meta(description="Address of Dagster's webserver, for the links in messages and reports.")
+        str, _messages("Address of Dagster's webserver, for the links in messages and reports.")
     ] = ""
     log_group_name: Annotated[
-        str, Meta(description="CloudWatch log group of the runs, for the links in messages.")
+        str, _messages("CloudWatch log group of the runs, for the links in messages.")
     ] = ""
     enable_metrics: Annotated[
-        bool, Meta(description="Whether CloudWatch metrics are published, in the namespace HomebrewSync.")
+        bool, _messages("Whether CloudWatch metrics are published, in the namespace HomebrewSync.")
     ] = False
+    progress_update_interval: Annotated[
+        float,
+        _messages(
+            "Seconds between two progress records of a transfer in Dagster, and between two progress messages.",
+            gt=0,
+            le=86400,
+        ),
+    ] = 300.0
     sync_window_hours: Annotated[
         float,
-        Meta(
+        _messages(
+            "Hours after its scheduled time in which a sync must have ended; otherwise a message says so.",
             gt=0,
             le=168,
-            description="Hours after its scheduled time in which a sync must have ended; otherwise a message says so.",
         ),
     ] = 12.0
-    trigger_queue_url: Annotated[
-        str, Meta(description="SQS queue with the events that start syncs; empty means none.")
-    ] = ""
-    trigger_dead_letter_queue_url: Annotated[
-        str, Meta(description="SQS queue for events that cannot be understood.")
-    ] = ""
-    external_hash_file_s3_bucket: Annotated[
-        str, Meta(description="Bucket of an external hash file; empty means the mirror's own bucket.")
-    ] = ""
-    external_hash_file_s3_key: Annotated[str, Meta(description="Key of an external hash file in S3.")] = ""
-    external_hash_file_url: Annotated[str, Meta(description="HTTPS address of an external hash file.")] = ""
-    external_hash_file_path: Annotated[str, Meta(description="Local path of an external hash file.")] = ""
-    schedule_expression: Annotated[
-        str,
-        Meta(
-            description="When the weekly sync starts (UTC): five cron fields, or AWS's `cron(0 3 ? * SUN *)`."
-        ),
-    ] = "0 3 * * 0"
-    schedule_enabled: Annotated[
-        bool, Meta(description="Whether schedule and sensors run as soon as the project is deployed.")
-    ] = True
     log_level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="Least severity that is logged.")
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], _messages("Least severity that is logged.")
     ] = "INFO"
     log_format: Annotated[
         Literal["auto", "json", "text"],
-        Meta(
-            description="Log lines as JSON objects or as text; `auto` means text in a terminal, JSON elsewhere."
-        ),
+        _messages("Log lines as JSON objects or as text; `auto` means text in a terminal, JSON elsewhere."),
     ] = "auto"
 
 
@@ -316,7 +334,7 @@ def read_settings(environment: Mapping[str, str] | None = None, *, mirror_url: s
     given: dict[str, Any] = {}
     types = {field.encode_name: field.type for field in msgspec.structs.fields(Settings)}
     for name, kind in types.items():
-        if text := source.get(name, "").strip():
+        if text := _text(source, name):
             given[name] = read_value(name, kind, text)
     _refuse_empty_place(source, given)
     try:
@@ -324,6 +342,16 @@ def read_settings(environment: Mapping[str, str] | None = None, *, mirror_url: s
     except msgspec.ValidationError as exc:
         raise refusal(exc, given, types) from exc
     return _with_bucket(settings) if settings.s3_bucket_name else settings
+
+
+def _text(source: Mapping[str, str], name: str) -> str:
+    """What a variable says. Proxies are set in small letters as often as in large ones, and those count first:
+    https://curl.se/docs/manpage.html, "Environment".
+    """
+    # A web server hands the header "Proxy:" of a request on as HTTP_PROXY.
+    large = "" if name == "HTTP_PROXY" and "REQUEST_METHOD" in source else source.get(name, "")
+    small = source.get(name.lower(), "") if name in PROXIES else ""
+    return small.strip() or large.strip()
 
 
 def _refuse_empty_place(source: Mapping[str, str], given: Mapping[str, Any]) -> None:

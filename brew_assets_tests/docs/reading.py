@@ -1,6 +1,7 @@
 """What the project's Markdown says: its code, its tables, its links."""
 
 import os
+import itertools
 import re
 import shlex
 from collections.abc import Iterator
@@ -75,7 +76,7 @@ def commands(path: Path) -> list[list[str]]:
 
 
 def table(path: Path, *header: str) -> list[list[str]]:
-    """The cells of the rows of the first table that has this header.
+    """The cells of the rows of all tables that have this header.
 
     Raises:
         AssertionError: there is no such table.
@@ -84,10 +85,9 @@ def table(path: Path, *header: str) -> list[list[str]]:
     title = f"| {' | '.join(header)} |"
     assert title in lines, f"{name_of(path)}: expected a table {title}"
     rows = []
-    for line in lines[lines.index(title) + 2 :]:
-        if not line.startswith("|"):
-            break
-        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    for begin in (number for number, line in enumerate(lines) if line == title):
+        for line in itertools.takewhile(lambda line: line.startswith("|"), lines[begin + 2 :]):
+            rows.append([cell.strip() for cell in line.strip("|").split("|")])
     return rows
 
 

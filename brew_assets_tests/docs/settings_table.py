@@ -12,9 +12,15 @@ _BEGIN, _END = "<!-- settings: begin -->\n", "<!-- settings: end -->\n"
 
 
 def settings_table() -> str:
-    """The settings, and what was replaced, as a Markdown table."""
-    lines = ["| Variable | Default | Meaning |", "|---|---|---|"]
+    """The settings, and what was replaced, as Markdown tables, one for each group."""
+    lines: list[str] = []
+    group = ""
     for field in msgspec.structs.fields(Settings):
+        meta = next(m for m in field.type.__metadata__ if isinstance(m, msgspec.Meta))
+        if group != (meta.extra or {})["group"]:
+            group = (meta.extra or {})["group"]
+            lines += [""] if lines else []
+            lines += [f"### {group}", "", "| Variable | Default | Meaning |", "|---|---|---|"]
         default = field.default
         if isinstance(default, tuple):
             shown = ",".join(default)
@@ -26,10 +32,10 @@ def settings_table() -> str:
             shown = default.reveal()
         else:
             shown = str(default)
-        meta = next(m for m in field.type.__metadata__ if isinstance(m, msgspec.Meta))
         lines.append(
             f"| `{field.encode_name}` | {f'`{shown}`' if shown else '(empty)'} | {meta.description} |"
         )
+    lines += ["", "### Not used", "", "| Variable | Default | Meaning |", "|---|---|---|"]
     lines += [f"| `{name}` | (not used) | {instead} |" for name, instead in REPLACED.items()]
     return "\n".join(lines) + "\n"
 
