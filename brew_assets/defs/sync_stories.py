@@ -8,6 +8,7 @@ import msgspec
 from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from brew_assets.defs.assets import bottles, pending_bottles
+from brew_assets.defs.backfills import Backfill, backfill_of
 from brew_assets.defs.metadata import (
     BOTTLES_DONE,
     BYTES_DONE,
@@ -27,7 +28,7 @@ from brew_assets.defs.metadata import (
     UNKNOWN_SIZES,
 )
 from brew_assets.defs.partitions import platforms
-from brew_assets.defs.route_tags import CHANNEL_TAG, SYNC_ID_TAG, inherited_tags
+from brew_assets.defs.route_tags import CHANNEL_TAG, PARTITION_TAG, SYNC_ID_TAG, inherited_tags
 from brew_assets.defs.route_tags import TRIGGER_TAG as _TRIGGER
 from brew_assets.domain.bottle import shown_entry
 from brew_assets.domain.proof import is_sync_id
@@ -35,7 +36,6 @@ from brew_assets.domain.story import PlatformRun, RunState, Story
 from brew_assets.domain.telling import Progress
 from brew_assets.engine.clock import SystemClock
 
-_PARTITION_TAG = "dagster/partition"
 _STATES: Mapping[dg.DagsterRunStatus, RunState] = {
     dg.DagsterRunStatus.SUCCESS: "succeeded",
     dg.DagsterRunStatus.FAILURE: "failed",
@@ -50,6 +50,7 @@ RETRY_KNOWN_WITHIN_S = 120.0
 # The checks that follow a plan take seconds; a store that hangs takes some minutes.
 CHECKED_WITHIN_S = 600.0
 _UNSERVED = "not among TARGET_PLATFORMS; no run is started for it"
+_NOT_BEGUN = "its backfill ended before this platform was begun"
 
 
 class OpenSync(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +60,7 @@ class OpenSync(msgspec.Struct, frozen=True, kw_only=True):
 
     `whole` says that it is of all formulae for all of TARGET_PLATFORMS: only such a sync tells how the mirror
     stands. `unserved` are platforms of the plan that are none of TARGET_PLATFORMS: nobody starts a run for
-    them.
+    them. `backfill` is the id of the one whose runs carry it out, empty when the sensor starts them.
     """
 
     sync_id: str
@@ -77,6 +78,7 @@ class OpenSync(msgspec.Struct, frozen=True, kw_only=True):
     whole: bool = False
     platforms: tuple[str, ...]
     unserved: tuple[str, ...] = ()
+    backfill: str = ""
     told_progress_of: int = 0
     told_progress_at: float = 0.0
 
@@ -95,6 +97,7 @@ def opened_sync(
         return None
     run = instance.get_run_by_id(run_id)
     tags = inherited_tags(run.tags) if run else {}
+    backfill = backfill_of(instance, run)
     known = platforms.get_partition_keys()
     return OpenSync(
         sync_id=sync_id,
@@ -112,25 +115,32 @@ def opened_sync(
         whole=not found.get(FORMULA_NAMES) and set(known) <= set(pending),
         platforms=tuple(name for name in known if pending.get(name)),
         unserved=tuple(name for name in pending if pending[name] and name not in known),
+        backfill=backfill.id if backfill else "",
     )
 
 
 def story_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Story, float | None]:
     """The story without its reports, and when the last of its runs ended."""
-    records = instance.get_run_records(
-        dg.RunsFilter(tags={SYNC_ID_TAG: sync.sync_id}), ascending=True, order_by="id"
-    )
+    backfill = Backfill(instance, sync.backfill) if sync.backfill else None
     newest = {
         platform: record
-        for record in records
-        if (platform := record.dagster_run.tags.get(_PARTITION_TAG)) in sync.platforms
+        for record in _records(instance, sync, backfill)
+        if (platform := record.dagster_run.tags.get(PARTITION_TAG)) in sync.platforms
     }
     runs = tuple(_platform_run(instance, name, record) for name, record in newest.items())
     unserved = tuple(
         PlatformRun(platform=name, run_id="", state="failed", error=_UNSERVED) for name in sync.unserved
     )
+    if backfill is not None and backfill.is_over:
+        not_begun = [name for name in sync.platforms if name in backfill.platforms and name not in newest]
+        unserved += tuple(
+            PlatformRun(platform=name, run_id="", state="cancelled", error=_NOT_BEGUN) for name in not_begun
+        )
     planning = instance.get_run_by_id(sync.run_id)
     ends = [record.end_time for record in newest.values() if record.end_time]
+    since = max(ends, default=sync.created_at)
+    manifest, is_due = _manifest_of(backfill, since=since)
+    is_due = is_due and all(run.state == "succeeded" for run in runs)
     story = Story(
         sync_id=sync.sync_id,
         date=sync.date,
@@ -145,9 +155,30 @@ def story_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Story, float
         platforms=(*sync.platforms, *sync.unserved),
         notes=sync.notes,
         runs=(*runs, *unserved),
-        planning=_goes_on(planning, since=max(ends, default=sync.created_at)),
+        manifest_run_id=manifest,
+        planning=_goes_on(planning, since=since) or is_due,
     )
     return story, max(ends, default=None)
+
+
+def _records(instance: dg.DagsterInstance, sync: OpenSync, backfill: Backfill | None) -> list[dg.RunRecord]:
+    """The runs of the sync, oldest first; those of its backfill also before they know their plan."""
+    of_sync = dg.RunsFilter(tags={SYNC_ID_TAG: sync.sync_id})
+    found = {r.storage_id: r for r in instance.get_run_records(of_sync, ascending=True, order_by="id")}
+    for record in backfill.records() if backfill is not None else ():
+        if record.dagster_run.tags.get(SYNC_ID_TAG, sync.sync_id) == sync.sync_id:
+            found[record.storage_id] = record
+    return [found[storage_id] for storage_id in sorted(found)]
+
+
+def _manifest_of(backfill: Backfill | None, *, since: float) -> tuple[str, bool]:
+    """The run of the backfill that looks at the manifest after all others, and whether it is to be awaited."""
+    if backfill is None or not backfill.ends_with_manifest:
+        return "", False
+    run = backfill.manifest_run()
+    if run is not None:
+        return run.run_id, _goes_on(run, since=since)
+    return "", not backfill.is_over and _is_recent(since)
 
 
 def _goes_on(planning: dg.DagsterRun | None, *, since: float) -> bool:
@@ -158,6 +189,10 @@ def _goes_on(planning: dg.DagsterRun | None, *, since: float) -> bool:
     """
     if planning is None or planning.is_finished:
         return False
+    return _is_recent(since)
+
+
+def _is_recent(since: float) -> bool:
     return SystemClock().now().timestamp() - since < CHECKED_WITHIN_S
 
 

@@ -67,6 +67,7 @@ def test_a_week_without_news_says_so(announced: Announced) -> None:
 
 def test_syncs_that_planned_the_same_bottles_do_not_both_call_them_new(announced: Announced) -> None:
     deployment, slack = announced.deployment, announced.slack
+    deployment.tick()
     # Both are planned before either has stored anything; their runs take turns.
     assert deployment.run("weekly_sync").success
     assert deployment.run("weekly_sync").success

@@ -17,6 +17,7 @@ def test_no_plan_no_run(deployment: Deployment) -> None:
 
 
 def test_every_plan_since_the_last_tick_gets_its_runs(deployment: Deployment) -> None:
+    deployment.tick()
     plans = [metadata_of(deployment.plan(platforms=[p]), "pending_bottles")["sync_id"] for p in PLATFORMS]
     keys = [request.run_key for request in deployment.tick().run_requests]
     assert keys == [f"{plan}:{platform}" for plan, platform in zip(plans, PLATFORMS, strict=True)]
@@ -27,6 +28,7 @@ def test_plans_beyond_what_one_tick_takes_wait_for_the_next(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sensors, "MAX_PLANS_PER_TICK", 2)
+    deployment.tick()
     for number in range(3):
         _report(deployment, sync_id=f"sync-{number}", pending={"arm64_sonoma": 1})
     first, second = deployment.tick(), deployment.tick()
