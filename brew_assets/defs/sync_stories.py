@@ -172,7 +172,7 @@ def _records(instance: dg.DagsterInstance, sync: OpenSync, backfill: Backfill | 
 
 
 def _manifest_of(backfill: Backfill | None, *, since: float) -> tuple[str, bool]:
-    """The run of the backfill that looks at the manifest after all others, and whether it is to be awaited."""
+    """The backfill's run that looks at the manifest after all others, and whether it is to be awaited."""
     if backfill is None or not backfill.ends_with_manifest:
         return "", False
     run = backfill.manifest_run()
