@@ -8,7 +8,7 @@ from dagster._core.execution.backfill import (
     BulkActionStatus,
     PartitionBackfill,
 )
-from dagster._core.storage.tags import BACKFILL_ID_TAG
+from dagster._core.storage.tags import BACKFILL_ID_TAG, PARENT_RUN_ID_TAG, ROOT_RUN_ID_TAG
 
 from brew_assets.defs.partitions import platforms
 from brew_assets.defs.route_tags import PARTITION_TAG
@@ -88,8 +88,8 @@ def backfill_of(instance: dg.DagsterInstance, run: dg.DagsterRun | None) -> Back
 
 def former_backfill_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     """The id of the backfill of a run that this one is a retry of, empty when there is none."""
-    for earlier in (run.parent_run_id, run.root_run_id):
-        before = instance.get_run_by_id(earlier) if earlier else None
+    for tag in (PARENT_RUN_ID_TAG, ROOT_RUN_ID_TAG):
+        before = instance.get_run_by_id(earlier) if (earlier := run.tags.get(tag)) else None
         if before is not None and (found := before.tags.get(BACKFILL_ID_TAG, "")):
             return str(found)
     return ""

@@ -37,7 +37,7 @@ class Backfilled:
                 key: graph.get(key).partitions_def.subset_with_partition_keys(platforms)  # type: ignore[union-attr]
                 for key in partitioned
             },
-            non_partitioned_asset_keys=keys - partitioned,
+            non_partitioned_asset_keys=keys - partitioned,  # type: ignore[call-arg]
         )
         self._instance.add_backfill(
             PartitionBackfill.from_asset_graph_subset(
@@ -72,7 +72,7 @@ class Backfilled:
         """It is over."""
         record = self._instance.get_backfill(self.id)
         assert record is not None
-        self._instance.update_backfill(record.with_status(status))
+        self._instance.update_backfill(record._replace(status=status))
 
 
 def job_backfill(deployment: Deployment, platforms: Sequence[str], *, backfill_id: str) -> None:

@@ -13,6 +13,7 @@ from brew_assets_tests.defs.announced import COMPLETE, FAILED, START, WARNING, A
 from brew_assets_tests.defs.backfilled import ALL, PLANNING, Backfilled, job_backfill
 from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, metadata_of
 from brew_assets_tests.defs.test_gauges import state_of
+from brew_assets_tests.defs.test_store_findings import security_events
 
 TAHOE, SEQUOIA, SONOMA = PLATFORMS
 TOLD = [START, COMPLETE]
@@ -69,20 +70,22 @@ def test_materialize_all_is_one_sync_with_one_start_and_one_end(announced: Annou
     assert not deployment.tick().run_requests
 
 
-def test_what_the_last_run_of_a_backfill_finds_is_told_with_its_end(announced: Announced) -> None:
-    deployment = announced.deployment
+def test_what_the_last_run_of_a_backfill_finds_in_the_store_is_a_security_event(
+    deployment: Deployment,
+) -> None:
     backfill = Backfilled(deployment, ALL, PLATFORMS)
     backfill.run(*PLANNING)
     for platform in PLATFORMS:
         assert backfill.run("bottles", platform=platform).success
-    for path in deployment.root.glob("20*/*.tar.gz"):
-        path.write_bytes(b"rotten")
+    for entry in deployment.entries().values():
+        path = deployment.root / entry.s3_key
+        data = path.read_bytes()
+        path.unlink()
+        path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert security_events(deployment) == []
     backfill.run("hash_manifest")
-    announced.tick()
-    assert announced.slack.texts == TOLD
-    (end,) = [body for body in announced.slack.taken if body["text"] == COMPLETE]
-    assert announced.open == 0
-    assert end
+    (text,) = security_events(deployment)
+    assert "is MISMATCH expected sha256" in text
 
 
 def test_a_backfill_of_three_platforms_alone_plans_once_for_all_of_them(announced: Announced) -> None:
