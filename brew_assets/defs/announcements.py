@@ -14,6 +14,7 @@ from brew_assets.defs.sync_stories import (
     fate_of,
     made_a_plan,
     opened_sync,
+    story_of,
     why_it_failed,
 )
 from brew_assets.defs.teller import FailedPlanning, Teller
@@ -84,7 +85,7 @@ def decode_cursor(text: str | None) -> Cursor | None:
 
 def with_news(instance: dg.DagsterInstance, cursor: Cursor | None) -> Cursor:
     """The cursor with the plans, and the failures of planning, that Dagster has recorded since."""
-    cursor = cursor or Cursor()
+    is_lost, cursor = cursor is None, cursor or Cursor()
     # For what has no storage id yet: without either, all of the past would be news.
     since = cursor.since or SystemClock().now().timestamp() - LOOK_BACK_S
     made = instance.fetch_materializations(
@@ -104,7 +105,8 @@ def with_news(instance: dg.DagsterInstance, cursor: Cursor | None) -> Cursor:
     ).records
     known = {sync.sync_id for sync in cursor.syncs}
     syncs = list(cursor.syncs)
-    for record in (*made, *seen):
+    earlier = _going_on(instance, before=since) if is_lost else []
+    for record in (*earlier, *made, *seen):
         event = record.asset_materialization or record.asset_observation
         metadata: Mapping[str, dg.MetadataValue[Any]] = event.metadata if event else {}
         sync = opened_sync(instance, metadata, run_id=record.run_id, at=record.timestamp)
@@ -129,6 +131,23 @@ def _plans(*, after: int, since: float) -> dg.AssetRecordsFilter:
         after_storage_id=after or None,
         after_timestamp=None if after else since,
     )
+
+
+def _going_on(instance: dg.DagsterInstance, *, before: float) -> list[dg.EventLogRecord]:
+    """The newest plans from before that time, as far as their syncs go on: of these the end is to be told."""
+    wanted = dg.AssetRecordsFilter(asset_key=pending_bottles.key, before_timestamp=before)
+    newest = [
+        *instance.fetch_materializations(wanted, limit=1).records,
+        *instance.fetch_observations(wanted, limit=1).records,
+    ]
+    return [record for record in newest if _goes_on(instance, record)]
+
+
+def _goes_on(instance: dg.DagsterInstance, record: dg.EventLogRecord) -> bool:
+    event = record.asset_materialization or record.asset_observation
+    metadata: Mapping[str, dg.MetadataValue[Any]] = event.metadata if event else {}
+    sync = opened_sync(instance, metadata, run_id=record.run_id, at=record.timestamp)
+    return sync is not None and not story_of(instance, sync)[0].ended
 
 
 def _failed_plannings(

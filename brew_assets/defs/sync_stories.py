@@ -122,11 +122,7 @@ def opened_sync(
 def story_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Story, float | None]:
     """The story without its reports, and when the last of its runs ended."""
     backfill = Backfill(instance, sync.backfill) if sync.backfill else None
-    newest = {
-        platform: record
-        for record in _records(instance, sync, backfill)
-        if (platform := record.dagster_run.tags.get(PARTITION_TAG)) in sync.platforms
-    }
+    newest = {record.dagster_run.tags[PARTITION_TAG]: record for record in runs_of(instance, sync)}
     runs = tuple(_platform_run(instance, name, record) for name, record in newest.items())
     unserved = tuple(
         PlatformRun(platform=name, run_id="", state="failed", error=_UNSERVED) for name in sync.unserved
@@ -161,14 +157,18 @@ def story_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Story, float
     return story, max(ends, default=None)
 
 
-def _records(instance: dg.DagsterInstance, sync: OpenSync, backfill: Backfill | None) -> list[dg.RunRecord]:
-    """The runs of the sync, oldest first; those of its backfill also before they know their plan."""
+def runs_of(instance: dg.DagsterInstance, sync: OpenSync) -> list[dg.RunRecord]:
+    """Every run that carries the sync out for one of its platforms, oldest first.
+
+    Those of its backfill are among them before they know their plan.
+    """
     of_sync = dg.RunsFilter(tags={SYNC_ID_TAG: sync.sync_id})
     found = {r.storage_id: r for r in instance.get_run_records(of_sync, ascending=True, order_by="id")}
-    for record in backfill.records() if backfill is not None else ():
+    for record in Backfill(instance, sync.backfill).records() if sync.backfill else ():
         if record.dagster_run.tags.get(SYNC_ID_TAG, sync.sync_id) == sync.sync_id:
             found[record.storage_id] = record
-    return [found[storage_id] for storage_id in sorted(found)]
+    records = [found[storage_id] for storage_id in sorted(found)]
+    return [record for record in records if record.dagster_run.tags.get(PARTITION_TAG) in sync.platforms]
 
 
 def _manifest_of(backfill: Backfill | None, *, since: float) -> tuple[str, bool]:

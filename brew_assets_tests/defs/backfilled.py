@@ -15,6 +15,33 @@ PLANNING = ("formula_catalog", "pending_bottles")
 ALL = (*PLANNING, "bottles", "hash_manifest")
 
 
+def asset_backfill(
+    instance: dg.DagsterInstance, assets: Sequence[str], platforms: Sequence[str], *, backfill_id: str
+) -> PartitionBackfill:
+    """The record of a backfill as the button "Materialize all" makes it."""
+    graph = defs.resolve_asset_graph()
+    keys = {dg.AssetKey(name) for name in assets}
+    partitioned = {key for key in keys if graph.get(key).is_partitioned}
+    target = AssetGraphSubset(
+        partitions_subsets_by_asset_key={
+            key: graph.get(key).partitions_def.subset_with_partition_keys(platforms)  # type: ignore[union-attr]
+            for key in partitioned
+        },
+        non_partitioned_asset_keys=keys - partitioned,  # type: ignore[call-arg]
+    )
+    made: PartitionBackfill = PartitionBackfill.from_asset_graph_subset(
+        backfill_id=backfill_id,
+        backfill_timestamp=time.time(),
+        tags={},
+        dynamic_partitions_store=instance,
+        asset_graph_subset=target,
+        title=None,
+        description=None,
+        run_config=None,
+    )
+    return made
+
+
 class Backfilled:
     """A backfill of some assets for some platforms."""
 
@@ -29,27 +56,8 @@ class Backfilled:
         self.id = backfill_id
         self._deployment = deployment
         self._instance = deployment.instance
-        graph = defs.resolve_asset_graph()
-        keys = {dg.AssetKey(name) for name in assets}
-        partitioned = {key for key in keys if graph.get(key).is_partitioned}
-        target = AssetGraphSubset(
-            partitions_subsets_by_asset_key={
-                key: graph.get(key).partitions_def.subset_with_partition_keys(platforms)  # type: ignore[union-attr]
-                for key in partitioned
-            },
-            non_partitioned_asset_keys=keys - partitioned,  # type: ignore[call-arg]
-        )
         self._instance.add_backfill(
-            PartitionBackfill.from_asset_graph_subset(
-                backfill_id=backfill_id,
-                backfill_timestamp=time.time(),
-                tags={},
-                dynamic_partitions_store=self._instance,
-                asset_graph_subset=target,
-                title=None,
-                description=None,
-                run_config=None,
-            )
+            asset_backfill(self._instance, assets, platforms, backfill_id=backfill_id)
         )
 
     def run(
