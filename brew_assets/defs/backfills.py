@@ -35,12 +35,6 @@ class Backfill:
         return self._record is not None and self._record.status in BULK_ACTION_TERMINAL_STATUSES
 
     @property
-    def failed(self) -> bool:
-        """Whether it is over and was not cancelled, and not all of it was done."""
-        failures = (BulkActionStatus.FAILED, BulkActionStatus.COMPLETED_FAILED)
-        return self._record is not None and self._record.status in failures
-
-    @property
     def platforms(self) -> tuple[str, ...]:
         """The platforms whose bottles it stores, in the order of TARGET_PLATFORMS."""
         record, names = self._record, set[str]()
@@ -52,6 +46,16 @@ class Backfill:
             subset = target.partitions_subsets_by_asset_key.get(BOTTLES)
             names.update(subset.get_partition_keys() if subset is not None else ())
         return tuple(name for name in platforms.get_partition_keys() if name in names)
+
+    @property
+    def stores(self) -> tuple[str, ...]:
+        """The platforms that nobody else needs to start a run for.
+
+        Not those that were given up as its planning run failed, which was then executed again in time to be
+        part of it and too late to be followed.
+        """
+        given_up = self._record is not None and self._record.status == BulkActionStatus.COMPLETED_FAILED
+        return tuple(name for name in self.platforms if not given_up or self.has_run_for(name))
 
     @property
     def ends_with_manifest(self) -> bool:

@@ -1,6 +1,6 @@
 """From plans to runs."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -94,7 +94,8 @@ def _requests_of(context: dg.SensorEvaluationContext, record: dg.EventLogRecord)
     """The run requests of one plan: not for what its own backfill stores, or what has its run already."""
     materialization = record.asset_materialization
     planning = context.instance.get_run_by_id(record.run_id)
-    left = _left_to_backfill(context.instance, planning)
+    backfill = backfill_of(context.instance, planning)
+    left = backfill.stores if backfill is not None else ()
     for request in _requests(
         context,
         materialization.metadata if materialization else {},
@@ -107,16 +108,6 @@ def _requests_of(context: dg.SensorEvaluationContext, record: dg.EventLogRecord)
             context.log.info(f"sync {sync_id}: {platform} has its run already.")
         else:
             yield request
-
-
-def _left_to_backfill(instance: dg.DagsterInstance, planning: dg.DagsterRun | None) -> Collection[str]:
-    """The platforms that the backfill of the planning run stores by itself."""
-    backfill = backfill_of(instance, planning)
-    if backfill is None:
-        return ()
-    # Its planning run failed, and was executed again when the backfill had been given up.
-    given_up = backfill.failed
-    return [name for name in backfill.platforms if not given_up or backfill.has_run_for(name)]
 
 
 def _has_run(instance: dg.DagsterInstance, sync_id: str, platform: str) -> bool:

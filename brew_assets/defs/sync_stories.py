@@ -128,7 +128,7 @@ def story_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Story, float
         PlatformRun(platform=name, run_id="", state="failed", error=_UNSERVED) for name in sync.unserved
     )
     if backfill is not None and backfill.is_over:
-        not_begun = [name for name in sync.platforms if name in backfill.platforms and name not in newest]
+        not_begun = [name for name in sync.platforms if name in backfill.stores and name not in newest]
         unserved += tuple(
             PlatformRun(platform=name, run_id="", state="cancelled", error=_NOT_BEGUN) for name in not_begun
         )

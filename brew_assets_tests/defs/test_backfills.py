@@ -249,8 +249,9 @@ def test_a_backfill_that_is_cancelled_after_its_plan_is_told_as_cancelled(announ
 
 
 def test_a_planning_run_that_is_executed_again_after_its_backfill_failed_has_its_runs(
-    deployment: Deployment,
+    announced: Announced,
 ) -> None:
+    deployment = announced.deployment
     deployment.tick()
     deployment.simulator.api_body_override = b"<html>maintenance</html>"
     backfill = Backfilled(deployment, ALL, PLATFORMS)
@@ -259,6 +260,8 @@ def test_a_planning_run_that_is_executed_again_after_its_backfill_failed_has_its
     # In the half minute until the daemon looks at the backfill again.
     assert backfill.run(*PLANNING).success
     backfill.end(BulkActionStatus.COMPLETED_FAILED)
+    announced.tick()
+    assert (announced.slack.texts[-1:], announced.open) == ([START], 1)
     assert [request.partition_key for request in deployment.tick().run_requests] == list(PLATFORMS)
 
 

@@ -1,7 +1,9 @@
 """The project as on a laptop: Dagster's daemon with files as its database, runs as its child processes."""
 
 import contextlib
+import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -52,6 +54,21 @@ class Laptop:
             return found if found and found.status in BULK_ACTION_TERMINAL_STATUSES else None
 
         return wait_for(ended, what=f"the end of backfill {backfill_id}", timeout_s=timeout_s)
+
+    def planner(self, backfill_id: str) -> str:
+        """The id of the run that plans for the backfill; empty while none does."""
+        place = self.mirror / "state" / "plans" / "by-backfill" / backfill_id
+        return str(json.loads(place.read_bytes())["run_id"]) if place.exists() else ""
+
+    def process_of(self, run_id: str) -> int:
+        """The process that executes the run, as its events name it."""
+        told = " ".join(
+            record.event_log_entry.user_message
+            for record in self.instance.get_records_for_run(run_id).records
+        )
+        found = re.search(r"\(pid: (\d+)\)", told)
+        assert found is not None, told
+        return int(found[1])
 
     def sensor(self) -> InstigatorState | None:
         """The state of the sensor that starts runs; None before its first tick."""

@@ -1,5 +1,7 @@
 """What a click starts, with Dagster's own daemon: runs, syncs and messages are counted."""
 
+import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 
@@ -8,8 +10,8 @@ import pytest
 from dagster._core.execution.backfill import BulkActionStatus
 
 from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
-from brew_assets.simulator import Simulator, World
-from brew_assets_tests.defs.announced import COMPLETE, START
+from brew_assets.simulator import Fault, Simulator, World
+from brew_assets_tests.defs.announced import COMPLETE, FAILED, START
 from brew_assets_tests.defs.backfilled import ALL, asset_backfill
 from brew_assets_tests.defs.deployment import PLATFORMS
 from brew_assets_tests.deployed.laptop import Laptop
@@ -36,13 +38,18 @@ class Desk:
         self.slack = slack
         self._clicks = 0
 
-    def backfill(self, *assets: str) -> list[dg.DagsterRun]:
-        """The runs that a backfill of these assets for all platforms made, which has succeeded."""
+    def click(self, *assets: str) -> str:
+        """The id of a new backfill of these assets for all platforms."""
         self._clicks += 1
-        before, instance = len(self.laptop.runs()), self.laptop.instance
+        instance = self.laptop.instance
         click = asset_backfill(instance, assets, PLATFORMS, backfill_id=f"click{self._clicks}")
         instance.add_backfill(click)
-        ended = self.laptop.wait_for_backfill(click.backfill_id)
+        return click.backfill_id
+
+    def backfill(self, *assets: str) -> list[dg.DagsterRun]:
+        """The runs that such a backfill made, which has succeeded."""
+        before, backfill_id = len(self.laptop.runs()), self.click(*assets)
+        ended = self.laptop.wait_for_backfill(backfill_id)
         assert ended.status == BulkActionStatus.COMPLETED_SUCCESS, self.laptop.tell_of_failures()
         return self.laptop.runs()[before:]
 
@@ -50,6 +57,10 @@ class Desk:
         """The first lines of what Slack took, once it is so much."""
         wait_for(lambda: len(self.slack.taken) >= count, what=f"{count} messages", timeout_s=120)
         return self.slack.texts
+
+    def asked_for(self, place: str) -> bool:
+        """Whether upstream was asked for it."""
+        return any(request.path.endswith(place) for request in self.upstream.requests)
 
     def held(self) -> int:
         """How many bottles the manifest names."""
@@ -102,6 +113,32 @@ def test_clicks_on_an_empty_mirror_are_one_sync_each(desk: Desk) -> None:
         laptop.wait_until_idle()
         assert len(laptop.runs()) == 2 * len(PLATFORMS) + 2
         assert len(desk.slack.taken) == 4
+
+
+def test_a_backfill_whose_first_run_is_killed_while_it_plans_goes_on_with_another(desk: Desk) -> None:
+    laptop = desk.laptop
+    before, told, syncs = len(laptop.runs()), len(desk.slack.taken), laptop.syncs()
+    desk.upstream.world.publish("killed", "1.0", tags=("arm64_sonoma",))
+    # The size of the new bottle is minutes away, once.
+    desk.upstream.fault("killed:1.0", Fault.slow(10, times=1, at="registry"))
+    with laptop.daemon():
+        backfill_id = desk.click("bottles")
+        first = wait_for(lambda: laptop.planner(backfill_id), what="a run that plans", timeout_s=120)
+        wait_for(lambda: desk.asked_for("killed/manifests/1.0"), what="its wait for a size")
+        os.kill(laptop.process_of(first), signal.SIGKILL)
+        ended = laptop.wait_for_backfill(backfill_id)
+        assert ended.status == BulkActionStatus.COMPLETED_FAILED
+        runs = laptop.runs()[before:]
+        assert len(runs) == len(PLATFORMS)
+        killed, others = [r for r in runs if r.run_id == first], [r for r in runs if r.run_id != first]
+        assert [run.status for run in (*killed, *others)] == [
+            dg.DagsterRunStatus.FAILURE,
+            dg.DagsterRunStatus.SUCCESS,
+            dg.DagsterRunStatus.SUCCESS,
+        ]
+        (sync_id,) = laptop.syncs() - syncs
+        assert {run.tags.get("mirror/sync_id") for run in others} == {sync_id}
+        assert desk.wait_for_messages(told + 2)[told:] == [START, FAILED]
 
 
 def test_a_sensor_that_lost_its_cursor_begins_at_the_newest_plan(desk: Desk) -> None:
