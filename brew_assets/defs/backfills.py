@@ -13,6 +13,7 @@ from dagster._core.storage.tags import BACKFILL_ID_TAG, PARENT_RUN_ID_TAG, ROOT_
 from brew_assets.defs.partitions import platforms
 from brew_assets.defs.route_tags import PARTITION_TAG
 
+PENDING_BOTTLES = dg.AssetKey("pending_bottles")
 BOTTLES, HASH_MANIFEST = dg.AssetKey("bottles"), dg.AssetKey("hash_manifest")
 
 
@@ -23,11 +24,6 @@ class Backfill:
         self.id = backfill_id
         self._instance = instance
         self._record: PartitionBackfill | None = instance.get_backfill(backfill_id)
-
-    @property
-    def is_known(self) -> bool:
-        """Whether Dagster has a record of it."""
-        return self._record is not None
 
     @property
     def is_over(self) -> bool:

@@ -54,8 +54,8 @@ def _names(engine: Mirror, manifest: Manifest, reports: Sequence[Report]) -> Pla
     return planned_names(plan, manifest, reports)
 
 
-def sync_of_run(context: dg.AssetExecutionContext, bottles: dg.AssetKey) -> str:
-    """The sync id of the bottles that this run has stored, empty when it has stored none.
+def sync_of_run(context: dg.AssetExecutionContext, asset: dg.AssetKey) -> str:
+    """The sync id of the bottles that this run has stored, or of its plan; empty when it made no such asset.
 
     From its event, not from its tags: a run config can name the sync too.
     """
@@ -64,6 +64,6 @@ def sync_of_run(context: dg.AssetExecutionContext, bottles: dg.AssetKey) -> str:
     ).records
     for record in stored:
         materialization = record.asset_materialization
-        if materialization is not None and materialization.asset_key == bottles:
+        if materialization is not None and materialization.asset_key == asset:
             return str(materialization.metadata[SYNC_ID].value)
     return ""

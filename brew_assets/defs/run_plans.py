@@ -2,7 +2,8 @@
 
 import dagster as dg
 
-from brew_assets.defs.backfills import Backfill, backfill_of, former_backfill_of
+from brew_assets.defs.backfills import PENDING_BOTTLES, Backfill, backfill_of, former_backfill_of
+from brew_assets.defs.pages import sync_of_run
 from brew_assets.defs.route_tags import PARTITION_TAG, SYNC_ID_TAG
 from brew_assets.domain.left_out import notes_of
 from brew_assets.domain.plan import Plan, Request
@@ -38,8 +39,8 @@ def sync_of_backfill(context: dg.AssetExecutionContext, engine: Mirror) -> str:
 def plan_of_run(context: dg.AssetExecutionContext, *, named: str, engine: Mirror) -> tuple[Plan, bool]:
     """The run's plan, which the run's tag names from now on, and whether this run has made it just now.
 
-    `named` is what its run config names. Without one and without a tag it is the plan of the run's backfill,
-    or one of its own.
+    `named` is what its run config names. Without one and without a tag it is the plan that the run itself has
+    materialized, or that of its backfill, or one of its own.
 
     Raises:
         SettingsInvalid: this process mirrors for other platforms than the one that launched it.
@@ -52,6 +53,8 @@ def plan_of_run(context: dg.AssetExecutionContext, *, named: str, engine: Mirror
     run = _run(context)
     tagged = run.tags.get(SYNC_ID_TAG, "")
     plan, made = _named_plan(engine, platform, named or tagged), False
+    if plan is None:
+        plan = _covering(context, engine, sync_of_run(context, PENDING_BOTTLES), "The plan of this run")
     if plan is None:
         plan, made = _plan_of_backfill(context, run, engine)
     if plan is None:
@@ -88,22 +91,30 @@ def _plan_of_backfill(
         engine.store.prepare()
         shared = _shared(context, engine, backfill.id)
         sync_id, made = shared.find_or_make(lambda: _new_plan(engine, wanted))
+    plan = _covering(context, engine, sync_id, "The backfill's plan", made=made)
+    return plan, plan is not None and made is not None
+
+
+def _covering(
+    context: dg.AssetExecutionContext, engine: Mirror, sync_id: str, what: str, *, made: Plan | None = None
+) -> Plan | None:
+    """The plan of that sync; None when none is named, or it does not cover the run's platform."""
     if not sync_id:
-        return None, False
-    plan = made or engine.load_plan(sync_id)
-    if platform not in plan.platforms:
-        covered = ", ".join(plan.platforms)
-        context.log.warning(f"The backfill's sync {sync_id} covers {covered}: {platform} is planned alone.")
-        return None, False
-    return plan, made is not None
+        return None
+    plan, platform = made or engine.load_plan(sync_id), context.partition_key
+    if platform in plan.platforms:
+        return plan
+    covered = ", ".join(plan.platforms)
+    context.log.warning(f"{what} (sync {sync_id}) covers {covered}: {platform} is planned by itself.")
+    return None
 
 
 def _platforms_of(backfill: Backfill, own: str) -> tuple[str, ...]:
-    """What the backfill's runs store; of one that Dagster has no record of, what its runs so far do."""
+    """What the backfill's runs store; of one that Dagster knows nothing of, what its runs so far do."""
     if backfill.is_over:
         return (own,)
     names = backfill.platforms
-    if not backfill.is_known:
+    if not names:
         runs = (record.dagster_run.tags.get(PARTITION_TAG, "") for record in backfill.records())
         names = tuple(dict.fromkeys(name for name in runs if name))
     return names if own in names else (*names, own)

@@ -64,7 +64,8 @@ def route_pending_bottles(context: dg.SensorEvaluationContext) -> dg.SensorResul
 def _new_plans(context: dg.SensorEvaluationContext) -> tuple[list[dg.EventLogRecord], str]:
     """The plans that this tick looks at, oldest first, and the cursor after them."""
     instance = context.instance
-    newest = instance.fetch_materializations(pending_bottles.key, limit=MAX_PLANS_PER_TICK).records
+    most = 1 if context.cursor else MAX_PLANS_PER_TICK
+    newest = instance.fetch_materializations(pending_bottles.key, limit=most).records
     if not context.cursor:
         # Without any plan every one counts from now on, also when several come before the next tick.
         plans = [next((record for record in newest if _names_a_plan(record)), newest[0])] if newest else []

@@ -5,12 +5,15 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.execution.asset_backfill import AssetBackfillData
 from dagster._core.execution.backfill import BulkActionStatus
 
+from brew_assets.definitions import defs
+from brew_assets.defs.backfills import Backfill
 from brew_assets.defs.sync_stories import CHECKED_WITHIN_S
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.announced import COMPLETE, FAILED, START, WARNING, Announced
-from brew_assets_tests.defs.backfilled import ALL, PLANNING, Backfilled, job_backfill
+from brew_assets_tests.defs.backfilled import ALL, PLANNING, Backfilled, asset_backfill, job_backfill
 from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, metadata_of
 from brew_assets_tests.defs.test_gauges import state_of
 from brew_assets_tests.defs.test_store_findings import security_events
@@ -309,3 +312,43 @@ def test_a_run_config_that_names_a_sync_is_stronger_than_the_backfill(deployment
     result = backfill.run("bottles", platform=SONOMA, config=config)
     assert metadata_of(result, "bottles")["sync_id"] == plan
     assert plans_of(deployment) == [plan]
+
+
+def test_a_run_that_makes_the_plan_as_well_copies_by_it(announced: Announced) -> None:
+    deployment = announced.deployment
+    deployment.tick()
+    # As `dagster asset materialize --select "*" --partition …` starts it.
+    keys = [dg.AssetKey(name) for name in ALL]
+    job = defs.resolve_implicit_job_def_def_for_assets(keys)
+    assert job is not None
+    result = job.execute_in_process(
+        instance=deployment.instance, partition_key=SONOMA, asset_selection=keys, raise_on_error=False
+    )
+    assert result.success
+    (sync_id,) = plans_of(deployment)
+    assert metadata_of(result, "bottles")["sync_id"] == sync_id
+    requests = deployment.tick().run_requests
+    assert [request.partition_key for request in requests] == [TAHOE, SEQUOIA]
+    deployment.carry_out(requests)
+    announced.tick()
+    assert (announced.slack.texts, announced.open) == (TOLD, 0)
+
+
+@pytest.mark.parametrize("all_partitions", [True, False])
+def test_the_platforms_of_a_backfill_are_read_from_every_form_of_its_record(
+    deployment: Deployment, all_partitions: bool
+) -> None:
+    instance = deployment.instance
+    data = AssetBackfillData.from_asset_partitions(
+        asset_graph=defs.resolve_asset_graph(),
+        partition_names=None if all_partitions else [SONOMA, TAHOE],
+        asset_selection=[dg.AssetKey(name) for name in ALL],
+        dynamic_partitions_store=instance,
+        all_partitions=all_partitions,
+        backfill_start_timestamp=1.0,
+    )
+    record = asset_backfill(instance, ALL, PLATFORMS, backfill_id="qwertyui")
+    instance.add_backfill(record._replace(asset_backfill_data=data))
+    wanted = PLATFORMS if all_partitions else (TAHOE, SONOMA)
+    assert Backfill(instance, "qwertyui").platforms == wanted
+    assert Backfill(instance, "qwertyui").ends_with_manifest

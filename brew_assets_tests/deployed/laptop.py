@@ -83,11 +83,10 @@ class Laptop:
 
     def lose_cursor(self) -> None:
         """The sensor is as in a location of another name: it has never looked."""
-        state = self.sensor()
-        assert state is not None
-        storage = self.instance.schedule_storage
+        state, storage = self.sensor(), self.instance.schedule_storage
         assert storage is not None
-        storage.delete_instigator_state(state.instigator_origin_id, state.selector_id)
+        if state is not None:
+            storage.delete_instigator_state(state.instigator_origin_id, state.selector_id)
 
     def wait_for_cursor(self, *, beyond: int, timeout_s: float = 120.0) -> None:
         """The sensor has looked at the materialization with that storage id."""
