@@ -29,7 +29,7 @@ RENEW_EVERY_S = 10.0
 SILENCE_S = 90.0
 # All sizes of a first sync are looked up within minutes; whoever plans for so long comes to no end.
 LONGEST_S = 3600.0
-_LOOK_EVERY_S = 1.0
+_LOOK_EVERY_S = 2.0
 _SAY_EVERY_S = 60.0
 
 _log = logging.getLogger(__name__)

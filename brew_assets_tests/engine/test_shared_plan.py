@@ -93,7 +93,7 @@ def test_a_run_that_comes_meanwhile_waits_and_says_for_whom() -> None:
     looks = iter(range(1000))
 
     def plans() -> None:
-        if next(looks) == 200:
+        if next(looks) == 100:
             Run(store, "first").find_or_make()
         elif store.data(KEY).count(b"token"):
             store.write(KEY, store.data(KEY) + b" ")
