@@ -143,6 +143,8 @@ def test_of_two_syncs_of_the_same_bottles_one_says_that_it_downloaded_them(
         date = next(iter(deployment.entries().values())).download_date
         return published(cloudwatch, "BottlesDownloaded", environment, SyncDate=date)
 
+    # The sensor has looked before: otherwise only the newer plan would count.
+    deployment.tick()
     assert deployment.run("weekly_sync").success
     assert deployment.run("weekly_sync").success
     requests = deployment.tick().run_requests
