@@ -295,7 +295,7 @@ class Teller:
         )
         if not text:
             return []
-        subject = self._subject("Security event of a sync that was executed again")
+        subject = self._subject("Homebrew bottles sync, executed again")
         return [Announcement(name=f"security-{name}", subject=subject, security=text)]
 
     def _end_message(self, found: _Ended, duration_s: float) -> Message:
