@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import dagster as dg
 import msgspec
+from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES
 
 from brew_assets.defs.assets import bottles, pending_bottles
 from brew_assets.defs.failure_causes import why_it_failed
@@ -16,6 +17,8 @@ CANCELLED = "cancelled"
 _CANCELLED_TEXT = "the run was cancelled before there was a plan"
 _JOBS = frozenset({weekly_sync.name, selective_sync.name})
 _BACKFILL_TAG = "dagster/backfill"
+# Nobody waits longer for a backfill that Dagster's daemon has lost sight of.
+_BACKFILL_ENDS_WITHIN_S = 86_400.0
 # Somebody who executes again what failed does not do so more often.
 _MOST_PARENTS = 20
 
@@ -63,8 +66,8 @@ def failed_plannings(
             continue
         status = record.dagster_run.status
         # The event of a failure is stored before the run's status.
-        failed = status == dg.DagsterRunStatus.FAILURE
-        if not record.dagster_run.is_finished or (failed and fate_of(instance, record) == "open"):
+        may_be_retried = status == dg.DagsterRunStatus.FAILURE and fate_of(instance, record) == "open"
+        if not record.dagster_run.is_finished or may_be_retried or _may_get_a_plan(instance, record):
             undecided.append(run_id)
         elif _is_to_be_reported(instance, record) and not _has_a_plan(instance, record.dagster_run):
             plannings.append(_failed_planning(instance, record))
@@ -91,6 +94,15 @@ def _has_a_plan(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
         return False
     others = instance.get_runs(dg.RunsFilter(tags={_BACKFILL_TAG: backfill}))
     return any(SYNC_ID_TAG in other.tags or made_a_plan(instance, other.run_id) for other in others)
+
+
+def _may_get_a_plan(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
+    """Whether another run of its backfill may still make the plan that this one could not make."""
+    backfill = instance.get_backfill(found) if (found := record.dagster_run.tags.get(_BACKFILL_TAG)) else None
+    if backfill is None or backfill.status in BULK_ACTION_TERMINAL_STATUSES:
+        return False
+    ended_s = SystemClock().now().timestamp() - (record.end_time or 0.0)
+    return ended_s < _BACKFILL_ENDS_WITHIN_S
 
 
 def _failed_planning(instance: dg.DagsterInstance, record: dg.RunRecord) -> FailedPlanning:

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster._core.events import EngineEventData, JobFailureData, RunFailureReason
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster_shared.error import SerializableErrorInfo
 
@@ -124,6 +125,29 @@ def test_a_run_that_cannot_plan_is_no_failure_of_a_backfill_that_has_a_plan(anno
     announced.deployment.instance.report_run_failed(lost)
     announced.tick()
     assert announced.slack.texts == [START, COMPLETE]
+
+
+def test_a_backfill_is_reported_as_failed_only_when_none_of_its_runs_can_plan_any_more(
+    announced: Announced,
+) -> None:
+    instance = announced.deployment.instance
+    backfill = PartitionBackfill(
+        backfill_id="abcdefgh",
+        status=BulkActionStatus.REQUESTED,
+        from_failure=False,
+        tags={},
+        backfill_timestamp=0.0,
+        asset_selection=[dg.AssetKey("bottles")],
+    )
+    instance.add_backfill(backfill)
+    tags = {"dagster/backfill": "abcdefgh"}
+    instance.report_run_failed(of_assets(announced, "bottles", tags=tags))
+    announced.tick()
+    assert announced.slack.texts == []
+    instance.update_backfill(backfill.with_status(BulkActionStatus.COMPLETED_FAILED)  # type: ignore[no-untyped-call])
+    for _ in range(2):
+        announced.tick()
+    assert announced.slack.texts == [FAILED]
 
 
 def of_assets(
