@@ -144,7 +144,8 @@ def test_a_backfill_is_reported_as_failed_only_when_none_of_its_runs_can_plan_an
     instance.report_run_failed(of_assets(announced, "bottles", tags=tags))
     announced.tick()
     assert announced.slack.texts == []
-    instance.update_backfill(backfill.with_status(BulkActionStatus.COMPLETED_FAILED)  # type: ignore[no-untyped-call])
+    ended = backfill.with_status(BulkActionStatus.COMPLETED_FAILED)  # type: ignore[no-untyped-call]
+    instance.update_backfill(ended)
     for _ in range(2):
         announced.tick()
     assert announced.slack.texts == [FAILED]
