@@ -10,7 +10,7 @@ from brew_assets.compose import build_channels
 from brew_assets.defs.assets import pending_bottles
 from brew_assets.defs.incomplete_syncs import MOST_FOLLOWED, IncompleteSync
 from brew_assets.defs.planning_runs import FailedPlanning, failed_plannings
-from brew_assets.defs.sync_stories import OpenSync, opened_sync
+from brew_assets.defs.sync_stories import OpenSync, opened_sync, story_of
 from brew_assets.defs.teller import Teller
 from brew_assets.engine.clock import SystemClock
 from brew_assets.errors import UNREADABLE
@@ -87,7 +87,7 @@ def decode_cursor(text: str | None) -> Cursor | None:
 
 def with_news(instance: dg.DagsterInstance, cursor: Cursor | None) -> Cursor:
     """The cursor with the plans, and the failures of planning, that Dagster has recorded since."""
-    cursor = cursor or Cursor()
+    is_lost, cursor = cursor is None, cursor or Cursor()
     # For what has no storage id yet: without either, all of the past would be news.
     since = cursor.since or SystemClock().now().timestamp() - LOOK_BACK_S
     made = instance.fetch_materializations(
@@ -102,7 +102,8 @@ def with_news(instance: dg.DagsterInstance, cursor: Cursor | None) -> Cursor:
     cancelled = _ended(instance, dg.DagsterEventType.RUN_CANCELED, after=max(0, cursor.cancels), since=lately)
     known = {sync.sync_id for sync in (*cursor.syncs, *(one.sync for one in cursor.incomplete))}
     syncs = list(cursor.syncs)
-    for record in (*made, *seen):
+    earlier = _going_on(instance, before=since) if is_lost else []
+    for record in (*earlier, *made, *seen):
         event = record.asset_materialization or record.asset_observation
         metadata: Mapping[str, dg.MetadataValue[Any]] = event.metadata if event else {}
         sync = opened_sync(instance, metadata, run_id=record.run_id, at=record.timestamp)
@@ -144,3 +145,20 @@ def _plans(*, after: int, since: float) -> dg.AssetRecordsFilter:
         after_storage_id=after or None,
         after_timestamp=None if after else since,
     )
+
+
+def _going_on(instance: dg.DagsterInstance, *, before: float) -> list[dg.EventLogRecord]:
+    """The newest plans from before that time, as far as their syncs go on: of these the end is to be told."""
+    wanted = dg.AssetRecordsFilter(asset_key=pending_bottles.key, before_timestamp=before)
+    newest = [
+        *instance.fetch_materializations(wanted, limit=1).records,
+        *instance.fetch_observations(wanted, limit=1).records,
+    ]
+    return [record for record in newest if _goes_on(instance, record)]
+
+
+def _goes_on(instance: dg.DagsterInstance, record: dg.EventLogRecord) -> bool:
+    event = record.asset_materialization or record.asset_observation
+    metadata: Mapping[str, dg.MetadataValue[Any]] = event.metadata if event else {}
+    sync = opened_sync(instance, metadata, run_id=record.run_id, at=record.timestamp)
+    return sync is not None and not story_of(instance, sync)[0].ended

@@ -24,7 +24,13 @@ from brew_assets.defs.places import Places
 from brew_assets.defs.pools import MANIFEST_POOL, make_pool_known
 from brew_assets.defs.progress import log_sizes, observe_progress
 from brew_assets.defs.resources import PASSING_REASONS, MirrorResource, end_step
-from brew_assets.defs.route_tags import ROUTE_TAG, SYNC_ID_TAG
+from brew_assets.defs.route_tags import ROUTE_TAG
+from brew_assets.defs.run_plans import (
+    name_plan_of_backfill,
+    plan_of_run,
+    platforms_to_plan,
+    sync_of_backfill,
+)
 from brew_assets.domain.foreign_text import printable
 from brew_assets.domain.left_out import first_names, notes_of
 from brew_assets.domain.links import Links
@@ -36,12 +42,22 @@ from brew_assets.engine.carrier import Carrier
 from brew_assets.engine.ports import Store
 from brew_assets.engine.rebuild import rebuild_manifest
 from brew_assets.engine.sync import Mirror
-from brew_assets.errors import PlanInvalid, SettingsInvalid
+from brew_assets.errors import PlanInvalid
 from brew_assets.settings import Settings, read_settings
 
 OWNERS = ["team:mirror"]
 # The UI has an icon for both.
 STORE_KIND = "s3" if read_settings().mirror_url.startswith("s3:") else "file"
+
+
+class PlanToCarryOut(dg.Config):
+    """Which plan a run carries out."""
+
+    sync_id: str = Field(
+        default="",
+        description="A plan's sync id; none means the run's tag mirror/sync_id, else its backfill's plan, or "
+        "else a plan of its own.",
+    )
 
 
 class SyncRequest(dg.Config):
@@ -55,15 +71,6 @@ class SyncRequest(dg.Config):
     look_up_sizes: bool = Field(default=True, description="Ask upstream how large the bottles are.")
     rebuild_manifest: bool = Field(
         default=False, description="Make bottles_hash.json anew from the stored bottles first."
-    )
-
-
-class PlanToCarryOut(dg.Config):
-    """Which plan a run carries out."""
-
-    sync_id: str = Field(
-        default="",
-        description="A plan's sync id; none means the run's tag mirror/sync_id, or else a plan of its own.",
     )
 
 
@@ -97,7 +104,7 @@ def pending_bottles(
 ) -> dg.MaterializeResult[None]:
     with mirror.engine(context) as engine:
         request = Request(
-            platforms=tuple(config.platforms) or engine.options.platforms,
+            platforms=tuple(config.platforms) or platforms_to_plan(context, engine),
             formulae=tuple(config.formula_names),
             force=config.force_download,
             include_disabled=engine.options.include_disabled,
@@ -111,6 +118,7 @@ def pending_bottles(
             sizes=config.look_up_sizes,
             progress=log_sizes(context, engine.ports.clock),
         )
+        name_plan_of_backfill(context, engine, planned.plan)
     for warning in notes_of(planned.plan):
         context.log.warning(warning)
     places = Places(engine.store.url, mirror.settings())
@@ -133,7 +141,10 @@ def bottles(
     # hash_manifest follows in the same run, and in those of the other platforms at about the same time.
     make_pool_known(context.instance)
     with mirror.engine(context) as engine:
-        plan = plan_of_run(context, config, engine)
+        plan, made = plan_of_run(context, named=config.sync_id, engine=engine)
+        if made:
+            # An observation, not a materialization: nobody else is to start runs for it.
+            context.log_event(dg.AssetObservation(pending_bottles.key, metadata=own_plan_metadata(plan)))
         settings = mirror.settings()
         carrier = carrier_of_run(context, engine, plan, settings)
         listener = observe_progress(context, engine.ports.clock, every_s=settings.progress_update_interval)
@@ -163,7 +174,8 @@ def hash_manifest(context: dg.AssetExecutionContext, mirror: MirrorResource) -> 
         # A first manifest that is written beside filled date folders has to name what stands there.
         missing = engine.store.facts(MANIFEST_KEY) is None
         inventory = engine.take_inventory() if missing else None
-        manifest, sync_id = engine.fold().manifest, sync_of_run(context, bottles.key)
+        manifest = engine.fold().manifest
+        sync_id = sync_of_run(context, bottles.key) or sync_of_backfill(context, engine)
         metadata = metadata_of_manifest(
             engine, mirror.settings(), manifest, sync_id=sync_id, inventory=inventory
         )
@@ -188,47 +200,6 @@ def manifest_version(store: Store) -> dg.DataVersion:
     """The SHA-256 of the manifest as it stands."""
     document = store.read(MANIFEST_KEY)
     return dg.DataVersion(hashlib.sha256(document.data if document else b"").hexdigest())
-
-
-def plan_of_run(context: dg.AssetExecutionContext, config: PlanToCarryOut, engine: Mirror) -> Plan:
-    """The plan that the run config or the run's tag names, or a new one; from now on the tag names it.
-
-    Raises:
-        SettingsInvalid, PlanInvalid: there is none for this platform.
-    """
-    # Not context.run: a second try of the step, and a resumed run, go on with what the first one has planned.
-    run = context.instance.get_run_by_id(context.run_id) or context.run
-    tagged = run.tags.get(SYNC_ID_TAG, "")
-    named = config.sync_id or tagged
-    plan = plan_for(engine, context.partition_key, sync_id=named)
-    for note in notes_of(plan):
-        context.log.warning(note)
-    if plan.sync_id != tagged:
-        context.instance.add_run_tags(context.run_id, {SYNC_ID_TAG: plan.sync_id})
-    if not named:
-        # An observation, not a materialization: nobody else is to start runs for it.
-        context.log_event(dg.AssetObservation(pending_bottles.key, metadata=own_plan_metadata(plan)))
-    return plan
-
-
-def plan_for(engine: Mirror, platform: str, *, sync_id: str) -> Plan:
-    """The plan with that sync id, or a new one for the platform alone when none is named.
-
-    Raises:
-        SettingsInvalid: this process mirrors for other platforms than the one that launched it.
-        PlanInvalid: there is no such plan, or it does not cover the platform.
-    """
-    known = engine.options.platforms
-    if platform not in known:
-        expected = f"the code server's list, which has {platform}"
-        raise SettingsInvalid(name="TARGET_PLATFORMS", expected=expected, found=", ".join(known))
-    if sync_id:
-        plan = engine.load_plan(sync_id)
-        if platform not in plan.platforms:
-            raise PlanInvalid(f"sync {sync_id} covers {', '.join(plan.platforms)}, not {platform}")
-        return plan
-    request = Request(platforms=(platform,), include_disabled=engine.options.include_disabled)
-    return engine.make_plan(request).plan
 
 
 def carrier_of_run(

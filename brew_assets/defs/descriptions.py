@@ -12,17 +12,18 @@ PENDING_BOTTLES = """
 **What has to be copied:** the catalogue minus what is held, per platform, with sizes and the route.
 
 Each materialization is one plan with a sync id of its own, an object in the store that never changes. The
-sensor `route_pending_bottles` starts one run of `bottles` for every platform with something pending. The run
-config of `selective_sync` narrows a plan to formulae and platforms.
+sensor `route_pending_bottles` starts one run of `bottles` for every platform with something pending; a
+backfill that has planned starts its own. The run config of `selective_sync` narrows a plan to formulae and
+platforms.
 """
 
 BOTTLES = """
 **The bottles that serve one platform**, each with the SHA-256 that the catalogue names. One partition per
 platform.
 
-A run carries out the plan that its tag `mirror/sync_id` names, or plans for its own platform first: a
-backfill needs nothing else. What is held is not downloaded again. A bottle that fails is named in `failures`
-and in `report`, the others are stored, and the run fails.
+A run copies by the plan that its tag `mirror/sync_id` names, or its backfill's: the first run of a backfill
+plans for all of its platforms. Any other run plans for its own platform first. What is held is not downloaded
+again. A bottle that fails is named in `failures` and in `report`, the others are stored, and the run fails.
 """
 
 HASH_MANIFEST = """

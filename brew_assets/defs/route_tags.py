@@ -20,6 +20,7 @@ PRIORITY_TAG = "dagster/priority"
 RUN_KEY_TAG = "dagster/run_key"
 SENSOR_TAG = "dagster/sensor_name"
 SCHEDULE_TAG = "dagster/schedule_name"
+PARTITION_TAG = "dagster/partition"
 _INHERITED = (TRIGGER_TAG, REQUESTED_BY_TAG, EVENT_ID_TAG, CHANNEL_TAG, PRIORITY_TAG)
 # Read by EcsRunLauncher (dagster_aws/ecs/launcher.py).
 CPU_TAG = "ecs/cpu"

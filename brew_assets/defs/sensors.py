@@ -7,16 +7,23 @@ import dagster as dg
 
 from brew_assets.compose import task_sizes
 from brew_assets.defs.assets import pending_bottles
+from brew_assets.defs.backfills import backfill_of
 from brew_assets.defs.jobs import mirror_platform
 from brew_assets.defs.metadata import PENDING, PENDING_BYTES, ROUTE, SYNC_ID
 from brew_assets.defs.partitions import platforms
-from brew_assets.defs.route_tags import inherited_tags, run_tags
+from brew_assets.defs.route_tags import PARTITION_TAG, SYNC_ID_TAG, inherited_tags, run_tags
 from brew_assets.domain.proof import is_sync_id
+from brew_assets.engine.clock import SystemClock
 from brew_assets.settings import Settings, read_settings
 
 # The rest waits for the next tick; a tick has a minute.
 MAX_PLANS_PER_TICK = 50
 _INTERVAL_S = 30
+# A daemon that was down for a night carries out what was planned meanwhile. What is older, later plans have
+# planned again: all of it at once would be a task for each platform of each week.
+_LATE_S = 86_400.0
+# The cursor of a sensor that has found no plan at all; storage ids begin with 1.
+_BEFORE_ALL = "0"
 
 
 def pending_sensor(settings: Settings) -> dg.SensorDefinition:
@@ -33,7 +40,8 @@ def pending_sensor(settings: Settings) -> dg.SensorDefinition:
         job=mirror_platform,
         minimum_interval_seconds=_INTERVAL_S,
         default_status=running if settings.schedule_enabled else stopped,
-        description="Starts one run per platform with pending bottles, for every plan.",
+        description="Starts one run per platform with pending bottles, for every plan; a backfill's plan is "
+        "left to the backfill.",
     )
 
 
@@ -41,29 +49,75 @@ def route_pending_bottles(context: dg.SensorEvaluationContext) -> dg.SensorResul
     """One run request per platform with something pending, for every plan since the cursor.
 
     The cursor is the storage id of the last plan seen. Dagster's own asset sensor shows only the newest of
-    several materializations, and every one of them is a plan.
+    several materializations, and every one of them is a plan. Without a cursor the newest plan is the first.
     """
-    plans = context.instance.fetch_materializations(
-        dg.AssetRecordsFilter(
-            asset_key=pending_bottles.key, after_storage_id=int(context.cursor) if context.cursor else None
-        ),
+    plans, cursor = _new_plans(context)
+    if not plans:
+        return dg.SensorResult(skip_reason="No new plan.", cursor=cursor)
+    requests = [request for plan in plans for request in _requests_of(context, plan)]
+    if not requests:
+        reason = f"Nothing is pending in {len(plans)} new plan(s) that needs a run of this sensor."
+        return dg.SensorResult(skip_reason=reason, cursor=cursor)
+    return dg.SensorResult(run_requests=requests, cursor=cursor)
+
+
+def _new_plans(context: dg.SensorEvaluationContext) -> tuple[list[dg.EventLogRecord], str]:
+    """The plans that this tick looks at, oldest first, and the cursor after them."""
+    instance = context.instance
+    newest = instance.fetch_materializations(pending_bottles.key, limit=MAX_PLANS_PER_TICK).records
+    if not context.cursor:
+        # Without any plan every one counts from now on, also when several come before the next tick.
+        plans = [next((record for record in newest if _names_a_plan(record)), newest[0])] if newest else []
+        if plans:
+            context.log.info("This sensor has no cursor: it begins at the newest plan.")
+        return plans, str(newest[0].storage_id) if newest else _BEFORE_ALL
+    found = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=pending_bottles.key, after_storage_id=int(context.cursor)),
         limit=MAX_PLANS_PER_TICK,
         ascending=True,
     ).records
-    if not plans:
-        return dg.SensorResult(skip_reason="No new plan.")
-    requests: list[dg.RunRequest] = []
-    for plan in plans:
-        materialization = plan.asset_materialization
-        metadata = materialization.metadata if materialization else {}
-        planning = context.instance.get_run_by_id(plan.run_id)
-        inherited = inherited_tags(planning.tags) if planning else {}
-        requests.extend(_requests(context, metadata, inherited))
-    cursor = str(plans[-1].storage_id)
-    if not requests:
-        reason = f"Nothing is pending in {len(plans)} new plan(s)."
-        return dg.SensorResult(skip_reason=reason, cursor=cursor)
-    return dg.SensorResult(run_requests=requests, cursor=cursor)
+    since = SystemClock().now().timestamp() - _LATE_S
+    last = newest[0].storage_id if newest else 0
+    plans = [record for record in found if record.timestamp >= since or record.storage_id >= last]
+    if len(plans) < len(found):
+        late = len(found) - len(plans)
+        context.log.warning(f"No run is started for {late} plan(s) of more than a day ago: later ones count.")
+    return plans, str(found[-1].storage_id) if found else context.cursor
+
+
+def _names_a_plan(record: dg.EventLogRecord) -> bool:
+    materialization = record.asset_materialization
+    return materialization is not None and SYNC_ID in materialization.metadata
+
+
+def _requests_of(context: dg.SensorEvaluationContext, record: dg.EventLogRecord) -> Iterator[dg.RunRequest]:
+    """The run requests of one plan: not for what its own backfill stores, or what has its run already."""
+    materialization = record.asset_materialization
+    planning = context.instance.get_run_by_id(record.run_id)
+    backfill = backfill_of(context.instance, planning)
+    left = backfill.stores if backfill is not None else ()
+    for request in _requests(
+        context,
+        materialization.metadata if materialization else {},
+        inherited_tags(planning.tags) if planning else {},
+    ):
+        sync_id, platform = request.tags[SYNC_ID_TAG], str(request.partition_key)
+        if platform in left:
+            context.log.info(f"sync {sync_id}: {platform} is left to the backfill that planned it.")
+        elif _has_run(context.instance, sync_id, platform):
+            context.log.info(f"sync {sync_id}: {platform} has its run already.")
+        else:
+            yield request
+
+
+def _has_run(instance: dg.DagsterInstance, sync_id: str, platform: str) -> bool:
+    """Whether a run carries out the plan for the platform. One that was never submitted is none yet.
+
+    Dagster submits such a run when it is requested again with its run key (dagster/_daemon/sensor.py). Run
+    keys alone do not tell: they are of one location, and those of another one count anew.
+    """
+    wanted = dg.RunsFilter(tags={SYNC_ID_TAG: sync_id, PARTITION_TAG: platform})
+    return any(r.status != dg.DagsterRunStatus.NOT_STARTED for r in instance.get_runs(wanted))
 
 
 def _requests(

@@ -1,6 +1,6 @@
 """The story of a sync as Dagster's events and the store's reports tell it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import dagster as dg
@@ -8,6 +8,7 @@ import msgspec
 from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from brew_assets.defs.assets import bottles, pending_bottles
+from brew_assets.defs.backfills import Backfill, backfill_of
 from brew_assets.defs.failure_causes import why_it_failed
 from brew_assets.defs.metadata import (
     BOTTLES_DONE,
@@ -28,7 +29,7 @@ from brew_assets.defs.metadata import (
     UNKNOWN_SIZES,
 )
 from brew_assets.defs.partitions import platforms
-from brew_assets.defs.route_tags import CHANNEL_TAG, SYNC_ID_TAG, inherited_tags
+from brew_assets.defs.route_tags import CHANNEL_TAG, PARTITION_TAG, SYNC_ID_TAG, inherited_tags
 from brew_assets.defs.route_tags import TRIGGER_TAG as _TRIGGER
 from brew_assets.domain.bottle import shown_entry
 from brew_assets.domain.proof import is_sync_id
@@ -36,7 +37,6 @@ from brew_assets.domain.story import PlatformRun, RunState, Story
 from brew_assets.domain.telling import Progress
 from brew_assets.engine.clock import SystemClock
 
-_PARTITION_TAG = "dagster/partition"
 _STATES: Mapping[dg.DagsterRunStatus, RunState] = {
     dg.DagsterRunStatus.SUCCESS: "succeeded",
     dg.DagsterRunStatus.FAILURE: "failed",
@@ -52,6 +52,7 @@ CHECKED_WITHIN_S = 600.0
 # Of one platform since the plan.
 _MOST_MATERIALIZATIONS = 100
 _UNSERVED = "not among TARGET_PLATFORMS; no run is started for it"
+_NOT_BEGUN = "its backfill ended before this platform was begun"
 
 
 class OpenSync(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +62,7 @@ class OpenSync(msgspec.Struct, frozen=True, kw_only=True):
 
     `whole` says that it is of all formulae for all of TARGET_PLATFORMS: only such a sync tells how the mirror
     stands. `unserved` are platforms of the plan that are none of TARGET_PLATFORMS: nobody starts a run for
-    them.
+    them. `backfill` is the id of the one whose runs carry it out, empty when the sensor starts them.
     """
 
     sync_id: str
@@ -79,6 +80,7 @@ class OpenSync(msgspec.Struct, frozen=True, kw_only=True):
     whole: bool = False
     platforms: tuple[str, ...]
     unserved: tuple[str, ...] = ()
+    backfill: str = ""
     told_progress_of: int = 0
     told_progress_at: float = 0.0
 
@@ -97,6 +99,7 @@ def opened_sync(
         return None
     run = instance.get_run_by_id(run_id)
     tags = inherited_tags(run.tags) if run else {}
+    backfill = backfill_of(instance, run)
     known = platforms.get_partition_keys()
     return OpenSync(
         sync_id=sync_id,
@@ -114,18 +117,28 @@ def opened_sync(
         whole=not found.get(FORMULA_NAMES) and set(known) <= set(pending),
         platforms=tuple(name for name in known if pending.get(name)),
         unserved=tuple(name for name in pending if pending[name] and name not in known),
+        backfill=backfill.id if backfill else "",
     )
 
 
 def story_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Story, float | None]:
     """The story without its reports, and when the last of its runs ended."""
+    backfill = Backfill(instance, sync.backfill) if sync.backfill else None
     newest = _speaking(instance, sync, runs_of(instance, sync))
     runs = tuple(_platform_run(instance, name, record) for name, record in newest.items())
     unserved = tuple(
         PlatformRun(platform=name, run_id="", state="failed", error=_UNSERVED) for name in sync.unserved
     )
+    if backfill is not None and backfill.is_over:
+        not_begun = [name for name in sync.platforms if name in backfill.stores and name not in newest]
+        unserved += tuple(
+            PlatformRun(platform=name, run_id="", state="cancelled", error=_NOT_BEGUN) for name in not_begun
+        )
     planning = instance.get_run_by_id(sync.run_id)
     ends = [record.end_time for record in newest.values() if record.end_time]
+    since = max(ends, default=sync.created_at)
+    manifest, is_due = _manifest_of(backfill, since=since)
+    is_due = is_due and all(run.state == "succeeded" for run in runs)
     story = Story(
         sync_id=sync.sync_id,
         date=sync.date,
@@ -140,17 +153,24 @@ def story_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Story, float
         platforms=(*sync.platforms, *sync.unserved),
         notes=sync.notes,
         runs=(*runs, *unserved),
-        planning=_goes_on(planning, since=max(ends, default=sync.created_at)),
+        manifest_run_id=manifest,
+        planning=_goes_on(planning, since=since) or is_due,
     )
     return story, max(ends, default=None)
 
 
-def runs_of(instance: dg.DagsterInstance, sync: OpenSync) -> Sequence[dg.RunRecord]:
-    """Every run that carries the sync out for one of its platforms, oldest first."""
-    records = instance.get_run_records(
-        dg.RunsFilter(tags={SYNC_ID_TAG: sync.sync_id}), ascending=True, order_by="id"
-    )
-    return [record for record in records if record.dagster_run.tags.get(_PARTITION_TAG) in sync.platforms]
+def runs_of(instance: dg.DagsterInstance, sync: OpenSync) -> list[dg.RunRecord]:
+    """Every run that carries the sync out for one of its platforms, oldest first.
+
+    Those of its backfill are among them before they know their plan.
+    """
+    of_sync = dg.RunsFilter(tags={SYNC_ID_TAG: sync.sync_id})
+    found = {r.storage_id: r for r in instance.get_run_records(of_sync, ascending=True, order_by="id")}
+    for record in Backfill(instance, sync.backfill).records() if sync.backfill else ():
+        if record.dagster_run.tags.get(SYNC_ID_TAG, sync.sync_id) == sync.sync_id:
+            found[record.storage_id] = record
+    records = [found[storage_id] for storage_id in sorted(found)]
+    return [record for record in records if record.dagster_run.tags.get(PARTITION_TAG) in sync.platforms]
 
 
 def _speaking(
@@ -164,7 +184,7 @@ def _speaking(
     found: dict[str, dg.RunRecord] = {}
     for record in records:
         run = record.dagster_run
-        platform, succeeded = run.tags[_PARTITION_TAG], run.status == dg.DagsterRunStatus.SUCCESS
+        platform, succeeded = run.tags[PARTITION_TAG], run.status == dg.DagsterRunStatus.SUCCESS
         before = found.get(platform)
         if before is not None and before.dagster_run.status == dg.DagsterRunStatus.SUCCESS:
             continue
@@ -197,6 +217,16 @@ def _is_of(metadata: Mapping[str, dg.MetadataValue[Any]], sync_id: str) -> bool:
     return SYNC_ID in metadata and metadata[SYNC_ID].value == sync_id
 
 
+def _manifest_of(backfill: Backfill | None, *, since: float) -> tuple[str, bool]:
+    """The backfill's run that looks at the manifest after all others, and whether it is to be awaited."""
+    if backfill is None or not backfill.ends_with_manifest:
+        return "", False
+    run = backfill.manifest_run()
+    if run is not None:
+        return run.run_id, _goes_on(run, since=since)
+    return "", not backfill.is_over and _is_recent(since)
+
+
 def _goes_on(planning: dg.DagsterRun | None, *, since: float) -> bool:
     """Whether a planning run may still find something.
 
@@ -205,6 +235,10 @@ def _goes_on(planning: dg.DagsterRun | None, *, since: float) -> bool:
     """
     if planning is None or planning.is_finished:
         return False
+    return _is_recent(since)
+
+
+def _is_recent(since: float) -> bool:
     return SystemClock().now().timestamp() - since < CHECKED_WITHIN_S
 
 

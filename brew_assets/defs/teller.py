@@ -238,7 +238,7 @@ class Teller:
             if now - ended < _PATIENCE_S:
                 return None
             reports, names, plan = (), None, None
-        run_ids = dict.fromkeys((*(run.run_id for run in story.runs), story.run_id))
+        run_ids = dict.fromkeys((*(run.run_id for run in story.runs), story.run_id, story.manifest_run_id))
         findings = store_findings(self._instance, [run_id for run_id in run_ids if run_id])
         stored = None if names is None else len(names)
         story = msgspec.structs.replace(story, reports=reports, stored=stored, store_findings=findings)

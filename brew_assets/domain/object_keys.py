@@ -3,12 +3,16 @@
 Names are what follows the folder's prefix.
 """
 
+import hashlib
 import re
 from datetime import date
 
 _ID = r"[A-Za-z0-9-]{1,79}"
 _SYNC_ID = rf"[0-9]{_ID}"
 _PLAN = re.compile(rf"{_ID}\.json")
+# Dagster's are eight lower-case letters; whoever starts a run can write anything among its tags.
+_BACKFILL_ID = re.compile(r"[a-z0-9-]{1,60}")
+_BACKFILL_FOLDER = "by-backfill/"
 _BACKUP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{6}\.[0-9]{6}Z(?:-[0-9a-f]{6})?(?:\.invalid)?\.json")
 # The journal names its objects by time and token. In the folders that only a sync, an identification or a
 # repair makes, every JSON document is its word, and must be true.
@@ -33,6 +37,18 @@ def is_journal_name(name: str) -> bool:
 def is_plan_name(name: str) -> bool:
     """Whether an object of this name below the plans' folder is the plan of a sync."""
     return _PLAN.fullmatch(name) is not None
+
+
+def backfill_name(backfill: str) -> str:
+    """Where below the plans' folder the plan of this backfill is named, whatever its id is made of."""
+    plain = _BACKFILL_ID.fullmatch(backfill) is not None
+    name = backfill if plain else f"sha256-{hashlib.sha256(backfill.encode(errors='replace')).hexdigest()}"
+    return f"{_BACKFILL_FOLDER}{name}"
+
+
+def is_backfill_name(name: str) -> bool:
+    """Whether an object of this name below the plans' folder names the plan of a backfill."""
+    return name.startswith(_BACKFILL_FOLDER)
 
 
 def is_backup_name(name: str) -> bool:

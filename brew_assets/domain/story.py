@@ -49,11 +49,13 @@ class StoreFinding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Story(msgspec.Struct, frozen=True, kw_only=True):
-    """A sync as it is known now. `planning`: its planning run goes on, and may still find something.
+    """A sync as it is known now. `planning`: its planning run goes on, or a backfill's last run does, and may
+    still find something.
 
     `planned` counts names, `size` the bytes to download (unknown sizes estimated by the known ones),
     `platforms` those that get a run; `notes` say what the plan leaves out; `run_id` is the planning run's,
-    `reports` stand oldest first; `stored` counts the names that the sync put into the store itself, as the
+    `manifest_run_id` that of a backfill's last run, which looks at the manifest for all of them; `reports`
+    stand oldest first; `stored` counts the names that the sync put into the store itself, as the
     store says, None when it did not say; times are seconds since 1970.
     """
 
@@ -67,6 +69,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     unknown_sizes: int = 0
     run_id: str
+    manifest_run_id: str = ""
     platforms: tuple[str, ...]
     runs: tuple[PlatformRun, ...] = ()
     reports: tuple[Report, ...] = ()

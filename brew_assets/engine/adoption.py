@@ -24,7 +24,7 @@ from brew_assets.domain.bottle import (
     parse_key,
 )
 from brew_assets.domain.manifest import Entry, HeldEntry, Receipt, entry_for
-from brew_assets.domain.object_keys import is_plan_name
+from brew_assets.domain.object_keys import is_backfill_name, is_plan_name
 from brew_assets.domain.plan import decode_plan
 from brew_assets.engine.already_there import proven_facts
 from brew_assets.engine.foreign_objects import own_listing
@@ -106,7 +106,7 @@ def planned_bottles(store: Store, keys: "set[str]") -> dict[str, list[Bottle]]:
     """Key -> the bottles that plans wanted there, for the keys asked about."""
     planned: dict[str, list[Bottle]] = {}
     dates = {key[:10] for key in keys}
-    for listed in own_listing(store, PLAN_PREFIX, is_plan_name):
+    for listed in own_listing(store, PLAN_PREFIX, is_plan_name, besides=is_backfill_name):
         try:
             document = store.read(listed.key)
             if document is None:

@@ -44,16 +44,25 @@ class ForeignObjects:
         )
 
 
-def own_listing(store: Store, prefix: str, is_own_name: Callable[[str], bool]) -> Iterator[ListedObject]:
+def own_listing(
+    store: Store,
+    prefix: str,
+    is_own_name: Callable[[str], bool],
+    *,
+    besides: Callable[[str], bool] = lambda name: False,
+) -> Iterator[ListedObject]:
     """The objects below the prefix whose names the mirror gives there.
+
+    Names for which `besides` is true are the mirror's too, and of another kind: passed over without a word.
 
     Raises:
         StoreError: the store cannot be listed.
     """
     foreign = ForeignObjects(store, prefix, why="objects that the mirror has not made")
     for listed in store.listing(prefix):
-        if is_own_name(listed.key[len(prefix) :]):
+        name = listed.key[len(prefix) :]
+        if is_own_name(name):
             yield listed
-        else:
+        elif not besides(name):
             foreign.add(listed.key)
     foreign.log()

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 
 from brew_assets.domain.downloads import Fetch
-from brew_assets.domain.object_keys import is_plan_name
+from brew_assets.domain.object_keys import is_backfill_name, is_plan_name
 from brew_assets.engine.adoption import PLAN_PREFIX
 from brew_assets.engine.foreign_objects import own_listing
 from brew_assets.engine.kept_reports import kept_reports
@@ -40,7 +40,7 @@ def refused_before(store: Store, sync_id: str) -> frozenset[str]:
 
 
 def _refused(store: Store, sync_id: str) -> Iterator[str]:
-    plans = own_listing(store, PLAN_PREFIX, is_plan_name)
+    plans = own_listing(store, PLAN_PREFIX, is_plan_name, besides=is_backfill_name)
     names = (listed.key[len(PLAN_PREFIX) :].removesuffix(".json") for listed in plans)
     carried_out = 0
     for name in sorted((name for name in names if name <= sync_id), reverse=True)[:_PLANS]:

@@ -67,6 +67,7 @@ def test_a_week_without_news_says_so(announced: Announced) -> None:
 
 def test_syncs_that_planned_the_same_bottles_do_not_both_call_them_new(announced: Announced) -> None:
     deployment, slack = announced.deployment, announced.slack
+    deployment.tick()
     # Both are planned before either has stored anything; their runs take turns.
     assert deployment.run("weekly_sync").success
     assert deployment.run("weekly_sync").success
@@ -394,3 +395,28 @@ def test_the_webhook_stands_nowhere_however_much_is_logged(
     places = [caplog.text, printed.out, printed.err, str(announced.cursor), repr(settings), *events]
     assert [text for text in places if PATH in text] == []
     assert settings.slack_webhook_url.reveal() == slack.url
+
+
+def test_a_sensor_that_lost_its_cursor_tells_the_end_of_a_sync_that_began_long_before(
+    announced: Announced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment, slack = announced.deployment, announced.slack
+    deployment.sync()
+    announced.tick()
+    (bottle,) = deployment.world.publish("wget", "1.25.0", tags=("arm64_sonoma",))
+    assert deployment.run("weekly_sync").success
+    announced.tick()
+    assert slack.texts == [START, COMPLETE, START]
+    # Long ago: nothing is recent enough to be news.
+    monkeypatch.setattr("brew_assets.defs.announcements.LOOK_BACK_S", -60.0)
+    announced.cursor = None
+    announced.tick()
+    assert (slack.texts, announced.open) == ([START, COMPLETE, START], 1)
+    deployment.carry_out(deployment.tick().run_requests)
+    announced.tick()
+    assert (slack.texts, announced.open) == ([START, COMPLETE] * 2, 0)
+    assert deployment.simulator.downloads[bottle.digest] == 1
+    # Of one that has ended nothing more is told.
+    announced.cursor = None
+    announced.tick()
+    assert (slack.texts, announced.open) == ([START, COMPLETE] * 2, 0)

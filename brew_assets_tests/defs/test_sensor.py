@@ -17,6 +17,7 @@ def test_no_plan_no_run(deployment: Deployment) -> None:
 
 
 def test_every_plan_since_the_last_tick_gets_its_runs(deployment: Deployment) -> None:
+    deployment.tick()
     plans = [metadata_of(deployment.plan(platforms=[p]), "pending_bottles")["sync_id"] for p in PLATFORMS]
     keys = [request.run_key for request in deployment.tick().run_requests]
     assert keys == [f"{plan}:{platform}" for plan, platform in zip(plans, PLATFORMS, strict=True)]
@@ -27,6 +28,7 @@ def test_plans_beyond_what_one_tick_takes_wait_for_the_next(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sensors, "MAX_PLANS_PER_TICK", 2)
+    deployment.tick()
     for number in range(3):
         _report(deployment, sync_id=f"sync-{number}", pending={"arm64_sonoma": 1})
     first, second = deployment.tick(), deployment.tick()
@@ -94,3 +96,72 @@ def _report(deployment: Deployment, *, sync_id: str, pending: dict[str, int]) ->
     deployment.instance.report_runless_asset_event(
         dg.AssetMaterialization("pending_bottles", metadata={"sync_id": sync_id, "pending": pending})
     )
+
+
+def plans(deployment: Deployment, *platforms: str) -> list[str]:
+    """The sync ids of plans, one for each platform, oldest first."""
+    made = [metadata_of(deployment.plan(platforms=[name]), "pending_bottles") for name in platforms]
+    return [plan["sync_id"] for plan in made]
+
+
+def test_a_sensor_without_a_cursor_begins_at_the_newest_plan(deployment: Deployment) -> None:
+    *_, newest = plans(deployment, *PLATFORMS)
+    assert [request.run_key for request in deployment.tick().run_requests] == [f"{newest}:{PLATFORMS[-1]}"]
+    # From there on every plan counts.
+    later = plans(deployment, *PLATFORMS[:2])
+    keys = [request.run_key for request in deployment.tick().run_requests]
+    assert keys == [f"{plan}:{platform}" for plan, platform in zip(later, PLATFORMS, strict=False)]
+
+
+def test_a_sensor_that_has_lost_its_cursor_starts_no_run_again(deployment: Deployment) -> None:
+    deployment.sync()
+    before = len(deployment.instance.get_runs())
+    deployment.cursor = None
+    assert not deployment.tick().run_requests
+    # The same in a location of another name, whose run keys are its own; a plan of which one run was begun.
+    plan = metadata_of(deployment.plan(force_download=True), "pending_bottles")["sync_id"]
+    tags = {"mirror/sync_id": plan}
+    assert deployment.run("mirror_platform", platform=PLATFORMS[0], tags=tags).success
+    deployment.cursor = None
+    assert [request.run_key for request in deployment.tick().run_requests] == [
+        f"{plan}:{platform}" for platform in PLATFORMS[1:]
+    ]
+    assert len(deployment.instance.get_runs()) == before + 2
+
+
+def test_a_run_that_was_created_and_never_submitted_is_requested_again(deployment: Deployment) -> None:
+    (plan,) = plans(deployment, "arm64_sonoma")
+    deployment.instance.add_run(
+        dg.DagsterRun(
+            "mirror_platform",
+            status=dg.DagsterRunStatus.NOT_STARTED,
+            tags={"mirror/sync_id": plan, "dagster/partition": "arm64_sonoma"},
+        )
+    )
+    assert [request.run_key for request in deployment.tick().run_requests] == [f"{plan}:arm64_sonoma"]
+
+
+def test_what_was_planned_while_the_sensor_was_off_for_days_waits_for_nobody(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment.tick()
+    *_, newest = plans(deployment, *PLATFORMS)
+    monkeypatch.setattr(sensors, "MAX_PLANS_PER_TICK", 2)
+    monkeypatch.setattr(sensors, "_LATE_S", 0.0)
+    # What is passed over takes its place in a tick.
+    assert not deployment.tick().run_requests
+    assert [request.run_key for request in deployment.tick().run_requests] == [f"{newest}:{PLATFORMS[-1]}"]
+
+
+def test_a_sensor_that_found_no_plan_yet_misses_none(deployment: Deployment) -> None:
+    deployment.tick()
+    first, second = plans(deployment, *PLATFORMS[:2])
+    keys = [request.run_key for request in deployment.tick().run_requests]
+    assert keys == [f"{first}:{PLATFORMS[0]}", f"{second}:{PLATFORMS[1]}"]
+
+
+def test_the_newest_plan_is_the_newest_that_names_one(deployment: Deployment) -> None:
+    _report(deployment, sync_id="sync-1", pending={"arm64_sonoma": 1})
+    deployment.instance.report_runless_asset_event(dg.AssetMaterialization("pending_bottles"))
+    assert [request.run_key for request in deployment.tick().run_requests] == ["sync-1:arm64_sonoma"]
+    assert deployment.tick().skip_message == "No new plan."

@@ -1,0 +1,136 @@
+"""Which plan a run carries out: the one that it names, its backfill's, or one of its own."""
+
+import dagster as dg
+
+from brew_assets.defs.backfills import Backfill, backfill_of, former_backfill_of
+from brew_assets.defs.route_tags import PARTITION_TAG, SYNC_ID_TAG
+from brew_assets.domain.left_out import notes_of
+from brew_assets.domain.plan import Plan, Request
+from brew_assets.engine.shared_plan import SharedPlan
+from brew_assets.engine.sync import Mirror
+from brew_assets.errors import PlanInvalid, SettingsInvalid
+
+
+def platforms_to_plan(context: dg.AssetExecutionContext, engine: Mirror) -> tuple[str, ...]:
+    """What a plan of this planning run covers: its backfill's platforms, or else all."""
+    backfill = backfill_of(context.instance, _run(context))
+    return (backfill.platforms if backfill else ()) or engine.options.platforms
+
+
+def name_plan_of_backfill(context: dg.AssetExecutionContext, engine: Mirror, plan: Plan) -> None:
+    """The runs of the backfill that this planning run is part of find its plan."""
+    backfill = backfill_of(context.instance, _run(context))
+    if backfill is not None:
+        _shared(context, engine, backfill.id).name(plan)
+
+
+def sync_of_backfill(context: dg.AssetExecutionContext, engine: Mirror) -> str:
+    """The sync id of the plan that this run's backfill carries out, empty when there is none."""
+    run = _run(context)
+    backfill = backfill_of(context.instance, run)
+    found = backfill.id if backfill else former_backfill_of(context.instance, run)
+    sync_id = _shared(context, engine, found).known() if found else ""
+    if sync_id and run.tags.get(SYNC_ID_TAG) != sync_id:
+        context.instance.add_run_tags(context.run_id, {SYNC_ID_TAG: sync_id})
+    return sync_id
+
+
+def plan_of_run(context: dg.AssetExecutionContext, *, named: str, engine: Mirror) -> tuple[Plan, bool]:
+    """The run's plan, which the run's tag names from now on, and whether this run has made it just now.
+
+    `named` is what its run config names. Without one and without a tag it is the plan of the run's backfill,
+    or one of its own.
+
+    Raises:
+        SettingsInvalid: this process mirrors for other platforms than the one that launched it.
+        PlanInvalid: there is no such plan, or it does not cover the platform.
+    """
+    platform, known = context.partition_key, engine.options.platforms
+    if platform not in known:
+        expected = f"the code server's list, which has {platform}"
+        raise SettingsInvalid(name="TARGET_PLATFORMS", expected=expected, found=", ".join(known))
+    run = _run(context)
+    tagged = run.tags.get(SYNC_ID_TAG, "")
+    plan, made = _named_plan(engine, platform, named or tagged), False
+    if plan is None:
+        plan, made = _plan_of_backfill(context, run, engine)
+    if plan is None:
+        plan, made = _new_plan(engine, (platform,)), True
+    for note in notes_of(plan):
+        context.log.warning(note)
+    if plan.sync_id != tagged:
+        # Before anything is copied: a retry after the backfill's end does not know of the backfill.
+        context.instance.add_run_tags(context.run_id, {SYNC_ID_TAG: plan.sync_id})
+    return plan, made
+
+
+def _named_plan(engine: Mirror, platform: str, sync_id: str) -> Plan | None:
+    if not sync_id:
+        return None
+    plan = engine.load_plan(sync_id)
+    if platform not in plan.platforms:
+        raise PlanInvalid(f"sync {sync_id} covers {', '.join(plan.platforms)}, not {platform}")
+    return plan
+
+
+def _plan_of_backfill(
+    context: dg.AssetExecutionContext, run: dg.DagsterRun, engine: Mirror
+) -> tuple[Plan | None, bool]:
+    """The plan of the run's backfill and whether this run has made it; None when it is to plan for itself."""
+    backfill, platform = backfill_of(context.instance, run), context.partition_key
+    made: Plan | None = None
+    if backfill is None:
+        # What was planned for a backfill that is over is taken; nothing is planned for it any more.
+        before = former_backfill_of(context.instance, run)
+        sync_id = _shared(context, engine, before).known() if before else ""
+    else:
+        wanted = _platforms_of(backfill, platform)
+        engine.store.prepare()
+        shared = _shared(context, engine, backfill.id)
+        sync_id, made = shared.find_or_make(lambda: _new_plan(engine, wanted))
+    if not sync_id:
+        return None, False
+    plan = made or engine.load_plan(sync_id)
+    if platform not in plan.platforms:
+        covered = ", ".join(plan.platforms)
+        context.log.warning(f"The backfill's sync {sync_id} covers {covered}: {platform} is planned alone.")
+        return None, False
+    return plan, made is not None
+
+
+def _platforms_of(backfill: Backfill, own: str) -> tuple[str, ...]:
+    """What the backfill's runs store; of one that Dagster has no record of, what its runs so far do."""
+    if backfill.is_over:
+        return (own,)
+    names = backfill.platforms
+    if not backfill.is_known:
+        runs = (record.dagster_run.tags.get(PARTITION_TAG, "") for record in backfill.records())
+        names = tuple(dict.fromkeys(name for name in runs if name))
+    return names if own in names else (*names, own)
+
+
+def _new_plan(engine: Mirror, platforms: tuple[str, ...]) -> Plan:
+    request = Request(platforms=platforms, include_disabled=engine.options.include_disabled)
+    return engine.make_plan(request).plan
+
+
+def _shared(context: dg.AssetExecutionContext, engine: Mirror, backfill: str) -> SharedPlan:
+    def is_over(run_id: str) -> bool:
+        run = context.instance.get_run_by_id(run_id)
+        return run is None or run.is_finished
+
+    ports = engine.ports
+    return SharedPlan(
+        engine.store,
+        ports.clock,
+        ports.stop,
+        backfill=backfill,
+        run_id=context.run_id,
+        is_over=is_over,
+        say=context.log.info,
+    )
+
+
+def _run(context: dg.AssetExecutionContext) -> dg.DagsterRun:
+    # Not context.run: a second try of the step, and a resumed run, go on with what the first one has planned.
+    return context.instance.get_run_by_id(context.run_id) or context.run
