@@ -92,7 +92,7 @@ class Teller:
     def tell(self, sync: OpenSync) -> OpenSync | IncompleteSync | None:
         """What is left to tell of the sync; None when all was told, or it is too old to tell.
 
-        One whose end was no success is told again when a later run completes it: `follow` looks for that.
+        One whose end was no success is reported again when a later run completes it: `follow` looks for that.
         """
         if self._clock.now().timestamp() - sync.created_at > _TOO_OLD_S:
             self._log.warning(f"sync {sync.sync_id}: not told to its end within a week; given up")
