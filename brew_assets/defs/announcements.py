@@ -1,23 +1,17 @@
 """The sensor that tells people and other systems how syncs go: one start and one end for each, in order."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import dagster as dg
 import msgspec
 
 from brew_assets.compose import build_channels
 from brew_assets.defs.assets import pending_bottles
-from brew_assets.defs.route_tags import CHANNEL_TAG
-from brew_assets.defs.sync_stories import (
-    OpenSync,
-    fate_of,
-    made_a_plan,
-    opened_sync,
-    story_of,
-    why_it_failed,
-)
-from brew_assets.defs.teller import FailedPlanning, Teller
+from brew_assets.defs.incomplete_syncs import MOST_FOLLOWED, IncompleteSync
+from brew_assets.defs.planning_runs import FailedPlanning, failed_plannings
+from brew_assets.defs.sync_stories import OpenSync, opened_sync, story_of
+from brew_assets.defs.teller import Teller
 from brew_assets.engine.clock import SystemClock
 from brew_assets.errors import UNREADABLE
 from brew_assets.settings import Settings, read_settings
@@ -25,13 +19,14 @@ from brew_assets.settings import Settings, read_settings
 MAX_EVENTS_PER_TICK = 50
 # A deployment that has just begun to tell says nothing of what was long before.
 LOOK_BACK_S = 3600.0
-_PURPOSE_TAG, _PLANNING = "mirror/purpose", "plan"
+_NEVER_LOOKED = -1
 
 
 class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     """How far Dagster's events were read (storage ids), and what is not told to its end.
 
-    `undecided` are planning runs that failed, and of which Dagster may still start another.
+    `undecided` are planning runs that failed, and of which Dagster may still start another. `incomplete` are
+    syncs whose end was no success: a later run may complete them.
     Nothing from before `since` (seconds since 1970) is told; 0 before the first tick.
     """
 
@@ -39,9 +34,11 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     plans: int = 0
     own_plans: int = 0
     failures: int = 0
+    cancels: int = _NEVER_LOOKED
     syncs: tuple[OpenSync, ...] = ()
     plannings: tuple[FailedPlanning, ...] = ()
     undecided: tuple[str, ...] = ()
+    incomplete: tuple[IncompleteSync, ...] = ()
 
 
 def announcing_sensor(settings: Settings) -> dg.SensorDefinition:
@@ -64,12 +61,17 @@ def announce_syncs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         return dg.SkipReason("No channel is configured.")
     cursor = with_news(context.instance, decode_cursor(context.cursor))
     teller = Teller(context.instance, settings, channels, log=context.log)
-    syncs = tuple(later for sync in cursor.syncs if (later := teller.tell(sync)) is not None)
+    left = [one for sync in cursor.syncs if (one := teller.tell(sync)) is not None]
     plannings = tuple(planning for planning in cursor.plannings if not teller.tell_failed_planning(planning))
-    cursor = msgspec.structs.replace(cursor, syncs=syncs, plannings=plannings)
+    incomplete = [one for known in cursor.incomplete if (one := teller.follow(known)) is not None]
+    syncs = tuple(one for one in left if isinstance(one, OpenSync))
+    incomplete += [one for one in left if isinstance(one, IncompleteSync)]
+    cursor = msgspec.structs.replace(
+        cursor, syncs=syncs, plannings=plannings, incomplete=tuple(incomplete[-MOST_FOLLOWED:])
+    )
     context.update_cursor(msgspec.json.encode(cursor).decode())
-    left = len(syncs) + len(plannings) + len(cursor.undecided)
-    return dg.SkipReason(f"{left} syncs are not told to their end.")
+    waiting = len(syncs) + len(plannings) + len(cursor.undecided)
+    return dg.SkipReason(f"{waiting} syncs are not told to their end.")
 
 
 _cursor_decoder = msgspec.json.Decoder(Cursor)
@@ -94,16 +96,11 @@ def with_news(instance: dg.DagsterInstance, cursor: Cursor | None) -> Cursor:
     seen = instance.fetch_observations(
         _plans(after=cursor.own_plans, since=since), limit=MAX_EVENTS_PER_TICK, ascending=True
     ).records
-    failed = instance.fetch_run_status_changes(
-        dg.RunStatusChangeRecordsFilter(
-            event_type=dg.DagsterEventType.RUN_FAILURE,
-            after_storage_id=cursor.failures or None,
-            after_timestamp=None if cursor.failures else since,
-        ),
-        limit=MAX_EVENTS_PER_TICK,
-        ascending=True,
-    ).records
-    known = {sync.sync_id for sync in cursor.syncs}
+    failed = _ended(instance, dg.DagsterEventType.RUN_FAILURE, after=cursor.failures, since=since)
+    # A cursor from before anybody looked for them: what was cancelled long ago is no news.
+    lately = since if cursor.cancels >= 0 else max(since, SystemClock().now().timestamp() - LOOK_BACK_S)
+    cancelled = _ended(instance, dg.DagsterEventType.RUN_CANCELED, after=max(0, cursor.cancels), since=lately)
+    known = {sync.sync_id for sync in (*cursor.syncs, *(one.sync for one in cursor.incomplete))}
     syncs = list(cursor.syncs)
     earlier = _going_on(instance, before=since) if is_lost else []
     for record in (*earlier, *made, *seen):
@@ -113,16 +110,33 @@ def with_news(instance: dg.DagsterInstance, cursor: Cursor | None) -> Cursor:
         if sync is not None and sync.sync_id not in known:
             known.add(sync.sync_id)
             syncs.append(sync)
-    plannings, undecided = _failed_plannings(instance, [*cursor.undecided, *(r.run_id for r in failed)])
+    ended = (record.run_id for record in (*failed, *cancelled))
+    plannings, undecided = failed_plannings(instance, [*cursor.undecided, *ended])
     return Cursor(
         since=since,
         plans=made[-1].storage_id if made else cursor.plans,
         own_plans=seen[-1].storage_id if seen else cursor.own_plans,
         failures=failed[-1].storage_id if failed else cursor.failures,
+        cancels=cancelled[-1].storage_id if cancelled else max(0, cursor.cancels),
         syncs=tuple(syncs),
         plannings=(*cursor.plannings, *plannings),
         undecided=undecided,
+        incomplete=cursor.incomplete,
     )
+
+
+def _ended(
+    instance: dg.DagsterInstance,
+    kind: Literal[dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED],
+    *,
+    after: int,
+    since: float,
+) -> Sequence[dg.EventLogRecord]:
+    """The next events of runs that ended so."""
+    wanted = dg.RunStatusChangeRecordsFilter(
+        event_type=kind, after_storage_id=after or None, after_timestamp=None if after else since
+    )
+    return instance.fetch_run_status_changes(wanted, limit=MAX_EVENTS_PER_TICK, ascending=True).records
 
 
 def _plans(*, after: int, since: float) -> dg.AssetRecordsFilter:
@@ -148,36 +162,3 @@ def _goes_on(instance: dg.DagsterInstance, record: dg.EventLogRecord) -> bool:
     metadata: Mapping[str, dg.MetadataValue[Any]] = event.metadata if event else {}
     sync = opened_sync(instance, metadata, run_id=record.run_id, at=record.timestamp)
     return sync is not None and not story_of(instance, sync)[0].ended
-
-
-def _failed_plannings(
-    instance: dg.DagsterInstance, run_ids: Iterable[str]
-) -> tuple[list[FailedPlanning], tuple[str, ...]]:
-    """The planning runs among those that failed: which no other follows, and which one may still follow."""
-    plannings, undecided = [], []
-    for run_id in dict.fromkeys(run_ids):
-        record = instance.get_run_record_by_id(run_id)
-        if record is None or record.dagster_run.tags.get(_PURPOSE_TAG) != _PLANNING:
-            continue
-        status = record.dagster_run.status
-        # The event of a failure is stored before the run's status.
-        failed = status == dg.DagsterRunStatus.FAILURE
-        if not record.dagster_run.is_finished or (failed and fate_of(instance, record) == "open"):
-            undecided.append(run_id)
-        elif failed and fate_of(instance, record) == "final" and not made_a_plan(instance, run_id):
-            plannings.append(_failed_planning(instance, record))
-    return plannings, tuple(undecided)
-
-
-def _failed_planning(instance: dg.DagsterInstance, record: dg.RunRecord) -> FailedPlanning:
-    run = record.dagster_run
-    reason, error = why_it_failed(instance, run.run_id)
-    ended_at = record.end_time or SystemClock().now().timestamp()
-    return FailedPlanning(
-        run_id=run.run_id,
-        started_at=record.start_time or ended_at,
-        ended_at=ended_at,
-        reason=reason,
-        error=error,
-        channel=run.tags.get(CHANNEL_TAG, ""),
-    )

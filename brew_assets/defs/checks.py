@@ -66,18 +66,20 @@ def catalogue_not_shrunk(
     record = context.instance.get_latest_materialization_event(pending_bottles.key)
     plan = record.asset_materialization if record else None
     formulae, bottles = catalogue_before(kept, plan.metadata if plan else {})
-    problems = [
-        f"{name} fell from {before} to {now}" if before else f"there are no {name}"
-        for name, now, before in (("formulae", kept.formulae, formulae), ("bottles", kept.bottles, bottles))
+    counted = (("formulae", kept.formulae, formulae), ("bottles", kept.bottles, bottles))
+    shrunk = [
+        f"from {before:,} to {now:,} {name}" if before else f"to no {name} at all"
+        for name, now, before in counted
         if not now or now < before * (1 - MAX_SHRINK)
     ]
-    description = "; ".join(problems) or f"{kept.formulae} formulae, {kept.bottles} bottles"
-    if problems:
-        description += (
-            ". No plan was made. If upstream really shrank, materialize pending_bottles by itself once."
+    description = f"{kept.formulae} formulae, {kept.bottles} bottles"
+    if shrunk:
+        description = (
+            f"the catalogue shrank {' and '.join(shrunk)}. No plan was made. If upstream really shrank, "
+            "materialize pending_bottles by itself once."
         )
     return _result(
-        not problems,
+        not shrunk,
         description,
         formulae=kept.formulae,
         bottles=kept.bottles,

@@ -1,6 +1,6 @@
 """The story of a sync as Dagster's events and the store's reports tell it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import dagster as dg
@@ -9,6 +9,7 @@ from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from brew_assets.defs.assets import bottles, pending_bottles
 from brew_assets.defs.backfills import Backfill, backfill_of
+from brew_assets.defs.failure_causes import why_it_failed
 from brew_assets.defs.metadata import (
     BOTTLES_DONE,
     BYTES_DONE,
@@ -43,12 +44,13 @@ _STATES: Mapping[dg.DagsterRunStatus, RunState] = {
     dg.DagsterRunStatus.QUEUED: "waiting",
     dg.DagsterRunStatus.NOT_STARTED: "waiting",
 }
-_ERROR_CHARACTERS = 1000
 # Dagster stores a failure first, and in a later step whether another run follows. A process that dies between
 # the two leaves that to the daemon, which looks every few seconds.
 RETRY_KNOWN_WITHIN_S = 120.0
 # The checks that follow a plan take seconds; a store that hangs takes some minutes.
 CHECKED_WITHIN_S = 600.0
+# Of one platform since the plan.
+_MOST_MATERIALIZATIONS = 100
 _UNSERVED = "not among TARGET_PLATFORMS; no run is started for it"
 _NOT_BEGUN = "its backfill ended before this platform was begun"
 
@@ -122,7 +124,7 @@ def opened_sync(
 def story_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Story, float | None]:
     """The story without its reports, and when the last of its runs ended."""
     backfill = Backfill(instance, sync.backfill) if sync.backfill else None
-    newest = {record.dagster_run.tags[PARTITION_TAG]: record for record in runs_of(instance, sync)}
+    newest = _speaking(instance, sync, runs_of(instance, sync))
     runs = tuple(_platform_run(instance, name, record) for name, record in newest.items())
     unserved = tuple(
         PlatformRun(platform=name, run_id="", state="failed", error=_UNSERVED) for name in sync.unserved
@@ -171,6 +173,50 @@ def runs_of(instance: dg.DagsterInstance, sync: OpenSync) -> list[dg.RunRecord]:
     return [record for record in records if record.dagster_run.tags.get(PARTITION_TAG) in sync.platforms]
 
 
+def _speaking(
+    instance: dg.DagsterInstance, sync: OpenSync, records: Iterable[dg.RunRecord]
+) -> dict[str, dg.RunRecord]:
+    """Platform -> the run that says how it stands: one that succeeded, else the newest.
+
+    What a run has stored stays, whatever becomes of a later one. A run of chosen steps succeeds without a
+    bottle where `bottles` is none of them: it counts where they were stored before.
+    """
+    found: dict[str, dg.RunRecord] = {}
+    for record in records:
+        run = record.dagster_run
+        platform, succeeded = run.tags[PARTITION_TAG], run.status == dg.DagsterRunStatus.SUCCESS
+        before = found.get(platform)
+        if before is not None and before.dagster_run.status == dg.DagsterRunStatus.SUCCESS:
+            continue
+        if succeeded and not _copies(run) and not _were_stored(instance, sync, platform):
+            continue
+        found[platform] = record
+    return found
+
+
+def _copies(run: dg.DagsterRun) -> bool:
+    """Whether the run's steps are such that it copies bottles."""
+    if run.step_keys_to_execute is not None:
+        return bottles.key.to_user_string() in run.step_keys_to_execute
+    return run.asset_selection is None or bottles.key in run.asset_selection
+
+
+def _were_stored(instance: dg.DagsterInstance, sync: OpenSync, platform: str) -> bool:
+    """Whether a run of the sync has materialized the platform's bottles."""
+    made = instance.fetch_materializations(
+        dg.AssetRecordsFilter(
+            asset_key=bottles.key, asset_partitions=[platform], after_timestamp=sync.created_at
+        ),
+        limit=_MOST_MATERIALIZATIONS,
+    ).records
+    found = (record.asset_materialization for record in made)
+    return any(one is not None and _is_of(one.metadata, sync.sync_id) for one in found)
+
+
+def _is_of(metadata: Mapping[str, dg.MetadataValue[Any]], sync_id: str) -> bool:
+    return SYNC_ID in metadata and metadata[SYNC_ID].value == sync_id
+
+
 def _manifest_of(backfill: Backfill | None, *, since: float) -> tuple[str, bool]:
     """The backfill's run that looks at the manifest after all others, and whether it is to be awaited."""
     if backfill is None or not backfill.ends_with_manifest:
@@ -215,23 +261,6 @@ def fate_of(instance: dg.DagsterInstance, record: dg.RunRecord) -> Fate:
         return "retried" if (tag or "").lower() == "true" else "final"
     ended_s = SystemClock().now().timestamp() - (record.end_time or 0.0)
     return "open" if ended_s < RETRY_KNOWN_WITHIN_S else "final"
-
-
-def why_it_failed(instance: dg.DagsterInstance, run_id: str) -> tuple[str, str]:
-    """Our reason, if it was one of our errors, and what the run says went wrong."""
-    of_type = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
-    records = instance.get_records_for_run(run_id, of_type=of_type).records
-    events = [record.event_log_entry for record in records]
-    for event in events:
-        data = event.dagster_event.event_specific_data if event.dagster_event else None
-        told = getattr(data, "user_failure_data", None)
-        if told is not None:
-            reason = told.metadata.get("reason")
-            return _text(reason.value if reason else ""), _cut(told.description or "")
-    for event in events:
-        if event.dagster_event is not None and (message := event.dagster_event.message or event.message):
-            return "", _cut(message)
-    return "", "the run ended without saying why"
 
 
 def progress_of_runs(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Progress, int] | None:
@@ -287,10 +316,6 @@ def made_a_plan(instance: dg.DagsterInstance, run_id: str) -> bool:
     """Whether the run has recorded a plan."""
     records = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
     return any(record.asset_key == pending_bottles.key for record in records)
-
-
-def _cut(text: str) -> str:
-    return text[:_ERROR_CHARACTERS]
 
 
 def _text(value: object) -> str:

@@ -44,7 +44,8 @@ def sync_metrics(
     `failed` those that are not there.
 
     Of SyncsSucceeded, SyncsPartial and SyncsFailed one is 1 and the others are 0, so that an alarm on the sum
-    sees every sync. A sync that was stopped counts as partial: the next one goes on from there.
+    sees every sync; one that a later run completes counts a second time, as succeeded. A sync that was
+    stopped counts as partial: the next one goes on from there.
     """
     where = ("Environment", environment)
     rate = bytes_downloaded / duration_s if duration_s > 0 else math.nan

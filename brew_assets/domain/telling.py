@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -163,6 +164,18 @@ def end_of(
         log_group=links.log_group,
         notes=story.end_notes,
         links=links.of_failure(story.failed_run_id),
+    )
+
+
+_REPORTED: dict[str, str] = {"failure": "as failed", "warning": "as completed with warnings"}
+
+
+def completed_note(outcome: str, *, at: datetime) -> str:
+    """What a message says first of a sync that was reported otherwise before; `at` in UTC."""
+    reported = _REPORTED.get(outcome, "otherwise")
+    return (
+        f"This sync was reported {reported} on {at:%Y-%m-%d} at {at:%H:%M} UTC. "
+        "After a re-execution it is now complete."
     )
 
 

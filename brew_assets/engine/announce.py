@@ -30,7 +30,11 @@ UNCERTAIN_STATUSES = frozenset({502, 504})
 
 
 class Announcement(msgspec.Struct, frozen=True, kw_only=True):
-    """Something to tell. `channel` is the Slack channel that was asked for; empty means the usual one."""
+    """Something to tell. `channel` is the Slack channel that was asked for; empty means the usual one.
+
+    `outcome` is how the sync ended by it, empty where it does not say. `corrects` names an earlier one: only
+    a channel that was given that one with another outcome gets this.
+    """
 
     name: str
     subject: str
@@ -38,6 +42,8 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     channel: str = ""
     security: str = ""
     metrics: tuple[Metric, ...] = ()
+    outcome: str = ""
+    corrects: str = ""
 
 
 class Channel(Protocol):
@@ -58,13 +64,17 @@ class Channel(Protocol):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of an announcement on a channel; times are seconds since 1970."""
+    """What became of an announcement on a channel; times are seconds since 1970.
+
+    `outcome` is what the last sending said of the sync's end, empty in the record of an earlier version.
+    """
 
     state: Literal["sending", "waiting", "sent", "dropped"]
     at: float
     first_at: float
     tries: int = 0
     not_before: float = 0.0
+    outcome: str = ""
 
 
 class DeliveryRecord(Protocol):
@@ -103,13 +113,18 @@ class Announcer:
         settled = True
         for channel in self._channels:
             for announcement in announcements:
-                if not channel.takes(announcement):
+                if not channel.takes(announcement) or not self._is_wanted(sync, channel, announcement):
                     continue
                 key = f"{sync}/{announcement.name}/{channel.name}"
                 if self._clock.monotonic() > deadline or not self._deliver(key, channel, announcement):
                     settled = False
                     break
         return settled
+
+    def given(self, sync: str, name: str) -> list[Delivery]:
+        """What became of the announcement on each channel that it was begun to be sent to."""
+        found = (self._record.read(f"{sync}/{name}/{channel.name}") for channel in self._channels)
+        return [delivery for delivery in found if delivery is not None and delivery.tries]
 
     def tell_once(self, sync: str, announcement: Announcement, *, after: Sequence[str] = ()) -> None:
         """Each channel gets it now or never, and only if those `after` have been settled there."""
@@ -125,6 +140,13 @@ class Announcer:
                 now = self._now()
                 self._send(key, channel, announcement, _untried(now), once=True)
 
+    def _is_wanted(self, sync: str, channel: Channel, announcement: Announcement) -> bool:
+        """Whether the channel was given what the announcement corrects, if it corrects anything."""
+        if not announcement.corrects:
+            return True
+        earlier = self._record.read(f"{sync}/{announcement.corrects}/{channel.name}")
+        return earlier is not None and earlier.outcome not in ("", announcement.outcome)
+
     def _deliver(self, key: str, channel: Channel, announcement: Announcement) -> bool:
         """Whether the channel has it, or never will."""
         now = self._now()
@@ -135,7 +157,7 @@ class Announcer:
             if now - known.at < _SENDING_S:
                 return False
             self._log.warning("%s: may have arrived and is not sent again: whoever sent it was stopped", key)
-            self._record.write(key, msgspec.structs.replace(known, state="dropped", at=now))
+            self._record.write(key, msgspec.structs.replace(known, state="dropped"))
             return True
         if now < known.not_before or self._is_busy(channel):
             return False
@@ -144,7 +166,9 @@ class Announcer:
     def _send(
         self, key: str, channel: Channel, announcement: Announcement, known: Delivery, *, once: bool = False
     ) -> bool:
-        sending = msgspec.structs.replace(known, state="sending", at=self._now(), tries=known.tries + 1)
+        sending = msgspec.structs.replace(
+            known, state="sending", at=self._now(), tries=known.tries + 1, outcome=announcement.outcome
+        )
         self._record.write(key, sending)
         try:
             channel.send(announcement)

@@ -1,10 +1,13 @@
 """A deployment in one process whose messages go to a Slack on loopback."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from brew_assets.adapters.aws_client import aws_client
 from brew_assets.definitions import defs
+from brew_assets.defs.deliveries import InstanceDeliveries, SyncState
 from brew_assets_tests.defs.deployment import Deployment
 from brew_assets_tests.slack_sink import SlackSink
 
@@ -37,3 +40,21 @@ class Announced:
         """How many syncs are not told to their end."""
         found = json.loads(self.cursor or "{}")
         return len(found["syncs"]) + len(found["plannings"])
+
+
+def state_of(announced: Announced) -> SyncState:
+    return InstanceDeliveries(announced.deployment.instance).state()
+
+
+def published(
+    url: str, name: str, environment: str, *, statistic: str = "Maximum", **more: str
+) -> list[float]:
+    """The values of the metric in this environment, under these dimensions; one for each minute."""
+    client = aws_client("cloudwatch", region="us-east-1", endpoint_url=url)
+    named = {"Environment": environment, **more}
+    dimensions = [{"Name": dimension, "Value": value} for dimension, value in named.items()]
+    metric = {"Namespace": "HomebrewSync", "MetricName": name, "Dimensions": dimensions}
+    query = {"Id": "one", "MetricStat": {"Metric": metric, "Period": 60, "Stat": statistic}}
+    now, hour = datetime.now(UTC), timedelta(hours=1)
+    answer = client.get_metric_data(MetricDataQueries=[query], StartTime=now - hour, EndTime=now + hour)
+    return list(answer["MetricDataResults"][0]["Values"])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from moto.server import ThreadedMotoServer
 
 from brew_assets_tests.defs.announced import Announced
 from brew_assets_tests.defs.deployment import Deployment
@@ -45,3 +46,23 @@ def announced(deployment: Deployment, slack: SlackSink, monkeypatch: pytest.Monk
     monkeypatch.setenv("RETRY_ATTEMPTS", "0")
     monkeypatch.setenv("DAGSTER_URL", "https://dagster.example")
     return Announced(deployment, slack)
+
+
+@pytest.fixture
+def cloudwatch(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a CloudWatch that keeps what it is given."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    settings = {
+        "ENABLE_METRICS": "true",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    yield f"http://{host}:{port}"
+    server.stop()

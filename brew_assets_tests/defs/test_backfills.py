@@ -12,10 +12,9 @@ from brew_assets.definitions import defs
 from brew_assets.defs.backfills import Backfill
 from brew_assets.defs.sync_stories import CHECKED_WITHIN_S
 from brew_assets.simulator import Fault
-from brew_assets_tests.defs.announced import COMPLETE, FAILED, START, WARNING, Announced
+from brew_assets_tests.defs.announced import COMPLETE, FAILED, START, WARNING, Announced, state_of
 from brew_assets_tests.defs.backfilled import ALL, PLANNING, Backfilled, asset_backfill, job_backfill
 from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, metadata_of
-from brew_assets_tests.defs.test_gauges import state_of
 from brew_assets_tests.defs.test_store_findings import security_events
 
 TAHOE, SEQUOIA, SONOMA = PLATFORMS

@@ -63,7 +63,7 @@ def test_a_shrunk_catalogue_blocks_the_plan_until_an_operator_plans_by_hand(depl
     check = checks_of(blocked)["catalogue_not_shrunk"]
     assert check.blocking
     assert not check.passed
-    assert "formulae fell from 20 to 15" in (check.description or "")
+    assert "the catalogue shrank from 20 to 15 formulae" in (check.description or "")
     assert not deployment.tick().run_requests
 
     # Upstream publishes again, as short as before: what counts is the last catalogue that was planned from.

@@ -1,18 +1,15 @@
 """How the mirror stands, as CloudWatch hears it: from syncs of everything, and never from an older one."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import msgspec
 import pytest
-from moto.server import ThreadedMotoServer
 
-from brew_assets.adapters.aws_client import aws_client
 from brew_assets.defs.absence import Cursor, report_missing_syncs
 from brew_assets.defs.deliveries import InstanceDeliveries, SyncState
 from brew_assets.simulator import Fault
-from brew_assets_tests.defs.announced import COMPLETE, START, WARNING, Announced
+from brew_assets_tests.defs.announced import COMPLETE, START, WARNING, Announced, published, state_of
 from brew_assets_tests.ports import free_ports
 from brew_assets_tests.slack_sink import Answer
 
@@ -22,10 +19,6 @@ def announced(announced: Announced) -> Announced:
     """It has begun to tell."""
     announced.tick()
     return announced
-
-
-def state_of(announced: Announced) -> SyncState:
-    return InstanceDeliveries(announced.deployment.instance).state()
 
 
 def whole_sync(announced: Announced, *, missing: int = 0) -> None:
@@ -98,38 +91,6 @@ def test_the_state_goes_forward_only() -> None:
     assert second.after(created_at=10.0, pending=3, good_at=15.0) == second
     # The older one has ended later: it was good then.
     assert second.after(created_at=10.0, pending=0, good_at=30.0).last_good_at == 30.0
-
-
-@pytest.fixture
-def cloudwatch(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of a CloudWatch that keeps what it is given."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    settings = {
-        "ENABLE_METRICS": "true",
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-def published(url: str, name: str, environment: str, **more: str) -> list[float]:
-    """The values of the metric in this environment, under these dimensions."""
-    client = aws_client("cloudwatch", region="us-east-1", endpoint_url=url)
-    named = {"Environment": environment, **more}
-    dimensions = [{"Name": dimension, "Value": value} for dimension, value in named.items()]
-    metric = {"Namespace": "HomebrewSync", "MetricName": name, "Dimensions": dimensions}
-    query = {"Id": "one", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Maximum"}}
-    now, hour = datetime.now(UTC), timedelta(hours=1)
-    answer = client.get_metric_data(MetricDataQueries=[query], StartTime=now - hour, EndTime=now + hour)
-    return list(answer["MetricDataResults"][0]["Values"])
 
 
 def test_of_two_syncs_of_the_same_bottles_one_says_that_it_downloaded_them(

@@ -10,6 +10,8 @@ import msgspec
 LOCATION, REPOSITORY = "brew_assets", "__repository__"
 _SELECTOR = {"repositoryLocationName": LOCATION, "repositoryName": REPOSITORY}
 
+_LAUNCHED = "__typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }"
+
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A run as the UI shows it."""
@@ -79,20 +81,37 @@ class Webserver:
         self, job: str, *, tags: Mapping[str, str] | None = None, config: Mapping[str, Any] | None = None
     ) -> str:
         """The id of a new run of the job."""
+        return self._launch({**_SELECTOR, "jobName": job}, tags=tags or {}, config=config or {})
+
+    def materialize(self, *assets: str, config: Mapping[str, Any] | None = None) -> str:
+        """The id of a new run of these assets, as the button "Materialize" launches it."""
+        selected = [{"path": [asset]} for asset in assets]
+        selector = {**_SELECTOR, "jobName": "__ASSET_JOB", "assetSelection": selected}
+        return self._launch(selector, tags={}, config=config or {})
+
+    def execute_again(self, run_id: str) -> str:
+        """The id of a new run of what that one did, as the button "Re-execute" launches it."""
         found = self.ask(
-            """mutation($p: ExecutionParams!) { launchRun(executionParams: $p) {
-                 __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
-                 ... on RunConfigValidationInvalid { errors { message } } } }""",
+            f"""mutation($p: ReexecutionParams!) {{ launchRunReexecution(reexecutionParams: $p) {{
+                 {_LAUNCHED} }} }}""",
+            p={"parentRunId": run_id, "strategy": "ALL_STEPS", "useParentRunTags": True},
+        )
+        return _launched(found["launchRunReexecution"])
+
+    def _launch(
+        self, selector: Mapping[str, Any], *, tags: Mapping[str, str], config: Mapping[str, Any]
+    ) -> str:
+        found = self.ask(
+            f"""mutation($p: ExecutionParams!) {{ launchRun(executionParams: $p) {{
+                 {_LAUNCHED} ... on RunConfigValidationInvalid {{ errors {{ message }} }} }} }}""",
             p={
-                "selector": {**_SELECTOR, "jobName": job},
-                "runConfigData": json.dumps(config or {}),
+                "selector": selector,
+                "runConfigData": json.dumps(config),
                 "mode": "default",
-                "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in (tags or {}).items()]},
+                "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in tags.items()]},
             },
-        )["launchRun"]
-        if found["__typename"] != "LaunchRunSuccess":
-            raise RuntimeError(json.dumps(found)[:2000])
-        return str(found["run"]["runId"])
+        )
+        return _launched(found["launchRun"])
 
     def backfill(self, asset: str, partition: str) -> str:
         """The id of a backfill of one partition, as the button "Materialize" launches it."""
@@ -210,6 +229,17 @@ class Webserver:
     def close(self) -> None:
         """No connection is left."""
         self._http.close()
+
+
+def _launched(found: Mapping[str, Any]) -> str:
+    """The id of the run that was launched.
+
+    Raises:
+        RuntimeError: none was.
+    """
+    if found["__typename"] != "LaunchRunSuccess":
+        raise RuntimeError(json.dumps(found)[:2000])
+    return str(found["run"]["runId"])
 
 
 def _value(entry: Mapping[str, Any]) -> Any:

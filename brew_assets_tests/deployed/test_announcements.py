@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -210,6 +210,59 @@ def wait_for_another_tick(story: Story) -> None:
     """The sensor has looked once more."""
     seen = story.webserver.last_tick("announce_syncs")
     wait_for(lambda: story.webserver.last_tick("announce_syncs") > seen, what="another tick", timeout_s=150)
+
+
+def test_a_sync_that_is_cancelled_and_executed_again_in_the_ui_is_a_failure_and_a_completion(
+    story: Story, hearing: Hearing
+) -> None:
+    story.publish(12, bytes_per_second=SLOW)
+    story.plan()
+    run_id = _run_of(story)
+    story.wait_for_stored(1)
+    story.webserver.terminate(run_id)
+    assert ends_of(hearing.wait_for_end()) == [START, FAILED]
+    assert "*Error Type:* Cancelled" in hearing.shown(FAILED)[0]
+    stored = story.stored()
+    assert len(stored) < 12
+    story.hurry()
+    again = story.webserver.execute_again(run_id)
+    story.wait_for_success(again)
+    wait_for(lambda: COMPLETE in hearing.texts, what="the completion", timeout_s=150)
+    wait_for_another_tick(story)
+    assert ends_of(hearing.texts) == [START, FAILED, COMPLETE]
+    (text,) = hearing.shown(COMPLETE)
+    assert "This sync was reported as failed on" in text
+    assert "*New Bottles:* 12" in text
+    story.assert_held(once=stored)
+
+
+def ends_of(texts: Sequence[str]) -> list[str]:
+    """The messages but those of how far and how large a sync is."""
+    return [text for text in texts if text not in (LARGE, PROGRESS)]
+
+
+def test_a_check_that_stops_a_plan_from_the_ui_is_reported_with_its_numbers(
+    story: Story, hearing: Hearing
+) -> None:
+    story.publish(4)
+    config = {"ops": {"pending_bottles": {"config": {"formula_names": [story.bottles[0].formula]}}}}
+    story.wait_for_success(story.webserver.materialize("pending_bottles", config=config))
+    before = len(story.upstream.world.formulae)
+    for bottle in story.bottles:
+        story.upstream.world.remove(bottle.formula)
+    run_id = story.webserver.materialize("formula_catalog", "pending_bottles")
+    assert story.deployed.wait_for_run(run_id).status == "FAILURE"
+    # Whatever is checked next has as many formulae as before.
+    story.publish(4)
+    wait_for(
+        lambda: {FAILED, COMPLETE} <= set(hearing.texts),
+        what="the failure, and the end before it",
+        timeout_s=240,
+    )
+    assert sorted(hearing.texts) == sorted([START, COMPLETE, FAILED])
+    (text,) = hearing.shown(FAILED)
+    assert f"the catalogue shrank from {before} to {before - 4} formulae" in text
+    assert "Execution of" not in text
 
 
 def test_an_event_on_the_bus_starts_a_selective_sync_and_a_copy_of_it_nothing(

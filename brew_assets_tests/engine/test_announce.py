@@ -247,3 +247,59 @@ def test_no_sending_begins_when_the_time_is_over(clock: FakeClock, record: Recor
     assert not announcer.tell("sync", DUE, within_s=-1)
     assert slack.tried == 0
     assert clock.now() > START
+
+
+def end(outcome: str, *, corrects: str = "") -> Announcement:
+    """How a sync has ended, or that this was wrong."""
+    name = "completion" if corrects else "end"
+    message = Message(text=name, blocks=())
+    return Announcement(name=name, subject=name, message=message, outcome=outcome, corrects=corrects)
+
+
+@pytest.mark.parametrize(
+    ("first", "taken"),
+    [("failure", ["end", "completion"]), ("warning", ["end", "completion"]), ("success", ["end"])],
+)
+def test_what_corrects_another_goes_to_whom_that_said_otherwise(
+    clock: FakeClock, record: Record, first: str, taken: list[str]
+) -> None:
+    slack, added_later = Recorder(), Recorder("sns")
+    assert Announcer([slack], record, clock).tell("sync", [end(first)])
+    announcer = Announcer([slack, added_later], record, clock)
+    for _ in range(2):
+        assert announcer.tell("sync", [end("success", corrects="end")])
+    assert slack.taken == taken
+    assert added_later.taken == []
+
+
+@pytest.mark.parametrize(
+    ("error", "taken"),
+    [(ChannelFailed("down"), ["end"]), (ChannelUncertain("no answer"), ["completion"])],
+    ids=["it never came", "it may have come"],
+)
+def test_what_corrects_another_goes_to_whom_that_may_have_reached(
+    clock: FakeClock, record: Record, error: ChannelError, taken: list[str]
+) -> None:
+    slack = Recorder()
+    slack.errors = [error]
+    announcer = Announcer([slack], record, clock)
+    announcer.tell("sync", [end("failure")])
+    clock.advance(3600.0)
+    assert announcer.tell("sync", [end("success"), end("success", corrects="end")])
+    assert slack.taken == taken
+
+
+def test_what_corrects_another_waits_for_a_process_that_sends_and_may_have_died(
+    clock: FakeClock, record: Record
+) -> None:
+    slack = Recorder()
+    record.stop_at = "sent"
+    announcer = Announcer([slack], record, clock)
+    with pytest.raises(KeyboardInterrupt):
+        announcer.tell("sync", [end("failure")])
+    record.stop_at = None
+    due = [end("success"), end("success", corrects="end")]
+    assert not announcer.tell("sync", due)
+    clock.advance(61.0)
+    assert announcer.tell("sync", due)
+    assert slack.taken == ["end", "completion"]
