@@ -9,8 +9,10 @@ import msgspec
 
 from brew_assets.domain.catalogue import Catalogue
 from brew_assets.domain.downloads import Fetch, fetches_of_run
+from brew_assets.domain.exclusions import without_excluded
 from brew_assets.domain.lost import lost_and_not_found, with_lost
 from brew_assets.domain.manifest import MANIFEST_KEY, Manifest
+from brew_assets.domain.named_formulae import exclusions_of
 from brew_assets.domain.plan import (
     Plan,
     PlannedBottle,
@@ -90,7 +92,7 @@ class Mirror:
 
         def before_keeping(catalogue: Catalogue) -> None:
             if request is not None:
-                check_request(catalogue, request)
+                check_request(catalogue, self._without_excluded(request))
             if keep and is_new:
                 self.store.prepare()
 
@@ -126,10 +128,12 @@ class Mirror:
         """A new plan; it stands in the store under its sync id when `record` is true.
 
         Raises:
-            PlanInvalid: an unknown platform or formula, or a rejected one.
+            PlanInvalid: an unknown platform or formula, or one that is rejected or excluded.
             CatalogueUnavailable, CatalogueRefused, CatalogueInvalid: there is no catalogue to plan from.
+            RegistryRefused: nobody is given a size with these settings.
             PlanningStopped: the stop signal came before the plan was whole; none is kept.
         """
+        request = self._without_excluded(request)
         if catalogue is None:
             catalogue = self.refresh_catalogue(request, keep=record).catalogue
         else:
@@ -154,7 +158,13 @@ class Mirror:
             skip=skip.digests - recorded,
         )
         rejected = frozenset(found.name for found in catalogue.rejected)
-        plan = with_lost(plan, inventory.lost, resized=inventory.resized, rejected=rejected)
+        plan = with_lost(
+            plan,
+            inventory.lost,
+            resized=inventory.resized,
+            rejected=rejected,
+            excluded=exclusions_of(catalogue, request.exclude).names,
+        )
         plan = msgspec.structs.replace(plan, left_out=skip.noted_in(plan.left_out))
         found = SizesFound(sizes={}, problems=[])
         if sizes:
@@ -173,6 +183,9 @@ class Mirror:
             adopted=inventory.adopted,
             strays=inventory.strays,
         )
+
+    def _without_excluded(self, request: Request) -> Request:
+        return msgspec.structs.replace(request, exclude=self.options.exclude_formulae)
 
     def route_of(self, plan: Plan) -> Decision:
         """Where the plan is to be carried out, by its total and the settings."""
@@ -230,6 +243,7 @@ class Mirror:
         """
         if platform is not None and platform not in plan.platforms:
             raise PlanInvalid(f"sync {plan.sync_id} covers {', '.join(plan.platforms)}, not {platform}")
+        plan = without_excluded(plan, self.options.exclude_formulae)
         carrier = carrier or self.own_carrier()
         watch = Stopwatch(clock := self.ports.clock)
         self.store.prepare()
