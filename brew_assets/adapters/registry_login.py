@@ -19,6 +19,7 @@ from brew_assets.settings import Secret
 ANONYMOUS_TOKEN = "QQ=="  # noqa: S105
 # So many repositories in a row, before the registry has given anything: fewer may be closed ones.
 REFUSALS_IN_A_ROW = 3
+_AT_ONCE = contextlib.nullcontext()
 _HOW_TO = (
     "set BOTTLE_REGISTRY_USERNAME and BOTTLE_REGISTRY_PASSWORD (or BOTTLE_REGISTRY_SECRET_NAME) to those of "
     "a user who may read there"
@@ -87,19 +88,26 @@ class RegistryLogin:
         """Whether the settings name credentials."""
         return self._source is not None
 
-    @contextlib.contextmanager
-    def turn(self) -> Iterator[None]:
+    def turn(self) -> "contextlib.AbstractContextManager[None]":
         """One thread at a time until the registry has accepted the credentials: wrong ones are tried once.
 
         Raises:
-            RegistryRefused: it has refused them.
+            RegistryRefused: it has refused them, or wants some and there are none.
         """
-        with contextlib.ExitStack() as stack:
-            if self._source is not None and not self._has_given:
-                stack.enter_context(self._first)
-            if self._refusal is not None:
-                raise RegistryRefused(str(self._refusal))
+        if self._source is not None and not self._has_given:
+            return self._alone()
+        self._check()
+        return _AT_ONCE
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        with self._first:
+            self._check()
             yield
+
+    def _check(self) -> None:
+        if self._refusal is not None:
+            raise RegistryRefused(str(self._refusal))
 
     def authorization(self, repository: str) -> dict[str, str]:
         """The header of a request to the registry; none where nothing is known of what it wants yet."""
