@@ -56,8 +56,8 @@ def lock(calls: FileCalls, descriptor: int, how: int, *, place: str) -> None:
         if exc.errno not in _NO_LOCKS:
             raise
         raise StoreRefused(
-            f"{place}: the file system has no locks (flock: {exc.strerror}): keep the mirror on a local disk, "
-            "on NFS version 4, or in S3 (MIRROR_URL)"
+            f"{place}: the file system has no locks (flock: {exc.strerror}): keep the mirror on a local "
+            "disk, on NFS version 4, or in S3 (MIRROR_URL)"
         ) from exc
 
 

@@ -7,7 +7,7 @@ registry_login.py. Only the registry and the configured hosts are ever contacted
 
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NoReturn
 from urllib.parse import quote, urldefrag, urljoin
 
@@ -212,7 +212,8 @@ class Ghcr:
         with self._login.turn():
             was_asked = False
             while True:
-                wire, response, hops = self._follow(url, subject=subject, offset=offset, accept=accept)
+                shown = self._login.authorization(_repository(url))
+                wire, response, hops = self._follow(url, shown, subject=subject, offset=offset, accept=accept)
                 if response.status == 403 and hops:
                     # The signed address ran out or was spoilt: the registry makes a new one.
                     wire.finish()
@@ -223,11 +224,19 @@ class Ghcr:
                     return wire, response
                 challenges = challenges_of(response.fields.get("www-authenticate", ""))
                 wire.finish()
-                self._answer(challenges, url, subject, again=was_asked)
+                self._answer(challenges, url, subject, shown=shown, again=was_asked)
                 was_asked = True
 
-    def _answer(self, challenges: list[Challenge], url: str, subject: str, *, again: bool) -> None:
-        """The next request shows what the registry wants to see.
+    def _answer(
+        self,
+        challenges: list[Challenge],
+        url: str,
+        subject: str,
+        *,
+        shown: Mapping[str, str],
+        again: bool,
+    ) -> None:
+        """The next request shows what the registry wants to see; `shown` is what it was shown.
 
         Raises:
             UpstreamUnauthorized: it wants nothing that we have, or was shown it.
@@ -244,35 +253,38 @@ class Ghcr:
                 if "basic" not in schemes or not self._login.has_credentials:
                     raise
         if "basic" in schemes:
-            return self._login.use_basic(subject)
+            return self._login.use_basic(subject, shown=shown)
         why = "401 without a challenge of Basic or Bearer with a realm"
         raise self._login.closed(subject, _repository(url), why)
 
-    def _follow(self, url: str, *, subject: str, offset: int, accept: str) -> tuple[Wire, WireResponse, int]:
+    def _follow(
+        self, url: str, authorization: Mapping[str, str], *, subject: str, offset: int, accept: str
+    ) -> tuple[Wire, WireResponse, int]:
         """Connection and response after so many redirects."""
         headers = {"Accept": accept, "User-Agent": "brew-mirror"}
         if offset:
             headers["Range"] = f"bytes={offset}-"
-        authorization = self._login.authorization(_repository(url))
         cookies: dict[Origin, str] = {}
-        hops, shown = 0, True
+        hops, shows = 0, True
         while hops <= MAX_REDIRECTS:
             origin, target = self._hosts.check(url, subject=subject)
             cookie = {"Cookie": cookies[origin]} if origin in cookies else {}
             wire = self._wire_to(origin, subject)
             try:
                 # The header is the registry's: a signed address refuses a request that carries it.
-                response = wire.exchange("GET", target, headers | cookie | (authorization if shown else {}))
+                response = wire.exchange(
+                    "GET", target, headers | cookie | (dict(authorization) if shows else {})
+                )
             except NETWORK_ERRORS as exc:
                 wire.close()
                 raise UpstreamInterrupted(f"{subject}: {origin.netloc}: {describe(exc)}") from exc
-            if response.status == 401 and origin == self._registry.origin and not shown:
+            if response.status == 401 and origin == self._registry.origin and not shows:
                 # It has led to another address of its own, where it wants to see it again.
-                shown = True
+                shows = True
             elif response.status not in _REDIRECTS:
                 return wire, response, hops
             else:
-                hops, shown = hops + 1, False
+                hops, shows = hops + 1, False
                 if given := _COOKIE.match(response.fields.get("set-cookie", "")):
                     cookies[origin] = given[0]
                 url = _redirected(url, response.fields.get("location", ""), subject)

@@ -8,7 +8,7 @@ out, and what one bottle is refused for all are.
 import base64
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -130,17 +130,19 @@ class RegistryLogin:
                 self._credentials = self._source()
         return self._credentials
 
-    def use_basic(self, subject: str) -> None:
-        """The registry is asked with Basic credentials from now on.
+    def use_basic(self, subject: str, *, shown: Mapping[str, str]) -> None:
+        """The registry is asked with Basic credentials from now on; `shown` is the header of what it refused.
 
         Raises:
-            UpstreamUnauthorized: it was already asked so.
-            RegistryRefused: the same, and nothing else that it was asked so has helped.
+            UpstreamUnauthorized: it was asked with them.
+            RegistryRefused: the same, and they have never helped; or there are none.
         """
         credentials = self.credentials()
-        if credentials is None or self._basic:
+        header = credentials.header() if credentials is not None else ""
+        # Another thread may have begun to use them meanwhile.
+        if not header or shown.get("Authorization") == header:
             raise self.refused_credentials(subject)
-        self._basic = credentials.header()
+        self._basic = header
 
     def given(self) -> None:
         """The registry has answered as one that has let us in."""
