@@ -342,8 +342,10 @@ class Ghcr:
             with answered(wire, "GET", target, headers) as response:
                 if response.status == 401 and credentials is not None:
                     raise self._login.refused_credentials(subject)
-                if response.status == 401:
-                    raise self._login.closed(subject, repository, "401 from its realm without credentials")
+                if response.status in (401, 403):
+                    why = "with" if credentials is not None else "without"
+                    why = f"{response.status} from its realm {why} credentials"
+                    raise self._login.closed(subject, repository, why)
                 if response.status != 200:
                     self._refuse(response, f"{subject} (token)")
                 answer = _token_decoder.decode(response.read(_TOKEN_BODY_BYTES))

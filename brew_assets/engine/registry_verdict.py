@@ -1,16 +1,25 @@
-"""Whether a registry that lacks bottles lacks everything: then its address is wrong, and no bottle is gone.
+"""Whether a registry that refuses bottles refuses everything: then a setting is wrong, and no bottle is gone.
 
 A registry's 404 may be about one bottle, which upstream has taken away, or about all of them: a path that
-leads to no cache. Going on after the second would ask for thousands in vain, and say of each that it is gone.
+leads to no cache. So may its 401 and 403. Going on after the second would ask for thousands in vain, and say
+of each that it is gone.
 """
 
 import threading
 
 from brew_assets.engine.ports import Blobs
-from brew_assets.errors import BlobNotFound, MirrorError, RegistryRefused
+from brew_assets.errors import (
+    BlobNotFound,
+    MirrorError,
+    RegistryRefused,
+    UpstreamRefused,
+    UpstreamUnauthorized,
+)
 
-# So many different bottles, and not one that it has.
-MISSES_IN_A_ROW = 20
+# So many different bottles, and not one that it gives.
+REFUSALS_IN_A_ROW = 20
+# What another try of the same bottle would not change.
+_REFUSALS = (BlobNotFound, UpstreamRefused, UpstreamUnauthorized)
 
 
 class RegistryVerdict:
@@ -20,7 +29,7 @@ class RegistryVerdict:
         self._blobs = blobs
         self._lock = threading.Lock()
         self._has_given = False
-        self._missing = 0
+        self._refused = self._missing = 0
 
     def bottle_given(self) -> None:
         """The registry has given a bottle: what it lacks is no more than that."""
@@ -30,11 +39,19 @@ class RegistryVerdict:
         """Why the registry, which has refused one more, gives none; empty where it may give others."""
         if isinstance(error, RegistryRefused):
             return str(error)
-        if self._has_given:
+        if self._has_given or not isinstance(error, _REFUSALS):
             return ""
         with self._lock:
-            self._missing = self._missing + 1 if isinstance(error, BlobNotFound) else 0
-            return has_none(self._blobs, self._missing) if self._missing >= MISSES_IN_A_ROW else ""
+            self._refused += 1
+            self._missing += isinstance(error, BlobNotFound)
+            if self._refused < REFUSALS_IN_A_ROW:
+                return ""
+            if self._missing == self._refused:
+                return has_none(self._blobs, self._missing)
+            return (
+                f"the registry at {self._blobs.url} has refused all of the {self._refused:,} bottles that it "
+                f"was asked for, the last with: {error}"
+            )
 
 
 def has_none(blobs: Blobs, asked: int) -> str:

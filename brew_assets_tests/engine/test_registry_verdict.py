@@ -2,10 +2,10 @@
 
 import pytest
 
-from brew_assets.engine.registry_verdict import MISSES_IN_A_ROW
+from brew_assets.engine.registry_verdict import REFUSALS_IN_A_ROW
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.sizes import SizeLookUp
-from brew_assets.errors import RegistryRefused
+from brew_assets.errors import RegistryRefused, UpstreamRefused
 from brew_assets_tests.engine.test_sync import ARM, Upstream
 from brew_assets_tests.fakes import Act, FakeClock, FakeIndexes, FakeStop, MemoryStore
 from brew_assets_tests.worlds import bottle
@@ -26,9 +26,20 @@ def test_nothing_more_is_asked_of_a_registry_that_lacks_twenty_bottles_in_a_row(
     plan = upstream.plan(PLATFORM)
     upstream.blobs.forget_everything()
     report, _ = upstream.mirror(workers=2).carry_out(plan)
-    assert f"{upstream.blobs.url} {SAID.format(MISSES_IN_A_ROW)}" in report.aborted
-    assert len(upstream.blobs.opened) <= MISSES_IN_A_ROW + 2
+    assert f"{upstream.blobs.url} {SAID.format(REFUSALS_IN_A_ROW)}" in report.aborted
+    assert len(upstream.blobs.opened) <= REFUSALS_IN_A_ROW + 2
     assert report.left + len(report.failed) == 60
+
+
+def test_nor_of_one_that_refuses_twenty_bottles_in_a_row(upstream: Upstream) -> None:
+    plan = upstream.plan(PLATFORM)
+    for planned in plan.objects[:-1]:
+        upstream.blobs.always(planned.bottle, Act(error=UpstreamRefused(f"{planned.bottle.formula}: 403")))
+    report, _ = upstream.mirror(workers=1).carry_out(plan)
+    assert (
+        "refused all of the 20 bottles that it was asked for, the last with: formula19: 403" in report.aborted
+    )
+    assert (len(report.failed), report.left) == (20, 40)
 
 
 def test_one_bottle_that_it_has_speaks_for_the_registry(upstream: Upstream) -> None:

@@ -41,17 +41,14 @@ def everything(mirror: MirrorUnderTest) -> str:
     ("access", "written"),
     [
         (Access.harbor(), "/v2/ghcr-cache"),
-        (Access.harbor(), "/v2/ghcr-cache/"),
         (Access.harbor(), "/v2/ghcr-cache/homebrew/core"),
         (Access.harbor(), "/ghcr-cache"),
         (Access.harbor(**ANN), "/v2/ghcr-cache"),
         (Access.harbor(**ANN), "/ghcr-cache"),
         (Access.nexus(), "/repository/ghcr"),
         (Access.nexus(**ANN), "/repository/ghcr"),
-        (Access.nexus(**ANN), "/repository/ghcr/v2"),
         (Access.artifactory(), "/artifactory/api/docker/ghcr-remote"),
         (Access.artifactory(**ANN), "/artifactory/api/docker/ghcr-remote"),
-        (Access.artifactory(**ANN), "/artifactory/api/docker/ghcr-remote/v2/"),
         (Access(scheme="basic", **ANN), ""),
         (Access(scheme="token for credentials", **ANN), "/v2"),
         (Access(cookie="session=1"), ""),
@@ -69,17 +66,14 @@ def everything(mirror: MirrorUnderTest) -> str:
     ],
     ids=[
         "harbor",
-        "harbor/",
         "harbor as a bottle domain",
         "harbor without v2",
         "harbor with a user",
         "harbor with a user, without v2",
         "nexus",
         "nexus with a user",
-        "nexus with v2 and a user",
         "artifactory",
         "artifactory with a user",
-        "artifactory with v2 and a user",
         "basic",
         "token for a user",
         "cookie",
@@ -165,8 +159,7 @@ def test_half_of_the_credentials_is_a_setting_to_mend(
     assert "PLANTED" not in done.stderr
 
 
-@pytest.mark.parametrize("formulae", [BOTTLES, 4])
-@pytest.mark.parametrize("written", ["/v2/wrong", "/wrong", ""])
+@pytest.mark.parametrize(("written", "formulae"), [("/v2/wrong", BOTTLES), ("/wrong", 4), ("", 4)])
 def test_an_address_that_has_nothing_is_said_to_have_nothing(
     mirror: DirectoryMirror, formulae: int, written: str
 ) -> None:
