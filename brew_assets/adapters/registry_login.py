@@ -19,6 +19,8 @@ from brew_assets.settings import Secret
 ANONYMOUS_TOKEN = "QQ=="  # noqa: S105
 # So many repositories in a row, before the registry has given anything: fewer may be closed ones.
 REFUSALS_IN_A_ROW = 3
+# A token may have some KiB, and is of use for the few requests that one formula needs. More than threads.
+_MOST_TOKENS = 1000
 _AT_ONCE = contextlib.nullcontext()
 _HOW_TO = (
     "set BOTTLE_REGISTRY_USERNAME and BOTTLE_REGISTRY_PASSWORD (or BOTTLE_REGISTRY_SECRET_NAME) to those of "
@@ -117,9 +119,12 @@ class RegistryLogin:
         return {"Authorization": f"Bearer {token}"} if token else {}
 
     def use_token(self, repository: str, token: str) -> None:
-        """The repository is asked with this bearer from now on."""
+        """The repository is asked with this bearer from now on, until that of many others has come."""
         self._basic = ""
-        self._tokens[repository] = token
+        with self._lock:
+            if len(self._tokens) >= _MOST_TOKENS:
+                del self._tokens[next(iter(self._tokens))]
+            self._tokens[repository] = token
 
     def credentials(self) -> Credentials | None:
         """The credentials, None where none are configured; read once."""

@@ -9,7 +9,12 @@ import botocore.session
 import pytest
 
 from brew_assets.adapters.ghcr import Ghcr
-from brew_assets.adapters.registry_login import Credentials, GivenCredentials
+from brew_assets.adapters.registry_login import (
+    ANONYMOUS_TOKEN,
+    Credentials,
+    GivenCredentials,
+    RegistryLogin,
+)
 from brew_assets.adapters.secrets import RegistrySecret
 from brew_assets.domain.bottle import Bottle
 from brew_assets.errors import MirrorError, RegistryRefused, UpstreamFailed, UpstreamUnauthorized
@@ -104,6 +109,15 @@ def test_a_registry_that_lets_everybody_in_never_sees_the_credentials() -> None:
             ("/token", True),
         ]
         assert simulator.violations == []
+
+
+def test_tokens_are_kept_for_the_newest_repositories_alone() -> None:
+    login = RegistryLogin("https://registry.example", None)
+    for number in range(3000):
+        login.use_token(f"repository{number}", f"token{number}")
+    assert login.authorization("repository2999") == {"Authorization": "Bearer token2999"}
+    assert login.authorization("repository2500") == {"Authorization": "Bearer token2500"}
+    assert login.authorization("repository0") == {"Authorization": f"Bearer {ANONYMOUS_TOKEN}"}
 
 
 def test_the_form_of_an_address_is_settled_by_the_first_find() -> None:
