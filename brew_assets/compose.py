@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from brew_assets.adapters.directory_store import DirectoryStore
 from brew_assets.adapters.formulae_api import FormulaeApi
 from brew_assets.adapters.ghcr import Ghcr
-from brew_assets.adapters.registry_login import Credentials, CredentialsSource, GivenCredentials
+from brew_assets.adapters.registry_login import CredentialsSource, given_credentials
 from brew_assets.domain.addresses import shown_url
 from brew_assets.domain.links import Links
 from brew_assets.domain.plan import check_platforms
@@ -303,33 +303,16 @@ def _build_registry(settings: Settings) -> Ghcr:
 
 def _registry_credentials(settings: Settings) -> CredentialsSource | None:
     """Where the registry's user and password come from, None where none are set. Nothing is contacted yet."""
-    username, password = settings.bottle_registry_username, settings.bottle_registry_password
-    if username:
-        if not password:
-            raise _half_of_credentials("BOTTLE_REGISTRY_PASSWORD", "the password of BOTTLE_REGISTRY_USERNAME")
-        if ":" in username:
-            expected = "a user without a colon, which ends its name for the registry"
-            raise SettingsInvalid(
-                name="BOTTLE_REGISTRY_USERNAME", expected=expected, found="one with a colon"
-            )
-        return GivenCredentials(Credentials(username, password))
-    if settings.bottle_registry_secret_name:
-        from brew_assets.adapters.secrets import RegistrySecret
+    username = settings.bottle_registry_username
+    if username or not settings.bottle_registry_secret_name:
+        return given_credentials(username, settings.bottle_registry_password)
+    from brew_assets.adapters.secrets import RegistrySecret
 
-        return RegistrySecret(
-            settings.bottle_registry_secret_name,
-            region=settings.aws_region,
-            endpoint_url=settings.aws_endpoint_url or None,
-        )
-    if password:
-        raise _half_of_credentials(
-            "BOTTLE_REGISTRY_USERNAME", "the user whose BOTTLE_REGISTRY_PASSWORD is set"
-        )
-    return None
-
-
-def _half_of_credentials(name: str, expected: str) -> SettingsInvalid:
-    return SettingsInvalid(name=name, expected=expected, found="nothing")
+    return RegistrySecret(
+        settings.bottle_registry_secret_name,
+        region=settings.aws_region,
+        endpoint_url=settings.aws_endpoint_url or None,
+    )
 
 
 def _build_ports(settings: Settings, stop: StopSignal) -> MirrorPorts:

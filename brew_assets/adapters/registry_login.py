@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from brew_assets.errors import RegistryRefused, UpstreamError, UpstreamUnauthorized
+from brew_assets.errors import RegistryRefused, SettingsInvalid, UpstreamError, UpstreamUnauthorized
 from brew_assets.settings import Secret
 
 # What brew itself sends; GHCR accepts any bearer for public blobs.
@@ -66,6 +66,26 @@ class GivenCredentials:
 
     def __call__(self) -> Credentials:
         return self.credentials
+
+
+def given_credentials(username: str, password: Secret) -> GivenCredentials | None:
+    """The credentials of the settings; None where there are none.
+
+    Raises:
+        SettingsInvalid: one without the other, or a user that cannot be written.
+    """
+    if not username and not password:
+        return None
+    name, expected, found = "BOTTLE_REGISTRY_USERNAME", "", "nothing"
+    if not username:
+        expected = "the user whose BOTTLE_REGISTRY_PASSWORD is set"
+    elif not password:
+        name, expected = "BOTTLE_REGISTRY_PASSWORD", f"the password of {name}"
+    elif ":" in username:
+        expected, found = "a user without a colon, at which its name would end", "one with a colon"
+    if expected:
+        raise SettingsInvalid(name=name, expected=expected, found=found)
+    return GivenCredentials(Credentials(username, password))
 
 
 class RegistryLogin:
