@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from brew_assets.adapters.directory_store import DirectoryStore
 from brew_assets.adapters.formulae_api import FormulaeApi
 from brew_assets.adapters.ghcr import Ghcr
+from brew_assets.adapters.registry_login import CredentialsSource, given_credentials
 from brew_assets.domain.addresses import shown_url
 from brew_assets.domain.links import Links
 from brew_assets.domain.plan import check_platforms
@@ -15,9 +16,10 @@ from brew_assets.domain.route import RoutingRules, TaskSize, decode_task_sizes
 from brew_assets.domain.story import Deployment
 from brew_assets.engine.announce import Channel
 from brew_assets.engine.clock import GracefulStop, SystemClock
+from brew_assets.engine.options import MirrorOptions, MirrorPorts
 from brew_assets.engine.ports import HashFileSource, StopSignal, Store
 from brew_assets.engine.retry import RetryPolicy
-from brew_assets.engine.sync import Mirror, MirrorOptions, MirrorPorts
+from brew_assets.engine.sync import Mirror
 from brew_assets.errors import PlanInvalid, SettingsInvalid
 from brew_assets.setting_values import shown_value
 from brew_assets.settings import PLACES, Secret, Settings
@@ -267,6 +269,7 @@ def build_mirror(settings: Settings, *, stop: StopSignal | None = None) -> Mirro
         batch_size=settings.batch_size,
         retry=RetryPolicy(attempts=settings.retry_attempts, delay_s=settings.retry_delay_seconds),
         include_disabled=settings.include_disabled,
+        exclude_formulae=settings.exclude_formulae,
         routing=routing_rules(settings),
         max_download_gb=settings.max_download_size_gb,
     )
@@ -285,14 +288,36 @@ def _cdn_hosts(settings: Settings) -> tuple[str, ...]:
     return settings.bottle_cdn_hosts
 
 
+def _build_registry(settings: Settings) -> Ghcr:
+    try:
+        return Ghcr(
+            settings.bottle_registry_url,
+            cdn_hosts=_cdn_hosts(settings),
+            timeout_s=settings.download_timeout_seconds,
+            credentials=_registry_credentials(settings),
+        )
+    except ValueError as exc:
+        expected, _, found = str(exc).removeprefix("expected ").rpartition(", found ")
+        raise SettingsInvalid(name="BOTTLE_REGISTRY_URL", expected=expected, found=found) from exc
+
+
+def _registry_credentials(settings: Settings) -> CredentialsSource | None:
+    """Where the registry's user and password come from, None where none are set. Nothing is contacted yet."""
+    username = settings.bottle_registry_username
+    if username or not settings.bottle_registry_secret_name:
+        return given_credentials(username, settings.bottle_registry_password)
+    from brew_assets.adapters.secrets import RegistrySecret
+
+    return RegistrySecret(
+        settings.bottle_registry_secret_name,
+        region=settings.aws_region,
+        endpoint_url=settings.aws_endpoint_url or None,
+    )
+
+
 def _build_ports(settings: Settings, stop: StopSignal) -> MirrorPorts:
     timeout_s = settings.download_timeout_seconds
-    try:
-        registry = Ghcr(settings.bottle_registry_url, cdn_hosts=_cdn_hosts(settings), timeout_s=timeout_s)
-    except ValueError as exc:
-        raise SettingsInvalid(
-            name="BOTTLE_REGISTRY_URL", expected="an http(s) address", found=str(exc)
-        ) from exc
+    registry = _build_registry(settings)
     return MirrorPorts(
         catalogue=FormulaeApi(settings.formulae_api_url, timeout_s=timeout_s, stop=stop),
         blobs=registry,

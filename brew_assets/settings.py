@@ -87,7 +87,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     ] = ("arm64_tahoe", "arm64_sequoia", "arm64_sonoma")
     exclude_formulae: Annotated[
         tuple[str, ...],
-        _selection("Formulae to leave out, comma-separated names; what is held of them already stays."),
+        _selection(
+            "Formulae to leave out, comma-separated names (aliases and old names count); what is held of them already stays."
+        ),
     ] = ()
     include_disabled: Annotated[bool, _selection("Mirror the bottles of disabled formulae too.")] = False
     external_hash_file_s3_bucket: Annotated[
@@ -109,7 +111,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     )
     bottle_registry_url: Annotated[
         str,
-        _network("Registry that serves the bottles; replaces https://ghcr.io in the catalogue's addresses."),
+        _network(
+            "Registry that serves the bottles, in the place of https://ghcr.io in the catalogue's addresses; a cache may stand behind a path, such as `https://harbor.example/v2/ghcr-cache` (docs/registries.md)."
+        ),
     ] = "https://ghcr.io"
     bottle_registry_username: Annotated[
         str, _network("User of the registry, where it wants Basic credentials.")

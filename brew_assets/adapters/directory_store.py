@@ -5,16 +5,16 @@ under their name: create-only, whole or not at all. A `flock` on `.lock` makes c
 between processes of one machine. No link below the root is followed, and nothing but regular files is read.
 """
 
-import errno
 import hashlib
 import io
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from brew_assets.adapters.file_calls import FileCalls, link, sync_folder
 from brew_assets.adapters.file_errors import our_errors
 from brew_assets.adapters.incoming_files import IncomingFile, locked, remove_leftovers
-from brew_assets.adapters.rooted_files import RootedFiles, place_of, refuse_other_kinds, sync_folder
+from brew_assets.adapters.rooted_files import RootedFiles, place_of, refuse_other_kinds
 from brew_assets.domain.bottle import Bottle
 from brew_assets.domain.foreign_text import printable_name
 from brew_assets.domain.manifest import MANIFEST_KEY
@@ -37,9 +37,10 @@ _NO_OBJECT = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 class DirectoryStore:
     """A directory as the object store; `root` is created when the store is prepared. It may be a link."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, calls: FileCalls | None = None) -> None:
+        """`calls` are those of the operating system where none are given."""
         self._root = root.absolute()
-        self._files = RootedFiles(self._root)
+        self._files = RootedFiles(self._root, calls)
         self.url = printable_name(f"{self._root}/")
 
     def prepare(self) -> None:
@@ -220,19 +221,16 @@ class DirectoryStore:
             self._files.folder(target_path, make=True) as target_folder,
         ):
             try:
-                os.link(name, target, src_dir_fd=folder, dst_dir_fd=target_folder, follow_symlinks=False)
+                if not link(self._files.calls, name, target, folder=folder, target_folder=target_folder):
+                    return False
             except FileExistsError as exc:
                 refuse_other_kinds(target_folder, target, key)
                 raise KeyTaken(key) from exc
-            except OSError as exc:
-                if exc.errno in (errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP):
-                    return False
-                raise
             linked = os.stat(target, dir_fd=target_folder, follow_symlinks=False)
             if not os.path.samestat(linked, os.fstat(file.fileno())):
                 os.unlink(target, dir_fd=target_folder)
                 raise StoreError(f"{source}: changed while another name of it was made")
-            sync_folder(target_folder)
+            sync_folder(self._files.calls, target_folder)
         return True
 
 

@@ -65,6 +65,7 @@ _REMEDIES = {
     errno.EDQUOT: "make room, or have the quota raised",
     errno.ENOLCK: "the file system has no locks; keep the mirror on a local disk, or on NFS version 4",
     errno.ENOSYS: "keep the mirror on a local disk, or on NFS version 4",
+    errno.EXDEV: "its folders are on different file systems; keep the whole mirror on one",
     errno.EACCES: "allow it to the user who runs the mirror",
     errno.EROFS: "mount it for writing, or name another place with MIRROR_URL",
 }

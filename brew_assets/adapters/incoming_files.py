@@ -4,7 +4,6 @@ Whoever removes leftovers of killed writers holds `.lock`, and so does everybody
 """
 
 import contextlib
-import errno
 import fcntl
 import io
 import logging
@@ -13,6 +12,7 @@ import re
 import secrets
 from collections.abc import Iterator
 
+from brew_assets.adapters import file_calls
 from brew_assets.adapters.file_errors import our_errors
 from brew_assets.adapters.rooted_files import (
     INCOMING,
@@ -22,7 +22,6 @@ from brew_assets.adapters.rooted_files import (
     open_regular,
     place_of,
     refuse_other_kinds,
-    sync_folder,
 )
 from brew_assets.errors import KeyTaken, MirrorError
 
@@ -40,7 +39,7 @@ def locked(files: RootedFiles, root: int, how: int = fcntl.LOCK_EX) -> Iterator[
         descriptor = files.open_lock(root)
     try:
         with our_errors(LOCK):
-            fcntl.flock(descriptor, how)
+            file_calls.lock(files.calls, descriptor, how, place=str(files))
         yield
     finally:
         os.close(descriptor)
@@ -64,8 +63,8 @@ class IncomingFile:
             descriptor = os.open(self._name, _NEW, 0o666, dir_fd=incoming)
             self.file = io.FileIO(descriptor, "r+b")
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            except OSError:
+                file_calls.lock(files.calls, descriptor, fcntl.LOCK_EX, place=str(files))
+            except (OSError, MirrorError):
                 self.discard()
                 raise
 
@@ -88,14 +87,14 @@ class IncomingFile:
     def _on_the_way(self) -> Iterator[tuple[int, int, int]]:
         """The file is on disk; the root, `.incoming/` and the folder of the target, opened."""
         with our_errors(self._key):
-            os.fsync(self.file.fileno())
+            file_calls.sync(self._files.calls, self.file.fileno())
             with (
                 self._files.folder() as root,
                 self._incoming(root) as incoming,
                 self._files.folder(self._folder, make=True) as folder,
             ):
                 yield root, incoming, folder
-                sync_folder(folder)
+                file_calls.sync_folder(self._files.calls, folder)
         self.discard()
 
     def link(self) -> None:
@@ -107,16 +106,14 @@ class IncomingFile:
         """
         with self._on_the_way() as (root, incoming, folder):
             try:
-                os.link(
-                    self._name, self._target, src_dir_fd=incoming, dst_dir_fd=folder, follow_symlinks=False
+                linked = file_calls.link(
+                    self._files.calls, self._name, self._target, folder=incoming, target_folder=folder
                 )
             except FileExistsError as exc:
                 refuse_other_kinds(folder, self._target, self._key)
                 raise KeyTaken(self._key) from exc
-            except OSError as exc:
-                if exc.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP):
-                    raise
-                # A file system without links: nobody else makes a name while the lock is held.
+            if not linked:
+                # Where nobody makes a name by a link, nobody makes one while this lock is held.
                 self._rename_exclusively(root, incoming, folder)
 
     def _rename_exclusively(self, root: int, incoming: int, folder: int) -> None:
@@ -124,7 +121,7 @@ class IncomingFile:
             try:
                 os.stat(self._target, dir_fd=folder, follow_symlinks=False)
             except FileNotFoundError:
-                os.replace(self._name, self._target, src_dir_fd=incoming, dst_dir_fd=folder)
+                self._rename(incoming, folder)
             else:
                 refuse_other_kinds(folder, self._target, self._key)
                 raise KeyTaken(self._key)
@@ -137,7 +134,10 @@ class IncomingFile:
         """
         with self._on_the_way() as (_, incoming, folder):
             refuse_other_kinds(folder, self._target, self._key)
-            os.replace(self._name, self._target, src_dir_fd=incoming, dst_dir_fd=folder)
+            self._rename(incoming, folder)
+
+    def _rename(self, incoming: int, folder: int) -> None:
+        self._files.calls.replace(self._name, self._target, folder=incoming, target_folder=folder)
 
     def discard(self) -> None:
         """The file in `.incoming/` is gone; never raises."""
@@ -163,18 +163,19 @@ def remove_leftovers(files: RootedFiles) -> None:
                 files.leave(key, found)
                 continue
             try:
-                _remove_unless_locked(incoming, name, key)
+                _remove_unless_locked(files, incoming, name, key)
             except (OSError, MirrorError) as exc:
                 # It takes room and hinders nobody.
                 files.leave(key, f"a file that cannot be removed: {exc}")
 
 
-def _remove_unless_locked(incoming: int, name: str, key: str) -> None:
+def _remove_unless_locked(files: RootedFiles, incoming: int, name: str, key: str) -> None:
     """Removes an incoming file whose writer is gone."""
     with contextlib.suppress(FileNotFoundError, BlockingIOError):
-        descriptor = open_regular(incoming, name, key)
+        # For writing: a network file system locks exclusively for nobody else.
+        descriptor = open_regular(incoming, name, key, os.O_RDWR)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            files.calls.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.unlink(name, dir_fd=incoming)
         finally:
             os.close(descriptor)

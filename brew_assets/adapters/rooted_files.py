@@ -15,6 +15,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from brew_assets.adapters.file_calls import FileCalls, sync_folder
 from brew_assets.domain.bottle import is_object_key, parse_filename
 from brew_assets.domain.foreign_text import printable_name
 from brew_assets.domain.object_keys import is_date
@@ -56,8 +57,9 @@ def place_of(key: str) -> tuple[str, str]:
 class RootedFiles:
     """The folder at `root` and what is below it. Used by several threads and processes at once."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, calls: FileCalls | None = None) -> None:
         self._root = root
+        self.calls = calls or FileCalls()
         self._named: set[str] = set()
 
     @contextlib.contextmanager
@@ -116,7 +118,7 @@ class RootedFiles:
             raise
         with contextlib.suppress(FileExistsError):
             os.mkdir(name, dir_fd=folder)
-            sync_folder(folder)
+            sync_folder(self.calls, folder)
         return self._open_below(folder, name, way, make=False)
 
     def _refused(self, way: str, expected: str, found: str, remedy: str) -> StoreRefused:
@@ -255,8 +257,8 @@ class RootedFiles:
         return printable_name(f"{self._root}/")
 
 
-def open_regular(folder: int, name: str, key: str) -> int:
-    """A descriptor of the regular file, for reading.
+def open_regular(folder: int, name: str, key: str, how: int = os.O_RDONLY) -> int:
+    """A descriptor of the regular file, for reading or as `how` says.
 
     Raises:
         IsADirectoryError: a folder stands there.
@@ -264,7 +266,7 @@ def open_regular(folder: int, name: str, key: str) -> int:
         OSError: it cannot be opened.
     """
     try:
-        descriptor = os.open(name, os.O_RDONLY | _SAFE, dir_fd=folder)
+        descriptor = os.open(name, how | _SAFE, dir_fd=folder)
     except OSError as exc:
         if found := kind_at(folder, name):
             raise _no_file(key, found) from exc
@@ -305,13 +307,3 @@ def _kind(mode: int) -> str:
     if stat.S_ISREG(mode):
         return ""
     return next((name for matches, name in _KINDS if matches(mode)), "a device")
-
-
-def sync_folder(folder: int) -> None:
-    """The names in the opened folder are on disk, as far as its file system promises that."""
-    try:
-        os.fsync(folder)
-    except OSError as exc:
-        # Some network file systems sync no folders; what they promise for files is all there is.
-        if exc.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
-            raise

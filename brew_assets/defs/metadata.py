@@ -253,6 +253,7 @@ def _left_out_metadata(found: LeavesOut) -> Metadata:
         "rejected": found.left_out.rejected,
         "skipped": found.skipped,
         "disabled": found.left_out.disabled,
+        "excluded": found.left_out.excluded,
         "left_out": markdown(left_out_list(found) or "nothing"),
         NOTES: dg.MetadataValue.json(list(message_notes_of(found))),
     }

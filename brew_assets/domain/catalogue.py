@@ -196,11 +196,12 @@ def choose_bottles(
     *,
     formulae: "frozenset[str] | None" = None,
     include_disabled: bool = False,
+    exclude: Container[str] = (),
 ) -> list[tuple[Bottle, tuple[str, ...]]]:
     """Every bottle that serves one of the platforms, once, with the platforms that it serves.
 
     In the catalogue's order, so the same catalogue and platforms give the same list. `formulae` narrows
-    the choice to these names. Disabled formulae are left out unless asked for.
+    the choice to these names. Disabled formulae are left out unless asked for, and those to `exclude`.
     """
     candidates = [(platform, serving_tags(platform)) for platform in platforms]
     chosen: list[tuple[Bottle, tuple[str, ...]]] = []
@@ -208,7 +209,7 @@ def choose_bottles(
         stable = formula.bottle.stable
         if stable is None or (formula.disabled and not include_disabled):
             continue
-        if formulae is not None and formula.name not in formulae:
+        if (formulae is not None and formula.name not in formulae) or formula.name in exclude:
             continue
         served: dict[str, list[str]] = {}
         for platform, tags in candidates:

@@ -13,6 +13,7 @@ from brew_assets.domain.bottle import Bottle
 from brew_assets.domain.catalogue import Catalogue
 from brew_assets.domain.foreign_text import printable
 from brew_assets.domain.formula import Formula
+from brew_assets.domain.named_formulae import Exclusions
 from brew_assets.domain.platforms import serving_tags
 
 # How many of a kind are named in documents, and how many in a sentence.
@@ -21,6 +22,7 @@ SHOWN = 5
 # Of a name with a reason behind it.
 _NAME_CHARACTERS = 500
 _INCLUDE = "INCLUDE_DISABLED=true mirrors them too"
+_NOTHING_EXCLUDED = Exclusions()
 _MEND = "run `brew-mirror verify --deep --repair` or the job `repair`"
 
 
@@ -28,8 +30,9 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
     """How many of each kind, and the first of them by name.
 
     `rejected` is what the catalogue has in a form that cannot be used: whole formulae, and `rejected_bottles`
-    single bottles of others; `catalogue_formulae` counts all that it lists. `disabled` formulae are left out
-    by the settings. `unserved` formulae were asked for by name, and nothing of them can be planned;
+    single bottles of others; `catalogue_formulae` counts all that it lists. The settings leave `disabled` and
+    `excluded` formulae out; `unknown_exclusions` are names that they exclude in vain. `unserved` formulae
+    were asked for by name, and nothing of them can be planned;
     `empty_platforms` are those that no bottle of the catalogue serves.
 
     `lost` are recorded bottles that the store has no more; the plan brings `lost_planned` of them back.
@@ -45,6 +48,9 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
     skipped_bottles: tuple[str, ...] = ()
     disabled: int = 0
     disabled_formulae: tuple[str, ...] = ()
+    excluded: int = 0
+    excluded_formulae: tuple[str, ...] = ()
+    unknown_exclusions: tuple[str, ...] = ()
     unserved: int = 0
     unserved_formulae: tuple[str, ...] = ()
     empty_platforms: tuple[str, ...] = ()
@@ -72,6 +78,7 @@ def left_out_of(
     asked: "frozenset[str] | None",
     *,
     include_disabled: bool,
+    exclusions: Exclusions = _NOTHING_EXCLUDED,
     chosen: Iterable[Bottle],
     skipped: Sequence[Bottle],
 ) -> LeftOut:
@@ -81,7 +88,13 @@ def left_out_of(
     """
     rejected = sorted(catalogue.rejected, key=lambda r: asked is None or r.name not in asked)
     bottles = sum(1 for r in rejected if r.tag)
-    disabled = [] if include_disabled else _disabled(catalogue, platforms, asked)
+    serving = _serving(catalogue, platforms, asked)
+    excluded = [formula.name for formula in serving if formula.name in exclusions.names]
+    disabled = [
+        formula.name
+        for formula in serving
+        if formula.disabled and not include_disabled and formula.name not in exclusions.names
+    ]
     tags = catalogue.tags()
     missing = asked - {bottle.formula for bottle in chosen} if asked else frozenset()
     unserved = [
@@ -97,19 +110,22 @@ def left_out_of(
         skipped_bottles=tuple(bottle.filename for bottle in skipped[:LISTED]),
         disabled=len(disabled),
         disabled_formulae=tuple(disabled[:LISTED]),
+        excluded=len(excluded),
+        excluded_formulae=tuple(excluded[:LISTED]),
+        unknown_exclusions=exclusions.unknown,
         unserved=len(unserved),
         unserved_formulae=tuple(unserved[:LISTED]),
         empty_platforms=tuple(p for p in platforms if tags.isdisjoint(serving_tags(p))),
     )
 
 
-def _disabled(catalogue: Catalogue, platforms: Sequence[str], asked: "frozenset[str] | None") -> list[str]:
-    """The disabled formulae that would serve one of the platforms."""
+def _serving(catalogue: Catalogue, platforms: Sequence[str], asked: "frozenset[str] | None") -> list[Formula]:
+    """The formulae that would serve one of the platforms."""
     tags = {tag for platform in platforms for tag in serving_tags(platform)}
     return [
-        formula.name
+        formula
         for formula in catalogue.formulae
-        if formula.disabled and (asked is None or formula.name in asked) and not tags.isdisjoint(formula.tags)
+        if (asked is None or formula.name in asked) and not tags.isdisjoint(formula.tags)
     ]
 
 
@@ -151,6 +167,12 @@ def notes_of(found: LeavesOut) -> tuple[str, ...]:
             left_out.empty_platforms,
         ),
         *_sentence(
+            "Named in EXCLUDE_FORMULAE, but in no catalogue under this name (wrong, or gone from it)",
+            _counted(len(left_out.unknown_exclusions), "name", "names"),
+            len(left_out.unknown_exclusions),
+            left_out.unknown_exclusions,
+        ),
+        *_sentence(
             f"Of another size than recorded ({_MEND})",
             _counted(left_out.resized, "object", "objects"),
             left_out.resized,
@@ -179,19 +201,34 @@ def remarks_of(found: LeavesOut) -> tuple[str, ...]:
     """A sentence for each kind that is left out as a matter of course: nobody has to look at it."""
     left_out = found.left_out
     if left_out.unserved:
-        return ()  # a plan of single formulae; a note says the same of each
-    return _sentence(
-        f"Left out, because upstream has disabled them ({_INCLUDE})",
-        _counted(left_out.disabled, "formula", "formulae"),
-        left_out.disabled,
-        left_out.disabled_formulae,
+        return _excluded(left_out)  # a plan of single formulae; a note says the same of each that is disabled
+    return (
+        *_excluded(left_out),
+        *_sentence(
+            f"Left out, because upstream has disabled them ({_INCLUDE})",
+            _counted(left_out.disabled, "formula", "formulae"),
+            left_out.disabled,
+            left_out.disabled_formulae,
+        ),
     )
 
 
 def message_notes_of(found: LeavesOut) -> tuple[str, ...]:
-    """What a message says: the notes, and beside them the remarks; nothing without a note."""
+    """What a message says: the notes, and beside them the remarks; without a note, what was excluded alone.
+
+    Upstream disables formulae; somebody here has excluded some, and others should know.
+    """
     notes = notes_of(found)
-    return (*notes, *remarks_of(found)) if notes else ()
+    return (*notes, *remarks_of(found)) if notes else _excluded(found.left_out)
+
+
+def _excluded(left_out: LeftOut) -> tuple[str, ...]:
+    return _sentence(
+        "Left out, because EXCLUDE_FORMULAE names them",
+        _counted(left_out.excluded, "formula", "formulae"),
+        left_out.excluded,
+        left_out.excluded_formulae,
+    )
 
 
 def first_names(names: Sequence[str], count: int) -> str:

@@ -19,6 +19,7 @@ def with_lost(
     *,
     resized: Sequence[str] = (),
     rejected: "frozenset[str]" = frozenset(),
+    excluded: "frozenset[str]" = frozenset(),
 ) -> Plan:
     """The plan with what the store has lost: that, too, which the catalogue no longer names.
 
@@ -26,7 +27,8 @@ def with_lost(
     held. The rest is fetched from its entry's address, as far as that names the blob and the plan's formulae
     and platforms cover it.
     `resized` are keys of objects that have another size than recorded, `rejected` formulae that the catalogue
-    has in a form that cannot be used: what is recorded of those may be in it.
+    has in a form that cannot be used: what is recorded of those may be in it. `excluded` formulae are fetched
+    by no sync, and so not again.
     """
     if not lost and not resized:
         return plan
@@ -38,6 +40,7 @@ def with_lost(
         item
         for key, entry in sorted(lost.items())
         if key not in wanted
+        and entry.formula_name not in excluded
         and (not formulae or entry.formula_name in formulae)
         and (platform := _platform_of(entry.platform, plan.platforms)) is not None
         and proof.why_not(item := _lost_bottle(entry, platform, rejected)) is None

@@ -1,7 +1,10 @@
-"""The formulae that somebody asks for by name."""
+"""The formulae that somebody names: asks for, or leaves out."""
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+
+import msgspec
 
 from brew_assets.domain.catalogue import Catalogue
 from brew_assets.domain.rejections import Rejected
@@ -9,30 +12,76 @@ from brew_assets.errors import PlanInvalid
 
 # Looking for names that are like one takes a tenth of a second.
 _HINTS = 5
+_TAP = re.compile(r"homebrew/(homebrew-)?core/", re.IGNORECASE)
 
 
-def resolve_formulae(catalogue: Catalogue, asked: Iterable[str]) -> frozenset[str]:
+class Exclusions(msgspec.Struct, frozen=True, kw_only=True):
+    """The formulae to leave out, by the catalogue's names, and the names that it does not have."""
+
+    names: frozenset[str] = frozenset()
+    unknown: tuple[str, ...] = ()
+
+
+def written_names(written: Iterable[str]) -> tuple[str, ...]:
+    """The names that somebody wrote, each once, without Homebrew's own tap before them."""
+    return tuple(dict.fromkeys(_TAP.sub("", name.strip(), count=1) for name in written if name.strip()))
+
+
+def exclusions_of(catalogue: Catalogue, written: Iterable[str]) -> Exclusions:
+    """Which formulae of the catalogue are to be left out: by name, alias or old name, in letters of any size.
+
+    Of what the catalogue does not have, the name alone is left out: formulae come and go.
+    """
+    given = written_names(written)
+    if not given:
+        return Exclusions()
+    names = catalogue.names() | {r.name: r.name for r in catalogue.rejected}
+    names |= {alias: r.name for r in catalogue.rejected for alias in r.aliases if alias not in names}
+    in_small = {name.lower(): formula for name, formula in names.items()}
+    found = {name: formula for name in given if (formula := _of_name(name, names, in_small))}
+    return Exclusions(
+        names=frozenset(found.values()) | frozenset(name.lower() for name in given if name not in found),
+        unknown=tuple(name for name in given if name not in found),
+    )
+
+
+def _of_name(name: str, names: Mapping[str, str], in_small: Mapping[str, str]) -> str | None:
+    return names.get(name) or in_small.get(name.lower())
+
+
+def resolve_formulae(
+    catalogue: Catalogue, asked: Iterable[str], *, excluded: "frozenset[str]" = frozenset()
+) -> frozenset[str]:
     """The names of the formulae that were asked for by name, alias or old name.
 
     Raises:
-        PlanInvalid: some are not in the catalogue, or rejected; all of them are named.
+        PlanInvalid: some are not in the catalogue, or rejected, or excluded; all of them are named.
     """
     names = catalogue.names()
     asked = tuple(dict.fromkeys(asked))
-    missing = [name for name in asked if name not in names]
+    missing = [name for name in asked if name not in names or names[name] in excluded]
     if missing:
         rejected = {name: r for r in catalogue.rejected if not r.tag for name in (*r.aliases, r.name)}
-        unknown = [name for name in missing if name not in rejected]
+        unknown = [name for name in missing if name not in rejected and name not in names]
         hinted = set(unknown[:_HINTS])
         raise PlanInvalid(
             "; ".join(
                 _why_rejected(name, rejected[name])
-                if name in rejected
+                if name in rejected and name not in names
+                else why_excluded(name, names[name])
+                if name in names
                 else _why_unknown(name, names if name in hinted else ())
                 for name in missing
             )
         )
     return frozenset(names[name] for name in asked)
+
+
+def why_excluded(name: str, formula: str) -> str:
+    """The sentence on a formula that was asked for and is to be left out."""
+    under = "" if name == formula else f" (as {formula})"
+    remedy = "take it off there, or do not ask for it"
+    return f"formula {name[:80]!r} is excluded{under} by EXCLUDE_FORMULAE: {remedy}"
 
 
 def _why_rejected(name: str, rejected: Rejected) -> str:

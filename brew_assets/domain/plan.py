@@ -15,7 +15,7 @@ from brew_assets.domain.bottle import Bottle, Digest, is_digest, is_formula_name
 from brew_assets.domain.catalogue import Catalogue, check_served, check_serves, choose_bottles
 from brew_assets.domain.left_out import LeftOut, left_out_of
 from brew_assets.domain.manifest import HeldEntry
-from brew_assets.domain.named_formulae import resolve_formulae
+from brew_assets.domain.named_formulae import Exclusions, exclusions_of, resolve_formulae
 from brew_assets.domain.object_keys import is_date
 from brew_assets.domain.platforms import KNOWN_PLATFORMS, is_platform
 from brew_assets.domain.proof import (
@@ -185,28 +185,34 @@ def check_platforms(platforms: Sequence[str]) -> tuple[str, ...]:
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What a sync is asked to cover. No formulae means all of them."""
+    """What a sync is asked to cover. No formulae means all of them, but those to `exclude`."""
 
     platforms: tuple[str, ...]
     formulae: tuple[str, ...] = ()
     force: bool = False
     include_disabled: bool = False
+    exclude: tuple[str, ...] = ()
 
 
-def check_request(catalogue: Catalogue, request: Request) -> "tuple[tuple[str, ...], frozenset[str] | None]":
-    """The platforms and formulae (None for all) of a request of which a plan can be made.
+def check_request(
+    catalogue: Catalogue, request: Request
+) -> "tuple[tuple[str, ...], frozenset[str] | None, Exclusions]":
+    """Platforms, formulae (None for all) and exclusions of a request of which a plan can be made.
 
     Raises:
-        PlanInvalid: an unknown platform or formula, or a rejected one.
+        PlanInvalid: an unknown platform or formula, a rejected or an excluded one.
         CatalogueInvalid: more than a tenth of what would serve one of the platforms is rejected, or nothing
             serves any of them and no formula was asked for by name.
     """
     platforms = check_platforms(request.platforms)
-    formulae = resolve_formulae(catalogue, request.formulae) if request.formulae else None
+    exclusions = exclusions_of(catalogue, request.exclude)
+    formulae = None
+    if request.formulae:
+        formulae = resolve_formulae(catalogue, request.formulae, excluded=exclusions.names)
     check_served(catalogue, platforms)
     if formulae is None:
         check_serves(catalogue, platforms)
-    return platforms, formulae
+    return platforms, formulae, exclusions
 
 
 def plan_sync(
@@ -227,9 +233,13 @@ def plan_sync(
         PlanInvalid: an unknown platform or formula, or a rejected one.
         CatalogueInvalid: too little of what would serve the platforms can be used.
     """
-    platforms, formulae = check_request(catalogue, request)
+    platforms, formulae, exclusions = check_request(catalogue, request)
     chosen = choose_bottles(
-        catalogue, platforms, formulae=formulae, include_disabled=request.include_disabled
+        catalogue,
+        platforms,
+        formulae=formulae,
+        include_disabled=request.include_disabled,
+        exclude=exclusions.names,
     )
     if request.force:
         objects, kept, skipped = _needed(chosen, {}, frozenset())
@@ -251,6 +261,7 @@ def plan_sync(
             platforms,
             formulae,
             include_disabled=request.include_disabled,
+            exclusions=exclusions,
             chosen=(bottle for bottle, _ in chosen),
             skipped=skipped,
         ),

@@ -83,7 +83,9 @@ class BlobStream(Protocol):
 
 
 class Blobs(Protocol):
-    """Where bottles come from."""
+    """Where bottles come from; `url` is the registry's address as it may be shown."""
+
+    url: str
 
     def open(self, bottle: Bottle, *, offset: int = 0) -> BlobStream:
         """The blob from `offset` on, or from 0 when upstream does not do ranges.

@@ -9,8 +9,10 @@ import msgspec
 
 from brew_assets.domain.catalogue import Catalogue
 from brew_assets.domain.downloads import Fetch, fetches_of_run
+from brew_assets.domain.exclusions import without_excluded
 from brew_assets.domain.lost import lost_and_not_found, with_lost
 from brew_assets.domain.manifest import MANIFEST_KEY, Manifest
+from brew_assets.domain.named_formulae import exclusions_of
 from brew_assets.domain.plan import (
     Plan,
     PlannedBottle,
@@ -20,31 +22,22 @@ from brew_assets.domain.plan import (
     with_sizes,
 )
 from brew_assets.domain.report import REPORT_PREFIX, Report, encode_report
-from brew_assets.domain.route import Decision, RoutingRules, check_size, choose_route, load_of
+from brew_assets.domain.route import Decision, check_size, choose_route, load_of
 from brew_assets.engine.adoption import Stray
 from brew_assets.engine.carrier import Carrier, OwnCarrier
 from brew_assets.engine.carrying_out import CarryingOut
 from brew_assets.engine.earlier_workers import let_earlier_workers_finish
 from brew_assets.engine.existence import mirror_exists
-from brew_assets.engine.forget import really_gone
+from brew_assets.engine.forget import lacks_everything, really_gone
 from brew_assets.engine.inventory import Inventory, take_inventory
 from brew_assets.engine.kept_plans import keep_plan, load_plan, new_sync_id
 from brew_assets.engine.ledger import FoldResult, fold, read_held
 from brew_assets.engine.log_context import bound, figures
-from brew_assets.engine.ports import (
-    Blobs,
-    CatalogueSource,
-    Clock,
-    HashFileSource,
-    Indexes,
-    ProgressListener,
-    StopSignal,
-    Store,
-)
+from brew_assets.engine.options import MirrorOptions, MirrorPorts
+from brew_assets.engine.ports import ProgressListener, StopSignal
 from brew_assets.engine.recorded import fail_the_unrecorded
 from brew_assets.engine.refused_before import refused_before, refused_last
 from brew_assets.engine.reporting import Stopwatch
-from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.runs import Companions
 from brew_assets.engine.sizes import SizeLookUp, SizesFound
 from brew_assets.engine.skip_list import SkipList, load_skip_list
@@ -55,32 +48,6 @@ from brew_assets.engine.upstream import CatalogueNow, refresh_catalogue
 from brew_assets.errors import PlanInvalid, StoreError
 
 _log = logging.getLogger(__name__)
-
-
-class MirrorPorts(msgspec.Struct, frozen=True, kw_only=True):
-    """The outside, as compose.py chose it."""
-
-    catalogue: CatalogueSource
-    blobs: Blobs
-    indexes: Indexes
-    store: Store
-    hash_files: tuple[HashFileSource, ...]
-    clock: Clock
-    stop: StopSignal
-
-
-class MirrorOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How the mirror works, from the settings. `max_download_gb` 0 means no limit."""
-
-    platforms: tuple[str, ...]
-    workers: int = 10
-    workers_in_ecs: int = 10
-    processes: int = 1
-    batch_size: int = 50
-    retry: RetryPolicy = RetryPolicy()
-    include_disabled: bool = False
-    routing: RoutingRules = RoutingRules()
-    max_download_gb: float = 0.0
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,7 +92,7 @@ class Mirror:
 
         def before_keeping(catalogue: Catalogue) -> None:
             if request is not None:
-                check_request(catalogue, request)
+                check_request(catalogue, self._without_excluded(request))
             if keep and is_new:
                 self.store.prepare()
 
@@ -161,10 +128,12 @@ class Mirror:
         """A new plan; it stands in the store under its sync id when `record` is true.
 
         Raises:
-            PlanInvalid: an unknown platform or formula, or a rejected one.
+            PlanInvalid: an unknown platform or formula, or one that is rejected or excluded.
             CatalogueUnavailable, CatalogueRefused, CatalogueInvalid: there is no catalogue to plan from.
+            RegistryRefused: nobody is given a size with these settings.
             PlanningStopped: the stop signal came before the plan was whole; none is kept.
         """
+        request = self._without_excluded(request)
         if catalogue is None:
             catalogue = self.refresh_catalogue(request, keep=record).catalogue
         else:
@@ -189,7 +158,13 @@ class Mirror:
             skip=skip.digests - recorded,
         )
         rejected = frozenset(found.name for found in catalogue.rejected)
-        plan = with_lost(plan, inventory.lost, resized=inventory.resized, rejected=rejected)
+        plan = with_lost(
+            plan,
+            inventory.lost,
+            resized=inventory.resized,
+            rejected=rejected,
+            excluded=exclusions_of(catalogue, request.exclude).names,
+        )
         plan = msgspec.structs.replace(plan, left_out=skip.noted_in(plan.left_out))
         found = SizesFound(sizes={}, problems=[])
         if sizes:
@@ -208,6 +183,9 @@ class Mirror:
             adopted=inventory.adopted,
             strays=inventory.strays,
         )
+
+    def _without_excluded(self, request: Request) -> Request:
+        return msgspec.structs.replace(request, exclude=self.options.exclude_formulae)
 
     def route_of(self, plan: Plan) -> Decision:
         """Where the plan is to be carried out, by its total and the settings."""
@@ -265,6 +243,7 @@ class Mirror:
         """
         if platform is not None and platform not in plan.platforms:
             raise PlanInvalid(f"sync {plan.sync_id} covers {', '.join(plan.platforms)}, not {platform}")
+        plan = without_excluded(plan, self.options.exclude_formulae)
         carrier = carrier or self.own_carrier()
         watch = Stopwatch(clock := self.ports.clock)
         self.store.prepare()
@@ -293,6 +272,8 @@ class Mirror:
             forgotten = self._forget(candidates, tally, folded.manifest)
             if forgotten:
                 folded = self.fold(gone={p.bottle.entry_key: p.lost for p in forgotten})
+            ports = self.ports
+            tally.aborted = tally.aborted or lacks_everything(tally, ports.blobs, ports.stop, folded.manifest)
         report = watch.report(
             tally,
             sync_id=plan.sync_id,

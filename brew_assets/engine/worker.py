@@ -9,6 +9,8 @@ from brew_assets.domain.batch import (
     batch_report_key,
     decode_batch,
 )
+from brew_assets.domain.exclusions import excluded_of
+from brew_assets.domain.named_formulae import why_excluded
 from brew_assets.domain.report import Report, encode_report
 from brew_assets.engine.carrier import Consignment
 from brew_assets.engine.kept_plans import check_folder_date, new_sync_id
@@ -28,7 +30,7 @@ def work_on(mirror: Mirror, work: BatchReference | DirectRequest) -> Report:
     Of a batch only receipts are written: the run that cut it folds. Bottles by value are folded at once.
 
     Raises:
-        EventInvalid: there is no such batch, or a folder of the future is asked for.
+        EventInvalid: there is no such batch, a folder of the future is asked for, or an excluded formula.
         PlanInvalid: the batch cannot be believed.
         StoreError: the store ended the work; what was stored is adopted by whoever comes next.
     """
@@ -72,6 +74,8 @@ def _work_on_batch(mirror: Mirror, batch: Batch) -> Report:
 def _work_on_request(mirror: Mirror, request: DirectRequest) -> Report:
     now = mirror.ports.clock.now()
     request.check_date(now.date())
+    if named := sorted(excluded_of(request.objects, mirror.options.exclude_formulae)):
+        raise EventInvalid("; ".join(why_excluded(name, name) for name in named))
     plan = request.plan(sync_id=new_sync_id(now), created_at=now.strftime("%Y-%m-%dT%H:%M:%SZ"))
     mirror.store.prepare()
     mirror.keep_plan(plan)

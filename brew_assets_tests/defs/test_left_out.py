@@ -106,6 +106,33 @@ def test_a_hash_file_that_cannot_be_had_is_said_once_in_log_report_and_messages(
     assert all(json.dumps(body).count(unused) == 1 for body in slack.taken)
 
 
+def test_excluded_formulae_are_said_on_pages_and_in_messages_and_reach_no_run(
+    announced: Announced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment, slack = announced.deployment, announced.slack
+    name = deployment.world.formulae[0].name
+    monkeypatch.setenv("EXCLUDE_FORMULAE", name)
+    said = f"Left out, because EXCLUDE_FORMULAE names them: 1 formula; first: {name}"
+    planned = deployment.run("weekly_sync")
+    shown = metadata_of(planned, "pending_bottles")
+    assert (shown["excluded"], warnings_of(deployment, planned)) == (1, [])
+    assert said in shown["left_out"]
+    announced.tick()
+    for run in deployment.carry_out(deployment.tick().run_requests):
+        assert said in metadata_of(run, "bottles")["left_out"]
+    announced.tick()
+    assert slack.texts == [START, COMPLETE]
+    assert all(json.dumps(body).count(said) == 1 for body in slack.taken)
+    # Nobody can ask for it either, and a run that plans for itself leaves it out as well.
+    selective = deployment.plan(formula_names=[name])
+    found = deployment.failure(selective, "pending_bottles").description or ""
+    assert f"formula '{name}' is excluded by EXCLUDE_FORMULAE" in found
+    own = deployment.run("mirror_platform", platform="arm64_sonoma")
+    assert own.success
+    assert said in metadata_of(own, "bottles")["left_out"]
+    assert not any(path.name.startswith(f"{name}-") for path in deployment.root.rglob("*.tar.gz"))
+
+
 def test_a_week_whose_catalogue_is_refused_ends_as_a_failure_with_counts_and_reasons(
     announced: Announced,
 ) -> None:

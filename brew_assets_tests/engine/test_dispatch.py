@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from brew_assets.domain.batch import (
@@ -20,9 +21,10 @@ from brew_assets.domain.report import Report, decode_report
 from brew_assets.engine.dispatch import Dispatcher, DispatchOptions, Pace, Throttling
 from brew_assets.engine.journal import RECEIPT_PREFIX
 from brew_assets.engine.ledger import read_held
+from brew_assets.engine.options import MirrorOptions, MirrorPorts
 from brew_assets.engine.ports import Document
 from brew_assets.engine.retry import RetryPolicy
-from brew_assets.engine.sync import Mirror, MirrorOptions, MirrorPorts
+from brew_assets.engine.sync import Mirror
 from brew_assets.engine.worker import work_on
 from brew_assets.errors import (
     BlobNotFound,
@@ -169,8 +171,11 @@ class Story:
     def plan(self, **asked: Any) -> Plan:
         return self.upstream.plan("arm64_sonoma", **asked)
 
-    def carry_out(self, plan: Plan, *, concurrency: int = 4, pace: Pace = SMALL_BATCHES) -> Report:
+    def carry_out(
+        self, plan: Plan, *, concurrency: int = 4, pace: Pace = SMALL_BATCHES, exclude: tuple[str, ...] = ()
+    ) -> Report:
         mirror = self.upstream.mirror()
+        mirror.options = msgspec.structs.replace(mirror.options, exclude_formulae=exclude)
         ports = mirror.ports
         dispatcher = Dispatcher(
             self.workers,
@@ -436,6 +441,28 @@ def test_bottles_by_value_are_stored_recorded_and_reported(story: Story) -> None
     assert story.upstream.store.facts(f"2025-07-21/{item.filename}") is not None
     again = work_on(story.upstream.mirror(), decode_event(event))
     assert (again.kept, again.downloaded) == (1, 0)
+
+
+def test_bottles_by_value_of_an_excluded_formula_are_refused(story: Story) -> None:
+    mirror = story.upstream.mirror()
+    item = mirror.make_plan(Request(platforms=("arm64_sonoma",)), record=False).plan.objects[0]
+    mirror.options = msgspec.structs.replace(mirror.options, exclude_formulae=(item.bottle.formula,))
+    with pytest.raises(EventInvalid, match=f"'{item.bottle.formula}' is excluded by EXCLUDE_FORMULAE"):
+        work_on(mirror, DirectRequest(sync_date="2025-07-21", objects=(item,)))
+    assert story.downloads() == []
+
+
+def test_no_batch_has_a_bottle_of_an_excluded_formula(story: Story) -> None:
+    plan = story.plan()
+    names = {"formula003", "formula007"}
+    report = story.carry_out(plan, exclude=tuple(names))
+    assert (report.left_out.excluded_formulae, report.stored) == (tuple(sorted(names)), 10)
+    batched = {
+        item.bottle.formula
+        for key in story.workers.invoked
+        for item in decode_batch(story.store.data(key)).objects
+    }
+    assert batched == {item.bottle.formula for item in plan.objects} - names
 
 
 def test_bottles_by_value_do_not_go_to_a_folder_of_the_future(story: Story) -> None:
