@@ -10,7 +10,7 @@ from brew_assets.adapters.formulae_api import FormulaeApi
 from brew_assets.adapters.ghcr import Ghcr
 from brew_assets.domain.addresses import shown_url
 from brew_assets.domain.links import Links
-from brew_assets.domain.plan import check_platforms
+from brew_assets.domain.plan import check_platforms, unknown_platforms
 from brew_assets.domain.route import RoutingRules, TaskSize, decode_task_sizes
 from brew_assets.domain.story import Deployment
 from brew_assets.engine.announce import Channel
@@ -146,10 +146,17 @@ def configured_platforms(settings: Settings) -> tuple[str, ...]:
     Raises:
         SettingsInvalid: one that no client machine can be of.
     """
+    if unknown := unknown_platforms(settings.target_platforms):
+        found = ", ".join(
+            f"{shown_value(tag)}{f' (did you mean {meant}?)' if meant else ''}"
+            for tag, meant in unknown.items()
+        )
+        expected = "tags that `brew-mirror platforms` lists"
+        raise SettingsInvalid(name="TARGET_PLATFORMS", expected=expected, found=found)
     try:
         return check_platforms(settings.target_platforms)
     except PlanInvalid as exc:
-        raise SettingsInvalid(name="TARGET_PLATFORMS", expected="known tags", found=str(exc)) from exc
+        raise SettingsInvalid(name="TARGET_PLATFORMS", expected="at least one tag", found="none") from exc
 
 
 def routing_rules(settings: Settings) -> RoutingRules:
@@ -291,7 +298,9 @@ def _build_ports(settings: Settings, stop: StopSignal) -> MirrorPorts:
         registry = Ghcr(settings.bottle_registry_url, cdn_hosts=_cdn_hosts(settings), timeout_s=timeout_s)
     except ValueError as exc:
         raise SettingsInvalid(
-            name="BOTTLE_REGISTRY_URL", expected="an http(s) address", found=str(exc)
+            name="BOTTLE_REGISTRY_URL",
+            expected="an absolute http(s) address",
+            found=shown_value(settings.bottle_registry_url),
         ) from exc
     return MirrorPorts(
         catalogue=FormulaeApi(settings.formulae_api_url, timeout_s=timeout_s, stop=stop),
