@@ -15,6 +15,12 @@ from brew_assets.domain.route import RoutingRules, TaskSize, decode_task_sizes
 from brew_assets.domain.story import Deployment
 from brew_assets.engine.announce import Channel
 from brew_assets.engine.clock import GracefulStop, SystemClock
+from brew_assets.engine.noticed_ports import (
+    NoticedCatalogue,
+    NoticedHashFile,
+    NoticedRegistry,
+    NoticedStore,
+)
 from brew_assets.engine.ports import HashFileSource, StopSignal, Store
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.sync import Mirror, MirrorOptions, MirrorPorts
@@ -302,12 +308,13 @@ def _build_ports(settings: Settings, stop: StopSignal) -> MirrorPorts:
             expected="an absolute http(s) address",
             found=shown_value(settings.bottle_registry_url),
         ) from exc
+    noticed = NoticedRegistry(registry, registry)
     return MirrorPorts(
-        catalogue=FormulaeApi(settings.formulae_api_url, timeout_s=timeout_s, stop=stop),
-        blobs=registry,
-        indexes=registry,
-        store=build_store(settings),
-        hash_files=build_hash_files(settings, stop=stop),
+        catalogue=NoticedCatalogue(FormulaeApi(settings.formulae_api_url, timeout_s=timeout_s, stop=stop)),
+        blobs=noticed,
+        indexes=noticed,
+        store=NoticedStore(build_store(settings)),
+        hash_files=tuple(map(NoticedHashFile, build_hash_files(settings, stop=stop))),
         clock=SystemClock(),
         stop=stop,
     )

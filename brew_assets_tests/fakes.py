@@ -368,6 +368,8 @@ class Act:
 class ScriptedBlobs:
     """An upstream that serves what was published, after playing what was scripted per file name."""
 
+    url = "https://registry.example"
+
     def __init__(self, *, piece_bytes: int = 64 * 1024) -> None:
         self._lock = threading.Lock()
         self._contents: dict[str, bytes] = {}
@@ -478,6 +480,8 @@ class FakeCatalogueSource:
 
 class FakeIndexes:
     """A registry's documents: what was put in is there, everything else is not."""
+
+    url = "https://registry.example"
 
     def __init__(self) -> None:
         self.indexes: dict[tuple[str, str], bytes] = {}

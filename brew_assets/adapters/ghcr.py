@@ -18,6 +18,7 @@ from brew_assets.adapters.registry_answers import ERROR_BODY_BYTES, answer_error
 from brew_assets.adapters.wire import NETWORK_ERRORS, Wire
 from brew_assets.adapters.wire_response import WireResponse
 from brew_assets.adapters.wires import ThreadWires, answered
+from brew_assets.domain.addresses import shown_url
 from brew_assets.domain.bottle import Bottle
 from brew_assets.domain.oci import CHILD_MEDIA_TYPE, INDEX_MEDIA_TYPE, MAX_INDEX_BYTES
 from brew_assets.errors import (
@@ -128,6 +129,7 @@ class Ghcr:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._base = registry_url.rstrip("/")
+        self.url = shown_url(self._base)
         origin, _ = split_url(self._base)
         self._hosts = AllowedHosts(origin, cdn_hosts)
         self._hosts.check(self._base, subject="BOTTLE_REGISTRY_URL")

@@ -24,6 +24,7 @@ from brew_assets.adapters.rooted_files import (
     refuse_other_kinds,
     sync_folder,
 )
+from brew_assets.engine.waiting import try_failed
 from brew_assets.errors import KeyTaken, MirrorError
 
 _NAME_BYTES = 12
@@ -40,7 +41,11 @@ def locked(files: RootedFiles, root: int, how: int = fcntl.LOCK_EX) -> Iterator[
         descriptor = files.open_lock(root)
     try:
         with our_errors(LOCK):
-            fcntl.flock(descriptor, how)
+            try:
+                fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+            except BlockingIOError:
+                try_failed(f"another process holds {LOCK}", next_try_in_s=None)
+                fcntl.flock(descriptor, how)
         yield
     finally:
         os.close(descriptor)

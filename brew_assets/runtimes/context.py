@@ -8,6 +8,8 @@ import threading
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
+import click
+
 from brew_assets.errors import SettingsInvalid
 from brew_assets.runtimes.printing import is_terminal, print_line
 from brew_assets.setting_values import shown_value
@@ -15,6 +17,7 @@ from brew_assets.settings import PLACES, Settings, read_settings
 
 if TYPE_CHECKING:
     from brew_assets.engine.sync import Mirror
+    from brew_assets.runtimes.progress import Display
 
 EXIT_FAILED = 1
 EXIT_CANNOT_RUN = 2
@@ -68,6 +71,7 @@ class CommandContext:
             self._refuse_demo()
         from brew_assets.compose import build_mirror
         from brew_assets.engine.clock import GracefulStop
+        from brew_assets.engine.waiting import Waits, heard
 
         stop = GracefulStop()
 
@@ -87,7 +91,9 @@ class CommandContext:
 
         signal.signal(signal.SIGTERM, ask_to_stop)
         signal.signal(signal.SIGINT, ask_to_stop)
-        return build_mirror(self.settings, stop=stop)
+        mirror = build_mirror(self.settings, stop=stop)
+        click.get_current_context().with_resource(heard(Waits(self.display.waiting), watch=True))
+        return mirror
 
     def existing_mirror(self, *, stores: bool = False, backup_suffices: bool = False) -> "Mirror":
         """The engine of a mirror that is there: for every command that reads or mends one.
@@ -125,10 +131,12 @@ class CommandContext:
                 found=shown_value(settings.mirror_url),
             )
 
-    @property
-    def bars(self) -> bool:
-        """Whether somebody looks at standard error."""
-        return not self.quiet and is_terminal(err=True)
+    @functools.cached_property
+    def display(self) -> "Display":
+        """Where progress is shown, as far as somebody looks at standard error."""
+        from brew_assets.runtimes.progress import Display
+
+        return Display(show=not self.quiet and is_terminal(err=True))
 
 
 def _end_now(last_word: str) -> NoReturn:

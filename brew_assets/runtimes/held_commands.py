@@ -35,7 +35,6 @@ def verify(
     from brew_assets.engine.certify import certify, entries_of_tags
     from brew_assets.engine.repair import MENDED, count, repair
     from brew_assets.engine.whole_record import WholeRecord, read_whole_record
-    from brew_assets.runtimes.progress import counting_bar, transfer_bar
     from brew_assets.runtimes.warnings import warn
 
     mirror = context.existing_mirror(stores=do_repair)
@@ -46,7 +45,7 @@ def verify(
     warnings = record.warnings()
     warn(warnings)
     entries = entries_of_tags(record.manifest, platforms)
-    with counting_bar("Verified", show=context.bars) as tell:
+    with context.display.counting("Verified") as tell:
         certificates = certify(
             mirror.store,
             entries,
@@ -56,7 +55,7 @@ def verify(
         )
     done = None
     if do_repair and any(c.verdict in MENDED for c in certificates):
-        with transfer_bar(show=context.bars) as progress:
+        with context.display.transfer() as progress:
             done = repair(mirror, certificates, progress=progress)
     counts = count(certificates, done)
     wrong = [c for c in certificates if c.verdict != "CURRENT"]

@@ -48,11 +48,10 @@ def rebuild(context: CommandContext, as_json: bool) -> None:
       brew-mirror manifest rebuild
     """
     from brew_assets.engine.rebuild import rebuild_manifest
-    from brew_assets.runtimes.progress import counting_bar
 
     mirror = context.existing_mirror(backup_suffices=True)
     mirror.store.prepare()
-    with counting_bar("Bottles", show=context.bars) as progress:
+    with context.display.counting("Bottles") as progress:
         made, strays, backup = rebuild_manifest(
             mirror.store, mirror.ports.clock, workers=mirror.options.workers, progress=progress
         )
@@ -122,10 +121,9 @@ def backups(context: CommandContext, as_json: bool) -> None:
       brew-mirror manifest backups
     """
     from brew_assets.engine.kept_backups import kept_backups
-    from brew_assets.runtimes.progress import counting_bar
 
     store = context.existing_mirror(backup_suffices=True).store
-    with counting_bar("Backups", show=context.bars) as progress:
+    with context.display.counting("Backups") as progress:
         found = kept_backups(store, progress=progress)
     if as_json:
         print_json({"store": store.url, "backups": found})
@@ -165,11 +163,10 @@ def import_(context: CommandContext, file: Path, as_json: bool) -> None:
       aws s3 cp s3://old-mirror/bottles_hash.json old.json && brew-mirror manifest import old.json
     """
     from brew_assets.engine.rebuild import import_manifest
-    from brew_assets.runtimes.progress import counting_bar
 
     mirror = context.existing_mirror(backup_suffices=True)
     mirror.store.prepare()
-    with counting_bar("Entries", show=context.bars) as tell:
+    with context.display.counting("Entries") as tell:
         folded, left_out = import_manifest(
             mirror.store,
             mirror.ports.clock,

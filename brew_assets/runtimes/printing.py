@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import sys
+import threading
 import traceback
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,10 @@ _PROGRAM = "brew-mirror"
 _COMMAND = re.compile(rf"(?<=`){_PROGRAM}(?= [a-z])")
 # How whoever reads a command of ours in a text has to begin it; see `repeat_options`.
 _begin = [_PROGRAM]
+# What stands in the last row of the terminal and is to be erased, if anything.
+_row: list[str] = []
+_row_lock = threading.RLock()
+_ERASE_ROW = "\r\x1b[2K"
 
 
 def prepare_streams() -> None:
@@ -57,6 +62,7 @@ def _is_closed(number: int) -> bool:
 
 def settle_streams() -> None:
     """Nothing is left to be written: a reader that is gone gives Python no exit code of its own."""
+    clear_row()
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
@@ -87,6 +93,21 @@ def is_terminal(*, err: bool = False) -> bool:
         return stream is not None and stream.isatty()
     except ValueError:  # closed meanwhile
         return False
+
+
+def show_row(text: str) -> None:
+    """The text stands in the terminal's last row of standard error until something else is printed."""
+    with _row_lock:
+        _write(f"{_ERASE_ROW if _row else ''}{printable(text)}", err=True, end="", over_row=True)
+        _row[:] = [text]
+
+
+def clear_row() -> None:
+    """It stands there no more."""
+    with _row_lock:
+        if _row:
+            _row.clear()
+            _write(_ERASE_ROW, err=True, end="", over_row=True)
 
 
 def print_line(text: str, *, err: bool = False, label: str = "", colour: str | None = None) -> None:
@@ -179,12 +200,14 @@ def console(*, err: bool) -> "Console":
     return Console(stderr=err, highlight=False, markup=False, emoji=False)
 
 
-def _write(text: str, *, err: bool, end: str = "\n") -> None:
+def _write(text: str, *, err: bool, end: str = "\n", over_row: bool = False) -> None:
     """The text stands in the stream, or nobody reads that any more.
 
     Raises:
         click.ClickException: standard output does not take it; a result that nobody has is no success.
     """
+    if not over_row:
+        clear_row()
     try:
         click.echo(text + end, err=err, nl=False)
     except OSError as error:

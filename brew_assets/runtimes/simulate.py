@@ -7,7 +7,7 @@ import click
 
 from brew_assets.runtimes.commands import Command
 from brew_assets.runtimes.context import CommandContext
-from brew_assets.runtimes.printing import print_json, print_line, print_lines
+from brew_assets.runtimes.printing import is_terminal, print_json, print_line, print_lines
 
 
 @click.command(cls=Command)
@@ -30,14 +30,13 @@ def simulate(context: CommandContext, formulae: int, seed: int, median_kb: int, 
     """
     import threading
 
-    from brew_assets.runtimes.progress import counting_bar
     from brew_assets.simulator import Simulator, SizeDistribution, World
 
     median = median_kb * 1000
     sizes = SizeDistribution.lognormal(median_bytes=median, p90_bytes=10 * median, max_bytes=400 * median)
-    if not context.quiet and not context.bars:
+    if not context.quiet and not is_terminal(err=True):
         print_line(f"Making the bottles of {formulae:,} formulae …", err=True)
-    with counting_bar("Formulae made", show=context.bars) as progress:
+    with context.display.counting("Formulae made") as progress:
         world = World.generate(seed=seed, formulae=formulae, sizes=sizes, progress=progress)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -54,9 +54,8 @@ def _request(
 def _make_plan(
     context: CommandContext, mirror: "Mirror", request: "Request", *, sizes: bool, record: bool
 ) -> "Planned":
-    from brew_assets.runtimes.progress import counting_bar
 
-    with counting_bar("Sizes", show=context.bars and sizes) as progress:
+    with context.display.counting("Sizes") as progress:
         return mirror.make_plan(request, sizes=sizes, record=record, progress=progress)
 
 
@@ -132,7 +131,6 @@ def sync(
     """
     from brew_assets.domain.left_out import notes_of
     from brew_assets.domain.plan import summarize
-    from brew_assets.runtimes.progress import transfer_bar
     from brew_assets.runtimes.warnings import warn, warnings_of_plan
 
     if sync_id is not None and (platforms or formulae or force):
@@ -158,7 +156,7 @@ def sync(
         print_json(msgspec.to_builtins(summarize(chosen)) | {"warnings": warnings})
         return
     context.copies = True
-    with transfer_bar(show=context.bars) as progress:
+    with context.display.transfer() as progress:
         report, folded = mirror.carry_out(chosen, run_of, progress=progress)
     _show_end(report, folded, warnings, as_json=as_json, store_url=mirror.store.url)
     if report.aborted:
