@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from brew_assets.adapters.directory_store import DirectoryStore
 from brew_assets.adapters.formulae_api import FormulaeApi
 from brew_assets.adapters.ghcr import Ghcr
+from brew_assets.adapters.registry_login import Credentials, CredentialsSource, GivenCredentials
 from brew_assets.domain.addresses import shown_url
 from brew_assets.domain.links import Links
 from brew_assets.domain.plan import check_platforms, unknown_platforms
@@ -21,9 +22,10 @@ from brew_assets.engine.noticed_ports import (
     NoticedRegistry,
     NoticedStore,
 )
+from brew_assets.engine.options import MirrorOptions, MirrorPorts
 from brew_assets.engine.ports import HashFileSource, StopSignal, Store
 from brew_assets.engine.retry import RetryPolicy
-from brew_assets.engine.sync import Mirror, MirrorOptions, MirrorPorts
+from brew_assets.engine.sync import Mirror
 from brew_assets.errors import PlanInvalid, SettingsInvalid
 from brew_assets.setting_values import shown_value
 from brew_assets.settings import PLACES, Secret, Settings
@@ -280,6 +282,7 @@ def build_mirror(settings: Settings, *, stop: StopSignal | None = None) -> Mirro
         batch_size=settings.batch_size,
         retry=RetryPolicy(attempts=settings.retry_attempts, delay_s=settings.retry_delay_seconds),
         include_disabled=settings.include_disabled,
+        exclude_formulae=settings.exclude_formulae,
         routing=routing_rules(settings),
         max_download_gb=settings.max_download_size_gb,
     )
@@ -298,16 +301,53 @@ def _cdn_hosts(settings: Settings) -> tuple[str, ...]:
     return settings.bottle_cdn_hosts
 
 
+def _build_registry(settings: Settings) -> Ghcr:
+    try:
+        return Ghcr(
+            settings.bottle_registry_url,
+            cdn_hosts=_cdn_hosts(settings),
+            timeout_s=settings.download_timeout_seconds,
+            credentials=_registry_credentials(settings),
+        )
+    except ValueError as exc:
+        expected, _, found = str(exc).removeprefix("expected ").rpartition(", found ")
+        raise SettingsInvalid(name="BOTTLE_REGISTRY_URL", expected=expected, found=found) from exc
+
+
+def _registry_credentials(settings: Settings) -> CredentialsSource | None:
+    """Where the registry's user and password come from, None where none are set. Nothing is contacted yet."""
+    username, password = settings.bottle_registry_username, settings.bottle_registry_password
+    if username:
+        if not password:
+            raise _half_of_credentials("BOTTLE_REGISTRY_PASSWORD", "the password of BOTTLE_REGISTRY_USERNAME")
+        if ":" in username:
+            expected = "a user without a colon, which ends its name for the registry"
+            raise SettingsInvalid(
+                name="BOTTLE_REGISTRY_USERNAME", expected=expected, found="one with a colon"
+            )
+        return GivenCredentials(Credentials(username, password))
+    if settings.bottle_registry_secret_name:
+        from brew_assets.adapters.secrets import RegistrySecret
+
+        return RegistrySecret(
+            settings.bottle_registry_secret_name,
+            region=settings.aws_region,
+            endpoint_url=settings.aws_endpoint_url or None,
+        )
+    if password:
+        raise _half_of_credentials(
+            "BOTTLE_REGISTRY_USERNAME", "the user whose BOTTLE_REGISTRY_PASSWORD is set"
+        )
+    return None
+
+
+def _half_of_credentials(name: str, expected: str) -> SettingsInvalid:
+    return SettingsInvalid(name=name, expected=expected, found="nothing")
+
+
 def _build_ports(settings: Settings, stop: StopSignal) -> MirrorPorts:
     timeout_s = settings.download_timeout_seconds
-    try:
-        registry = Ghcr(settings.bottle_registry_url, cdn_hosts=_cdn_hosts(settings), timeout_s=timeout_s)
-    except ValueError as exc:
-        raise SettingsInvalid(
-            name="BOTTLE_REGISTRY_URL",
-            expected="an absolute http(s) address",
-            found=shown_value(settings.bottle_registry_url),
-        ) from exc
+    registry = _build_registry(settings)
     noticed = NoticedRegistry(registry, registry)
     return MirrorPorts(
         catalogue=NoticedCatalogue(FormulaeApi(settings.formulae_api_url, timeout_s=timeout_s, stop=stop)),

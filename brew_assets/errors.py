@@ -13,6 +13,7 @@ MirrorError                       has `reason`, a few words for reports, and a m
 │   ├── UpstreamBusy              429 and its like; carries how long to wait
 │   ├── UpstreamFailed            5xx but 501 and 505, 408, 421, 425: may pass
 │   ├── UpstreamUnauthorized      401 with a fresh token
+│   ├── RegistryRefused           of the whole registry: it wants credentials, takes none of ours, has nothing
 │   └── UpstreamInterrupted       the network: connect, time-out, a body that breaks off
 ├── ContentMismatch
 │   ├── SizeMismatch
@@ -142,6 +143,12 @@ class UpstreamUnauthorized(UpstreamError):
     """401 although the token was fresh."""
 
     reason = "unauthorized"
+
+
+class RegistryRefused(UpstreamError):
+    """What the registry refuses one bottle, it refuses all: the run ends. The message names the settings."""
+
+    reason = "registry refused"
 
 
 class UpstreamInterrupted(UpstreamError):

@@ -1,24 +1,27 @@
 """A registry of GHCR's shape: blobs for the bulk path, indexes and child manifests for sizes.
 
 What ghcr.io answers: 401 without Authorization, a 307 to a signed address for any bearer, which must be
-followed without the header. Only the registry and the configured hosts are ever contacted.
+followed without the header. Caches of one's own stand behind paths and want credentials: registry_address.py,
+registry_login.py. Only the registry and the configured hosts are ever contacted.
 """
 
 import re
 import time
-import zlib
 from collections.abc import Callable, Iterable
 from typing import NoReturn
-from urllib.parse import quote, urljoin
+from urllib.parse import quote, urldefrag, urljoin
 
 import msgspec
 
+from brew_assets.adapters.challenges import Challenge, challenges_of
+from brew_assets.adapters.ghcr_bodies import GhcrBlob, describe, unpacked
 from brew_assets.adapters.origin import Origin, split_url
+from brew_assets.adapters.registry_address import NAMESPACE, RegistryAddress, behind
 from brew_assets.adapters.registry_answers import ERROR_BODY_BYTES, answer_error
+from brew_assets.adapters.registry_login import CredentialsSource, RegistryLogin
 from brew_assets.adapters.wire import NETWORK_ERRORS, Wire
 from brew_assets.adapters.wire_response import WireResponse
 from brew_assets.adapters.wires import ThreadWires, answered
-from brew_assets.domain.addresses import shown_url
 from brew_assets.domain.bottle import Bottle
 from brew_assets.domain.oci import CHILD_MEDIA_TYPE, INDEX_MEDIA_TYPE, MAX_INDEX_BYTES
 from brew_assets.errors import (
@@ -33,18 +36,19 @@ from brew_assets.errors import (
 )
 
 CATALOGUE_REGISTRY = "https://ghcr.io"
-# What brew itself sends; GHCR accepts any bearer for public blobs.
-ANONYMOUS_TOKEN = "QQ=="  # noqa: S105
+_CATALOGUE_ROOT = f"{CATALOGUE_REGISTRY}/v2"
 MAX_REDIRECTS = 3
 _TOKEN_BODY_BYTES = 65536
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MISDIRECTED = 421
-_NO_CODING = ("", "identity")
-_GZIP = (["gzip"], ["x-gzip"])
-_GZIP_BEGINS = b"\x1f\x8b"
+# Of a registry that has what is asked for; 416 answers a Range.
+_HAS_IT = frozenset({200, 206, 416})
+# Whoever answers so may have it and not say so now.
+_NOT_NOW = frozenset({408, 421, 425, 429})
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 # An address without user, fragment or anything else that a full parser would have to judge.
 _ORIGIN = re.compile(r"(https?://[A-Za-z0-9.:-]+)(/[\x21\x24-\x7e]*)\Z")
-_CHALLENGE = re.compile(r'(realm|service|scope)="([^"]*)"')
+_COOKIE = re.compile(r"[\x21-\x3a\x3c\x3e-\x7e]{1,256}=[\x21-\x3a\x3c-\x7e]{0,4096}")
 
 
 class AllowedHosts:
@@ -81,34 +85,6 @@ class AllowedHosts:
         return ", ".join(f"https://{netloc}" for netloc in sorted(self._netlocs))
 
 
-class GhcrBlob:
-    """The body of a blob on the calling thread's connection."""
-
-    def __init__(
-        self, wire: Wire, response: WireResponse, *, name: str, start: int, total: int | None
-    ) -> None:
-        self._wire = wire
-        self._response = response
-        self._name = name
-        self.start = start
-        self.total = total
-
-    def readinto(self, view: memoryview) -> int:
-        """How many bytes were put into the view; 0 at the end.
-
-        Raises:
-            UpstreamInterrupted: the body broke off or timed out.
-        """
-        try:
-            return self._response.readinto(view)
-        except NETWORK_ERRORS as exc:
-            raise UpstreamInterrupted(f"{self._name}: the body broke off: {_describe(exc)}") from exc
-
-    def close(self) -> None:
-        """Keeps the connection when the body was read to its end, else closes it."""
-        self._wire.finish()
-
-
 class _Token(msgspec.Struct):
     token: str = ""
     access_token: str = ""
@@ -126,15 +102,15 @@ class Ghcr:
         *,
         cdn_hosts: Iterable[str],
         timeout_s: float,
+        credentials: CredentialsSource | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._base = registry_url.rstrip("/")
-        self.url = shown_url(self._base)
-        origin, _ = split_url(self._base)
-        self._hosts = AllowedHosts(origin, cdn_hosts)
-        self._hosts.check(self._base, subject="BOTTLE_REGISTRY_URL")
+        self._registry = RegistryAddress(registry_url)
+        self.url = self._registry.shown
+        self._hosts = AllowedHosts(self._registry.origin, cdn_hosts)
+        self._hosts.check(self._registry.roots[0], subject="BOTTLE_REGISTRY_URL")
         self._wires = ThreadWires(timeout_s=timeout_s, monotonic=monotonic)
-        self._tokens: dict[str, str] = {}
+        self._login = RegistryLogin(self.url, credentials)
 
     def open(self, bottle: Bottle, *, offset: int = 0) -> GhcrBlob:
         """The blob from `offset` on, or from 0 when upstream does not do ranges.
@@ -144,7 +120,7 @@ class Ghcr:
             ContentMismatch: a page instead of a blob.
         """
         name = bottle.filename
-        wire, response = self._get(self._address(bottle.url, name), subject=name, offset=offset)
+        wire, response = self._get(self._place(bottle.url, name), subject=name, offset=offset)
         try:
             if response.status == 416 and offset:
                 wire.finish()
@@ -162,7 +138,7 @@ class Ghcr:
         Raises:
             UpstreamError: one of its classes, see errors.py.
         """
-        return self._document(f"/v2/homebrew/core/{image}/manifests/{reference}", INDEX_MEDIA_TYPE)
+        return self._document(f"{NAMESPACE}/{image}/manifests/{reference}", INDEX_MEDIA_TYPE)
 
     def fetch_child(self, image: str, digest: str) -> bytes | None:
         """The child manifest with this digest (hex), None when the registry has none.
@@ -170,7 +146,7 @@ class Ghcr:
         Raises:
             UpstreamError: one of its classes, see errors.py.
         """
-        return self._document(f"/v2/homebrew/core/{image}/manifests/sha256:{digest}", CHILD_MEDIA_TYPE)
+        return self._document(f"{NAMESPACE}/{image}/manifests/sha256:{digest}", CHILD_MEDIA_TYPE)
 
     def interrupt(self) -> None:
         """Bodies that any thread is waiting for break off at once."""
@@ -180,16 +156,16 @@ class Ghcr:
         """The calling thread's connections are closed."""
         self._wires.mine().close()
 
-    def _address(self, url: str, name: str) -> str:
-        """The catalogue's address with the configured registry in the place of Homebrew's."""
-        for base in (CATALOGUE_REGISTRY, self._base):
-            if url.startswith(f"{base}/v2/"):
-                return self._base + url[len(base) :]
-        origin = "/".join(url.split("/", 3)[:3])[:120]
-        raise HostRefused(subject=name, address=origin, allowed=f"{CATALOGUE_REGISTRY}, {self._base}")
+    def _place(self, url: str, name: str) -> str:
+        """What the catalogue's address names at any registry: `homebrew/core/…`."""
+        place = behind(url, (_CATALOGUE_ROOT, *self._registry.roots))
+        if place is None:
+            origin = "/".join(url.split("/", 3)[:3])[:120]
+            raise HostRefused(subject=name, address=origin, allowed=f"{CATALOGUE_REGISTRY}, {self.url}")
+        return place
 
     def _document(self, path: str, media_type: str) -> bytes | None:
-        wire, response = self._get(self._base + path, subject=path, accept=media_type)
+        wire, response = self._get(path, subject=path, accept=media_type)
         try:
             if response.status != 200:
                 self._refuse(response, path)
@@ -197,57 +173,110 @@ class Ghcr:
         except BlobNotFound:
             return None
         except NETWORK_ERRORS as exc:
-            raise UpstreamInterrupted(f"{path}: the body broke off: {_describe(exc)}") from exc
+            raise UpstreamInterrupted(f"{path}: the body broke off: {describe(exc)}") from exc
         finally:
             wire.finish()
         if len(data) > MAX_INDEX_BYTES:
             raise UpstreamRefused(f"{path}: expected at most {MAX_INDEX_BYTES} bytes, found more")
         if response.length:
             raise UpstreamInterrupted(f"{path}: the body ended {response.length} bytes too early")
-        return _unpacked(data, response.fields.get("content-encoding", ""), path)
+        return unpacked(data, response.fields.get("content-encoding", ""), path)
 
     def _get(
-        self, url: str, *, subject: str, offset: int = 0, accept: str = "*/*"
+        self, place: str, *, subject: str, offset: int = 0, accept: str = "*/*"
     ) -> tuple[Wire, WireResponse]:
-        """Connection and response after redirects and, once, a fresh token."""
-        fresh_token = False
-        while True:
-            wire, response, hops = self._follow(url, subject=subject, offset=offset, accept=accept)
-            if response.status != 401 or hops:
-                if hops and response.status == 403:
+        """Connection and response of the registry's address that has what stands at the place.
+
+        As long as it is open where its API begins, all of the addresses that it may be are asked.
+        """
+        *others, last = self._registry.roots
+        for root in others:
+            try:
+                wire, response = self._admitted(
+                    f"{root}/{place}", subject=subject, offset=offset, accept=accept
+                )
+            except (HostRefused, UpstreamRefused, UpstreamUnauthorized):
+                continue
+            if _has_it(response):
+                self._registry.settle(root)
+            if _has_it(response) or response.status >= 500 or response.status in _NOT_NOW:
+                return wire, response
+            wire.finish()
+        wire, response = self._admitted(f"{last}/{place}", subject=subject, offset=offset, accept=accept)
+        if others and _has_it(response):
+            self._registry.settle(last)
+        return wire, response
+
+    def _admitted(self, url: str, *, subject: str, offset: int, accept: str) -> tuple[Wire, WireResponse]:
+        """Connection and response after redirects and, once, what the registry wants to be shown."""
+        with self._login.turn():
+            was_asked = False
+            while True:
+                wire, response, hops = self._follow(url, subject=subject, offset=offset, accept=accept)
+                if response.status == 403 and hops:
                     # The signed address ran out or was spoilt: the registry makes a new one.
                     wire.finish()
                     raise UpstreamFailed(f"{subject}: the registry's redirect leads to 403")
-                return wire, response
-            challenge = response.fields.get("www-authenticate", "")
-            wire.finish()
-            if fresh_token:
-                raise UpstreamUnauthorized(f"{subject}: 401 from {wire.origin.netloc} with a fresh token")
-            fresh_token = True
-            self._renew_token(url, challenge, subject)
+                if response.status != 401 or wire.origin != self._registry.origin:
+                    if response.status < 400 or (was_asked and response.status in (404, 416)):
+                        self._login.given()
+                    return wire, response
+                challenges = challenges_of(response.fields.get("www-authenticate", ""))
+                wire.finish()
+                self._answer(challenges, url, subject, again=was_asked)
+                was_asked = True
+
+    def _answer(self, challenges: list[Challenge], url: str, subject: str, *, again: bool) -> None:
+        """The next request shows what the registry wants to see.
+
+        Raises:
+            UpstreamUnauthorized: it wants nothing that we have, or was shown it.
+            RegistryRefused: the same, for all that is there.
+        """
+        schemes = {challenge.scheme for challenge in challenges}
+        bearer = next((c for c in challenges if c.scheme == "bearer" and c.parameters.get("realm")), None)
+        if again and (bearer is not None or "basic" not in schemes):
+            raise self._login.closed(subject, _repository(url), "401 with a fresh token")
+        if bearer is not None:
+            try:
+                return self._renew_token(url, bearer, subject)
+            except HostRefused:
+                if "basic" not in schemes or not self._login.has_credentials:
+                    raise
+        if "basic" in schemes:
+            return self._login.use_basic(subject)
+        why = "401 without a challenge of Basic or Bearer with a realm"
+        raise self._login.closed(subject, _repository(url), why)
 
     def _follow(self, url: str, *, subject: str, offset: int, accept: str) -> tuple[Wire, WireResponse, int]:
+        """Connection and response after so many redirects."""
         headers = {"Accept": accept, "User-Agent": "brew-mirror"}
         if offset:
             headers["Range"] = f"bytes={offset}-"
-        authorization = {"Authorization": f"Bearer {self._tokens.get(_repository(url), ANONYMOUS_TOKEN)}"}
-        for hops in range(MAX_REDIRECTS + 1):
+        authorization = self._login.authorization(_repository(url))
+        cookies: dict[Origin, str] = {}
+        hops, shown = 0, True
+        while hops <= MAX_REDIRECTS:
             origin, target = self._hosts.check(url, subject=subject)
+            cookie = {"Cookie": cookies[origin]} if origin in cookies else {}
             wire = self._wire_to(origin, subject)
             try:
                 # The header is the registry's: a signed address refuses a request that carries it.
-                response = wire.exchange("GET", target, headers if hops else headers | authorization)
+                response = wire.exchange("GET", target, headers | cookie | (authorization if shown else {}))
             except NETWORK_ERRORS as exc:
                 wire.close()
-                raise UpstreamInterrupted(f"{subject}: {origin.netloc}: {_describe(exc)}") from exc
-            if response.status not in (301, 302, 303, 307, 308):
+                raise UpstreamInterrupted(f"{subject}: {origin.netloc}: {describe(exc)}") from exc
+            if response.status == 401 and origin == self._registry.origin and not shown:
+                # It has led to another address of its own, where it wants to see it again.
+                shown = True
+            elif response.status not in _REDIRECTS:
                 return wire, response, hops
-            location = response.fields.get("location", "")
+            else:
+                hops, shown = hops + 1, False
+                if given := _COOKIE.match(response.fields.get("set-cookie", "")):
+                    cookies[origin] = given[0]
+                url = _redirected(url, response.fields.get("location", ""), subject)
             wire.finish()
-            try:
-                url = urljoin(url, location)
-            except ValueError as exc:
-                raise UpstreamRefused(f"{subject}: a redirect to what is no address") from exc
         raise UpstreamRefused(f"{subject}: more than {MAX_REDIRECTS} redirects")
 
     def _wire_to(self, origin: Origin, subject: str) -> Wire:
@@ -256,7 +285,7 @@ class Ghcr:
             return self._wires.mine().to(origin)
         except NETWORK_ERRORS as exc:
             raise UpstreamInterrupted(
-                f"{subject}: {origin.netloc}: no TLS with the settings of this machine: {_describe(exc)}"
+                f"{subject}: {origin.netloc}: no TLS with the settings of this machine: {describe(exc)}"
             ) from exc
 
     def _framing(self, response: WireResponse, offset: int, name: str) -> tuple[int, int | None]:
@@ -285,59 +314,64 @@ class Ghcr:
         retry_after = response.fields.get("retry-after")
         raise answer_error(subject, status=response.status, body=body, retry_after=retry_after)
 
-    def _renew_token(self, url: str, challenge: str, subject: str) -> None:
-        """A token for the repository, from the realm that the registry names (one of the allowed hosts)."""
-        fields = dict(_CHALLENGE.findall(challenge)) if challenge.lower().startswith("bearer ") else {}
-        if "realm" not in fields:
-            raise UpstreamUnauthorized(f"{subject}: 401 without a bearer realm")
-        query = "&".join(
-            f"{name}={quote(fields[name], safe=':/')}" for name in ("service", "scope") if name in fields
-        )
-        origin, target = self._hosts.check(f"{fields['realm']}?{query}", subject=f"{subject} (token)")
+    def _renew_token(self, url: str, challenge: Challenge, subject: str) -> None:
+        """A token for the repository, from the realm that the registry names (one of the allowed hosts).
+
+        The realm is shown the credentials where there are some, and nobody else whom it may lead to.
+        """
+        repository = _repository(url)
+        origin, target = self._hosts.check(_token_address(challenge), subject=f"{subject} (token)")
+        credentials = self._login.credentials()
+        headers = {"Accept": "application/json"}
+        if credentials is not None:
+            headers["Authorization"] = credentials.header()
         wire = self._wire_to(origin, subject)
         try:
-            with answered(wire, "GET", target, {"Accept": "application/json"}) as response:
+            with answered(wire, "GET", target, headers) as response:
+                if response.status == 401 and credentials is not None:
+                    raise self._login.refused_credentials(subject)
+                if response.status == 401:
+                    raise self._login.closed(subject, repository, "401 from its realm without credentials")
                 if response.status != 200:
                     self._refuse(response, f"{subject} (token)")
                 answer = _token_decoder.decode(response.read(_TOKEN_BODY_BYTES))
         except NETWORK_ERRORS as exc:
             wire.close()
-            raise UpstreamInterrupted(f"{subject}: no token: {_describe(exc)}") from exc
+            raise UpstreamInterrupted(f"{subject}: no token: {describe(exc)}") from exc
         except (*UNREADABLE, BlobNotFound) as exc:
             raise UpstreamUnauthorized(f"{subject}: the realm gave no token") from exc
         token = answer.token or answer.access_token
         if not re.fullmatch(r"[\x21-\x7e]{1,16384}", token):
             raise UpstreamUnauthorized(f"{subject}: the realm gave no usable token")
-        self._tokens[_repository(url)] = token
+        self._login.use_token(repository, token)
 
 
-def _unpacked(data: bytes, encoding: str, path: str) -> bytes:
-    """The document, out of the one gzip that a proxy may have put around it though nobody asked for one.
+def _has_it(response: WireResponse) -> bool:
+    """Whether the answer is that of a registry that has what it was asked for, and no page for people."""
+    content_type = response.fields.get("content-type", "").lower()
+    return response.status in _HAS_IT and not content_type.startswith("text/html")
 
-    Raises:
-        UpstreamRefused: more than one coding, another one, or more bytes than a document may have.
-    """
-    codings = [coding for part in encoding.split(",") if (coding := part.strip().lower()) not in _NO_CODING]
-    if not codings:
-        return data
-    if codings not in _GZIP:
-        raise UpstreamRefused(f"{path}: expected no Content-Encoding or one gzip, found {encoding[:80]!a}")
-    if not data.startswith(_GZIP_BEGINS):
-        return data  # only marked: it was unpacked on the way
+
+def _redirected(url: str, location: str, subject: str) -> str:
     try:
-        unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        unpacked = unpacker.decompress(data, MAX_INDEX_BYTES + 1)
-    except zlib.error as exc:
-        raise UpstreamRefused(f"{path}: expected a gzip, found: {exc}") from exc
-    if len(unpacked) > MAX_INDEX_BYTES or not unpacker.eof:
-        raise UpstreamRefused(f"{path}: expected at most {MAX_INDEX_BYTES} bytes in a whole gzip")
-    return unpacked
+        if location:
+            return urljoin(url, location)
+        raise ValueError("no Location")
+    except ValueError as exc:
+        raise UpstreamRefused(f"{subject}: a redirect to what is no address") from exc
+
+
+def _token_address(challenge: Challenge) -> str:
+    """The realm's address with what it is to be asked."""
+    asked = "&".join(
+        f"{name}={quote(challenge.parameters[name], safe=':/')}"
+        for name in ("service", "scope")
+        if name in challenge.parameters
+    )
+    realm = urldefrag(challenge.parameters["realm"]).url
+    return f"{realm}{'&' if '?' in realm else '?'}{asked}"
 
 
 def _repository(url: str) -> str:
     """The part of an address for which a token is good: all before blobs or manifests."""
     return url.split("/blobs/", maxsplit=1)[0].split("/manifests/", maxsplit=1)[0]
-
-
-def _describe(exc: BaseException) -> str:
-    return f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__

@@ -1,19 +1,20 @@
-"""Secrets Manager: where Slack's webhook is kept."""
+"""Secrets Manager: where Slack's webhook and the registry's credentials are kept."""
 
 from typing import Any
 
 import msgspec
 
 from brew_assets.adapters.aws_client import REPEATED, aws_client, channel_error, making_error
-from brew_assets.errors import UNREADABLE, ChannelRefused
+from brew_assets.adapters.registry_login import Credentials
+from brew_assets.errors import UNREADABLE, ChannelError, ChannelRefused, RegistryRefused, UpstreamFailed
 from brew_assets.settings import Secret
 
 _NAMES = ("webhook_url", "url", "slack_webhook_url", "SLACK_WEBHOOK_URL")
 _decoder = msgspec.json.Decoder(dict[str, Any])
 
 
-class WebhookSecret:
-    """The webhook in a secret: its address as plain text, or JSON with it under one of a few names."""
+class _StoredSecret:
+    """The text of one secret, as it is whenever it is asked for."""
 
     def __init__(self, name: str, *, region: str, endpoint_url: str | None) -> None:
         self._name = name
@@ -21,37 +22,91 @@ class WebhookSecret:
         self._endpoint_url = endpoint_url
         self._client: Any = None
 
+    @property
+    def what(self) -> str:
+        """The secret, as an error names it."""
+        return f"secret {self._name}"
+
+    def text(self) -> str:
+        """What it holds.
+
+        Raises:
+            ChannelBusy, ChannelFailed, ChannelRefused: it could not be had; the text has the secret's name.
+        """
+        try:
+            self._client = self._client or aws_client(
+                "secretsmanager", region=self._region, endpoint_url=self._endpoint_url, tries=REPEATED
+            )
+        except Exception as error:
+            raise making_error(self.what, error) from error
+        try:
+            found = self._client.get_secret_value(SecretId=self._name)
+        except Exception as error:
+            # Without its cause: what botocore stumbles over in an answer may have the secret in it.
+            raise channel_error(self.what, error) from None
+        return str(found.get("SecretString") or "").strip()
+
+
+class WebhookSecret:
+    """The webhook in a secret: its address as plain text, or JSON with it under one of a few names."""
+
+    def __init__(self, name: str, *, region: str, endpoint_url: str | None) -> None:
+        self._secret = _StoredSecret(name, region=region, endpoint_url=endpoint_url)
+
     def __call__(self) -> Secret:
         """The webhook as it is now.
 
         Raises:
             ChannelBusy, ChannelFailed, ChannelRefused: it could not be had; the text has the secret's name.
         """
-        what = f"secret {self._name}"
+        text = self._secret.text()
+        if text.startswith(("https://", "http://")):
+            return Secret(text)
+        if address := _field(_fields(text), *_NAMES):
+            return Secret(address)
+        # What was found is not shown: it may be the webhook with a typing error.
+        raise ChannelRefused(
+            f"{self._secret.what}: expected an https address, or JSON with one under {', '.join(_NAMES[:2])}"
+        )
+
+
+class RegistrySecret:
+    """The registry's credentials in a secret: JSON with `username` and `password`."""
+
+    def __init__(self, name: str, *, region: str, endpoint_url: str | None) -> None:
+        self._secret = _StoredSecret(name, region=region, endpoint_url=endpoint_url)
+        self.settings = f"{self._secret.what} (BOTTLE_REGISTRY_SECRET_NAME)"
+
+    def __call__(self) -> Credentials:
+        """The credentials as they are now.
+
+        Raises:
+            RegistryRefused: there is no such secret, no permission to read it, or no credentials in it.
+            UpstreamFailed: Secrets Manager gives it not now.
+        """
         try:
-            self._client = self._client or aws_client(
-                "secretsmanager", region=self._region, endpoint_url=self._endpoint_url, tries=REPEATED
+            text = self._secret.text()
+        except ChannelError as error:
+            kind = RegistryRefused if isinstance(error, ChannelRefused) else UpstreamFailed
+            raise kind(f"BOTTLE_REGISTRY_SECRET_NAME: {error}") from error
+        found = _fields(text)
+        username, password = _field(found, "username"), _field(found, "password")
+        if not username or not password or ":" in username:
+            # What was found is not shown: it may be the password with a typing error.
+            raise RegistryRefused(
+                f"{self.settings}: expected JSON with `username` (without a colon) and `password`"
             )
-        except Exception as error:
-            raise making_error(what, error) from error
-        try:
-            found = self._client.get_secret_value(SecretId=self._name)
-        except Exception as error:
-            # Without its cause: what botocore stumbles over in an answer may have the secret in it.
-            raise channel_error(what, error) from None
-        return _webhook(what, found.get("SecretString") or "")
+        return Credentials(username, Secret(password))
 
 
-def _webhook(what: str, text: str) -> Secret:
-    text = text.strip()
-    if text.startswith(("https://", "http://")):
-        return Secret(text)
+def _fields(text: str) -> dict[str, Any]:
     try:
-        found = _decoder.decode(text.encode())
+        return _decoder.decode(text.encode())
     except UNREADABLE:
-        found = {}
-    for name in _NAMES:
-        if isinstance(address := found.get(name), str) and address.strip():
-            return Secret(address.strip())
-    # What was found is not shown: it may be the webhook with a typing error.
-    raise ChannelRefused(f"{what}: expected an https address, or JSON with one under {', '.join(_NAMES[:2])}")
+        return {}
+
+
+def _field(found: dict[str, Any], *names: str) -> str:
+    """The first of the fields that is a text with something in it."""
+    texts = (value.strip() for name in names if isinstance(value := found.get(name), str))
+    return next((text for text in texts if text), "")

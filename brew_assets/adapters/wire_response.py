@@ -15,6 +15,8 @@ MAX_HEAD_BYTES = 131_072
 # 100 Continue, 102 Processing, 103 Early Hints: servers that send them send one or two.
 MAX_INFORMATIONAL = 8
 _SWITCHING = 101
+# A server may have a line for each way to log in.
+_CHALLENGES = "www-authenticate"
 _MAX_CHUNK_LINE = 1024
 # Chunk lines and trailer: so much in all, and as much as the body that they carry. Chunks of a byte cost the
 # processor some thousand times what a body costs otherwise.
@@ -24,7 +26,7 @@ _HEXADECIMAL = frozenset(b"0123456789abcdefABCDEF")
 
 
 class WireResponse(http.client.HTTPResponse):
-    """A response whose head is a dict of lower-case names; the last of equal names wins."""
+    """A response, its head a dict of lower-case names. The last of equal names wins; challenges add up."""
 
     fields: dict[str, str]
     fp: Reader
@@ -126,7 +128,10 @@ class WireResponse(http.client.HTTPResponse):
             name, colon, value = line.decode("latin-1").partition(":")
             if not colon:
                 raise http.client.HTTPException(f"expected a header line, found {line[:80]!r}")
-            fields[name.lower()] = value.strip()
+            name, value = name.lower(), value.strip()
+            if name == _CHALLENGES and name in fields:
+                value = f"{fields[name]}, {value}"
+            fields[name] = value
         raise http.client.HTTPException(f"more than {MAX_HEADERS} headers")
 
     def _framed_length(self) -> int | None:

@@ -18,11 +18,13 @@ from brew_assets.errors import (
     KeyTaken,
     MirrorError,
     ObjectRefused,
+    RegistryRefused,
     StoreError,
     StoreRefused,
     StoreUnavailable,
     StoreUnsupported,
     TransferStopped,
+    UpstreamError,
 )
 
 _log = logging.getLogger(__name__)
@@ -145,6 +147,8 @@ class _CopyThread:
     def _fail(self, planned: PlannedBottle, error: MirrorError, done: Transferred) -> None:
         if isinstance(error, StoreError) and self._run.canary.condemns(error):
             self._run.abort(str(error))
+        if isinstance(error, UpstreamError) and (why := self._run.verdict.condemns(error)):
+            self._run.abort(why, kind=RegistryRefused)
         _log.error("not stored", extra=facts_of(planned, error))
         done.failed.append(
             Failure(
@@ -208,6 +212,7 @@ class _CopyThread:
                 clock=run.ports.clock,
                 stop=run.ports.stop,
             )
+            run.verdict.bottle_given()
             self._record(planned, size, done, how="downloaded")
             done.downloaded += 1
         except KeyTaken as taken:

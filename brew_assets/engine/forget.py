@@ -10,9 +10,11 @@ from collections.abc import Iterable
 from brew_assets.domain.manifest import Manifest, bottle_of
 from brew_assets.domain.plan import PlannedBottle
 from brew_assets.engine.ports import Blobs, StopSignal, Store
+from brew_assets.engine.registry_verdict import has_none
+from brew_assets.engine.transferred import Transferred
 from brew_assets.errors import BlobNotFound, MirrorError, StoreError
 
-# Of the newest bottles that are held the registry has to have one.
+# Of the newest bottles that are held the registry has to have one; where none is held, one of as many others.
 _KNOWN_BOTTLES = 3
 
 
@@ -36,6 +38,20 @@ def really_gone(
     return [
         item for item in asked if not stop.is_set() and _lacks(blobs, item) and _is_still_lost(store, item)
     ]
+
+
+def lacks_everything(tally: Transferred, blobs: Blobs, stop: StopSignal, manifest: Manifest) -> str:
+    """Why all that a run was to fetch was not found: the registry has nothing that it should have.
+
+    Empty where it has, or where a bottle failed for another reason.
+    """
+    missing = {f.digest for f in tally.failed if f.reason == BlobNotFound.reason}
+    if tally.downloaded or not missing or len(missing) < len({f.digest for f in tally.failed}):
+        return ""
+    known = min(_KNOWN_BOTTLES, len(manifest))
+    if stop.is_set() or (not known and len(missing) < _KNOWN_BOTTLES) or _has_something(blobs, manifest):
+        return ""
+    return has_none(blobs, len(missing) + known)
 
 
 def _has_something(blobs: Blobs, manifest: Manifest) -> bool:

@@ -20,7 +20,7 @@ from brew_assets.engine.log_context import in_this_context
 from brew_assets.engine.ports import Clock, Indexes, StopSignal, Store
 from brew_assets.engine.retry import Gate, RetryPolicy, SyncBudget, Tries
 from brew_assets.engine.waiting import waiting_for
-from brew_assets.errors import MirrorError, StoreError, UpstreamError, UpstreamInterrupted
+from brew_assets.errors import MirrorError, RegistryRefused, StoreError, UpstreamError, UpstreamInterrupted
 
 __all__ = ["INDEX_PREFIX", "SizeLookUp", "SizesFound"]
 
@@ -72,6 +72,9 @@ class SizeLookUp:
 
         `progress` hears (formulae done, formulae in all). A stop signal breaks off what is under way; what
         cannot be broken off, such as a look-up of a host's name, is given up when the grace is over.
+
+        Raises:
+            RegistryRefused: the registry gives nothing to anybody with these settings.
         """
         groups: dict[tuple[str, str], list[Bottle]] = {}
         for bottle in bottles:
@@ -159,6 +162,8 @@ class SizeLookUp:
     def _fetched(self, image: str, reference: str, found: SizesFound) -> bytes | None:
         try:
             data = self._persistently(lambda: self._indexes.fetch_index(image, reference))
+        except RegistryRefused:
+            raise
         except UpstreamError as error:
             found.problems.append(f"{image}:{reference}: {error}")
             return None
@@ -196,6 +201,8 @@ class SizeLookUp:
             if data is None or hashlib.sha256(data).hexdigest() != child:
                 return None
             return decode_child_size(data, digest=digest)
+        except RegistryRefused:
+            raise
         except (UpstreamError, ValueError) as error:
             found.problems.append(f"{image}@sha256:{child}: {error}")
             return None

@@ -20,31 +20,22 @@ from brew_assets.domain.plan import (
     with_sizes,
 )
 from brew_assets.domain.report import REPORT_PREFIX, Report, encode_report
-from brew_assets.domain.route import Decision, RoutingRules, check_size, choose_route, load_of
+from brew_assets.domain.route import Decision, check_size, choose_route, load_of
 from brew_assets.engine.adoption import Stray
 from brew_assets.engine.carrier import Carrier, OwnCarrier
 from brew_assets.engine.carrying_out import CarryingOut
 from brew_assets.engine.earlier_workers import let_earlier_workers_finish
 from brew_assets.engine.existence import mirror_exists
-from brew_assets.engine.forget import really_gone
+from brew_assets.engine.forget import lacks_everything, really_gone
 from brew_assets.engine.inventory import Inventory, take_inventory
 from brew_assets.engine.kept_plans import keep_plan, load_plan, new_sync_id
 from brew_assets.engine.ledger import FoldResult, fold, read_held
 from brew_assets.engine.log_context import bound, figures
-from brew_assets.engine.ports import (
-    Blobs,
-    CatalogueSource,
-    Clock,
-    HashFileSource,
-    Indexes,
-    ProgressListener,
-    StopSignal,
-    Store,
-)
+from brew_assets.engine.options import MirrorOptions, MirrorPorts
+from brew_assets.engine.ports import ProgressListener, StopSignal
 from brew_assets.engine.recorded import fail_the_unrecorded
 from brew_assets.engine.refused_before import refused_before, refused_last
 from brew_assets.engine.reporting import Stopwatch
-from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.runs import Companions
 from brew_assets.engine.sizes import SizeLookUp, SizesFound
 from brew_assets.engine.skip_list import SkipList, load_skip_list
@@ -55,32 +46,6 @@ from brew_assets.engine.upstream import CatalogueNow, refresh_catalogue
 from brew_assets.errors import PlanInvalid, StoreError
 
 _log = logging.getLogger(__name__)
-
-
-class MirrorPorts(msgspec.Struct, frozen=True, kw_only=True):
-    """The outside, as compose.py chose it."""
-
-    catalogue: CatalogueSource
-    blobs: Blobs
-    indexes: Indexes
-    store: Store
-    hash_files: tuple[HashFileSource, ...]
-    clock: Clock
-    stop: StopSignal
-
-
-class MirrorOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How the mirror works, from the settings. `max_download_gb` 0 means no limit."""
-
-    platforms: tuple[str, ...]
-    workers: int = 10
-    workers_in_ecs: int = 10
-    processes: int = 1
-    batch_size: int = 50
-    retry: RetryPolicy = RetryPolicy()
-    include_disabled: bool = False
-    routing: RoutingRules = RoutingRules()
-    max_download_gb: float = 0.0
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
@@ -293,6 +258,8 @@ class Mirror:
             forgotten = self._forget(candidates, tally, folded.manifest)
             if forgotten:
                 folded = self.fold(gone={p.bottle.entry_key: p.lost for p in forgotten})
+            ports = self.ports
+            tally.aborted = tally.aborted or lacks_everything(tally, ports.blobs, ports.stop, folded.manifest)
         report = watch.report(
             tally,
             sync_id=plan.sync_id,

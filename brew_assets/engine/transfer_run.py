@@ -9,9 +9,10 @@ import msgspec
 from brew_assets.domain.downloads import Fetch
 from brew_assets.engine.canary import Canary
 from brew_assets.engine.ports import Blobs, Clock, StopSignal, Store
+from brew_assets.engine.registry_verdict import RegistryVerdict
 from brew_assets.engine.retry import Gate, RetryPolicy, SyncBudget
 from brew_assets.engine.transferred import Transferred
-from brew_assets.errors import StoreRefused
+from brew_assets.errors import MirrorError, StoreRefused
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class TransferRun:
         self._running = 0
         self._running_lock = threading.Lock()
         self.canary = Canary(ports.store)
+        self.verdict = RegistryVerdict(ports.blobs)
         # Whether the store makes another name of what it has; asked no more once it says that it never does.
         self.duplicates = True
         self.aborted = ""
@@ -82,10 +84,10 @@ class TransferRun:
         self.ports.blobs.interrupt()
         self.ports.store.interrupt()
 
-    def abort(self, reason: str) -> None:
-        """No further bottle starts: the store refuses everything."""
+    def abort(self, reason: str, *, kind: type[MirrorError] = StoreRefused) -> None:
+        """No further bottle starts: the store, or the registry, refuses everything."""
         if not self.aborted:
-            _log.error("no further bottle starts", extra={"reason": StoreRefused.reason, "error": reason})
+            _log.error("no further bottle starts", extra={"reason": kind.reason, "error": reason})
         self.aborted = self.aborted or reason
         self.ended.set()
 

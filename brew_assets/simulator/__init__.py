@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from brew_assets.simulator.access import Access
     from brew_assets.simulator.faults import Fault
     from brew_assets.simulator.ledger import SeenRequest
     from brew_assets.simulator.server import Simulator
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from brew_assets.simulator.world import DEFAULT_TAGS, SimulatedBottle, SimulatedFormula, World
 
 _HOMES = {
+    "Access": "access",
     "DEFAULT_TAGS": "world",
     "Fault": "faults",
     "SeenRequest": "ledger",
@@ -21,6 +23,7 @@ _HOMES = {
 }
 __all__ = [
     "DEFAULT_TAGS",
+    "Access",
     "Fault",
     "SeenRequest",
     "SimulatedBottle",

@@ -43,6 +43,7 @@ class Ledger:
         self.downloads: Counter[str] = Counter()
         self.completed: Counter[str] = Counter()
         self.bytes_sent = 0
+        self.refused_logins = 0
 
     def see(self, role: Role, request: Request) -> None:
         """The request is on record."""
@@ -57,6 +58,11 @@ class Ledger:
         """A client broke the protocol."""
         with self.lock:
             self.violations.append(text)
+
+    def refuse_login(self) -> None:
+        """Somebody came with wrong credentials."""
+        with self.lock:
+            self.refused_logins += 1
 
     def begin(self, digest: str) -> None:
         """A blob body is about to be sent."""

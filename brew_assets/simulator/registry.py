@@ -9,6 +9,7 @@ from itertools import count
 from urllib.parse import parse_qs
 
 from brew_assets.simulator import oci
+from brew_assets.simulator.access import Access
 from brew_assets.simulator.faults import INDEX_KINDS, Fault, FaultScript, Kind
 from brew_assets.simulator.ledger import Ledger
 from brew_assets.simulator.wire import Reply, Request
@@ -22,7 +23,7 @@ _JSON = {"Content-Type": "application/json"}
 
 
 class Registry:
-    """Answers `/v2/homebrew/core/<image>/…` and `/token` as ghcr.io does."""
+    """Answers `/v2/homebrew/core/<image>/…` and `/token` as ghcr.io does, or as its `access` says."""
 
     def __init__(
         self,
@@ -30,12 +31,12 @@ class Registry:
         script: FaultScript,
         ledger: Ledger,
         *,
-        token_required: bool,
+        access: Access,
         locate: Callable[[str], str],
         stopped: threading.Event,
     ) -> None:
         self._world, self._script, self._ledger = world, script, ledger
-        self._token_required = token_required
+        self._access = access
         self._locate = locate
         self._stopped = stopped
         self._tokens: set[str] = set()
@@ -47,15 +48,19 @@ class Registry:
         self._ledger.see("registry", request)
         if request.method not in ("GET", "HEAD"):
             return Reply(405)
-        if request.path == "/token":
+        if request.path == self._access.realm:
             return self._token(request)
-        blob = _BLOB.fullmatch(request.path)
-        manifest = None if blob else _MANIFEST.fullmatch(request.path)
+        path = self._access.inside(request.path) or ""
+        blob = _BLOB.fullmatch(path)
+        manifest = None if blob else _MANIFEST.fullmatch(path)
         found = blob or manifest
         if found is None:
             return _missing("NAME_UNKNOWN")
         if not self._admits(request):
             return self._refuse(found[1])
+        if self._access.cookie and request.headers.get("cookie") != self._access.cookie:
+            kept = {"Set-Cookie": f"{self._access.cookie}; Path=/; HttpOnly", "Location": request.path}
+            return Reply(307, kept)
         return self._blob(request, *blob.groups()) if blob else self._manifest(request, found[1], found[2])
 
     def _blob(self, request: Request, image: str, digest: str) -> Reply:
@@ -124,17 +129,33 @@ class Registry:
         return Reply(fault.status, dict(fault.headers), fault.body)
 
     def _admits(self, request: Request) -> bool:
+        if self._access.scheme == "basic":
+            return self._knows(request)
         bearer = _bearer(request)
-        return bearer in self._tokens if self._token_required else bool(bearer)
+        return bool(bearer) if self._access.scheme == "any" else bearer in self._tokens
+
+    def _knows(self, request: Request) -> bool:
+        """Whether the request carries the credentials; of wrong ones there is a count."""
+        known = self._access.knows(request)
+        if not known and request.headers.get("authorization", "").lower().startswith("basic "):
+            self._ledger.refuse_login()
+        return known
 
     def _refuse(self, image: str) -> Reply:
+        access = self._access
+        name = "/".join(filter(None, (access.project, "homebrew/core", image)))
         challenge = (
-            f'Bearer realm="{self.url}/token",service="ghcr.io",scope="repository:homebrew/core/{image}:pull"'
+            f'Bearer realm="{self.url}{access.realm}",service="ghcr.io",scope="repository:{name}:pull"'
+            if access.scheme != "basic"
+            else 'Basic realm="Repository Manager"'
         )
+        challenge = access.challenge.format(url=self.url, name=name) or challenge
         body = b'{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}\n'
         return Reply(401, {"WWW-Authenticate": challenge, **_JSON}, body)
 
     def _token(self, request: Request) -> Reply:
+        if self._access.scheme == "token for credentials" and not self._knows(request):
+            return Reply(401, dict(_JSON), b'{"errors":[{"code":"UNAUTHORIZED","message":"who?"}]}\n')
         asked = parse_qs(request.query)
         if "service" not in asked or "scope" not in asked:
             return Reply(400, dict(_JSON), b'{"errors":[{"code":"INVALID","message":"service and scope"}]}\n')

@@ -5,6 +5,7 @@ from collections import Counter
 from types import TracebackType
 from typing import Self
 
+from brew_assets.simulator.access import Access
 from brew_assets.simulator.api import FormulaeApi
 from brew_assets.simulator.cdn import Cdn
 from brew_assets.simulator.faults import Fault, FaultScript
@@ -17,10 +18,13 @@ from brew_assets.simulator.world import World
 class Simulator:
     """Serves a World over real HTTP between start() and stop(), with the faults it was told to have.
 
-    With token_required the anonymous bearer is refused and only tokens from /token are accepted.
+    With token_required the anonymous bearer is refused and only tokens from /token are accepted; `access`
+    says more of how the registry is reached.
     """
 
-    def __init__(self, world: World, *, gzip: bool = True, token_required: bool = False) -> None:
+    def __init__(
+        self, world: World, *, gzip: bool = True, token_required: bool = False, access: Access | None = None
+    ) -> None:
         self.world = world
         self._ledger = Ledger()
         self._script = FaultScript()
@@ -31,7 +35,7 @@ class Simulator:
             world,
             self._script,
             self._ledger,
-            token_required=token_required,
+            access=access or Access(scheme="token" if token_required else "any"),
             locate=self._signed_url,
             stopped=self._stopped,
         )
@@ -142,6 +146,11 @@ class Simulator:
     def bytes_sent(self) -> int:
         """Blob bytes that left the CDN."""
         return self._ledger.bytes_sent
+
+    @property
+    def refused_logins(self) -> int:
+        """How often somebody came with wrong credentials."""
+        return self._ledger.refused_logins
 
     @property
     def connections(self) -> int:

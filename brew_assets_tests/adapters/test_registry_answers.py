@@ -13,8 +13,9 @@ from brew_assets.adapters.registry_answers import CODES, answer_error, code_of
 from brew_assets.domain.bottle import Bottle, Digest, PkgVersion
 from brew_assets.domain.plan import Request
 from brew_assets.domain.report import Report
+from brew_assets.engine.options import MirrorOptions, MirrorPorts
 from brew_assets.engine.retry import RETRYABLE, RetryPolicy
-from brew_assets.engine.sync import Mirror, MirrorOptions, MirrorPorts
+from brew_assets.engine.sync import Mirror
 from brew_assets.errors import (
     BlobNotFound,
     UpstreamBusy,

@@ -11,7 +11,8 @@ import time
 import pytest
 
 from brew_assets.adapters.body_limits import PACE_WINDOW_S
-from brew_assets.adapters.ghcr import Ghcr, GhcrBlob
+from brew_assets.adapters.ghcr import Ghcr
+from brew_assets.adapters.ghcr_bodies import GhcrBlob
 from brew_assets.adapters.origin import Origin, split_url
 from brew_assets.adapters.s3_sinks import PutSink
 from brew_assets.adapters.wire import NETWORK_ERRORS, Wire

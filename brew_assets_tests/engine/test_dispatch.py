@@ -20,9 +20,10 @@ from brew_assets.domain.report import Report, decode_report
 from brew_assets.engine.dispatch import Dispatcher, DispatchOptions, Pace, Throttling
 from brew_assets.engine.journal import RECEIPT_PREFIX
 from brew_assets.engine.ledger import read_held
+from brew_assets.engine.options import MirrorOptions, MirrorPorts
 from brew_assets.engine.ports import Document
 from brew_assets.engine.retry import RetryPolicy
-from brew_assets.engine.sync import Mirror, MirrorOptions, MirrorPorts
+from brew_assets.engine.sync import Mirror
 from brew_assets.engine.worker import work_on
 from brew_assets.errors import (
     BlobNotFound,

@@ -17,9 +17,10 @@ from brew_assets.engine.canary import CANARY_KEY
 from brew_assets.engine.journal import RECEIPT_PREFIX
 from brew_assets.engine.kept_reports import kept_reports
 from brew_assets.engine.ledger import read_held
+from brew_assets.engine.options import MirrorOptions, MirrorPorts
 from brew_assets.engine.ports import FetchedCatalogue, HashFile, ListedObject, Store
 from brew_assets.engine.retry import RetryPolicy
-from brew_assets.engine.sync import Mirror, MirrorOptions, MirrorPorts
+from brew_assets.engine.sync import Mirror
 from brew_assets.engine.upstream import kept_catalogue
 from brew_assets.errors import (
     BlobNotFound,

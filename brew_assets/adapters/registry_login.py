@@ -1,0 +1,167 @@
+"""How a registry's 401 is answered: with an anonymous bearer, a token, or the credentials of the settings.
+
+What ghcr.io wants of brew is any bearer. A cache of one's own wants Basic credentials (Nexus), or a token
+that its realm gives for them (Harbor, Artifactory). Wrong credentials are tried once: servers lock accounts
+out, and what one bottle is refused for all are.
+"""
+
+import base64
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from brew_assets.errors import RegistryRefused, UpstreamError, UpstreamUnauthorized
+from brew_assets.settings import Secret
+
+# What brew itself sends; GHCR accepts any bearer for public blobs.
+ANONYMOUS_TOKEN = "QQ=="  # noqa: S105
+# So many repositories in a row, before the registry has given anything: fewer may be closed ones.
+REFUSALS_IN_A_ROW = 3
+_HOW_TO = (
+    "set BOTTLE_REGISTRY_USERNAME and BOTTLE_REGISTRY_PASSWORD (or BOTTLE_REGISTRY_SECRET_NAME) to those of "
+    "a user who may read there"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """User and password of a registry."""
+
+    username: str
+    password: Secret
+
+    def header(self) -> str:
+        """The value of an `Authorization` header (RFC 7617, as UTF-8)."""
+        pair = f"{self.username}:{self.password.reveal()}".encode()
+        return f"Basic {base64.b64encode(pair).decode('ascii')}"
+
+
+class CredentialsSource(Protocol):
+    """Where credentials come from; `settings` names it for people."""
+
+    @property
+    def settings(self) -> str: ...
+
+    def __call__(self) -> Credentials:
+        """The credentials.
+
+        Raises:
+            RegistryRefused: they can never be had in this way.
+            UpstreamFailed: not now.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GivenCredentials:
+    """The credentials that stand in the settings themselves."""
+
+    credentials: Credentials
+    settings: str = "BOTTLE_REGISTRY_USERNAME and BOTTLE_REGISTRY_PASSWORD"
+
+    def __call__(self) -> Credentials:
+        return self.credentials
+
+
+class RegistryLogin:
+    """What a registry is shown, and what it made of it. Used by several threads."""
+
+    def __init__(self, registry: str, source: CredentialsSource | None) -> None:
+        """`registry` is its address as it may be shown."""
+        self._registry = registry
+        self._source = source
+        self._credentials: Credentials | None = None
+        self._tokens: dict[str, str] = {}
+        self._basic = ""
+        self._lock = threading.Lock()
+        self._first = threading.Lock()
+        self._has_given = False
+        self._closed: set[str] = set()
+        self._refused = 0
+        self._refusal: RegistryRefused | None = None
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether the settings name credentials."""
+        return self._source is not None
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """One thread at a time until the registry has accepted the credentials: wrong ones are tried once.
+
+        Raises:
+            RegistryRefused: it has refused them.
+        """
+        with contextlib.ExitStack() as stack:
+            if self._source is not None and not self._has_given:
+                stack.enter_context(self._first)
+            if self._refusal is not None:
+                raise RegistryRefused(str(self._refusal))
+            yield
+
+    def authorization(self, repository: str) -> dict[str, str]:
+        """The header of a request to the registry; none where nothing is known of what it wants yet."""
+        if self._basic:
+            return {"Authorization": self._basic}
+        token = self._tokens.get(repository, "" if self._source is not None else ANONYMOUS_TOKEN)
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+    def use_token(self, repository: str, token: str) -> None:
+        """The repository is asked with this bearer from now on."""
+        self._basic = ""
+        self._tokens[repository] = token
+
+    def credentials(self) -> Credentials | None:
+        """The credentials, None where none are configured; read once."""
+        if self._source is None:
+            return None
+        with self._lock:
+            if self._credentials is None:
+                self._credentials = self._source()
+        return self._credentials
+
+    def use_basic(self, subject: str) -> None:
+        """The registry is asked with Basic credentials from now on.
+
+        Raises:
+            UpstreamUnauthorized: it was already asked so.
+            RegistryRefused: the same, and nothing else that it was asked so has helped.
+        """
+        credentials = self.credentials()
+        if credentials is None or self._basic:
+            raise self.refused_credentials(subject)
+        self._basic = credentials.header()
+
+    def given(self) -> None:
+        """The registry has answered as one that has let us in."""
+        if not self._has_given or self._refused:
+            with self._lock:
+                self._has_given, self._refused = True, 0
+
+    def refused_credentials(self, subject: str) -> UpstreamError:
+        """The error of a registry or realm that wants credentials, or takes none of ours."""
+        with self._lock:
+            self._refused += 1
+            if self._source is None:
+                text = f"{self._registry}: the registry wants a user and a password (401); {_HOW_TO}"
+            else:
+                text = f"{self._registry}: the registry does not accept the credentials (401); check "
+                text += f"{self._source.settings}"
+            # What it refuses one, it refuses all: unless it has let us in before.
+            if self._has_given and self._refused < REFUSALS_IN_A_ROW:
+                return UpstreamUnauthorized(f"{subject}: {text}")
+            self._refusal = RegistryRefused(text)
+            return self._refusal
+
+    def closed(self, subject: str, repository: str, why: str) -> UpstreamError:
+        """The error of a repository that stays closed although its token is fresh, or that gives none."""
+        with self._lock:
+            self._closed.add(repository)
+            if self._has_given or len(self._closed) < REFUSALS_IN_A_ROW:
+                return UpstreamUnauthorized(f"{subject}: {why}")
+            text = f"{self._registry}: the registry lets us into no repository ({why}); "
+            text += _HOW_TO if self._source is None else f"check what {self._source.settings} may read there"
+            self._refusal = RegistryRefused(text)
+            return self._refusal
