@@ -345,16 +345,44 @@ def _half_of_credentials(name: str, expected: str) -> SettingsInvalid:
     return SettingsInvalid(name=name, expected=expected, found="nothing")
 
 
+def _way_to(settings: Settings, url: str) -> str:
+    """In words, how a server is reached: for errors."""
+    proxy, name = (
+        (settings.http_proxy, "HTTP_PROXY")
+        if url.startswith("http:")
+        else (settings.https_proxy, "HTTPS_PROXY")
+    )
+    return f"the proxy is that of {name}" if proxy else f"no proxy is set ({name})"
+
+
+def _store_hint(settings: Settings) -> str:
+    """What to look at when a bucket's server does not answer; nothing for a directory."""
+    bucket = _S3_URL.fullmatch(settings.mirror_url)
+    if bucket is None:
+        return ""
+    endpoint = shown_url(settings.aws_endpoint_url_s3 or settings.aws_endpoint_url)
+    where = f"at {endpoint}" if endpoint else "at AWS"
+    return (
+        f"check the bucket {bucket[1]} {where}: MIRROR_URL or S3_BUCKET_NAME, AWS_ENDPOINT_URL or "
+        f"AWS_ENDPOINT_URL_S3, AWS_REGION; {_way_to(settings, endpoint)}"
+    )
+
+
 def _build_ports(settings: Settings, stop: StopSignal) -> MirrorPorts:
-    timeout_s = settings.download_timeout_seconds
-    registry = _build_registry(settings)
-    noticed = NoticedRegistry(registry, registry)
+    api_url, hash_url = settings.formulae_api_url, settings.external_hash_file_url
+    api = FormulaeApi(api_url, timeout_s=settings.download_timeout_seconds, stop=stop)
+    found = _build_registry(settings)
+    hint = f"check BOTTLE_REGISTRY_URL and the network; {_way_to(settings, found.url)}"
+    registry = NoticedRegistry(found, found, hint=hint)
+    hint = f"check EXTERNAL_HASH_FILE_URL and the network; {_way_to(settings, hash_url)}"
     return MirrorPorts(
-        catalogue=NoticedCatalogue(FormulaeApi(settings.formulae_api_url, timeout_s=timeout_s, stop=stop)),
-        blobs=noticed,
-        indexes=noticed,
-        store=NoticedStore(build_store(settings)),
-        hash_files=tuple(map(NoticedHashFile, build_hash_files(settings, stop=stop))),
+        catalogue=NoticedCatalogue(
+            api, hint=f"check FORMULAE_API_URL and the network; {_way_to(settings, api_url)}"
+        ),
+        blobs=registry,
+        indexes=registry,
+        store=NoticedStore(build_store(settings), hint=_store_hint(settings)),
+        hash_files=tuple(NoticedHashFile(file, hint=hint) for file in build_hash_files(settings, stop=stop)),
         clock=SystemClock(),
         stop=stop,
     )

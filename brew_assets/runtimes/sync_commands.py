@@ -185,4 +185,6 @@ def _show_end(
 
 
 def _why_ended(report: "Report") -> str:
-    return f"ended early, {len(report.failed) + report.left:,} bottles are not copied: {report.aborted}"
+    count = len(report.failed) + report.left
+    are = "bottle is" if count == 1 else "bottles are"
+    return f"ended early, {count:,} {are} not copied: {report.aborted}"

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from brew_assets.domain.left_out import first_names, remarks_of
 from brew_assets.domain.plan import COUNTED_ONCE, PlanSummary, PlatformTotals
 from brew_assets.domain.quantities import human_bytes
-from brew_assets.domain.report import Report, describe_found
+from brew_assets.domain.report import Report, cause_of, describe_found
 from brew_assets.runtimes.printing import command, is_terminal, print_line, print_table
 from brew_assets.runtimes.warnings import warn, warnings_of_report
 
@@ -57,7 +57,8 @@ def show_report(report: Report, *, held: int, store_url: str) -> None:
     )
     if report.left_bottles:
         left = first_names(report.left_bottles, report.left)
-        _remark([f"Not begun or not finished: {left}. The next sync copies them."])
+        then = "" if report.aborted else " The next sync copies them."
+        _remark([f"Not begun or not finished: {left}.{then}"])
     _remark(remarks_of(report))
     warn(warnings_of_report(report), err=False)
     if report.recorded:
@@ -67,15 +68,17 @@ def show_report(report: Report, *, held: int, store_url: str) -> None:
 
 def _show_failures(report: Report) -> None:
     """A row for each; a person who looks on gets the first of them."""
-    shown = report.failed[:_FAILURES_SHOWN] if is_terminal() else report.failed
+    # What ended the sync is said once.
+    others = [failure for failure in report.failed if cause_of(failure) not in report.aborted]
+    shown = others[:_FAILURES_SHOWN] if is_terminal() else others
     if shown:
         print_table(
             f"{len(report.failed):,} bottles failed",
             ("Bottle", "Reason", "Details"),
             ((failure.name, failure.reason, failure.message) for failure in shown),
         )
-    if len(shown) < len(report.failed):
-        print_line(f"… and {len(report.failed) - len(shown):,} others (see --json)")
+    if len(shown) < len(others):
+        print_line(f"… and {len(others) - len(shown):,} others (see --json)")
 
 
 def _remark(remarks: Iterable[str]) -> None:
