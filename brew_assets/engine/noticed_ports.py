@@ -211,7 +211,9 @@ class NoticedStore:
 
     def listing(self, prefix: str) -> Iterator[ListedObject]:
         """As of the store."""
-        return self._each(self._store.listing(prefix))
+        with self._asking():
+            found = self._store.listing(prefix)
+        return self._each(found)
 
     def _each(self, listing: Iterator[_T]) -> Iterator[_T]:
         while True:
