@@ -75,9 +75,7 @@ $(DEMO_MARK):
 demo-ui: install .demo/dagster.yaml $(DEMO_MARK) ## Look at the demo's runs in Dagster's UI (http://127.0.0.1:3000)
 	DAGSTER_HOME="$$(pwd)/.demo" MIRROR_URL=$(MIRROR) $(BIN)/dagster-webserver -w workspace.yaml -h 127.0.0.1
 
-demo-##@ Clean up
-
-clean: ## Remove ./mirror if it holds the demo's simulated bottles
+demo-clean: ## Remove ./mirror if it holds the demo's simulated bottles
 	@if [ -f $(DEMO_MARK) ]; then rm -rf $(MIRROR) .demo; echo "Removed $(MIRROR)/ and .demo/."; \
 	else echo "$(MIRROR)/ does not hold the demo's bottles; nothing was removed."; fi
 
@@ -128,10 +126,10 @@ format: dev-install ## Format and mend what can be mended
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
+##@ Measure and renew
+
 lock: dev-install ## Renew the lock files from pyproject.toml and tools/lock
 	tools/lock $(BIN)/uv
-
-##@ Measure and renew
 
 benchmark: dev-install ## Compare with rclone and aria2 then s5cmd; renews docs/performance.md
 	$(BIN)/python -m benchmarks.throughput --output docs/performance.md $(ARGS)
@@ -144,6 +142,8 @@ benchmark-lambda: dev-install ## The Lambda route beside the in-process route; r
 
 screenshots: dev-install ## Renew the pictures of the README (needs Chromium)
 	$(BIN)/python -m tools.screenshots
+
+##@ Clean up
 
 clean: ## Remove .venv and what tools left; no bottles
 	rm -rf $(VENV) $(JUDGES) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info

@@ -110,6 +110,12 @@ def clear_row() -> None:
             _write(_ERASE_ROW, err=True, end="", over_row=True)
 
 
+def note_row(*, stands: bool) -> None:
+    """Somebody else has drawn the terminal's last row, or has erased it."""
+    with _row_lock:
+        _row[:] = ["drawn"] if stands else []
+
+
 def print_line(text: str, *, err: bool = False, label: str = "", colour: str | None = None) -> None:
     """The text stands on one line of standard output or error, behind the `label`, which has the colour."""
     text = with_options(text)

@@ -15,7 +15,7 @@ from brew_assets.domain.quantities import human_bytes
 from brew_assets.engine.ports import Notice, ProgressListener
 from brew_assets.engine.ports import Progress as TransferProgress
 from brew_assets.engine.waiting import NoticeLog
-from brew_assets.runtimes.printing import clear_row, console, show_row
+from brew_assets.runtimes.printing import clear_row, console, note_row, show_row
 
 _REDRAWN_EVERY_S = 0.1
 _BAR_CELLS = 20
@@ -112,6 +112,7 @@ class _Row:
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
+        note_row(stands=False)
 
     def update(self, title: str, done: int, total: int, facts: Callable[[Any], list[str]]) -> None:
         """The row shows so much, and the facts that are made of rich's own figures."""
@@ -131,6 +132,7 @@ class _Row:
         bar = "" if self._share is None or self._waiting else _bar(self._share)
         row = fitting([part for part in (parts[0], bar, *parts[1:]) if part], self._progress.console.width)
         self._progress.update(self._task, row=row, refresh=True)
+        note_row(stands=True)
 
 
 def fitting(parts: Sequence[str], columns: int) -> str:
@@ -140,8 +142,8 @@ def fitting(parts: Sequence[str], columns: int) -> str:
         longer = f"{row}{_GAP}{part}" if row else part
         if len(longer) < columns:
             row = longer
-        elif part.startswith("Waiting "):
-            return _cut(longer, columns)
+            continue
+        return _cut(longer, columns) if part.startswith("Waiting ") else row
     return row
 
 
