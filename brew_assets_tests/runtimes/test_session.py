@@ -232,7 +232,7 @@ def test_nobody_who_answers_is_named_with_the_settings_that_lead_there(
         "(HTTP_PROXY)"
     ]
     lists = {"EXTERNAL_HASH_FILE_URL": f"{nobody}/hashes.json"}
-    (warning,) = [line for line in session.type("plan", *PLATFORM, **lists) if line.startswith("!")]
+    (warning,) = [line for line in session.type("plan", *PLATFORM, code=0, **lists) if line.startswith("!")]
     assert warning == (
         "! Warning: Not used of external hash files, so that bottles which they name may be downloaded: 1 file or "
         "entry; first: http://<host>/hashes.json: cannot be had: <why>; check EXTERNAL_HASH_FILE_URL and the "
