@@ -284,6 +284,18 @@ def test_bottles_that_all_lie_at_another_host_are_one_line_with_the_value_to_set
     assert "Stored 3 bottles" in session.type("sync", *PLATFORM, BOTTLE_CDN_HOSTS=hosts)[0]
 
 
+def test_a_repair_that_finds_them_all_there_says_so_too(
+    session: Session, mirror: DirectoryMirror, upstream: Simulator
+) -> None:
+    mirror.sync(upstream, *PLATFORM)
+    mirror.remove(next(key for key in mirror.bottle_keys() if "/jq-" in key))
+    *_, said = session.type("--quiet", "verify", "--repair", code=2, BOTTLE_CDN_HOSTS="cdn.example")
+    assert said.startswith(
+        "! Error: no bottle can be had, the registry keeps them at a host that is not allowed: "
+    )
+    assert said.endswith("set BOTTLE_CDN_HOSTS=cdn.example,<host>")
+
+
 def test_one_bottle_at_another_host_is_one_failed_bottle(session: Session, upstream: Simulator) -> None:
     name = next(bottle.filename for bottle in upstream.world.bottles if bottle.formula == "wget")
     (port,) = free_ports(1)
