@@ -1,6 +1,7 @@
 """`brew-mirror verify` and `brew-mirror status`: what is held, and whether it stands there."""
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -8,6 +9,11 @@ import msgspec
 from brew_assets.runtimes.commands import Command
 from brew_assets.runtimes.context import EXIT_CANNOT_RUN, EXIT_FAILED, CommandContext
 from brew_assets.runtimes.printing import print_json, print_line
+
+if TYPE_CHECKING:
+    from brew_assets.engine.certify import Certificate
+    from brew_assets.engine.repair import RepairCounts
+    from brew_assets.engine.transferred import Transferred
 
 
 @click.command(cls=Command)
@@ -65,19 +71,27 @@ def verify(
         more = {"found": found, "failures": failed, "manifest_missing": record.manifest_missing}
         print_json(msgspec.to_builtins(counts) | more | {"warnings": warnings})
     else:
-        for certificate in wrong:
-            print_line(f"{certificate.verdict} {certificate.entry.s3_key} {certificate.finding}".rstrip())
-        for failure in failed:
-            print_line(f"NOT REPAIRED {failure.name}: {failure.message}")
-        print_line(
-            f"Checked {counts.checked:,}: {counts.current:,} current, {counts.missing:,} missing, "
-            f"{counts.mismatch:,} wrong, {counts.unreadable:,} unreadable; repaired {counts.repaired:,}."
-        )
+        _show_verified(counts, wrong, done)
     if done is not None and done.aborted:
         print_line(done.aborted, err=True, label="Error:", colour="red")
         sys.exit(EXIT_CANNOT_RUN)
     if counts.repaired < len(wrong):
         sys.exit(EXIT_FAILED)
+
+
+def _show_verified(counts: "RepairCounts", wrong: list["Certificate"], done: "Transferred | None") -> None:
+    from brew_assets.domain.report import cause_of
+
+    for certificate in wrong:
+        print_line(f"{certificate.verdict} {certificate.entry.s3_key} {certificate.finding}".rstrip())
+    if done is not None:
+        # What ended the repair is said once.
+        for failure in (found for found in done.failed if cause_of(found) not in done.aborted):
+            print_line(f"NOT REPAIRED {failure.name}: {failure.message}")
+    print_line(
+        f"Checked {counts.checked:,}: {counts.current:,} current, {counts.missing:,} missing, "
+        f"{counts.mismatch:,} wrong, {counts.unreadable:,} unreadable; repaired {counts.repaired:,}."
+    )
 
 
 @click.command(cls=Command)

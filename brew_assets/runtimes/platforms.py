@@ -38,18 +38,7 @@ def platforms(context: CommandContext, as_json: bool) -> None:
     from brew_assets.runtimes.warnings import warn
 
     configured, warnings = _configured(context)
-    found = [
-        Platform(
-            tag=tag,
-            system=system,
-            version=version,
-            architecture=architecture,
-            configured=tag in configured,
-            default=tag in DEFAULT_PLATFORMS,
-        )
-        for tag in KNOWN_PLATFORMS
-        for system, version, architecture in (system_of(tag),)
-    ]
+    found = [_platform(tag, configured) for tag in KNOWN_PLATFORMS]
     warn(warnings)
     if as_json:
         print_json({"platforms": found, "warnings": warnings})
@@ -67,6 +56,18 @@ def platforms(context: CommandContext, as_json: bool) -> None:
             )
             for platform in found
         ),
+    )
+
+
+def _platform(tag: str, configured: tuple[str, ...]) -> Platform:
+    system, version, architecture = system_of(tag)
+    return Platform(
+        tag=tag,
+        system=system,
+        version=version,
+        architecture=architecture,
+        configured=tag in configured,
+        default=tag in DEFAULT_PLATFORMS,
     )
 
 
