@@ -13,6 +13,13 @@ LONG = -m long
 FUZZ_EXAMPLES = 100000
 PYTEST = $(BIN)/python -m pytest
 SOURCES = brew_assets brew_assets_tests benchmarks tools
+ABOUT_TESTS = about half an hour on two cores, first those of one process, then daemons and infra/ side by side
+# So many packages a lock names.
+COUNT = grep -c '^[A-Za-z0-9].*=='
+# Dagster's word for `dg`, which comes with the tools of development alone, and nobody's matter here.
+QUIET_DEV = ignore:Function `dev_command` is superseded
+# PostgreSQL's launcher asks for a folder that it then does not need.
+QUIET_AWS = ignore:XDG_RUNTIME_DIR
 DEMO_MARK = $(MIRROR)/.simulated
 REFUSE_DEMO = if [ -z "$${MIRROR_URL+set}" ] && [ -f $(DEMO_MARK) ]; then \
 	echo "$(MIRROR)/ holds the demo's simulated bottles: run 'make demo-clean' first, or name another place with MIRROR_URL"; \
@@ -22,7 +29,10 @@ REFUSE_DEMO = if [ -z "$${MIRROR_URL+set}" ] && [ -f $(DEMO_MARK) ]; then \
 	benchmark benchmark-planning benchmark-lambda campaigns screenshots clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' Makefile
+
+##@ Install
 
 install: $(VENV)/.runtime ## Prepare .venv with the locked dependencies and the command brew-mirror
 
@@ -33,23 +43,28 @@ $(VENV)/.python:
 	@touch $@
 
 $(VENV)/.runtime: requirements.lock pyproject.toml $(VENV)/.python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	@echo "Installing $$($(COUNT) requirements.lock) packages into $(VENV) (a minute or two) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 	  --config-settings editable_mode=compat -e .
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@echo "Installing what tests and checks need, $$($(COUNT) requirements-dev.lock) packages in all (a few minutes) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
 $(JUDGES)/.done: requirements-infra.lock $(VENV)/.dev
 	@tools/make-venv $(JUDGES)
-	$(JUDGES)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-infra.lock
+	@echo "Installing what judges infra/, $$($(COUNT) requirements-infra.lock) packages, into $(JUDGES) (a minute or two) …"
+	@$(JUDGES)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-infra.lock
 	@touch $@
 
 .dagster_home/dagster.yaml .demo/dagster.yaml: infra/dagster/laptop/dagster.yaml
 	@mkdir -p $(@D)
 	@cp infra/dagster/laptop/dagster.yaml $@
+
+##@ Run
 
 demo: install .demo/dagster.yaml ## Run the whole job in Dagster against a simulated upstream into ./mirror
 	@$(BIN)/python -m brew_assets.demo --mirror $(MIRROR) --home .demo
@@ -66,10 +81,10 @@ demo-clean: ## Remove ./mirror if it holds the demo's simulated bottles
 
 dev: install .dagster_home/dagster.yaml ## Open Dagster's UI (http://127.0.0.1:3000) on this project
 	@$(REFUSE_DEMO)
-	DAGSTER_HOME="$$(pwd)/.dagster_home" $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1
+	@DAGSTER_HOME="$$(pwd)/.dagster_home" PYTHONWARNINGS='$(QUIET_DEV)' $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1
 
 dev-aws: dev-install ## Open Dagster on a local AWS: PostgreSQL, ECS tasks and Lambdas as processes
-	$(BIN)/python -m brew_assets_tests.deployed.dev
+	@PYTHONWARNINGS='$(QUIET_AWS)' $(BIN)/python -m brew_assets_tests.deployed.dev
 
 sync: install ## Mirror real bottles: make sync FORMULAE="jq ripgrep" PLATFORMS=arm64_sonoma
 	@$(REFUSE_DEMO)
@@ -77,12 +92,15 @@ sync: install ## Mirror real bottles: make sync FORMULAE="jq ripgrep" PLATFORMS=
 	$$(for name in $(FORMULAE); do echo "--formula $$name"; done) \
 	$$(for tag in $(PLATFORMS); do echo "--platform $$tag"; done)
 
+##@ Test
+
 test: dev-install ## Run all tests
+	@echo "Running all tests: $(ABOUT_TESTS) …"
 	$(PYTEST) -n 2 --dist worksteal -m "not long and not aws and not browser and not infra" $(ARGS)
 	$(MAKE) -j 2 test-stories test-infra
 
 # Daemons, tasks and Terraform wait more than they work: both halves at the same time.
-test-stories: dev-install
+test-stories: dev-install ## Run only the stories: on a local AWS, and in Dagster's UI
 	$(PYTEST) -n 2 --dist loadfile -m "aws or browser" $(ARGS)
 
 test-aws: dev-install ## Run only the stories on a local AWS, with a real daemon, ECS tasks and Lambdas
@@ -108,6 +126,8 @@ format: dev-install ## Format and mend what can be mended
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
+##@ Measure and renew
+
 lock: dev-install ## Renew the lock files from pyproject.toml and tools/lock
 	tools/lock $(BIN)/uv
 
@@ -122,6 +142,8 @@ benchmark-lambda: dev-install ## The Lambda route beside the in-process route; r
 
 screenshots: dev-install ## Renew the pictures of the README (needs Chromium)
 	$(BIN)/python -m tools.screenshots
+
+##@ Clean up
 
 clean: ## Remove .venv and what tools left; no bottles
 	rm -rf $(VENV) $(JUDGES) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info

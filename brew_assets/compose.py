@@ -11,11 +11,17 @@ from brew_assets.adapters.ghcr import Ghcr
 from brew_assets.adapters.registry_login import CredentialsSource, given_credentials
 from brew_assets.domain.addresses import shown_url
 from brew_assets.domain.links import Links
-from brew_assets.domain.plan import check_platforms
+from brew_assets.domain.plan import check_platforms, unknown_platforms
 from brew_assets.domain.route import RoutingRules, TaskSize, decode_task_sizes
 from brew_assets.domain.story import Deployment
 from brew_assets.engine.announce import Channel
 from brew_assets.engine.clock import GracefulStop, SystemClock
+from brew_assets.engine.noticed_ports import (
+    NoticedCatalogue,
+    NoticedHashFile,
+    NoticedRegistry,
+    NoticedStore,
+)
 from brew_assets.engine.options import MirrorOptions, MirrorPorts
 from brew_assets.engine.ports import HashFileSource, StopSignal, Store
 from brew_assets.engine.retry import RetryPolicy
@@ -148,10 +154,17 @@ def configured_platforms(settings: Settings) -> tuple[str, ...]:
     Raises:
         SettingsInvalid: one that no client machine can be of.
     """
+    if unknown := unknown_platforms(settings.target_platforms):
+        found = ", ".join(
+            f"{shown_value(tag)}{f' (did you mean {meant}?)' if meant else ''}"
+            for tag, meant in unknown.items()
+        )
+        expected = "tags that `brew-mirror platforms` lists"
+        raise SettingsInvalid(name="TARGET_PLATFORMS", expected=expected, found=found)
     try:
         return check_platforms(settings.target_platforms)
     except PlanInvalid as exc:
-        raise SettingsInvalid(name="TARGET_PLATFORMS", expected="known tags", found=str(exc)) from exc
+        raise SettingsInvalid(name="TARGET_PLATFORMS", expected="at least one tag", found="none") from exc
 
 
 def routing_rules(settings: Settings) -> RoutingRules:
@@ -315,15 +328,44 @@ def _registry_credentials(settings: Settings) -> CredentialsSource | None:
     )
 
 
+def _way_to(settings: Settings, url: str) -> str:
+    """In words, how a server is reached: for errors."""
+    proxy, name = (
+        (settings.http_proxy, "HTTP_PROXY")
+        if url.startswith("http:")
+        else (settings.https_proxy, "HTTPS_PROXY")
+    )
+    return f"the proxy is that of {name}" if proxy else f"no proxy is set ({name})"
+
+
+def _store_hint(settings: Settings) -> str:
+    """What to look at when a bucket's server does not answer; nothing for a directory."""
+    bucket = _S3_URL.fullmatch(settings.mirror_url)
+    if bucket is None:
+        return ""
+    endpoint = shown_url(settings.aws_endpoint_url_s3 or settings.aws_endpoint_url)
+    where = f"at {endpoint}" if endpoint else "at AWS"
+    return (
+        f"check the bucket {bucket[1]} {where}: MIRROR_URL or S3_BUCKET_NAME, AWS_ENDPOINT_URL or "
+        f"AWS_ENDPOINT_URL_S3, AWS_REGION; {_way_to(settings, endpoint)}"
+    )
+
+
 def _build_ports(settings: Settings, stop: StopSignal) -> MirrorPorts:
-    timeout_s = settings.download_timeout_seconds
-    registry = _build_registry(settings)
+    api_url, hash_url = settings.formulae_api_url, settings.external_hash_file_url
+    api = FormulaeApi(api_url, timeout_s=settings.download_timeout_seconds, stop=stop)
+    found = _build_registry(settings)
+    hint = f"check BOTTLE_REGISTRY_URL and the network; {_way_to(settings, found.url)}"
+    registry = NoticedRegistry(found, found, hint=hint)
+    hint = f"check EXTERNAL_HASH_FILE_URL and the network; {_way_to(settings, hash_url)}"
     return MirrorPorts(
-        catalogue=FormulaeApi(settings.formulae_api_url, timeout_s=timeout_s, stop=stop),
+        catalogue=NoticedCatalogue(
+            api, hint=f"check FORMULAE_API_URL and the network; {_way_to(settings, api_url)}"
+        ),
         blobs=registry,
         indexes=registry,
-        store=build_store(settings),
-        hash_files=build_hash_files(settings, stop=stop),
+        store=NoticedStore(build_store(settings), hint=_store_hint(settings)),
+        hash_files=tuple(NoticedHashFile(file, hint=hint) for file in build_hash_files(settings, stop=stop)),
         clock=SystemClock(),
         stop=stop,
     )

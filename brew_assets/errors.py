@@ -4,7 +4,8 @@ MirrorError                       has `reason`, a few words for reports, and a m
 ├── SettingsInvalid               an environment variable or option is not what was expected
 ├── PlanInvalid                   a plan cannot be made or read (unknown formula, platform, document)
 ├── UpstreamError
-│   ├── CatalogueUnavailable      the formulae API did not answer, or with what may pass
+│   ├── CatalogueUnavailable      the formulae API answered with what may pass
+│   │   └── CatalogueUnreachable  it did not answer
 │   ├── CatalogueRefused          another answer of it, or an address that is none
 │   ├── CatalogueInvalid          it answered with something that is no catalogue
 │   ├── HostRefused               an address leads to a host that is not configured
@@ -31,6 +32,7 @@ MirrorError                       has `reason`, a few words for reports, and a m
 ├── ManifestInvalid               a manifest or a receipt cannot be trusted; carries the remedy
 ├── BackupInvalid                 what is to be restored is no backup of the manifest
 ├── HashFileInvalid               an external hash file cannot be read as one
+│   └── HashFileUnreachable       the server that has it did not answer
 ├── EventInvalid                  a Lambda was invoked with something that it does not understand
 ├── WorkerError                   a batch that was given to a Lambda
 │   ├── WorkerBusy                throttled: nothing was begun, ask again later
@@ -90,6 +92,10 @@ class CatalogueUnavailable(UpstreamError):
     reason = "catalogue unavailable"
 
 
+class CatalogueUnreachable(CatalogueUnavailable):
+    """Nothing was heard of the formulae API."""
+
+
 class CatalogueRefused(UpstreamError):
     """The formulae API gave no catalogue and will give none when it is asked again."""
 
@@ -107,8 +113,11 @@ class HostRefused(UpstreamError):
 
     reason = "host refused"
 
-    def __init__(self, *, subject: str, address: str, allowed: str) -> None:
-        super().__init__(f"{subject}: refuses to contact {address}; allowed: {allowed}")
+    def __init__(self, *, subject: str, address: str, allowed: str = "", remedy: str = "") -> None:
+        """`allowed` names the hosts that may be contacted, where the host is what is wrong."""
+        facts = (f"refuses to contact {address}", f"allowed: {allowed}" if allowed else "", remedy)
+        self.cause = "; ".join(filter(None, facts))
+        super().__init__(f"{subject}: {self.cause}")
 
 
 class BlobNotFound(UpstreamError):
@@ -292,6 +301,10 @@ class HashFileInvalid(MirrorError):
     """An external hash file is not of a shape that can be read."""
 
     reason = "invalid hash file"
+
+
+class HashFileUnreachable(HashFileInvalid):
+    """Nothing was heard of the server that has it."""
 
 
 class EventInvalid(MirrorError):

@@ -34,14 +34,21 @@ _WHERE = {"sync_id": "sync", "platform": "platform", "bottle": "bottle"}
 _NO_FACTS = frozenset({*RESERVED_ATTRS, "taskName"})
 
 
-def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> logging.Handler:
+def configure_logging(
+    settings: Settings, *, stream: TextIO | None = None, overview: bool = False, quiet: bool = False
+) -> logging.Handler:
     """This process logs to `stream` (default: its standard error) as LOG_FORMAT and LOG_LEVEL say.
+
+    With `overview` no line says of a single bottle that it is stored, unless LOG_LEVEL is DEBUG. If `quiet`,
+    whatever LOG_LEVEL is, nothing is written that is no warning or error.
 
     What comes back writes the lines; it can be given to loggers that have no parent. Called again it changes
     nothing unless settings or stream differ: whether somebody looks on is decided the first time, before
     anybody redirects the output.
     """
     level = logging.getLevelName(settings.log_level)
+    if quiet:
+        level = max(level, logging.WARNING)
     root = logging.getLogger()
     logging.getLogger(OURS).setLevel(level)
     root.setLevel(max(level, logging.WARNING))
@@ -52,7 +59,7 @@ def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> lo
     found = [handler for handler in root.handlers if isinstance(handler, LineHandler)]
     if found and found[0].made_for == wanted:
         return found[0]
-    made = _handler(settings.log_format, level, target)
+    made = _handler(settings.log_format, level, target, overview=overview)
     made.made_for = wanted
     for handler in list(root.handlers):
         if isinstance(handler, LineHandler):
@@ -88,18 +95,17 @@ class LineHandler(logging.StreamHandler[TextIO]):
             self.handleError(record)
 
 
-def _handler(log_format: str, level: int, target: TextIO) -> LineHandler:
+def _handler(log_format: str, level: int, target: TextIO, *, overview: bool) -> LineHandler:
     terminal = target.isatty()
     handler = LineHandler(target, erases=terminal)
     handler.addFilter(_is_to_be_written)
     handler.addFilter(_name_credentials_failure)
     handler.addFilter(_add_bound_facts)
-    if log_format == "json" or (log_format == "auto" and not terminal):
-        handler.setFormatter(JsonLines())
-        return handler
-    handler.setFormatter(TextLines())
-    if terminal and level > logging.DEBUG:
-        handler.addFilter(_Overview())
+    as_json = log_format == "json" or (log_format == "auto" and not terminal)
+    handler.setFormatter(JsonLines() if as_json else TextLines())
+    by_a_person = terminal and not as_json
+    if level > logging.DEBUG and (by_a_person or overview):
+        handler.addFilter(_Overview(most=_LINES_OF_A_KIND if by_a_person else None))
     return handler
 
 
@@ -138,10 +144,14 @@ def _add_bound_facts(record: logging.LogRecord) -> bool:
 
 
 class _Overview(logging.Filter):
-    """What a person can read while a sync runs: the bar shows the bottles that are stored."""
+    """What a person can read while a sync runs: the bar, or the result, has the bottles that are stored.
 
-    def __init__(self) -> None:
+    Of the lines of a kind on single bottles at most so many are shown; None means all.
+    """
+
+    def __init__(self, *, most: int | None) -> None:
         super().__init__()
+        self._most = most
         self._shown: Counter[str] = Counter()
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -149,10 +159,13 @@ class _Overview(logging.Filter):
             return True
         if record.levelno < logging.WARNING:
             return False
-        self._shown[record.msg] += 1
-        if self._shown[record.msg] == _LINES_OF_A_KIND:
+        if self._most is None:
+            return True
+        kind = record.msg
+        self._shown[kind] += 1
+        if self._shown[kind] == self._most:
             record.msg += " (further lines of this kind are left out; LOG_LEVEL=DEBUG shows them)"
-        return self._shown[record.msg] <= _LINES_OF_A_KIND
+        return self._shown[kind] <= self._most
 
 
 class JsonLines(JsonFormatter):

@@ -13,6 +13,8 @@ from brew_assets.errors import SettingsInvalid
 _ADDRESSES = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "DAGSTER_URL")
 # Any white space may stand between their parts.
 _OF_PARTS = ("SCHEDULE_EXPRESSION", "ECS_TASK_SIZES")
+# A list of which nothing is left means nothing that anybody could want.
+_NEVER_EMPTY = {"TARGET_PLATFORMS": "tags that `brew-mirror platforms` lists, separated by commas"}
 _BOOLEANS = {
     "true": True,
     "1": True,
@@ -70,7 +72,10 @@ def read_value(name: str, annotated: Any, text: str) -> "str | bool | list[str]"
     if "://" in text and not _ADDRESS_NAME.fullmatch(name):
         raise SettingsInvalid(name=name, expected="no address", found=shown_value(text))
     if is_list:
-        return [part.strip() for part in text.split(",") if part.strip()]
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        if not parts and name in _NEVER_EMPTY:
+            raise SettingsInvalid(name=name, expected=_NEVER_EMPTY[name], found=shown_value(text))
+        return parts
     if kind is bool:
         return _boolean(name, text)
     if name in _ADDRESSES and not _is_address(text):

@@ -481,6 +481,8 @@ class FakeCatalogueSource:
 class FakeIndexes:
     """A registry's documents: what was put in is there, everything else is not."""
 
+    url = "https://registry.example"
+
     def __init__(self) -> None:
         self.indexes: dict[tuple[str, str], bytes] = {}
         self.children: dict[tuple[str, str], bytes] = {}

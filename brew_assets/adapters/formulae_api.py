@@ -12,7 +12,7 @@ from brew_assets.domain.addresses import names_a_secret, shown_url
 from brew_assets.domain.formula import MAX_CATALOGUE_BYTES
 from brew_assets.engine.clock import GracefulStop, SystemClock
 from brew_assets.engine.ports import Clock, FetchedCatalogue, StopSignal
-from brew_assets.errors import CatalogueRefused, CatalogueUnavailable, PlanningStopped
+from brew_assets.errors import CatalogueRefused, CatalogueUnavailable, CatalogueUnreachable, PlanningStopped
 
 if TYPE_CHECKING:
     import httpx
@@ -37,6 +37,7 @@ class FormulaeApi:
         clock: Clock | None = None,
         stop: StopSignal | None = None,
     ) -> None:
+        self._base_url = base_url
         self._url = f"{base_url.rstrip('/')}/formula.json"
         # Kept in the store and shown: without a password.
         self.url = shown_url(self._url)
@@ -79,7 +80,7 @@ class FormulaeApi:
         if isinstance(last, CatalogueUnavailable):
             raise last
         # Without its cause, in whose text the address may stand.
-        raise CatalogueUnavailable(self._described(last)) from None
+        raise CatalogueUnreachable(self._described(last)) from None
 
     def _described(self, error: Exception | None) -> str:
         text = f": {error}" if not names_a_secret(str(error), self._url) else ""
@@ -99,7 +100,7 @@ class FormulaeApi:
 
     def _check_address(self) -> None:
         try:
-            origin, _ = split_url(self._url)
+            origin, _ = split_url(self._base_url)
         except ValueError as exc:
             raise CatalogueRefused(f"FORMULAE_API_URL: {exc}") from None
         if origin.scheme == "http" and not origin.is_loopback:

@@ -55,7 +55,9 @@ class AllowedHosts:
     """The hosts that may be contacted: the registry and those that the settings name."""
 
     def __init__(self, registry: Origin, hosts: Iterable[str]) -> None:
-        named = {host.strip().lower().removesuffix(":443") for host in hosts if host.strip()}
+        self._registry = registry
+        self._named = [host.strip() for host in hosts if host.strip()]
+        named = {host.lower().removesuffix(":443") for host in self._named}
         self._netlocs = {registry.netloc.lower(), *named}
         # "scheme://host:port" of addresses that were allowed before: parsing costs more than asking.
         self._allowed: dict[str, Origin] = {}
@@ -73,16 +75,21 @@ class AllowedHosts:
             origin, target = split_url(url)
         except ValueError as exc:
             raise HostRefused(subject=subject, address="an unreadable address", allowed=str(self)) from exc
-        plain = origin.scheme == "http" and not origin.is_loopback
-        if plain or origin.netloc.lower() not in self._netlocs:
-            address = f"{origin.scheme}://{origin.netloc}"
-            raise HostRefused(subject=subject, address=address, allowed=str(self))
+        address = f"{origin.scheme}://{origin.netloc}"
+        if origin.scheme == "http" and not origin.is_loopback:
+            remedy = "plain http is only for this machine, use https"
+            raise HostRefused(subject=subject, address=address, remedy=remedy)
+        if origin.netloc.lower() not in self._netlocs:
+            wanted = ",".join([*self._named, origin.netloc])
+            remedy = f"if the registry keeps its bottles there, set BOTTLE_CDN_HOSTS={wanted}"
+            raise HostRefused(subject=subject, address=address, allowed=str(self), remedy=remedy)
         if known is not None:
             self._allowed[known[1]] = origin
         return origin, target
 
     def __str__(self) -> str:
-        return ", ".join(f"https://{netloc}" for netloc in sorted(self._netlocs))
+        registry = f"{self._registry.scheme}://{self._registry.netloc} (BOTTLE_REGISTRY_URL)"
+        return ", ".join([registry, *(f"{host} (BOTTLE_CDN_HOSTS)" for host in self._named)])
 
 
 class _Token(msgspec.Struct):

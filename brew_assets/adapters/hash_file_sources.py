@@ -17,7 +17,7 @@ from brew_assets.domain.hash_file import MAX_HASH_FILE_BYTES
 from brew_assets.engine.clock import GracefulStop, SystemClock
 from brew_assets.engine.ports import Clock, Document, HashFile, StopSignal
 from brew_assets.engine.until_stopped import until_stopped
-from brew_assets.errors import HashFileInvalid, PlanningStopped, StoreError
+from brew_assets.errors import HashFileInvalid, HashFileUnreachable, PlanningStopped, StoreError
 
 _PIECE_BYTES = 1024 * 1024
 _OPENED = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -119,7 +119,7 @@ class HttpsHashFile:
         # Not httpx.HTTPError alone: an address that is none, a TLS context and a stream have classes of their
         # own. The text may have the address, and in it a secret: neither it nor the cause is shown.
         except Exception as exc:
-            raise HashFileInvalid(f"cannot be had: {type(exc).__name__}") from None
+            raise HashFileUnreachable(f"cannot be had: {type(exc).__name__}") from None
         if answer.status != httpx.codes.OK:
             raise HashFileInvalid(f"expected status 200, found {answer.status}")
         return HashFile(source=self.name, data=answer.body)

@@ -23,6 +23,7 @@ from brew_assets.adapters.rooted_files import (
     place_of,
     refuse_other_kinds,
 )
+from brew_assets.engine.waiting import try_failed
 from brew_assets.errors import KeyTaken, MirrorError
 
 _NAME_BYTES = 12
@@ -39,7 +40,11 @@ def locked(files: RootedFiles, root: int, how: int = fcntl.LOCK_EX) -> Iterator[
         descriptor = files.open_lock(root)
     try:
         with our_errors(LOCK):
-            file_calls.lock(files.calls, descriptor, how, place=str(files))
+            try:
+                file_calls.lock(files.calls, descriptor, how | fcntl.LOCK_NB, place=str(files))
+            except BlockingIOError:
+                try_failed(f"another process holds {LOCK}", next_try_in_s=None)
+                file_calls.lock(files.calls, descriptor, how, place=str(files))
         yield
     finally:
         os.close(descriptor)

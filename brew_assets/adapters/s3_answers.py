@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from brew_assets.engine.waiting import try_failed
 from brew_assets.errors import (
     ChecksumRefused,
     KeyTaken,
@@ -235,6 +236,8 @@ def persistently(act: Callable[[], _T]) -> _T:
     for attempt in range(1, _ATTEMPTS):
         try:
             return act()
-        except StoreUnavailable:
-            time.sleep(random.uniform(0.0, _RETRY_DELAY_S * 2.0**attempt))
+        except StoreUnavailable as error:
+            wait_s = random.uniform(0.0, _RETRY_DELAY_S * 2.0**attempt)
+            try_failed(error, next_try_in_s=wait_s)
+            time.sleep(wait_s)
     return act()

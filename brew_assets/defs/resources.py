@@ -18,6 +18,7 @@ from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.log_context import bound
 from brew_assets.engine.retry import RETRYABLE
 from brew_assets.engine.sync import Mirror
+from brew_assets.engine.waiting import NoticeLog, Waits, heard
 from brew_assets.errors import CatalogueUnavailable, MirrorError, WorkerFailed
 from brew_assets.logs import configure_logging
 from brew_assets.settings import Settings, read_settings
@@ -80,7 +81,8 @@ class MirrorResource(dg.ConfigurableResource[Any]):
             settings = self.settings()
             configure_logging(settings)
             run = {"run_id": context.run_id} if context is not None else {}
-            with bound(**run), stops_on_interrupt(stop):
+            waits = heard(Waits(NoticeLog()), watch=True)
+            with bound(**run), waits, stops_on_interrupt(stop):
                 yield build_mirror(settings, stop=stop)
         except MirrorError as error:
             end_step(context, failure_from(error))

@@ -89,6 +89,6 @@ def _why_rejected(name: str, rejected: Rejected) -> str:
 
 
 def _why_unknown(name: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, names, n=3)
-    hint = f"; did you mean {', '.join(close)}?" if close else ""
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
     return f"formula {name[:80]!r} is not in the catalogue{hint}"

@@ -173,15 +173,19 @@ def check_platforms(platforms: Sequence[str]) -> tuple[str, ...]:
     """
     if not platforms:
         raise PlanInvalid("platforms: expected at least one, found none")
-    for platform in platforms:
-        if not is_platform(platform):
-            close = difflib.get_close_matches(platform, KNOWN_PLATFORMS, n=3)
-            hint = f"; did you mean {', '.join(close)}?" if close else ""
-            raise PlanInvalid(
-                f"platform {platform[:80]!r} is not known; expected one of "
-                f"{', '.join(KNOWN_PLATFORMS[:4])}, …, {', '.join(KNOWN_PLATFORMS[-2:])}{hint}"
-            )
+    if unknown := unknown_platforms(platforms):
+        named = "; ".join(
+            f"platform {tag[:80]!r} is not known{f' (did you mean {meant}?)' if meant else ''}"
+            for tag, meant in unknown.items()
+        )
+        raise PlanInvalid(f"{named}; `brew-mirror platforms` lists all")
     return tuple(dict.fromkeys(platforms))
+
+
+def unknown_platforms(platforms: Sequence[str]) -> dict[str, str]:
+    """Those that no client machine can be of, and the one that may have been meant, "" for none."""
+    unknown = (platform for platform in platforms if not is_platform(platform))
+    return {tag: "".join(difflib.get_close_matches(tag, KNOWN_PLATFORMS, n=1)) for tag in unknown}
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

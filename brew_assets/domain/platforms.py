@@ -42,6 +42,15 @@ def is_serving_tag(tag: str) -> bool:
     return tag == ALL_TAG or is_platform(tag)
 
 
+def system_of(tag: str) -> tuple[str, str, str]:
+    """Name, version and architecture of a platform's machines: ("macOS Sonoma", "14", "arm64")."""
+    if tag in LINUX_PLATFORMS:
+        return "Linux", "", tag.removesuffix("_linux")
+    name = tag.removeprefix("arm64_")
+    words = name.replace("_", " ").title()
+    return f"macOS {words}", dict(MACOS_VERSIONS)[name], "arm64" if name != tag else "x86_64"
+
+
 def _macos(tag: str) -> tuple[str, int] | None:
     """(prefix, rank from the newest) of a macOS tag, None for any other."""
     prefix = "arm64_" if tag.startswith("arm64_") else ""

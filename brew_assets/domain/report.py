@@ -30,6 +30,11 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
+def cause_of(failure: Failure) -> str:
+    """Why the bottle is not there, without its name: the same for all that one thing keeps out."""
+    return failure.message.removeprefix(f"{failure.name}: ")
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What one run did.
 

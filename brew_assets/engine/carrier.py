@@ -13,6 +13,7 @@ from brew_assets.engine.processes import transfer_in_processes, worthwhile_proce
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.transfer import TransferOptions, TransferPorts, transfer
 from brew_assets.engine.transferred import Transferred
+from brew_assets.engine.waiting import unwatched
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +87,10 @@ class OwnCarrier:
         Raises:
             StoreError: receipts could not be written; what was stored will be adopted.
         """
+        with unwatched():
+            return self._transfer(consignment, progress)
+
+    def _transfer(self, consignment: Consignment, progress: ProgressListener | None) -> Transferred:
         options = TransferOptions(
             workers=self._workers, batch_size=self._batch_size, retry=self._retry, replace=consignment.force
         )

@@ -15,6 +15,7 @@ from brew_assets.engine.reception import BUFFER_BYTES, Reception
 from brew_assets.engine.transfer_run import TransferRun
 from brew_assets.engine.transferred import Transferred
 from brew_assets.errors import (
+    HostRefused,
     KeyTaken,
     MirrorError,
     ObjectRefused,
@@ -149,7 +150,10 @@ class _CopyThread:
             self._run.abort(str(error))
         if isinstance(error, UpstreamError) and (why := self._run.verdict.condemns(error)):
             self._run.abort(why, kind=RegistryRefused)
-        _log.error("not stored", extra=facts_of(planned, error))
+        if why := self._run.hosts.condemns(error):
+            self._run.abort(why, kind=HostRefused)
+        level = logging.ERROR if self._run.hosts.is_news(error) else logging.DEBUG
+        _log.log(level, "not stored", extra=facts_of(planned, error))
         done.failed.append(
             Failure(
                 name=planned.bottle.filename,
@@ -213,6 +217,7 @@ class _CopyThread:
                 stop=run.ports.stop,
             )
             run.verdict.bottle_given()
+            run.hosts.bottle_given()
             self._record(planned, size, done, how="downloaded")
             done.downloaded += 1
         except KeyTaken as taken:

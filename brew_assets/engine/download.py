@@ -6,11 +6,13 @@ from brew_assets.domain.plan import PlannedBottle
 from brew_assets.engine.ports import Clock, StopSignal
 from brew_assets.engine.reception import Reception
 from brew_assets.engine.retry import Gate, RetryPolicy, SyncBudget, Tries
+from brew_assets.engine.waiting import waiting_for
 from brew_assets.errors import (
     ChecksumRefused,
     ContentMismatch,
     HostRefused,
     MirrorError,
+    StoreError,
     StoreUnavailable,
     TransferStopped,
 )
@@ -64,7 +66,11 @@ def receive_whole(
             furthest = max(furthest, reception.received)
             _log.warning("tried again", extra=facts_of(planned, error) | {"wait_s": round(wait_s, 3)})
             reception.pause()
-            if clock.wait(wait_s, stop):
+            what = "the store" if isinstance(error, StoreError) else f"the registry {reception.registry}"
+            with waiting_for(what) as wait:
+                wait.failed(error, next_try_in_s=wait_s)
+                is_stopped = clock.wait(wait_s, stop)
+            if is_stopped:
                 if _was_stored(reception):
                     return reception.size
                 raise TransferStopped(f"{planned.bottle.filename}: stopped before a retry") from error

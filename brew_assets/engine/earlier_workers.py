@@ -60,16 +60,18 @@ def let_earlier_workers_finish(
         if missing != left:
             left, since = missing, clock.monotonic()
         if clock.monotonic() - since >= PATIENCE_S:
-            tell(
-                f"Nothing new from workers of earlier runs ({len(batches):,}): this one goes on without them."
-            )
+            tell(f"Nothing new from {_lambdas(len(batches))} of an earlier run: this one goes on without.")
             return True
         if not told:
-            tell(f"Workers of earlier runs ({len(batches):,}) are let finish first: {missing:,} bottles.")
+            tell(f"Waiting for {_lambdas(len(batches))} of an earlier run: {missing:,} bottles.")
             told = True
         if clock.wait(_LOOK_EVERY_S, stop):
             return True
     return False
+
+
+def _lambdas(count: int) -> str:
+    return f"{count:,} Lambda{'s' if count != 1 else ''}"
 
 
 def _keys(store: Store, clock: Clock, sync_id: str) -> list[str]:

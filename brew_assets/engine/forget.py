@@ -33,7 +33,7 @@ def really_gone(
     nor does it have one of the newest bottles of the manifest.
     """
     asked = list(candidates)
-    if not asked or not (downloaded or _has_something(blobs, manifest)):
+    if not asked or not (downloaded or has_something(blobs, manifest)):
         return []
     return [
         item for item in asked if not stop.is_set() and _lacks(blobs, item) and _is_still_lost(store, item)
@@ -49,12 +49,13 @@ def lacks_everything(tally: Transferred, blobs: Blobs, stop: StopSignal, manifes
     if tally.downloaded or not missing or len(missing) < len({f.digest for f in tally.failed}):
         return ""
     known = min(_KNOWN_BOTTLES, len(manifest))
-    if stop.is_set() or (not known and len(missing) < _KNOWN_BOTTLES) or _has_something(blobs, manifest):
+    if stop.is_set() or (not known and len(missing) < _KNOWN_BOTTLES) or has_something(blobs, manifest):
         return ""
     return has_none(blobs, len(missing) + known)
 
 
-def _has_something(blobs: Blobs, manifest: Manifest) -> bool:
+def has_something(blobs: Blobs, manifest: Manifest) -> bool:
+    """Whether one of the newest bottles of the manifest can be had."""
     newest = heapq.nlargest(_KNOWN_BOTTLES, manifest.entries(), key=lambda item: item[1].s3_key)
     for _, entry in newest:
         try:

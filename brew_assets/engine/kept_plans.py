@@ -1,14 +1,18 @@
 """The plans that stand in the store, each under its sync id."""
 
 import contextlib
+import heapq
 import secrets
 from datetime import datetime, timedelta
 
+from brew_assets.domain.object_keys import is_plan_name
 from brew_assets.domain.plan import Plan, decode_plan, encode_plan
 from brew_assets.domain.proof import is_sync_id, shown
 from brew_assets.engine.adoption import PLAN_PREFIX
 from brew_assets.engine.ports import Store
 from brew_assets.errors import KeyTaken, PlanInvalid
+
+_PLANS_NAMED = 5
 
 
 def new_sync_id(now: datetime) -> str:
@@ -32,11 +36,25 @@ def load_plan(store: Store, sync_id: str, *, now: datetime) -> Plan:
     key = f"{PLAN_PREFIX}{sync_id}.json"
     document = store.read(key) if is_sync_id(sync_id) else None
     if document is None:
-        where = f"{store.url}{PLAN_PREFIX}"
-        raise PlanInvalid(f"sync {shown(sync_id)}: expected a plan under {where}, found none")
+        raise PlanInvalid(_why_missing(store, sync_id))
     plan = decode_plan(document.data, where=key, sync_id=sync_id)
     check_folder_date(plan.sync_date, now, where=key)
     return plan
+
+
+def newest_plans(store: Store, most: int) -> list[str]:
+    """The ids of the syncs whose plans stand in the store, the newest first, so many at most."""
+    names = (listed.key.removeprefix(PLAN_PREFIX) for listed in store.listing(PLAN_PREFIX))
+    return heapq.nlargest(most, (name.removesuffix(".json") for name in names if is_plan_name(name)))
+
+
+def _why_missing(store: Store, sync_id: str) -> str:
+    found = newest_plans(store, _PLANS_NAMED)
+    there = f"the newest plans there: {', '.join(found)}" if found else "there are no plans there"
+    return (
+        f"sync {shown(sync_id)}: expected a plan under {store.url.rstrip('/')}/{PLAN_PREFIX}, found none; "
+        f"{there}. `brew-mirror plan` makes one."
+    )
 
 
 def kept_plan(store: Store, sync_id: str) -> Plan | None:

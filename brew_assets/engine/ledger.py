@@ -132,7 +132,9 @@ def fold(
             # They would bring back what has just been forgotten.
             empty(store, folded)
         added = len(manifest) - change.entries_before
-        _log.info(
+        # What says nothing is for who looks for a mistake.
+        _log.log(
+            logging.INFO if folded or added or races else logging.DEBUG,
             "folded",
             extra={"journals": len(folded), "entries": len(manifest), "added": added, "races": races},
         )

@@ -1,6 +1,6 @@
 """What the engine asks of the outside; the adapters answer."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -102,7 +102,9 @@ class Blobs(Protocol):
 
 
 class Indexes(Protocol):
-    """OCI indexes and child manifests, byte for byte."""
+    """OCI indexes and child manifests, byte for byte; `url` is the registry's address as it may be shown."""
+
+    url: str
 
     def fetch_index(self, image: str, reference: str) -> bytes | None:
         """The index, None when the registry has none.
@@ -246,8 +248,30 @@ class HashFileSource(Protocol):
         """
 
 
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """What has been waited for so long, and the reason and the next try where they are known."""
+
+    what: str
+    waited_s: float
+    why: str = ""
+    next_try_in_s: float | None = None
+
+    def sentence(self) -> str:
+        """The same in words."""
+        why = f": {self.why}" if self.why else ""
+        then = f"; next try in {self.next_try_in_s:,.0f} s" if self.next_try_in_s is not None else ""
+        return f"Waiting for {self.what}{why}{then or f' ({self.waited_s:,.0f} s)'}"
+
+
+class NoticeListener(Protocol):
+    """Hears what is waited for."""
+
+    def __call__(self, notices: Sequence[Notice]) -> None:
+        """Called at every look with all that has been waited for too long; with nothing when that is over."""
+
+
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a transfer is; unknown sizes are left out of `bytes_total`."""
+    """How far a transfer is, and what it waits for; unknown sizes are left out of `bytes_total`."""
 
     bottles_done: int
     bottles_total: int
@@ -255,6 +279,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     bytes_total: int
     failed: int
     current: str
+    waits: tuple[Notice, ...] = ()
 
 
 class ProgressListener(Protocol):

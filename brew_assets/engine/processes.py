@@ -23,10 +23,11 @@ import msgspec
 from brew_assets.domain.downloads import Fetch
 from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.journal import Journal
-from brew_assets.engine.ports import Progress, ProgressListener, StopSignal
+from brew_assets.engine.ports import Notice, Progress, ProgressListener, StopSignal
 from brew_assets.engine.retry import Gate
 from brew_assets.engine.transfer import TransferOptions, TransferPorts, transfer
 from brew_assets.engine.transferred import Transferred
+from brew_assets.engine.waiting import Waits, heard, look
 from brew_assets.errors import (
     ChecksumRefused,
     MirrorError,
@@ -124,16 +125,20 @@ def transfer_in_processes(
 
             def copy() -> Transferred:
                 made = make_ports(stop)
-                return transfer(
-                    part,
-                    ports=made,
-                    journal=Journal(made.store, made.clock, sync_id=sync_id, batch_size=options.batch_size),
-                    date=date,
-                    options=options,
-                    look_first=look_first,
-                    progress=_Teller(pipes[number][1]),
-                    gate=gate,
-                )
+                told = _Teller(pipes[number][1])
+                with heard(Waits(told.hear)):
+                    return transfer(
+                        part,
+                        ports=made,
+                        journal=Journal(
+                            made.store, made.clock, sync_id=sync_id, batch_size=options.batch_size
+                        ),
+                        date=date,
+                        options=options,
+                        look_first=look_first,
+                        progress=told,
+                        gate=gate,
+                    )
 
             _report_end(copy, pipes[number][1])
 
@@ -230,10 +235,17 @@ class _Teller:
 
     def __init__(self, sender: Connection) -> None:
         self._sender = sender
+        self._waits: tuple[Notice, ...] = ()
+
+    def hear(self, notices: Sequence[Notice]) -> None:
+        """What the child waits for; the parent says it, once for all children."""
+        self._waits = tuple(notices)
 
     def __call__(self, progress: Progress) -> None:
         try:
-            self._sender.send_bytes(msgspec.msgpack.encode(progress))
+            self._sender.send_bytes(
+                msgspec.msgpack.encode(msgspec.structs.replace(progress, waits=self._waits))
+            )
         except OSError as exc:
             raise _Gone from exc
 
@@ -262,6 +274,9 @@ def _gather(
                 continue
             total.add(end)
             del waiting[number]
+            if number in latest:
+                latest[number] = msgspec.structs.replace(latest[number], waits=())
+        look(also=[notice for progress in latest.values() for notice in progress.waits])
         if listener is not None and latest:
             listener(_summed(latest))
     return total

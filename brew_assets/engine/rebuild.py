@@ -34,6 +34,11 @@ from brew_assets.errors import (
 )
 
 _REBUILD = "Make the manifest from the stored bottles with `brew-mirror manifest rebuild`."
+_SHAPE = (
+    'Expected is one JSON object with "sync_version", "last_updated", "total_bottles", "total_size_bytes", '
+    '"platforms", "statistics" and, under "bottles", the entry of each bottle by its key; '
+    "docs/external-hash-file.md shows one."
+)
 _MOST_NAMED = 20
 _log = logging.getLogger(__name__)
 
@@ -103,7 +108,7 @@ def _last_record(store: Store) -> Manifest | None:
             return decode_manifest(document.data)
     for key in backups(store)[:BACKUPS_KEPT]:
         with contextlib.suppress(ObjectRefused, StoreUnavailable):
-            found = _read_backup(store, key)
+            found = read_backup(store, key)
             if isinstance(found, Manifest):
                 return found
     return None
@@ -164,7 +169,7 @@ def restore_manifest(
     """
     problems = []
     for key in [backup] if backup is not None else backups(store):
-        found = _read_backup(store, key)
+        found = read_backup(store, key)
         if isinstance(found, Manifest):
             check_journal(store)
             return key, _put_back(store, clock, found, workers=workers)
@@ -195,7 +200,7 @@ def _put_back(store: Store, clock: Clock, found: Manifest, *, workers: int) -> R
     )
 
 
-def _read_backup(store: Store, key: str) -> Manifest | str:
+def read_backup(store: Store, key: str) -> Manifest | str:
     """The manifest that stands there, or what was found in its place."""
     # The manifest itself would be "restored" from itself.
     if not key.startswith(BACKUP_PREFIX):
@@ -233,7 +238,7 @@ def import_manifest(
     try:
         foreign = decode_manifest(data, sealed=b'"integrity"' in data[-256:])
     except ManifestInvalid as error:
-        remedy = f"Nothing was imported; {MANIFEST_KEY} in the store is unchanged."
+        remedy = f"Nothing was imported; {MANIFEST_KEY} in the store is unchanged. {_SHAPE}"
         raise ManifestInvalid(error.finding, remedy=remedy, document=source) from error
     certificates = certify(store, foreign.entries(), workers=workers, progress=progress)
     proven = [Receipt(key=c.key, entry=c.entry) for c in certificates if c.verdict == "CURRENT"]

@@ -62,6 +62,11 @@ class Reception:
         self.size = 0
         self.moved = 0
 
+    @property
+    def registry(self) -> str:
+        """The address of the registry, as it may be shown."""
+        return self._blobs.url
+
     def go_on(self) -> int:
         """The bottle's size, once it is whole, verified and in the store.
 

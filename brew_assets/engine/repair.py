@@ -10,6 +10,7 @@ from brew_assets.domain.plan import PlannedBottle
 from brew_assets.engine.carrier import Consignment
 from brew_assets.engine.certify import Certificate, Verdict
 from brew_assets.engine.ports import ProgressListener
+from brew_assets.engine.refused_host import all_lead_elsewhere
 from brew_assets.engine.sync import Mirror
 from brew_assets.engine.transferred import Transferred
 
@@ -41,7 +42,8 @@ def repair(
             tally.leave(objects)
             continue
         tally.add(_copy(mirror, objects, date, progress))
-    mirror.fold()
+    manifest, ports = mirror.fold().manifest, mirror.ports
+    tally.aborted = tally.aborted or all_lead_elsewhere(tally, ports.blobs, ports.stop, manifest)
     return tally
 
 

@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 import msgspec
 
 from brew_assets.engine.ports import Clock, StopSignal
+from brew_assets.engine.waiting import waiting_for
 from brew_assets.errors import (
     MirrorError,
     StoreUnavailable,
@@ -154,8 +155,10 @@ class Gate:
         """Returns once the gate is open; False when the stop signal came first, or it is closed for good."""
         while not self.is_closed_for_good() and (left := self._open_at - self._clock.monotonic()) > 0:
             # Up to a tenth more, so that the workers do not all knock in the same instant.
-            if self._clock.wait(left * random.uniform(1.0, 1.1), stop):
-                return False
+            with waiting_for("upstream") as wait:
+                wait.failed("it asks all to wait", next_try_in_s=left)
+                if self._clock.wait(left * random.uniform(1.0, 1.1), stop):
+                    return False
         return not self.is_closed_for_good()
 
 

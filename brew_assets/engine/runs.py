@@ -15,6 +15,7 @@ from brew_assets.domain.downloads import Fetch
 from brew_assets.domain.plan import Plan
 from brew_assets.engine.foreign_objects import own_listing
 from brew_assets.engine.ports import Clock, StopSignal, Store
+from brew_assets.engine.waiting import waiting_for
 from brew_assets.errors import ObjectRefused, StoreError
 
 RUN_PREFIX = "state/runs/"
@@ -81,14 +82,15 @@ class Companions:
     def wait_while_they_get_on(self, fetches: list[Fetch]) -> None:
         """Returns when no other run is left, nothing of the fetches is missing, or nothing new appears."""
         left, since = -1, self._clock.monotonic()
-        while self.are_running():
-            missing = self._missing(fetches)
-            if missing != left:
-                left, since = missing, self._clock.monotonic()
-            if missing == 0 or self._clock.monotonic() - since >= PATIENCE_S:
-                return
-            if self._clock.wait(_LOOK_EVERY_S, self._stop):
-                return
+        with waiting_for("the other runs of this sync, which copy bottles that this one needs too"):
+            while self.are_running():
+                missing = self._missing(fetches)
+                if missing != left:
+                    left, since = missing, self._clock.monotonic()
+                if missing == 0 or self._clock.monotonic() - since >= PATIENCE_S:
+                    return
+                if self._clock.wait(_LOOK_EVERY_S, self._stop):
+                    return
 
     def _missing(self, fetches: list[Fetch]) -> int:
         """How many of the names do not stand in the sync's folder yet."""

@@ -37,6 +37,7 @@ from brew_assets.engine.options import MirrorOptions, MirrorPorts
 from brew_assets.engine.ports import ProgressListener, StopSignal
 from brew_assets.engine.recorded import fail_the_unrecorded
 from brew_assets.engine.refused_before import refused_before, refused_last
+from brew_assets.engine.refused_host import all_lead_elsewhere
 from brew_assets.engine.reporting import Stopwatch
 from brew_assets.engine.runs import Companions
 from brew_assets.engine.sizes import SizeLookUp, SizesFound
@@ -273,7 +274,8 @@ class Mirror:
             if forgotten:
                 folded = self.fold(gone={p.bottle.entry_key: p.lost for p in forgotten})
             ports = self.ports
-            tally.aborted = tally.aborted or lacks_everything(tally, ports.blobs, ports.stop, folded.manifest)
+            facts = (tally, ports.blobs, ports.stop, folded.manifest)
+            tally.aborted = tally.aborted or lacks_everything(*facts) or all_lead_elsewhere(*facts)
         report = watch.report(
             tally,
             sync_id=plan.sync_id,

@@ -16,6 +16,7 @@ from brew_assets.engine.ports import Progress, ProgressListener
 from brew_assets.engine.retry import Gate
 from brew_assets.engine.transfer_run import TransferOptions, TransferPorts, TransferRun
 from brew_assets.engine.transferred import Transferred
+from brew_assets.engine.waiting import look
 
 __all__ = ["TransferOptions", "TransferPorts", "transfer"]
 
@@ -113,6 +114,7 @@ def _collect(run: TransferRun, tally: Transferred, journal: Journal, teller: _Te
             if done.receipts:
                 current = done.receipts[-1].key
         journal.tick()
+        look()
         if run.ports.stop.expired():
             run.interrupt()
         if teller is not None:

@@ -9,6 +9,7 @@ import msgspec
 from brew_assets.domain.downloads import Fetch
 from brew_assets.engine.canary import Canary
 from brew_assets.engine.ports import Blobs, Clock, StopSignal, Store
+from brew_assets.engine.refused_host import HostVerdict
 from brew_assets.engine.registry_verdict import RegistryVerdict
 from brew_assets.engine.retry import Gate, RetryPolicy, SyncBudget
 from brew_assets.engine.transferred import Transferred
@@ -63,6 +64,7 @@ class TransferRun:
         self._running_lock = threading.Lock()
         self.canary = Canary(ports.store)
         self.verdict = RegistryVerdict(ports.blobs)
+        self.hosts = HostVerdict()
         # Whether the store makes another name of what it has; asked no more once it says that it never does.
         self.duplicates = True
         self.aborted = ""

@@ -1,22 +1,23 @@
 """What all commands share: the settings, the engine that stops in good order, results, exit codes."""
 
 import contextlib
+import functools
 import os
 import signal
-import sys
 import threading
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-import msgspec
+import click
 
 from brew_assets.errors import SettingsInvalid
-from brew_assets.runtimes.printing import print_line
+from brew_assets.runtimes.printing import is_terminal, print_line
 from brew_assets.setting_values import shown_value
-from brew_assets.settings import Settings
+from brew_assets.settings import PLACES, Settings, read_settings
 
 if TYPE_CHECKING:
     from brew_assets.engine.sync import Mirror
+    from brew_assets.runtimes.progress import Display
 
 EXIT_FAILED = 1
 EXIT_CANNOT_RUN = 2
@@ -29,10 +30,36 @@ SIMULATED_MARK = ".simulated"
 _WRITING_S = 8.0
 
 
-class CommandContext(msgspec.Struct):
-    settings: Settings
-    quiet: bool
-    copies: bool = False
+class CommandContext:
+    """The options before the command's name, and what is made of them once the command needs it."""
+
+    def __init__(self, mirror_url: str | None, *, quiet: bool) -> None:
+        self._mirror_url = mirror_url
+        self.quiet = quiet
+        self.copies = False
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """The settings; from now on log lines are written as they say.
+
+        Read when first needed: help is there for settings that are wrong, too.
+
+        Raises:
+            SettingsInvalid: the option or a variable has a value that is not accepted.
+        """
+        from brew_assets.logs import configure_logging
+
+        if self._mirror_url is not None and not self._mirror_url.strip():
+            raise SettingsInvalid(name="--mirror", expected=PLACES, found="nothing")
+        settings = read_settings(mirror_url=self._mirror_url)
+        configure_logging(settings, overview=True, quiet=self.quiet)
+        return settings
+
+    @property
+    def global_options(self) -> list[str]:
+        """What was given before the command's name: a command that the user is shown has it too."""
+        mirror = ["--mirror", self._mirror_url] if self._mirror_url is not None else []
+        return [*mirror, *(["--quiet"] if self.quiet else [])]
 
     def mirror(self, *, stores: bool = False, finishes: bool = True) -> "Mirror":
         """The engine; SIGTERM and Ctrl-C end its work in good order, or at once if it `finishes` nothing.
@@ -44,6 +71,7 @@ class CommandContext(msgspec.Struct):
             self._refuse_demo()
         from brew_assets.compose import build_mirror
         from brew_assets.engine.clock import GracefulStop
+        from brew_assets.engine.waiting import Waits, heard
 
         stop = GracefulStop()
 
@@ -63,7 +91,9 @@ class CommandContext(msgspec.Struct):
 
         signal.signal(signal.SIGTERM, ask_to_stop)
         signal.signal(signal.SIGINT, ask_to_stop)
-        return build_mirror(self.settings, stop=stop)
+        mirror = build_mirror(self.settings, stop=stop)
+        click.get_current_context().with_resource(heard(Waits(self.display.waiting), watch=True))
+        return mirror
 
     def existing_mirror(self, *, stores: bool = False, backup_suffices: bool = False) -> "Mirror":
         """The engine of a mirror that is there: for every command that reads or mends one.
@@ -101,10 +131,12 @@ class CommandContext(msgspec.Struct):
                 found=shown_value(settings.mirror_url),
             )
 
-    @property
-    def bars(self) -> bool:
-        """Whether somebody looks at standard error."""
-        return not self.quiet and sys.stderr is not None and sys.stderr.isatty()
+    @functools.cached_property
+    def display(self) -> "Display":
+        """Where progress is shown, as far as somebody looks at standard error."""
+        from brew_assets.runtimes.progress import Display
+
+        return Display(show=not self.quiet and is_terminal(err=True))
 
 
 def _end_now(last_word: str) -> NoReturn:

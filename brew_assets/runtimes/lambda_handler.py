@@ -16,6 +16,7 @@ from brew_assets.domain.batch import answer, decode_event
 from brew_assets.domain.foreign_text import encodable, printable
 from brew_assets.domain.report import Report, describe_report
 from brew_assets.engine.clock import DeadlineStop
+from brew_assets.engine.waiting import NoticeLog, Waits, heard
 from brew_assets.engine.worker import work_on
 from brew_assets.errors import MirrorError
 from brew_assets.logs import configure_logging
@@ -44,7 +45,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     configure_logging(settings)
     with _printable_errors():
         work = decode_event(event)
-        with open_pipes(event) as pipes:
+        with open_pipes(event) as pipes, heard(Waits(NoticeLog()), watch=True):
             report = work_on(build_mirror(settings, stop=stop), work)
             if pipes is not None:
                 _tell(pipes, report)

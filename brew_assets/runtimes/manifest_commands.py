@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from brew_assets.domain.left_out import LISTED
+from brew_assets.domain.quantities import human_bytes
 from brew_assets.engine.ports import MAX_DOCUMENT_BYTES
 from brew_assets.errors import ManifestInvalid
 from brew_assets.runtimes.commands import Group
 from brew_assets.runtimes.context import EXIT_FAILED, CommandContext
-from brew_assets.runtimes.printing import print_json, print_line
+from brew_assets.runtimes.printing import command, print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from brew_assets.engine.rebuild import Restored
@@ -22,7 +23,14 @@ _PIECE_BYTES = 1024 * 1024
 
 @click.group(cls=Group)
 def manifest() -> None:
-    """Make bottles_hash.json anew: from the bottles, from a backup, or from another tool's file."""
+    """Make bottles_hash.json anew: from the bottles, from a backup, or from another tool's file.
+
+    \b
+    Examples:
+      brew-mirror manifest backups
+      brew-mirror manifest restore
+      brew-mirror manifest rebuild
+    """
 
 
 @manifest.command()
@@ -40,11 +48,10 @@ def rebuild(context: CommandContext, as_json: bool) -> None:
       brew-mirror manifest rebuild
     """
     from brew_assets.engine.rebuild import rebuild_manifest
-    from brew_assets.runtimes.progress import counting_bar
 
     mirror = context.existing_mirror(backup_suffices=True)
     mirror.store.prepare()
-    with counting_bar("Bottles", show=context.bars) as progress:
+    with context.display.counting("Bottles") as progress:
         made, strays, backup = rebuild_manifest(
             mirror.store, mirror.ports.clock, workers=mirror.options.workers, progress=progress
         )
@@ -103,6 +110,44 @@ def _show_restored(key: str, restored: "Restored") -> None:
         )
 
 
+@manifest.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@click.pass_obj
+def backups(context: CommandContext, as_json: bool) -> None:
+    """List the backups of the manifest, the newest first, and which of them can be restored.
+
+    \b
+    Example:
+      brew-mirror manifest backups
+    """
+    from brew_assets.engine.kept_backups import kept_backups
+
+    store = context.existing_mirror(backup_suffices=True).store
+    with context.display.counting("Backups") as progress:
+        found = kept_backups(store, progress=progress)
+    if as_json:
+        print_json({"store": store.url, "backups": found})
+        return
+    if not found:
+        print_line(f"There are no backups in {store.url}")
+        return
+    print_table(
+        f"Backups in {store.url}",
+        ("Key", "Written at", "Bottles", "Size", "Can be restored"),
+        (
+            (
+                backup.key,
+                backup.written_at,
+                f"{backup.entries:,}",
+                human_bytes(backup.bytes),
+                f"no: {backup.why_invalid}" if backup.why_invalid else "yes",
+            )
+            for backup in found
+        ),
+    )
+    print_line(f"Put one back with: {command('manifest restore --backup KEY')}")
+
+
 @manifest.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
@@ -118,11 +163,10 @@ def import_(context: CommandContext, file: Path, as_json: bool) -> None:
       aws s3 cp s3://old-mirror/bottles_hash.json old.json && brew-mirror manifest import old.json
     """
     from brew_assets.engine.rebuild import import_manifest
-    from brew_assets.runtimes.progress import counting_bar
 
     mirror = context.existing_mirror(backup_suffices=True)
     mirror.store.prepare()
-    with counting_bar("Entries", show=context.bars) as tell:
+    with context.display.counting("Entries") as tell:
         folded, left_out = import_manifest(
             mirror.store,
             mirror.ports.clock,

@@ -1,13 +1,17 @@
 """The one way to a terminal or a pipe: whatever a text says, it is shown and never obeyed.
 
 All that the command line prints passes here. Control characters become visible escapes, nothing is markup or
-an emoji code, JSON is ASCII, and a reader that is gone (`| head`) changes no exit code.
+an emoji code, JSON is ASCII, and a reader that is gone (`| head`) changes no exit code. Results go to
+standard output, all else to standard error. Where nobody looks, a row is a line, and no value is broken.
 """
 
 import io
 import json
 import os
+import re
+import shlex
 import sys
+import threading
 import traceback
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -22,6 +26,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _CELL_CHARACTERS = 1000
+_GAP = "  "
+_PROGRAM = "brew-mirror"
+_COMMAND = re.compile(rf"(?<=`){_PROGRAM}(?= [a-z])")
+# How whoever reads a command of ours in a text has to begin it; see `repeat_options`.
+_begin = [_PROGRAM]
+# What stands in the last row of the terminal and is to be erased, if anything.
+_row: list[str] = []
+_row_lock = threading.RLock()
+_ERASE_ROW = "\r\x1b[2K"
 
 
 def prepare_streams() -> None:
@@ -49,6 +62,7 @@ def _is_closed(number: int) -> bool:
 
 def settle_streams() -> None:
     """Nothing is left to be written: a reader that is gone gives Python no exit code of its own."""
+    clear_row()
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
@@ -57,8 +71,54 @@ def settle_streams() -> None:
             _let_go(stream)
 
 
+def repeat_options(options: Sequence[str]) -> None:
+    """Commands that are printed from now on, in our own texts and those of errors, have these options too."""
+    _begin[:] = [shlex.join([_PROGRAM, *options])]
+
+
+def command(arguments: str) -> str:
+    """A command that the reader may copy: with the options for all commands that were given to this one."""
+    return f"{_begin[0]} {arguments}"
+
+
+def with_options(text: str) -> str:
+    """The text, in which every `brew-mirror …` between back quotes has those options."""
+    return _COMMAND.sub(lambda _: _begin[0], text)
+
+
+def is_terminal(*, err: bool = False) -> bool:
+    """Whether somebody looks at standard output or error, as far as anybody knows."""
+    stream = sys.stderr if err else sys.stdout
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # closed meanwhile
+        return False
+
+
+def show_row(text: str) -> None:
+    """The text stands in the terminal's last row of standard error until something else is printed."""
+    with _row_lock:
+        _write(f"{_ERASE_ROW if _row else ''}{printable(text)}", err=True, end="", over_row=True)
+        _row[:] = [text]
+
+
+def clear_row() -> None:
+    """It stands there no more."""
+    with _row_lock:
+        if _row:
+            _row.clear()
+            _write(_ERASE_ROW, err=True, end="", over_row=True)
+
+
+def note_row(*, stands: bool) -> None:
+    """Somebody else has drawn the terminal's last row, or has erased it."""
+    with _row_lock:
+        _row[:] = ["drawn"] if stands else []
+
+
 def print_line(text: str, *, err: bool = False, label: str = "", colour: str | None = None) -> None:
     """The text stands on one line of standard output or error, behind the `label`, which has the colour."""
+    text = with_options(text)
     behind = f" {printable(text)}" if label else click.style(printable(text), fg=colour)
     _write((click.style(label, fg=colour) if label else "") + behind, err=err)
 
@@ -74,29 +134,44 @@ def print_json(value: Any) -> None:
 
 
 def print_table(
-    title: str,
-    columns: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    *,
-    numbers: bool = False,
-    err: bool = False,
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = False
 ) -> None:
-    """The table, as wide as the terminal; with `numbers` all columns but the first are set to the right."""
+    """The table stands on standard output; with `numbers` all columns but the first are set to the right.
+
+    In a terminal it is as wide as that; elsewhere it is plain text, a line for each row.
+    """
+    cells = [[printable(with_options(cell), _CELL_CHARACTERS) for cell in row] for row in rows]
+    if is_terminal():
+        _write(_boxed(printable(title), columns, cells, numbers=numbers), err=False, end="")
+        return
+    table = [list(columns), *cells]
+    widths = [max(len(row[place]) for row in table) for place in range(len(columns))]
+    lines = [printable(title)] if title else []
+    for row in table:
+        set_out = (
+            cell.rjust(width) if numbers and place else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        lines.append(_GAP.join(set_out).rstrip())
+    _write("\n".join(lines), err=False)
+
+
+def _boxed(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool) -> str:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(printable(title)))
+    table = Table(title=Text(title) if title else None)
     for number, name in enumerate(columns):
         table.add_column(name, justify="right" if numbers and number else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(printable(cell, _CELL_CHARACTERS)) for cell in row))
+        table.add_row(*(Text(cell) for cell in row))
     # Drawn beside the stream: Rich writes into that while it captures, and raises what the stream does.
-    out, drawn = console(err=err), io.StringIO()
-    Console(file=drawn, width=out.width, force_terminal=out.is_terminal, markup=False, emoji=False).print(
+    out, drawn = console(err=False), io.StringIO()
+    Console(file=drawn, width=out.width, force_terminal=True, markup=False, emoji=False).print(
         table, highlight=False
     )
-    _write(drawn.getvalue(), err=err, end="")
+    return drawn.getvalue()
 
 
 def print_error(error: MirrorError) -> None:
@@ -131,12 +206,14 @@ def console(*, err: bool) -> "Console":
     return Console(stderr=err, highlight=False, markup=False, emoji=False)
 
 
-def _write(text: str, *, err: bool, end: str = "\n") -> None:
+def _write(text: str, *, err: bool, end: str = "\n", over_row: bool = False) -> None:
     """The text stands in the stream, or nobody reads that any more.
 
     Raises:
         click.ClickException: standard output does not take it; a result that nobody has is no success.
     """
+    if not over_row:
+        clear_row()
     try:
         click.echo(text + end, err=err, nl=False)
     except OSError as error:

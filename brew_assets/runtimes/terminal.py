@@ -1,12 +1,12 @@
-"""What the command line shows a person: tables of plans and reports, on standard error."""
+"""What the command line shows of plans and reports: results, on standard output."""
 
 from collections.abc import Iterable
 
 from brew_assets.domain.left_out import first_names, remarks_of
 from brew_assets.domain.plan import COUNTED_ONCE, PlanSummary, PlatformTotals
 from brew_assets.domain.quantities import human_bytes
-from brew_assets.domain.report import Report, describe_found
-from brew_assets.runtimes.printing import print_line, print_table
+from brew_assets.domain.report import Report, cause_of, describe_found
+from brew_assets.runtimes.printing import command, is_terminal, print_line, print_table
 from brew_assets.runtimes.warnings import warn, warnings_of_report
 
 _FAILURES_SHOWN = 20
@@ -27,37 +27,26 @@ def show_plan(summary: PlanSummary, *, warnings: list[str], recorded: bool) -> N
             for name, totals in rows.items()
         ),
         numbers=True,
-        err=True,
     )
     if len(summary.platforms) > 1:
-        _print("A bottle that serves several platforms stands in the row of each.")
+        print_line("A bottle that serves several platforms stands in the row of each.")
     shared = summary.objects - summary.downloads
     made = f" {shared:,} more have the bytes of one of those or of a held one." if shared else ""
-    _print(
+    print_line(
         f"To store: {summary.objects:,} bottles. To download: {summary.downloads:,}, "
         f"{human_bytes(summary.bytes)}.{made} Held: {summary.held:,}. Skipped: {summary.skipped:,}."
     )
     _remark(remarks_of(summary))
     warn(warnings)
     if recorded and summary.objects:
-        _print(f"Carry it out with: brew-mirror sync --plan {summary.sync_id}")
+        print_line(f"Copy it with: {command(f'sync --plan {summary.sync_id}')}")
 
 
 def show_report(report: Report, *, held: int, store_url: str) -> None:
     """The report, failures first."""
-    if report.failed:
-        print_table(
-            f"{len(report.failed)} bottles failed",
-            ("Bottle", "Reason", "Details"),
-            ((failure.name, failure.reason, failure.message) for failure in report.failed[:_FAILURES_SHOWN]),
-            err=True,
-        )
-        if len(report.failed) > _FAILURES_SHOWN:
-            _print(f"… and {len(report.failed) - _FAILURES_SHOWN} others (see --json)")
-    if report.aborted:
-        _print(f"Ended early: {report.aborted}", colour="red")
+    _show_failures(report)
     downloaded = max(0, report.new - report.duplicated)
-    _print(
+    print_line(
         f"Sync {report.sync_id}: {report.outcome}. Stored {report.new:,} bottles "
         f"({downloaded:,} downloaded, {report.duplicated:,} copied inside the store), "
         f"{''.join(f'{found}, ' for found in describe_found(report))}"
@@ -68,18 +57,30 @@ def show_report(report: Report, *, held: int, store_url: str) -> None:
     )
     if report.left_bottles:
         left = first_names(report.left_bottles, report.left)
-        _remark([f"Not begun or not finished: {left}. The next sync copies them."])
+        then = "" if report.aborted else " The next sync copies them."
+        _remark([f"Not begun or not finished: {left}.{then}"])
     _remark(remarks_of(report))
-    warn(warnings_of_report(report))
+    warn(warnings_of_report(report), err=False)
     if report.recorded:
-        _print(f"Recorded first: {report.recorded:,} bottles that stood in the store without a record.")
-    _print(f"Held now: {held:,} bottles in {store_url}")
+        print_line(f"Recorded first: {report.recorded:,} bottles that stood in the store without a record.")
+    print_line(f"Held now: {held:,} bottles in {store_url}")
 
 
-def _print(text: str, *, colour: str | None = None) -> None:
-    print_line(text, err=True, colour=colour)
+def _show_failures(report: Report) -> None:
+    """A row for each; a person who looks on gets the first of them."""
+    # What ended the sync is said once.
+    others = [failure for failure in report.failed if cause_of(failure) not in report.aborted]
+    shown = others[:_FAILURES_SHOWN] if is_terminal() else others
+    if shown:
+        print_table(
+            f"{len(report.failed):,} bottles failed",
+            ("Bottle", "Reason", "Details"),
+            ((failure.name, failure.reason, failure.message) for failure in shown),
+        )
+    if len(shown) < len(others):
+        print_line(f"… and {len(others) - len(shown):,} others (see --json)")
 
 
 def _remark(remarks: Iterable[str]) -> None:
     for remark in remarks:
-        _print(remark)
+        print_line(remark)

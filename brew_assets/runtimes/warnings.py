@@ -29,7 +29,7 @@ def each_once(*warnings: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(warning for some in warnings for warning in some))
 
 
-def warn(warnings: Iterable[str]) -> None:
-    """They stand on standard error."""
+def warn(warnings: Iterable[str], *, err: bool = True) -> None:
+    """They stand on standard error, or on standard output as a part of the result."""
     for warning in warnings:
-        print_line(warning, err=True, label="Warning:", colour="yellow")
+        print_line(warning, err=err, label="Warning:", colour="yellow")

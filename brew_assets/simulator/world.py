@@ -7,7 +7,7 @@ digest and then forgotten; its bytes are made again when somebody asks, and smal
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from brew_assets.simulator import archive, catalogue, oci, population
@@ -94,15 +94,19 @@ class World:
         sizes: SizeDistribution = SMALL,
         all_share: float = 0.13,
         shared_digest_share: float = 0.08,
+        progress: Callable[[int, int], None] | None = None,
     ) -> "World":
         """A world with the shapes of the real catalogue; the first thirteen formulae show each shape once.
 
         shared_digest_share is the share of formulae with several tags in which two tags have one digest.
+        `progress` hears (formulae made, formulae in all).
         """
         world = cls(seed=seed, sizes=sizes)
         shares = population.Shares(all_tag=all_share, shared_digest=shared_digest_share)
-        for planned in population.invent(seed, formulae, tuple(tags), shares):
+        for number, planned in enumerate(population.invent(seed, formulae, tuple(tags), shares), 1):
             world._publish(planned)
+            if progress is not None:
+                progress(number, formulae)
         return world
 
     @property

@@ -135,3 +135,14 @@ def test_a_forced_plan_is_not_tried_again_as_a_whole(deployment: Deployment) -> 
 def test_no_op_has_a_retry_policy_since_it_would_outlive_an_interrupt(deployment: Deployment) -> None:
     for job in ("weekly_sync", "mirror_platform"):
         assert all(node.definition.retry_policy is None for node in deployment.nodes(job))
+
+
+def test_a_host_that_is_not_allowed_ends_the_run_with_the_setting_and_no_retry(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment.run("weekly_sync")
+    monkeypatch.setenv("BOTTLE_CDN_HOSTS", "cdn.example")
+    result = deployment.run("mirror_platform", platform="arm64_sonoma")
+    failure = deployment.failure(result, "bottles")
+    assert result.retry_attempts_for_node("bottles") == 0
+    assert f"set BOTTLE_CDN_HOSTS=cdn.example,{deployment.simulator.cdn_host}" in (failure.description or "")

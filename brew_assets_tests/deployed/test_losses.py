@@ -158,7 +158,7 @@ def test_lambdas_of_a_killed_watcher_finish_and_nothing_is_downloaded_twice(stor
     story.aws.kill_task(task)
     assert story.deployed.wait_for_task_of(run_id, after=task) != task
     wait_for(
-        lambda: any("are let finish first" in message for message in story.webserver.events(run_id)),
+        lambda: any("of an earlier run: " in message for message in story.webserver.events(run_id)),
         what="a watcher that waits",
         timeout_s=150,
     )

@@ -47,6 +47,73 @@ def test_a_campaign_tries_more_documents_than_the_tests_do() -> None:
     assert "-m long" in done.stdout
 
 
+def dry_run(*arguments: str) -> str:
+    """What make would do."""
+    clean = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS")}
+    return subprocess.run(
+        ["make", "--dry-run", "--always-make", *arguments],
+        cwd=ROOT,
+        env=clean,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def test_the_targets_are_listed_in_groups() -> None:
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    groups = [line for line in done.stdout.splitlines() if line and not line.startswith(" ")]
+    assert groups == ["Install", "Run", "Test", "Measure and renew", "Clean up"]
+    listed = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")}
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert listed == targets
+
+
+@pytest.mark.parametrize(
+    ("target", "locks"),
+    [
+        ("install", ["requirements.lock"]),
+        ("dev-install", ["requirements.lock", "requirements-dev.lock"]),
+        ("test-infra", ["requirements.lock", "requirements-dev.lock", "requirements-infra.lock"]),
+    ],
+)
+def test_what_installs_for_long_says_first_how_much_and_how_long(target: str, locks: list[str]) -> None:
+    lines = dry_run(target).splitlines()
+    for lock in locks:
+        (number,) = [number for number, line in enumerate(lines) if f"-r {lock}" in line]
+        said = subprocess.run(["sh", "-c", lines[number - 1]], cwd=ROOT, capture_output=True, text=True)
+        packages = re.findall(r"^[A-Za-z0-9][^ ]*==", (ROOT / lock).read_text(), re.MULTILINE)
+        assert re.search(rf"\b{len(packages)} packages\b.*minutes?.*…", said.stdout)
+
+
+def test_the_tests_say_how_long_they_take_as_the_readme_does() -> None:
+    said = next(line for line in dry_run("test").splitlines() if line.startswith('echo "Running all tests'))
+    (duration,) = re.findall(r"make test\s+# (.*? on two cores)", (ROOT / "README.md").read_text())
+    assert duration in said
+
+
+@pytest.mark.parametrize(
+    ("target", "code"),
+    [
+        (
+            "dev",
+            "from dagster_shared.utils.warnings import supersession_warning as warn;"
+            "warn('Function `dev_command`', 'Use it')",
+        ),
+        ("dev-aws", "import platformdirs as p; p.user_runtime_dir('x')"),
+    ],
+)
+def test_what_a_developer_starts_begins_without_a_warning_of_others(target: str, code: str) -> None:
+    (line,) = [line for line in dry_run(target).splitlines() if "PYTHONWARNINGS" in line]
+    clean = {name: value for name, value in os.environ.items() if name != "XDG_RUNTIME_DIR"}
+    (quiet,) = re.findall("PYTHONWARNINGS='([^']+)'", line)
+    for environment, is_silent in ((clean | {"PYTHONWARNINGS": quiet}, True), (clean, False)):
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        )
+        assert (done.stderr == "") == is_silent, done.stderr
+
+
 @pytest.mark.parametrize(
     ("environment", "said"),
     [

@@ -132,8 +132,8 @@ def test_a_registry_that_is_down_fails_every_bottle_and_ends_soon(mirror: Mirror
             upstream.fault(bottle.filename, Fault.server_error(500, times=None))
         done = mirror.run(upstream, "sync", "--platform", "arm64_sonoma")
         assert done.returncode == 1
-        assert "5 bottles failed" in done.stderr
-        assert "upstream failed" in done.stderr
+        assert "5 bottles failed" in done.stdout
+        assert "upstream failed" in done.stdout
         assert mirror.bottle_keys() == []
 
 

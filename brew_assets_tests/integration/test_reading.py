@@ -23,13 +23,14 @@ from brew_assets_tests.integration.mirrors import (
 from brew_assets_tests.servers import READER, S3Server
 
 # What makes a mirror where there is none, or needs none.
-MAKERS = {"plan", "sync", "simulate"}
+MAKERS = {"plan", "sync", "platforms", "simulate"}
 NEED_A_MIRROR = {
     "status": (),
     "status --json": (),
     "verify": (),
     "verify --deep --json": (),
     "verify --repair": (),
+    "manifest backups": (),
     "manifest rebuild": (),
     "manifest restore": (),
     "manifest restore --backup": ("backups/bottles_hash/x.json",),

@@ -1,4 +1,4 @@
-"""What a sync says on standard error: JSON lines into a pipe, and in a terminal what a person can read."""
+"""What a sync says: results and log lines in two pipes, and in a terminal what a person can read."""
 
 import json
 import os
@@ -98,7 +98,7 @@ class Screen:
 def test_in_a_pipe_every_line_of_the_log_is_json_with_sync_platform_and_bottle(
     upstream: Simulator, mirror: DirectoryMirror
 ) -> None:
-    done = mirror.run(upstream, "sync", "--json", *PLATFORM)
+    done = mirror.run(upstream, "sync", "--json", *PLATFORM, LOG_LEVEL="DEBUG")
     assert done.returncode == 1, done.stderr
     report = json.loads(done.stdout)
     lines = lines_of(done.stderr)
@@ -168,9 +168,9 @@ def of(filename: str, row: str) -> bool:
 def test_log_format_says_otherwise(upstream: Simulator, mirror: DirectoryMirror) -> None:
     done = mirror.run(upstream, "sync", "--json", *PLATFORM, LOG_FORMAT="text")
     assert lines_of(done.stderr) == []
-    assert f"bottle={name_of(upstream.world, 'good')}\n" in done.stderr
+    assert f"bottle={name_of(upstream.world, 'wrong')}\n" in done.stderr
     code, shown = in_terminal(
-        [PROGRAM, "--quiet", "sync", "--json", *PLATFORM], mirror.environment(upstream, LOG_FORMAT="json")
+        [PROGRAM, "sync", "--json", *PLATFORM], mirror.environment(upstream, LOG_FORMAT="json")
     )
     assert code == 1
     assert {"sync begins", "sync ends"} <= {line["message"] for line in lines_of(_ESCAPES.sub("", shown))}
@@ -192,7 +192,8 @@ def test_processes_that_share_a_transfer_write_whole_lines_of_one_sync(mirror: D
     for number in range(200):
         world.publish(f"formula-{number}", "1.0", tags=["arm64_sonoma"])
     with Simulator(world) as upstream:
-        done = mirror.run(upstream, "sync", "--json", *PLATFORM, MAX_TRANSFER_PROCESSES="2")
+        more = {"MAX_TRANSFER_PROCESSES": "2", "LOG_LEVEL": "DEBUG"}
+        done = mirror.run(upstream, "sync", "--json", *PLATFORM, **more)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     stored = [line for line in lines if line["message"] == "stored"]
@@ -211,25 +212,20 @@ def test_a_plan_says_why_its_platforms_add_up_to_more_than_it_has(mirror: Direct
     world.publish("shared", "1.0", tags=list(ARM), shared_digest=True)
     world.publish("own", "1.0", tags=["arm64_sonoma"])
     with Simulator(world) as running:
-        shown = mirror.run(running, "plan", COLUMNS="200")
-        rows = {
-            row.split("│")[1].strip(): row.split("│")[2].strip()
-            for row in shown.stderr.splitlines()
-            if "│" in row
-        }
-        assert rows == {
-            "arm64_tahoe": "3",
-            "arm64_sequoia": "3",
-            "arm64_sonoma": "3",
-            "all, each bottle once": "5",
-        }
-        told = words_of(shown.stderr)
-        assert "A bottle that serves several platforms stands in the row of each." in told
-        assert "To store: 5 bottles. To download: 3," in told
-        assert "2 more have the bytes of one of those or of a held one." in told
+        shown = mirror.run(running, "plan").stdout.splitlines()
+        assert [row.split() for row in shown[1:6]] == [
+            ["Platform", "Bottles", "To", "download", "Unknown", "sizes"],
+            ["arm64_tahoe", "3", "12.0", "KB", "0"],
+            ["arm64_sequoia", "3", "12.0", "KB", "0"],
+            ["arm64_sonoma", "3", "12.0", "KB", "0"],
+            ["all,", "each", "bottle", "once", "5", "12.0", "KB", "0"],
+        ]
+        assert "A bottle that serves several platforms stands in the row of each." in shown
+        assert shown[7].startswith("To store: 5 bottles. To download: 3,")
+        assert "2 more have the bytes of one of those or of a held one." in shown[7]
         alone = mirror.run(running, "plan", *PLATFORM)
-        assert "serves several platforms" not in alone.stderr
-        assert "all, each bottle once" not in alone.stderr
+        assert "serves several platforms" not in alone.stdout
+        assert "all, each bottle once" not in alone.stdout
 
 
 def test_what_another_sync_had_stored_is_found_and_not_stored(
@@ -255,7 +251,7 @@ def test_what_another_sync_had_stored_is_found_and_not_stored(
         bytes_downloaded=5_000_000,
     )
     show_report(done, held=20, store_url="mirror/")
-    told = words_of(capsys.readouterr().err)
+    told = words_of(capsys.readouterr().out)
     assert "success. Stored 5 bottles (4 downloaded, 1 copied inside the store), found 3 that another" in told
     assert "had stored, kept 12, failed 0, left 0: 20 planned. Downloaded 5.0 MB in 10.0 s." in told
     assert "Recorded first: 2 bottles that stood in the store without a record." in told
@@ -265,7 +261,7 @@ def test_what_another_sync_had_stored_is_found_and_not_stored(
     )
     plain = msgspec.structs.replace(done, stored=8, found=0, adopted=0)
     show_report(plain, held=20, store_url="mirror/")
-    told = words_of(capsys.readouterr().err)
+    told = words_of(capsys.readouterr().out)
     assert "found" not in told + describe_report(plain)
     assert "Recorded" not in told
 

@@ -16,7 +16,7 @@ from brew_assets.runtimes.printing import (
     print_traceback,
     print_usage_error,
 )
-from brew_assets.runtimes.progress import counting_bar, transfer_bar
+from brew_assets.runtimes.progress import Display
 
 HOSTILE = "[/x] [bold]b[/bold] :smile: \x1b[2J\n\ud800"
 SHOWN = "[/x] [bold]b[/bold] :smile: \\x1b[2J\\n\\ud800"
@@ -47,10 +47,12 @@ def test_a_table_shows_markup_and_keeps_its_rows(capsys: pytest.CaptureFixture[s
     print_table(f"T {HOSTILE}", ("a", "b"), [(HOSTILE, "x" * 5000), ("y", ":tada:")], numbers=True)
     shown = capsys.readouterr().out
     assert f"T {SHOWN}" in shown
-    assert f" {SHOWN} " in shown
+    _, head, first, second = shown.splitlines()
+    assert head.split() == ["a", "b"]
+    assert first.startswith(f"{SHOWN}  xxx")
+    assert first.endswith("x…")
     assert shown.count("x") < 1010
-    assert "…" in shown
-    assert ":tada:" in shown
+    assert second.split() == ["y", ":tada:"]
 
 
 def test_json_is_ascii_and_can_be_read_by_everybody(capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,9 +92,10 @@ def test_a_mistake_of_ours_is_a_traceback_without_control_characters(
 
 
 def test_a_bar_shows_the_name_of_a_bottle_as_text(capsys: pytest.CaptureFixture[str]) -> None:
-    with counting_bar(HOSTILE[:10], show=True) as tick:
+    display = Display(show=True)
+    with display.counting(HOSTILE[:10]) as tick:
         tick(1, 2)
-    with transfer_bar(show=True) as listen:
+    with display.transfer() as listen:
         assert listen is not None
         name = f"{HOSTILE[:7]}\x1b[2J"
         listen(Progress(bottles_done=1, bottles_total=2, bytes_done=1, bytes_total=2, failed=0, current=name))

@@ -1,0 +1,190 @@
+"""`brew-mirror plan` and `brew-mirror sync`: what has to be copied, and its copying."""
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from brew_assets.runtimes.commands import Command
+from brew_assets.runtimes.context import EXIT_CANNOT_RUN, EXIT_FAILED, CommandContext
+from brew_assets.runtimes.printing import print_json, print_line
+
+if TYPE_CHECKING:
+    from brew_assets.domain.plan import Request
+    from brew_assets.domain.report import Report
+    from brew_assets.engine.ledger import FoldResult
+    from brew_assets.engine.sync import Mirror, Planned
+
+
+def _selection(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say what to cover."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output."),
+        click.option("--force", is_flag=True, help="Download again what is held already."),
+        click.option(
+            "--formula", "formulae", multiple=True, metavar="NAME", help="Only this formula (repeatable)."
+        ),
+        click.option(
+            "--platform",
+            "platforms",
+            multiple=True,
+            metavar="TAG",
+            help="Only this platform (repeatable; default: TARGET_PLATFORMS).",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _request(
+    mirror: "Mirror", platforms: tuple[str, ...], formulae: tuple[str, ...], *, force: bool
+) -> "Request":
+    from brew_assets.domain.plan import Request
+
+    return Request(
+        platforms=platforms or mirror.options.platforms,
+        formulae=formulae,
+        force=force,
+        include_disabled=mirror.options.include_disabled,
+    )
+
+
+def _make_plan(
+    context: CommandContext, mirror: "Mirror", request: "Request", *, sizes: bool, record: bool
+) -> "Planned":
+
+    with context.display.counting("Sizes") as progress:
+        return mirror.make_plan(request, sizes=sizes, record=record, progress=progress)
+
+
+@click.command(cls=Command)
+@_selection
+@click.option("--no-sizes", is_flag=True, help="Ask the registry for nothing; sizes stay unknown.")
+@click.option("--dry-run", is_flag=True, help="Write nothing into the store, not even the plan.")
+@click.pass_obj
+def plan(
+    context: CommandContext,
+    platforms: tuple[str, ...],
+    formulae: tuple[str, ...],
+    force: bool,
+    as_json: bool,
+    no_sizes: bool,
+    dry_run: bool,
+) -> None:
+    """Work out what has to be copied, before a byte moves.
+
+    The plan is kept in the store; `brew-mirror sync --plan SYNC_ID` copies what it names.
+
+    \b
+    Examples:
+      brew-mirror plan
+      brew-mirror plan --no-sizes --json | jq .platforms
+      brew-mirror plan --formula curl --platform arm64_sonoma --dry-run
+    """
+    from brew_assets.domain.plan import summarize
+    from brew_assets.runtimes.warnings import warn, warnings_of_plan
+
+    mirror = context.mirror()
+    request = _request(mirror, platforms, formulae, force=force)
+    planned = _make_plan(context, mirror, request, sizes=not no_sizes, record=not dry_run)
+    summary, warnings = summarize(planned.plan), warnings_of_plan(planned)
+    if as_json:
+        warn(warnings)
+        print_json(msgspec.to_builtins(summary) | {"warnings": warnings})
+    else:
+        from brew_assets.runtimes.terminal import show_plan
+
+        show_plan(summary, warnings=warnings, recorded=not dry_run)
+
+
+@click.command(cls=Command)
+@_selection
+@click.option("--plan", "sync_id", metavar="SYNC_ID", help="Copy what a plan made before names.")
+@click.option(
+    "--run-of",
+    metavar="TAG",
+    help="With --plan: only this platform's part, so that several machines share one plan.",
+)
+@click.option("--dry-run", is_flag=True, help="Show the plan and stop; nothing is written.")
+@click.pass_obj
+def sync(
+    context: CommandContext,
+    platforms: tuple[str, ...],
+    formulae: tuple[str, ...],
+    force: bool,
+    as_json: bool,
+    sync_id: str | None,
+    run_of: str | None,
+    dry_run: bool,
+) -> None:
+    """Copy every bottle that is not held yet, verify it, and record it in bottles_hash.json.
+
+    Ends with exit code 0 when all is held, 1 when bottles failed or were left, 2 when it cannot run.
+
+    \b
+    Examples:
+      brew-mirror sync
+      brew-mirror sync --formula jq --formula ripgrep --platform arm64_sonoma
+      brew-mirror sync --plan 20261122T030000Z-1a2b3c4d --run-of arm64_sonoma --json
+    """
+    from brew_assets.domain.left_out import notes_of
+    from brew_assets.domain.plan import summarize
+    from brew_assets.runtimes.warnings import warn, warnings_of_plan
+
+    if sync_id is not None and (platforms or formulae or force):
+        raise click.UsageError("--plan names everything; it goes with no --platform, --formula or --force")
+    if run_of is not None and sync_id is None:
+        raise click.UsageError("--run-of goes with --plan")
+    mirror = context.mirror(stores=not dry_run)
+    # An empty one, a shell variable that nobody has set, names no plan: it does not mean a new one of all.
+    if sync_id is not None:
+        chosen = mirror.load_plan(sync_id)
+        warnings = list(notes_of(chosen))
+    else:
+        request = _request(mirror, platforms, formulae, force=force)
+        planned = _make_plan(context, mirror, request, sizes=True, record=not dry_run)
+        chosen, warnings = planned.plan, warnings_of_plan(planned)
+    if dry_run and not as_json:
+        from brew_assets.runtimes.terminal import show_plan
+
+        show_plan(summarize(chosen), warnings=warnings, recorded=False)
+        return
+    warn(warnings)
+    if dry_run:
+        print_json(msgspec.to_builtins(summarize(chosen)) | {"warnings": warnings})
+        return
+    context.copies = True
+    with context.display.transfer() as progress:
+        report, folded = mirror.carry_out(chosen, run_of, progress=progress)
+    _show_end(report, folded, warnings, as_json=as_json, store_url=mirror.store.url)
+    if report.aborted:
+        print_line(_why_ended(report), err=True, label="Error:", colour="red")
+        sys.exit(EXIT_CANNOT_RUN)
+    if report.failed or report.left:
+        sys.exit(EXIT_FAILED)
+
+
+def _show_end(
+    report: "Report", folded: "FoldResult", warnings: list[str], *, as_json: bool, store_url: str
+) -> None:
+    from brew_assets.runtimes.terminal import show_report
+    from brew_assets.runtimes.warnings import each_once, warnings_of_report
+
+    if not as_json:
+        show_report(report, held=folded.entries, store_url=store_url)
+        return
+    more = {
+        "new": report.new,
+        "outcome": report.outcome,
+        "held": folded.entries,
+        "warnings": each_once(warnings_of_report(report), warnings),
+    }
+    print_json(msgspec.to_builtins(report) | more)
+
+
+def _why_ended(report: "Report") -> str:
+    count = len(report.failed) + report.left
+    are = "bottle is" if count == 1 else "bottles are"
+    return f"ended early, {count:,} {are} not copied: {report.aborted}"
