@@ -2,12 +2,13 @@
 
 from typing import Any
 
-import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, ParamValidationError, SSLError
 
 from brew_assets.adapters.aws_answers import bound_answers
 from brew_assets.adapters.aws_credentials import credentials_failure, is_of_credentials
+from brew_assets.adapters.http.aws_session import ReachSession
+from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.domain.addresses import with_shown_urls
 from brew_assets.engine.announce import UNCERTAIN_STATUSES
 from brew_assets.errors import ChannelBusy, ChannelError, ChannelFailed, ChannelRefused, ChannelUncertain
@@ -28,6 +29,7 @@ def aws_client(
     *,
     region: str,
     endpoint_url: str | None,
+    reach: Reach = PLAIN,
     read_timeout_s: float = READ_TIMEOUT_S,
     tries: int = 1,
 ) -> Any:
@@ -41,7 +43,7 @@ def aws_client(
         read_timeout=read_timeout_s,
         retries={"total_max_attempts": tries, "mode": "standard"},
     )
-    client = botocore.session.get_session().create_client(
+    client = ReachSession(reach).create_client(
         service, region_name=region, endpoint_url=endpoint_url, config=config
     )
     bound_answers(client)

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import botocore.loaders
-import botocore.session
 import msgspec
 from botocore.config import Config
 from botocore.credentials import Credentials
 
 from brew_assets.adapters.aws_answers import bound_answers
+from brew_assets.adapters.http.aws_session import ReachSession
+from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.adapters.s3_documents import S3Documents, wire_to
 from brew_assets.adapters.s3_labels import ObjectLabels
 from brew_assets.adapters.s3_listing import Page, pages_to_the_end
@@ -64,7 +65,7 @@ class S3Options(msgspec.Struct, frozen=True, kw_only=True):
 class S3Store:
     """A bucket, or a prefix of one, as the object store. Safe for use by several threads."""
 
-    def __init__(self, options: S3Options) -> None:
+    def __init__(self, options: S3Options, reach: Reach = PLAIN) -> None:
         self._options = options
         self._bucket = options.bucket
         self._prefix = f"{options.prefix.strip('/')}/" if options.prefix.strip("/") else ""
@@ -75,16 +76,16 @@ class S3Store:
         # boto3's own session adds resources and managed transfers, a fifth of a second and nothing used here.
         # Made when first needed: a process that only copies bottles never needs it.
         self._made_client: S3Client | None = None
-        session = botocore.session.get_session()
+        session = ReachSession(reach)
         session.register_component("data_loader", _models())
         # For STS, which a profile with a role asks before there is a client.
         session.set_config_variable("region", options.region)
         self._session = session
         self._signer: BulkSigner | None = None
         self._lock = threading.RLock()
-        self._wires = ThreadWires(timeout_s=options.timeout_s)
+        self._wires = ThreadWires(reach, timeout_s=options.timeout_s)
         # Connections of their own: a listing must not fall into a bottle that is half sent.
-        self._document_wires = ThreadWires(timeout_s=options.timeout_s)
+        self._document_wires = ThreadWires(reach, timeout_s=options.timeout_s)
         self._documents = S3Documents(self._document_wires, self._signing, bucket=self._bucket)
 
     @property
@@ -97,7 +98,7 @@ class S3Store:
             return self._made_client
 
     def _make_client(self) -> "S3Client":
-        client: S3Client = self._session.create_client(  # type: ignore[assignment]
+        client: S3Client = self._session.create_client(
             "s3",
             region_name=self._options.region,
             endpoint_url=self._options.endpoint_url,

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import botocore.session
 import dagster as dg
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -10,6 +9,8 @@ from dagster_aws.pipes import PipesLambdaClient, PipesLambdaLogsMessageReader
 
 from brew_assets.adapters.aws_client import is_shortage
 from brew_assets.adapters.aws_credentials import credentials_failure, is_of_credentials
+from brew_assets.adapters.http.aws_session import ReachSession
+from brew_assets.compose import reach_of
 from brew_assets.domain.addresses import with_shown_urls
 from brew_assets.domain.foreign_text import printable
 from brew_assets.engine.dispatch import Dispatcher, DispatchOptions
@@ -45,7 +46,7 @@ def lambda_client(settings: Settings) -> Any:
         max_pool_connections=settings.lambda_concurrency,
     )
     try:
-        return botocore.session.get_session().create_client(
+        return ReachSession(reach_of(settings)).create_client(
             "lambda",
             region_name=settings.aws_region,
             endpoint_url=settings.aws_endpoint_url or None,
