@@ -1,13 +1,32 @@
 """botocore's session whose clients, those that it makes for credentials too, go out by our rule."""
 
+import re
 from typing import Any
 
 import botocore.session
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ProxyConnectionError
 from botocore.httpsession import ProxyConfiguration
 
+from brew_assets.adapters.http.proxies import Proxy
 from brew_assets.adapters.http.reach import Reach
+from brew_assets.adapters.http.tunnel import ProxyFailure, answer_failure
 from brew_assets.adapters.origin import split_url
+
+# http.client's words for an answer to CONNECT.
+_TUNNEL_FAILED = re.compile(r"Tunnel connection failed: (\d{3})")
+
+
+class RefusedByProxy(BotoCoreError):
+    """What botocore does not try again: the proxy lets nothing through."""
+
+    fmt = "{finding}"
+
+
+class FailedAtProxy(ProxyConnectionError):
+    """What botocore may try again: the proxy did not answer, or with what may pass."""
+
+    fmt = "{finding}"
 
 
 class ReachSession(botocore.session.Session):
@@ -25,19 +44,23 @@ class ReachSession(botocore.session.Session):
         Raises:
             SettingsInvalid: a file or folder of certificates that is named has none.
         """
-        reach = self._with_own_bundle()
+        reach = self.reach_of_profile()
         if options.get("verify") is None:
             options["verify"] = reach.ca_file()
         client: Any = super().create_client(*arguments, **options)
         # There is no public way to decide by host, and none to give a proxy a password that is not ASCII.
-        client._endpoint.http_session._proxy_config = _ByReach(reach)
+        endpoint = client._endpoint
+        endpoint.http_session._proxy_config = _ByReach(reach)
+        endpoint.http_session = _NamesProxy(endpoint.http_session, reach)
         return client
 
-    def _with_own_bundle(self) -> Reach:
-        """What the profile's own bundle has is trusted too."""
+    def reach_of_profile(self) -> Reach:
+        """The session's reach; what the profile's own `ca_bundle` has is trusted too."""
         bundle = self.get_config_variable("ca_bundle")
         named = {path for _, path in self._reach.trust.files}
-        return self._reach if not bundle or bundle in named else self._reach.trusting("ca_bundle", bundle)
+        if not bundle or bundle in named:
+            return self._reach
+        return self._reach.trusting("ca_bundle of the AWS profile", bundle)
 
 
 class _ByReach(ProxyConfiguration):
@@ -61,3 +84,37 @@ class _ByReach(ProxyConfiguration):
     def settings(self) -> dict[str, Any]:
         """What botocore asks for a proxy that speaks TLS itself."""
         return {"proxy_ca_bundle": self._reach.ca_file()}
+
+
+class _NamesProxy:
+    """The library's HTTP session; of a proxy's answer its errors say more."""
+
+    def __init__(self, session: Any, reach: Reach) -> None:
+        self._session = session
+        self._reach = reach
+
+    def send(self, request: Any) -> Any:
+        """The answer."""
+        try:
+            return self._session.send(request)
+        except ProxyConnectionError as exc:
+            origin, _ = split_url(request.url)
+            proxy = self._reach.proxy_for(origin)
+            if proxy is None:
+                raise
+            raise _named(exc, proxy, f"{origin.host}:{origin.port}") from exc
+
+    def close(self) -> None:
+        """Its connections are closed."""
+        self._session.close()
+
+
+def _named(error: ProxyConnectionError, proxy: Proxy, netloc: str) -> BotoCoreError:
+    cause = str(error.kwargs.get("error", ""))
+    if match := _TUNNEL_FAILED.search(cause):
+        failure = answer_failure(int(match[1]), proxy, netloc)
+        if failure is not None and not isinstance(failure, ProxyFailure):
+            return RefusedByProxy(finding=str(failure))
+    else:
+        failure = ProxyFailure(proxy, f"cannot be reached or used: {cause[:200]}")
+    return FailedAtProxy(finding=str(failure), proxy_url=str(proxy))
