@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from brew_assets.adapters.directory_store import DirectoryStore
 from brew_assets.adapters.formulae_api import FormulaeApi
 from brew_assets.adapters.ghcr import Ghcr
+from brew_assets.adapters.http.reach import Reach
+from brew_assets.adapters.http.trust import Trust
 from brew_assets.domain.addresses import shown_url
 from brew_assets.domain.links import Links
 from brew_assets.domain.plan import check_platforms
@@ -31,6 +33,22 @@ if TYPE_CHECKING:
 MAX_FILE_NAME_BYTES = 255
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/?#@\[\]\\]+)(:[0-9]{1,5})?")
 _S3_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
+
+
+def reach_of(settings: Settings) -> Reach:
+    """How everything outside is reached. Nothing is read or contacted yet."""
+    files = (("SSL_CERT_FILE", settings.ssl_cert_file), ("AWS_CA_BUNDLE", settings.aws_ca_bundle))
+    folders = (("SSL_CERT_DIR", settings.ssl_cert_dir),)
+    return Reach(
+        https_proxy=settings.https_proxy,
+        http_proxy=settings.http_proxy,
+        all_proxy=settings.all_proxy,
+        no_proxy=settings.no_proxy,
+        trust=Trust(
+            files=tuple(pair for pair in files if pair[1]),
+            folders=tuple(pair for pair in folders if pair[1]),
+        ),
+    )
 
 
 def build_store(settings: Settings) -> Store:
@@ -62,7 +80,7 @@ def build_store(settings: Settings) -> Store:
         raise SettingsInvalid(
             name="MIRROR_URL", expected="a prefix without dots", found=repr(shown_url(url)[:80])
         )
-    return S3Store(_s3_options(settings, bucket=match[1], prefix=prefix))
+    return S3Store(_s3_options(settings, bucket=match[1], prefix=prefix), reach_of(settings))
 
 
 def path_of(name: str, text: str) -> Path:
@@ -138,10 +156,16 @@ def build_hash_files(settings: Settings, *, stop: StopSignal | None = None) -> t
                 found="nothing",
             )
         options = _s3_options(settings, bucket=bucket)
-        sources.append(S3HashFile(options, settings.external_hash_file_s3_key, stop=stop))
+        sources.append(
+            S3HashFile(options, settings.external_hash_file_s3_key, reach=reach_of(settings), stop=stop)
+        )
     if settings.external_hash_file_url:
         timeout_s = settings.download_timeout_seconds
-        sources.append(HttpsHashFile(settings.external_hash_file_url, timeout_s=timeout_s, stop=stop))
+        sources.append(
+            HttpsHashFile(
+                settings.external_hash_file_url, timeout_s=timeout_s, reach=reach_of(settings), stop=stop
+            )
+        )
     if settings.external_hash_file_path:
         path = path_of("EXTERNAL_HASH_FILE_PATH", settings.external_hash_file_path)
         sources.append(PathHashFile(path, stop=stop))
@@ -199,6 +223,7 @@ def build_event_queue(settings: Settings) -> "EventQueue | None":
         dead_letter_url=settings.trigger_dead_letter_queue_url,
         region=settings.aws_region,
         endpoint_url=settings.aws_endpoint_url or None,
+        reach=reach_of(settings),
     )
 
 
@@ -208,7 +233,11 @@ def build_metrics(settings: Settings) -> "CloudWatchMetrics | None":
         return None
     from brew_assets.adapters.cloudwatch import CloudWatchMetrics
 
-    return CloudWatchMetrics(region=settings.aws_region, endpoint_url=settings.aws_endpoint_url or None)
+    return CloudWatchMetrics(
+        region=settings.aws_region,
+        endpoint_url=settings.aws_endpoint_url or None,
+        reach=reach_of(settings),
+    )
 
 
 def deployment_of(settings: Settings) -> Deployment:
@@ -243,11 +272,12 @@ def build_channels(settings: Settings) -> tuple[Channel, ...]:
     """The ways to people and other systems that the settings name. Nothing is contacted yet."""
     channels: list[Channel] = []
     region, endpoint_url = settings.aws_region, settings.aws_endpoint_url or None
+    reach = reach_of(settings)
     if settings.enable_notifications and settings.slack_webhook_secret_name:
         from brew_assets.adapters.secrets import WebhookSecret
 
         secret = settings.slack_webhook_secret_name
-        webhook = WebhookSecret(secret, region=region, endpoint_url=endpoint_url)
+        webhook = WebhookSecret(secret, region=region, endpoint_url=endpoint_url, reach=reach)
         channels.append(_slack(settings, webhook))
     elif settings.enable_notifications and settings.slack_webhook_url:
         channels.append(_slack(settings, lambda: settings.slack_webhook_url))
@@ -255,10 +285,14 @@ def build_channels(settings: Settings) -> tuple[Channel, ...]:
         from brew_assets.adapters.sns import SnsSecurityTopic, SnsTopic
 
         if settings.sns_topic_arn:
-            channels.append(SnsTopic(settings.sns_topic_arn, region=region, endpoint_url=endpoint_url))
+            channels.append(
+                SnsTopic(settings.sns_topic_arn, region=region, endpoint_url=endpoint_url, reach=reach)
+            )
         if settings.sns_security_topic_arn:
             channels.append(
-                SnsSecurityTopic(settings.sns_security_topic_arn, region=region, endpoint_url=endpoint_url)
+                SnsSecurityTopic(
+                    settings.sns_security_topic_arn, region=region, endpoint_url=endpoint_url, reach=reach
+                )
             )
     metrics = build_metrics(settings)
     if metrics is not None:
@@ -271,7 +305,9 @@ def build_channels(settings: Settings) -> tuple[Channel, ...]:
 def _slack(settings: Settings, webhook: Callable[[], Secret]) -> Channel:
     from brew_assets.adapters.slack import SlackWebhook
 
-    return SlackWebhook(webhook, channel=settings.slack_channel, username=settings.slack_username)
+    return SlackWebhook(
+        webhook, channel=settings.slack_channel, username=settings.slack_username, reach=reach_of(settings)
+    )
 
 
 def build_mirror(settings: Settings, *, stop: StopSignal | None = None) -> Mirror:
@@ -307,15 +343,17 @@ def _cdn_hosts(settings: Settings) -> tuple[str, ...]:
 
 
 def _build_ports(settings: Settings, stop: StopSignal) -> MirrorPorts:
-    timeout_s = settings.download_timeout_seconds
+    timeout_s, reach = settings.download_timeout_seconds, reach_of(settings)
     try:
-        registry = Ghcr(settings.bottle_registry_url, cdn_hosts=_cdn_hosts(settings), timeout_s=timeout_s)
+        registry = Ghcr(
+            settings.bottle_registry_url, cdn_hosts=_cdn_hosts(settings), timeout_s=timeout_s, reach=reach
+        )
     except ValueError as exc:
         raise SettingsInvalid(
             name="BOTTLE_REGISTRY_URL", expected="an http(s) address", found=str(exc)
         ) from exc
     return MirrorPorts(
-        catalogue=FormulaeApi(settings.formulae_api_url, timeout_s=timeout_s, stop=stop),
+        catalogue=FormulaeApi(settings.formulae_api_url, timeout_s=timeout_s, reach=reach, stop=stop),
         blobs=registry,
         indexes=registry,
         store=build_store(settings),

@@ -13,6 +13,7 @@ from urllib.parse import quote, urljoin
 
 import msgspec
 
+from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.adapters.origin import Origin, split_url
 from brew_assets.adapters.registry_answers import ERROR_BODY_BYTES, answer_error
 from brew_assets.adapters.wire import NETWORK_ERRORS, Wire
@@ -125,13 +126,14 @@ class Ghcr:
         *,
         cdn_hosts: Iterable[str],
         timeout_s: float,
+        reach: Reach = PLAIN,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._base = registry_url.rstrip("/")
         origin, _ = split_url(self._base)
         self._hosts = AllowedHosts(origin, cdn_hosts)
         self._hosts.check(self._base, subject="BOTTLE_REGISTRY_URL")
-        self._wires = ThreadWires(timeout_s=timeout_s, monotonic=monotonic)
+        self._wires = ThreadWires(reach, timeout_s=timeout_s, monotonic=monotonic)
         self._tokens: dict[str, str] = {}
 
     def open(self, bottle: Bottle, *, offset: int = 0) -> GhcrBlob:

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from brew_assets.adapters.aws.client import REPEATED, aws_client, channel_error, making_error
+from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.errors import UNREADABLE, ChannelRefused
 from brew_assets.settings import Secret
 
@@ -15,10 +16,11 @@ _decoder = msgspec.json.Decoder(dict[str, Any])
 class WebhookSecret:
     """The webhook in a secret: its address as plain text, or JSON with it under one of a few names."""
 
-    def __init__(self, name: str, *, region: str, endpoint_url: str | None) -> None:
+    def __init__(self, name: str, *, region: str, endpoint_url: str | None, reach: Reach = PLAIN) -> None:
         self._name = name
         self._region = region
         self._endpoint_url = endpoint_url
+        self._reach = reach
         self._client: Any = None
 
     def __call__(self) -> Secret:
@@ -30,7 +32,11 @@ class WebhookSecret:
         what = f"secret {self._name}"
         try:
             self._client = self._client or aws_client(
-                "secretsmanager", region=self._region, endpoint_url=self._endpoint_url, tries=REPEATED
+                "secretsmanager",
+                region=self._region,
+                endpoint_url=self._endpoint_url,
+                reach=self._reach,
+                tries=REPEATED,
             )
         except Exception as error:
             raise making_error(what, error) from error

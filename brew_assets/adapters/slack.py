@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 import httpx
 import msgspec
 
+from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.adapters.http_body import Connection
 from brew_assets.adapters.origin import split_url
 from brew_assets.engine.announce import LONGEST_BUSY_S, UNCERTAIN_STATUSES, Announcement
 from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.retry import parse_retry_after
 from brew_assets.engine.until_stopped import until_stopped
-from brew_assets.errors import ChannelBusy, ChannelFailed, ChannelRefused, ChannelUncertain
+from brew_assets.errors import ChannelBusy, ChannelFailed, ChannelRefused, ChannelUncertain, SettingsInvalid
 from brew_assets.settings import Secret
 
 TIMEOUT_S = 5.0
@@ -29,6 +30,7 @@ _ANSWER_CHARACTERS = 100
 _NOT_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
+    httpx.ProxyError,
     httpx.UnsupportedProtocol,
     httpx.InvalidURL,
     UnicodeError,
@@ -47,12 +49,14 @@ class SlackWebhook:
         channel: str = "",
         username: str = "",
         timeout_s: float = TIMEOUT_S,
+        reach: Reach = PLAIN,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._webhook = webhook
         self._channel = channel
         self._username = username
         self._timeout_s = timeout_s
+        self._reach = reach
         self._monotonic = monotonic
 
     def takes(self, announcement: Announcement) -> bool:
@@ -91,7 +95,9 @@ class SlackWebhook:
         _check(address)
         timeout = dict.fromkeys(("connect", "read", "write", "pool"), self._timeout_s)
         try:
-            made = httpx.HTTPTransport(retries=0)
+            made = self._reach.transport()
+        except SettingsInvalid as error:
+            raise ChannelRefused(f"Slack was not reached: {error}") from error
         except Exception as error:
             # It has no address yet that its text could show.
             raise ChannelFailed(

@@ -8,6 +8,7 @@ from dagster_aws.pipes import PipesLambdaClient, PipesLambdaLogsMessageReader
 
 from brew_assets.adapters.aws.client import aws_client, is_shortage
 from brew_assets.adapters.aws_credentials import credentials_failure, is_of_credentials
+from brew_assets.compose import reach_of
 from brew_assets.domain.addresses import with_shown_urls
 from brew_assets.domain.foreign_text import printable
 from brew_assets.engine.dispatch import Dispatcher, DispatchOptions
@@ -40,6 +41,7 @@ def lambda_client(settings: Settings) -> Any:
             "lambda",
             region=settings.aws_region,
             endpoint_url=settings.aws_endpoint_url or None,
+            reach=reach_of(settings),
             read_timeout_s=READ_TIMEOUT_S,
             connect_timeout_s=CONNECT_TIMEOUT_S,
             connections=settings.lambda_concurrency,

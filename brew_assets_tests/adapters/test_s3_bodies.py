@@ -176,7 +176,7 @@ def test_the_first_bytes_come_alone_though_the_server_sends_all(store: S3Store, 
 def test_a_document_that_trickles_counts_as_silent(store: S3Store, server: _Server) -> None:
     """A byte every two seconds by a clock of its own, which goes on whenever it is looked at."""
     times = itertools.count(step=2)
-    wires = ThreadWires(timeout_s=60, monotonic=lambda: next(times))
+    wires = ThreadWires(PLAIN, timeout_s=60, monotonic=lambda: next(times))
     documents = S3Documents(wires, store._signing, bucket="b")
     server.answer = until_closed(itertools.repeat(b"x"))
     with pytest.raises(StoreUnavailable, match="count as silence"):

@@ -1,4 +1,4 @@
-"""What AWS's services and S3 servers answer to boto3's clients, bounded: the library reads any body to its end.
+"""What AWS and S3 servers answer to boto3's clients, bounded: the library reads any body to its end.
 
 And a way to break off what threads wait for, which the library has not.
 """
@@ -21,7 +21,7 @@ from urllib3.exceptions import ProtocolError
 from urllib3.exceptions import ReadTimeoutError as Urllib3ReadTimeoutError
 
 # 1,000 keys of 1,024 bytes, each byte escaped to three, with 500 bytes of facts beside each, are under 4 MB;
-# 1,000 refusals of a deletion that name their keys are less. Messages of a queue and secrets have under 1 MiB.
+# 1,000 refusals of a deletion that name their keys are less. Secrets and messages have under 1 MiB.
 MOST_BYTES = 8 * 1024**2
 # For a whole body; each wait for a part of it has botocore's own limit.
 MOST_S = 60.0

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import boto3.session
 import botocore.loaders
-import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, ParamValidationError, SSLError
 
 from brew_assets.adapters.aws.answers import bound_answers
 from brew_assets.adapters.aws_credentials import credentials_failure, is_of_credentials
+from brew_assets.adapters.http.aws_session import ReachSession
+from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.domain.addresses import with_shown_urls
 from brew_assets.engine.announce import UNCERTAIN_STATUSES
 from brew_assets.errors import ChannelBusy, ChannelError, ChannelFailed, ChannelRefused, ChannelUncertain
@@ -39,13 +40,11 @@ _OWN_ENDPOINTS = {
 }
 
 
-def aws_session() -> boto3.session.Session:
+def aws_session(reach: Reach = PLAIN) -> boto3.session.Session:
     """A session as the environment and the AWS profile have it. Nothing is read or contacted yet."""
-    core = botocore.session.Session(
-        session_vars={
-            f"{service}_endpoint": (None, name, None, None) for service, name in _OWN_ENDPOINTS.items()
-        }
-    )
+    core = ReachSession(reach)
+    for service, name in _OWN_ENDPOINTS.items():
+        core.session_var_map[f"{service}_endpoint"] = (None, name, None, None)
     core.register_component("data_loader", _models())
     return boto3.session.Session(botocore_session=core)
 
@@ -59,11 +58,24 @@ def resolved_region(session: boto3.session.Session, region: str) -> str:
     return region or session.region_name or DEFAULT_REGION
 
 
+def session_reach(session: boto3.session.Session, reach: Reach) -> Reach:
+    """The same, where the AWS profile names a bundle of certificates with what that has."""
+    try:
+        core: Any = session._session
+        own: Reach = core.own_reach()
+    except (
+        BotoCoreError
+    ):  # a profile that is not there or cannot be read: said when credentials are asked for
+        return reach
+    return own
+
+
 def aws_client(
     service: str,
     *,
     region: str,
     endpoint_url: str | None,
+    reach: Reach = PLAIN,
     read_timeout_s: float = READ_TIMEOUT_S,
     connect_timeout_s: float = CONNECT_TIMEOUT_S,
     tries: int = 1,
@@ -75,7 +87,7 @@ def aws_client(
     A call is made `tries` times at most. botocore also repeats those that may have arrived. Credentials are
     loaded, and whatever their providers raise comes out: see `making_error`. An empty region is boto3's own.
     """
-    session = aws_session()
+    session = aws_session(reach)
     config = Config(
         connect_timeout=connect_timeout_s,
         read_timeout=read_timeout_s,

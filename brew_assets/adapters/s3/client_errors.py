@@ -11,10 +11,11 @@ from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError,
 
 from brew_assets.adapters.aws.answers import AnswerMalformed, AnswerTooLarge
 from brew_assets.adapters.aws_credentials import is_of_credentials
+from brew_assets.adapters.http.tunnel import ProxyFailure
 from brew_assets.adapters.s3.answers import Sent, answer_error
 from brew_assets.adapters.s3.signing import credentials_error
 from brew_assets.domain.addresses import shown_url, with_shown_urls
-from brew_assets.errors import ObjectRefused, StoreError, StoreRefused, StoreUnavailable
+from brew_assets.errors import ObjectRefused, SettingsInvalid, StoreError, StoreRefused, StoreUnavailable
 
 _LONGEST = 500
 _VARIABLES = "check AWS_ENDPOINT_URL (or AWS_ENDPOINT_URL_S3, AWS_REGION, the AWS profile), and HTTPS_PROXY"
@@ -26,6 +27,7 @@ def client_error(subject: str, exc: Exception, client: Any, *, url: str, sent: S
     """Our error for what a call of the client about `subject` raised; `url` is the store's."""
     if is_of_credentials(exc):
         return credentials_error(exc)
+    _raise_setting(exc)
     if isinstance(exc, ClientError):
         return _answered(subject, exc, sent, own_region=client.meta.region_name)
     if isinstance(exc, AnswerTooLarge):
@@ -37,14 +39,29 @@ def client_error(subject: str, exc: Exception, client: Any, *, url: str, sent: S
 
 def setting_error(exc: Exception, *, url: str) -> StoreError:
     """Our error for a client that cannot be made: of credentials, or of a setting."""
+    _raise_setting(exc)
     if is_of_credentials(exc) or not isinstance(exc, BotoCoreError | ValueError):
         return credentials_error(exc)
     return StoreRefused(f"{url}: boto3 takes no such setting: {with_shown_urls(str(exc))[:_LONGEST]}")
 
 
-def connection_error(subject: str, exc: BaseException, *, url: str, endpoint: str) -> StoreUnavailable:
+def _raise_setting(exc: BaseException) -> None:
+    """Returns unless it came from a setting of ours, a proxy's or a certificate's, found wrong when used.
+
+    Raises:
+        SettingsInvalid: it did.
+    """
+    for cause in _causes(exc):
+        if isinstance(cause, SettingsInvalid):
+            raise cause
+
+
+def connection_error(subject: str, exc: BaseException, *, url: str, endpoint: str) -> StoreError:
     """Our error for a connection that was not made or broke: where to, and what to look at."""
     place = shown_url(endpoint)
+    if isinstance(exc, ProxyFailure):
+        kind = StoreRefused if exc.refused else StoreUnavailable
+        return kind(f"{url.rstrip('/')}: {place} cannot be reached: {exc}")
     if why := _why_not_reached(exc, place):
         return StoreUnavailable(f"{url.rstrip('/')}: {place} cannot be reached: {why}")
     text = with_shown_urls(str(exc))[:_LONGEST]
@@ -55,7 +72,7 @@ def _why_not_reached(exc: BaseException, place: str) -> str:
     """Why there was no connection at all, and the remedy; "" where there was one."""
     for cause in _causes(exc):
         if isinstance(cause, ProxyConnectionError):
-            return "the proxy does not let it through; check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
+            return f"{with_shown_urls(str(cause))[:_LONGEST]}; check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
         if isinstance(cause, socket.gaierror):
             return f"the name {urlsplit(place).hostname} is not known; {_VARIABLES}"
         if isinstance(cause, ssl.SSLCertVerificationError):

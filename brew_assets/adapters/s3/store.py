@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from brew_assets.adapters.aws.answers import BoundedSession, bound_answers
-from brew_assets.adapters.aws.client import aws_session, resolved_region, s3_client
+from brew_assets.adapters.aws.client import aws_session, resolved_region, s3_client, session_reach
+from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.adapters.s3.client_errors import setting_error
 from brew_assets.adapters.s3.documents import S3Documents, check_documents
 from brew_assets.adapters.s3.labels import ObjectLabels
@@ -67,7 +68,7 @@ class S3Options(msgspec.Struct, frozen=True, kw_only=True):
 class S3Store:
     """A bucket, or a prefix of one, as the object store. Safe for use by several threads."""
 
-    def __init__(self, options: S3Options) -> None:
+    def __init__(self, options: S3Options, reach: Reach = PLAIN) -> None:
         self._options = options
         self._bucket = options.bucket
         self._prefix = f"{options.prefix.strip('/')}/" if options.prefix.strip("/") else ""
@@ -75,14 +76,15 @@ class S3Store:
         self._labels = ObjectLabels(
             sse=options.sse, kms_key_id=options.kms_key_id, acl=options.acl, api_base_url=options.api_base_url
         )
-        self._session = aws_session()
+        self._session = aws_session(reach)
+        reach = session_reach(self._session, reach)
         self._made_client: S3Client | None = None
         self._answers: BoundedSession | None = None
         self._signer: BulkSigner | None = None
         self._lock = threading.RLock()
-        self._wires = ThreadWires(timeout_s=options.timeout_s)
+        self._wires = ThreadWires(reach, timeout_s=options.timeout_s)
         # Connections of their own: a HEAD must not fall into a bottle that is half sent.
-        self._small_wires = ThreadWires(timeout_s=options.timeout_s)
+        self._small_wires = ThreadWires(reach, timeout_s=options.timeout_s)
         self._bottles = ThinObjects(self._wires, self._signing, url=self.url)
         self._thin = ThinObjects(self._small_wires, self._signing, url=self.url)
         self._documents = S3Documents(self._client, bucket=self._bucket, url=self.url)
