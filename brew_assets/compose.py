@@ -27,7 +27,7 @@ from brew_assets.settings import PLACES, Secret, Settings
 if TYPE_CHECKING:
     from brew_assets.adapters.cloudwatch import CloudWatchMetrics
     from brew_assets.adapters.event_queue import EventQueue
-    from brew_assets.adapters.s3_store import S3Options
+    from brew_assets.adapters.s3.store import S3Options
 
 # Of Linux, macOS and their file systems.
 MAX_FILE_NAME_BYTES = 255
@@ -64,7 +64,7 @@ def build_store(settings: Settings) -> Store:
             raise SettingsInvalid(name="MIRROR_URL", expected=PLACES, found=repr(shown_url(url)[:80]))
         return DirectoryStore(path_of("MIRROR_URL", url))
     # boto3 is a third of the start-up time of the command line: only a bucket needs it.
-    from brew_assets.adapters.s3_store import S3Store
+    from brew_assets.adapters.s3.store import S3Store
 
     match = _S3_URL.fullmatch(url)
     if match is None:
@@ -103,17 +103,26 @@ def path_of(name: str, text: str) -> Path:
     raise SettingsInvalid(name=name, expected=expected, found=shown_value(text))
 
 
+def _own_bucket(settings: Settings) -> str:
+    """The bucket of the mirror, "" where that is a directory."""
+    own = _S3_URL.fullmatch(settings.mirror_url)
+    return own[1] if own else ""
+
+
 def _s3_options(settings: Settings, *, bucket: str, prefix: str = "") -> "S3Options":
-    from brew_assets.adapters.s3_store import S3Options
+    from brew_assets.adapters.s3.store import S3Options
 
     return S3Options(
         bucket=bucket,
         prefix=prefix,
         region=settings.aws_region,
         endpoint_url=settings.aws_endpoint_url_s3 or settings.aws_endpoint_url or None,
+        addressing_style=settings.s3_addressing_style,
+        acl=settings.s3_acl,
         sse=settings.s3_sse,
         kms_key_id=settings.s3_kms_key_id,
-        accelerate=settings.s3_accelerate,
+        # It is a property of a bucket: that the mirror's has it says nothing of another one.
+        accelerate=settings.s3_accelerate and bucket == _own_bucket(settings),
         timeout_s=settings.download_timeout_seconds,
         connections=max(
             settings.max_concurrent_downloads, settings.download_concurrency, settings.lambda_concurrency
@@ -139,8 +148,7 @@ def build_hash_files(settings: Settings, *, stop: StopSignal | None = None) -> t
 
     sources: list[HashFileSource] = []
     if settings.external_hash_file_s3_key:
-        own = _S3_URL.fullmatch(settings.mirror_url)
-        bucket = settings.external_hash_file_s3_bucket or (own[1] if own else "")
+        bucket = settings.external_hash_file_s3_bucket or _own_bucket(settings)
         if not bucket:
             raise SettingsInvalid(
                 name="EXTERNAL_HASH_FILE_S3_BUCKET",
@@ -242,9 +250,22 @@ def deployment_of(settings: Settings) -> Deployment:
         links=Links(
             dagster_url=settings.dagster_url.rstrip("/"),
             log_group=settings.log_group_name,
-            region=settings.aws_region,
+            # To ask the AWS profile takes a library that most mirrors need for nothing else.
+            region=region_of(settings) if settings.log_group_name else settings.aws_region,
         ),
     )
+
+
+def region_of(settings: Settings) -> str:
+    """The region that links name: AWS_REGION, else AWS_DEFAULT_REGION or the profile's, else us-east-1."""
+    if settings.aws_region:
+        return settings.aws_region
+    from brew_assets.adapters.aws.client import DEFAULT_REGION, aws_session, resolved_region
+
+    try:
+        return resolved_region(aws_session(), "")
+    except Exception:  # a profile that cannot be read: whoever needs it says so, a link does not
+        return DEFAULT_REGION
 
 
 def build_channels(settings: Settings) -> tuple[Channel, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from brew_assets.adapters.aws_client import aws_client, making_error, sending_error
+from brew_assets.adapters.aws.client import aws_client, making_error, sending_error
 from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.domain.metrics import Metric
 from brew_assets.engine.announce import Announcement

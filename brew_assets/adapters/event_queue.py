@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from botocore.exceptions import ClientError, ParamValidationError
 
-from brew_assets.adapters.aws_client import REPEATED, aws_client
+from brew_assets.adapters.aws.client import REPEATED, aws_client
 from brew_assets.adapters.aws_credentials import credentials_failure, is_of_credentials
 from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.domain.addresses import shown_url, with_shown_urls

@@ -12,7 +12,7 @@ from brew_assets.adapters.aws_credentials import credentials_failure, is_of_cred
 from brew_assets.adapters.body_limits import BodyBroken, BodyLimits, BodyRefused, SlowBody
 from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.adapters.origin import split_url
-from brew_assets.adapters.s3_store import S3Options, S3Store
+from brew_assets.adapters.s3.store import S3Options, S3Store
 from brew_assets.domain.addresses import shown_url, with_shown_urls
 from brew_assets.domain.hash_file import MAX_HASH_FILE_BYTES
 from brew_assets.engine.clock import GracefulStop, SystemClock

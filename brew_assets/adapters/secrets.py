@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from brew_assets.adapters.aws_client import REPEATED, aws_client, channel_error, making_error
+from brew_assets.adapters.aws.client import REPEATED, aws_client, channel_error, making_error
 from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.errors import UNREADABLE, ChannelRefused
 from brew_assets.settings import Secret

@@ -35,8 +35,6 @@ _SERVER_ERROR, _TOO_MANY = 500, 429
 _ANSWER_CHARACTERS = 100
 # After these nothing was sent; after any other error the message may have arrived.
 _NOT_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
     httpx.UnsupportedProtocol,
     httpx.InvalidURL,
     UnicodeError,
@@ -136,8 +134,8 @@ class SlackWebhook:
         try:
             shown = until_stopped(post, GracefulStop(), check=connection.check)
             return heads[0][0], shown, heads[0][1]
-        except (ProxyRefused, httpx.ProxyError) as error:
-            # These name the proxy, and of the address the host.
+        except (ProxyRefused, httpx.ProxyError, httpx.ConnectError, httpx.ConnectTimeout) as error:
+            # Of the address these name the host at most, and the proxy without its password.
             failure: ChannelFailed | ChannelUncertain = ChannelFailed(f"Slack was not reached: {error}")
         except _NOT_SENT as error:
             failure = ChannelFailed(f"Slack was not reached: {type(error).__name__}")

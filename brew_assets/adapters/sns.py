@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from brew_assets.adapters.aws_client import aws_client, making_error, sending_error
+from brew_assets.adapters.aws.client import aws_client, making_error, sending_error
 from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.domain.foreign_text import printable_lines
 from brew_assets.engine.announce import Announcement

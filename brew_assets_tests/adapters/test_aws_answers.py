@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from brew_assets.adapters import aws_answers
-from brew_assets.adapters.aws_client import aws_client
-from brew_assets.adapters.s3_sinks import MultipartSink
-from brew_assets.adapters.s3_store import S3Options, S3Store
+from brew_assets.adapters.aws.client import aws_client
+from brew_assets.adapters.s3.store import S3Options, S3Store
+from brew_assets.adapters.s3.uploads import MultipartSink
 from brew_assets.adapters.secrets import WebhookSecret
 from brew_assets.errors import ChannelFailed, StoreUnavailable
 from brew_assets_tests.fakes import FakeClock
@@ -44,7 +44,7 @@ def test_a_secret_without_end_is_given_up(answer: Callable[[RawServer, socket.so
 
 
 def test_an_answer_to_a_multipart_upload_without_end_may_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("brew_assets.adapters.s3_answers._RETRY_DELAY_S", 0.0)
+    monkeypatch.setattr("brew_assets.adapters.s3.answers._RETRY_DELAY_S", 0.0)
     with raw_server(pours) as server:
         store = S3Store(S3Options(bucket="bucket", endpoint_url=server.url, multipart_bytes=1))
         sink = store.receive(bottle("wget", content=b"xx"), date=DATE, size=2)

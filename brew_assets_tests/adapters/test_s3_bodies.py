@@ -11,10 +11,9 @@ import pytest
 
 from brew_assets.adapters import s3_bodies
 from brew_assets.adapters.body_limits import PACE_WINDOW_S
-from brew_assets.adapters.http.reach import PLAIN
-from brew_assets.adapters.s3_bodies import ANSWER_BYTES, BOTTLE_BYTES
-from brew_assets.adapters.s3_documents import S3Documents
-from brew_assets.adapters.s3_store import S3Options, S3Store
+from brew_assets.adapters.s3.bodies import ANSWER_BYTES, BOTTLE_BYTES
+from brew_assets.adapters.s3.documents import S3Documents
+from brew_assets.adapters.s3.store import S3Options, S3Store
 from brew_assets.adapters.wires import ThreadWires
 from brew_assets.engine.ports import MAX_DOCUMENT_BYTES
 from brew_assets.errors import ObjectRefused, StoreError, StoreRefused, StoreUnavailable
@@ -138,7 +137,7 @@ def test_what_says_that_it_is_too_large_is_not_read(
 def test_a_content_length_that_is_none_is_no_answer(
     store: S3Store, server: _Server, monkeypatch: pytest.MonkeyPatch, call: str, size: str
 ) -> None:
-    monkeypatch.setattr("brew_assets.adapters.s3_answers._RETRY_DELAY_S", 0.0)
+    monkeypatch.setattr("brew_assets.adapters.s3.answers._RETRY_DELAY_S", 0.0)
     server.answer = [OK + f"Content-Length: {size}\r\n\r\nhello".encode("latin-1")]
     with pytest.raises(StoreUnavailable):
         CALLS[call](store)
@@ -148,7 +147,7 @@ def test_a_content_length_that_is_none_is_no_answer(
 def test_a_body_that_breaks_off_is_never_taken_for_a_whole_one(
     store: S3Store, server: _Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("brew_assets.adapters.s3_answers._RETRY_DELAY_S", 0.0)
+    monkeypatch.setattr("brew_assets.adapters.s3.answers._RETRY_DELAY_S", 0.0)
     for answer in (list(sized(10, [b"hello"])), list(chunked([b"hello"]))[:-1]):
         server.answer = answer
         for call in ("document", "bytes read back"):
@@ -261,7 +260,7 @@ def test_an_object_without_a_version_is_not_written_over(store: S3Store, server:
 def test_a_copy_is_made_only_when_the_answer_says_so(
     store: S3Store, server: _Server, monkeypatch: pytest.MonkeyPatch, body: bytes
 ) -> None:
-    monkeypatch.setattr("brew_assets.adapters.s3_answers._RETRY_DELAY_S", 0.0)
+    monkeypatch.setattr("brew_assets.adapters.s3.answers._RETRY_DELAY_S", 0.0)
     server.answer = list(sized(len(body), [body]))
     with pytest.raises(StoreUnavailable):
         store._documents.copy(KEY, bottle().key(DATE), {})
@@ -282,7 +281,7 @@ def test_a_deletion_that_was_refused_after_a_thousand_successes_is_seen(
 def test_redirects_are_not_followed(
     store: S3Store, server: _Server, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    monkeypatch.setattr("brew_assets.adapters.s3_answers._RETRY_DELAY_S", 0.0)
+    monkeypatch.setattr("brew_assets.adapters.s3.answers._RETRY_DELAY_S", 0.0)
     place = f"http://127.0.0.1:{server.server_address[1]}/"
     head = f"HTTP/1.1 {status} Moved\r\nConnection: close\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n"
     server.answer = [head.encode()]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brew_assets.adapters import s3_listing
-from brew_assets.adapters.s3_listing import MOST_EMPTY_PAGES, Page, decode_page, pages_to_the_end
+from brew_assets.adapters.s3.listing import MOST_EMPTY_PAGES, Page, decode_page, pages_to_the_end
 from brew_assets.domain.bottle import is_object_key
 from brew_assets.engine.ports import ListedObject
 from brew_assets.errors import StoreUnavailable

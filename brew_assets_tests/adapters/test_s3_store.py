@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from brew_assets.adapters import s3_sinks
-from brew_assets.adapters.s3_store import S3Options, S3Store
+from brew_assets.adapters.s3.store import S3Options, S3Store
 from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, blob_url
 from brew_assets.domain.manifest import entry_for
 from brew_assets.engine.certify import certify
@@ -147,7 +147,7 @@ def test_our_canonical_form_is_signed_as_botocore_signs_it() -> None:
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import Credentials
 
-    from brew_assets.adapters.s3_signing import BulkSigner
+    from brew_assets.adapters.s3.signing import BulkSigner
 
     class Known(S3SigV4Auth):
         def payload(self, request: AWSRequest) -> str:

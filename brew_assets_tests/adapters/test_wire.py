@@ -14,7 +14,7 @@ from brew_assets.adapters.body_limits import PACE_WINDOW_S
 from brew_assets.adapters.ghcr import Ghcr, GhcrBlob
 from brew_assets.adapters.http.reach import PLAIN
 from brew_assets.adapters.origin import Origin, split_url
-from brew_assets.adapters.s3_sinks import PutSink
+from brew_assets.adapters.s3.uploads import PutSink
 from brew_assets.adapters.wire import NETWORK_ERRORS, Wire
 from brew_assets.adapters.wire_reader import HEAD_TIME_S
 from brew_assets.domain.oci import MAX_INDEX_BYTES

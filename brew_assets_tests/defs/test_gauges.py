@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from moto.server import ThreadedMotoServer
 
-from brew_assets.adapters.aws_client import aws_client
+from brew_assets.adapters.aws.client import aws_client
 from brew_assets.defs.absence import Cursor, report_missing_syncs
 from brew_assets.defs.deliveries import InstanceDeliveries, SyncState
 from brew_assets.simulator import Fault

@@ -8,8 +8,8 @@ from brew_assets.adapters.body_limits import LEAST_BYTES_PER_S, PACE_WINDOW_S
 from brew_assets.adapters.ghcr import MAX_REDIRECTS
 from brew_assets.adapters.http_body import MOST_HEAD_BYTES
 from brew_assets.adapters.rooted_files import MOST_NESTED
-from brew_assets.adapters.s3_bodies import ANSWER_BYTES, BOTTLE_BYTES
-from brew_assets.adapters.s3_listing import MOST_OBJECTS, MOST_PAGES
+from brew_assets.adapters.s3.bodies import ANSWER_BYTES, BOTTLE_BYTES
+from brew_assets.adapters.s3.listing import MOST_OBJECTS, MOST_PAGES
 from brew_assets.adapters.wire_reader import HEAD_TIME_S
 from brew_assets.adapters.wire_response import MAX_HEAD_BYTES, MAX_HEADERS, MAX_INFORMATIONAL
 from brew_assets.domain import trigger

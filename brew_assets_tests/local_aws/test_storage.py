@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from brew_assets.adapters import s3_sinks
-from brew_assets.adapters.s3_store import S3Options, S3Store
+from brew_assets.adapters.s3.store import S3Options, S3Store
 from brew_assets_tests.adapters.store_contract import StoreContract, give
 from brew_assets_tests.local_aws.session import LocalAws
 from brew_assets_tests.worlds import DATE, bottle

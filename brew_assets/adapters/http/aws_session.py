@@ -1,6 +1,7 @@
 """botocore's session whose clients, those that it makes for credentials too, go out by our rule."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import botocore.session
@@ -44,17 +45,17 @@ class ReachSession(botocore.session.Session):
         Raises:
             SettingsInvalid: a file or folder of certificates that is named has none.
         """
-        reach = self.reach_of_profile()
+        reach = self.own_reach()
         if options.get("verify") is None:
             options["verify"] = reach.ca_file()
         client: Any = super().create_client(*arguments, **options)
         # There is no public way to decide by host, and none to give a proxy a password that is not ASCII.
-        endpoint = client._endpoint
-        endpoint.http_session._proxy_config = _ByReach(reach)
-        endpoint.http_session = _NamesProxy(endpoint.http_session, reach)
+        session = client._endpoint.http_session
+        session._proxy_config = _ByReach(reach)
+        session.send = _naming_the_proxy(session.send, reach)
         return client
 
-    def reach_of_profile(self) -> Reach:
+    def own_reach(self) -> Reach:
         """The session's reach; what the profile's own `ca_bundle` has is trusted too."""
         bundle = self.get_config_variable("ca_bundle")
         named = {path for _, path in self._reach.trust.files}
@@ -86,27 +87,20 @@ class _ByReach(ProxyConfiguration):
         return {"proxy_ca_bundle": self._reach.ca_file()}
 
 
-class _NamesProxy:
-    """The library's HTTP session; of a proxy's answer its errors say more."""
+def _naming_the_proxy(send: Callable[[Any], Any], reach: Reach) -> Callable[[Any], Any]:
+    """The same; of what a proxy answered its errors say more."""
 
-    def __init__(self, session: Any, reach: Reach) -> None:
-        self._session = session
-        self._reach = reach
-
-    def send(self, request: Any) -> Any:
-        """The answer."""
+    def sent(request: Any) -> Any:
         try:
-            return self._session.send(request)
+            return send(request)
         except ProxyConnectionError as exc:
             origin, _ = split_url(request.url)
-            proxy = self._reach.proxy_for(origin)
+            proxy = reach.proxy_for(origin)
             if proxy is None:
                 raise
             raise _named(exc, proxy, f"{origin.host}:{origin.port}") from exc
 
-    def close(self) -> None:
-        """Its connections are closed."""
-        self._session.close()
+    return sent
 
 
 def _named(error: ProxyConnectionError, proxy: Proxy, netloc: str) -> BotoCoreError:

@@ -10,6 +10,7 @@ from brew_assets.adapters.http.dial import Dialer
 from brew_assets.adapters.http.proxies import Proxy, goes_past, read_proxy
 from brew_assets.adapters.http.trust import Trust
 from brew_assets.adapters.http.tunnel import ProxyFailure, open_tunnel
+from brew_assets.adapters.http.wrapped import wrapped
 from brew_assets.adapters.origin import Origin
 from brew_assets.settings import Secret
 
@@ -152,7 +153,7 @@ class Reach:
         try:
             opening(sock)
             if proxy.scheme == "https":
-                return self.context().wrap_socket(sock, server_hostname=proxy.host)
+                return wrapped(sock, self.context(), proxy.host)
         except OSError as exc:
             sock.close()
             raise ProxyFailure(proxy, f"does not speak TLS as expected: {exc}") from exc

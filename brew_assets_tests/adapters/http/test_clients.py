@@ -16,6 +16,7 @@ from brew_assets.defs.lambda_route import lambda_client
 from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, blob_url
 from brew_assets.domain.messages import absence_message
 from brew_assets.engine.announce import Announcement
+from brew_assets.errors import MirrorError
 from brew_assets.settings import Settings, read_settings
 from brew_assets.simulator import Simulator, World
 from brew_assets_tests.closed_network import (
@@ -120,9 +121,7 @@ def store_bottle(settings: Settings, behind: Behind) -> None:
 
 
 def list_by_boto3(settings: Settings, _: Behind) -> None:
-    session = ReachSession(compose.reach_of(settings))
-    client = session.create_client("s3", region_name="us-east-1", endpoint_url=settings.aws_endpoint_url_s3)
-    client.list_buckets()
+    list(compose.build_store(settings).listing("state/"))
 
 
 def receive_events(settings: Settings, _: Behind) -> None:
@@ -229,7 +228,7 @@ def test_each_client_goes_through_the_proxy_and_trusts_the_companys_ca(
 @pytest.mark.parametrize("client", KINDS)
 def test_without_the_ca_nothing_is_read(client: str, behind: Behind, proxy: RecordingProxy) -> None:
     use, _ = CLIENTS[client]
-    with pytest.raises(Exception, match=r"CERTIFICATE_VERIFY_FAILED|certificate verify failed|ConnectError"):
+    with pytest.raises(MirrorError, match=r"certificate.*SSL_CERT_FILE"):
         use(settings_of(behind, {"HTTPS_PROXY": proxy.place}), behind)
 
 
