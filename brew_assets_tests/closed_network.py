@@ -4,11 +4,10 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from brew_assets.simulator import Simulator, World
 from brew_assets_tests.private_ca import PrivateCa
-from brew_assets_tests.relay import Place, tls_front
+from brew_assets_tests.relay import Place, place_of, tls_front
 from brew_assets_tests.slack_sink import PATH
 
 API, REGISTRY, CDN = "api.example", "registry.example", "cdn.example"
@@ -56,14 +55,6 @@ def closed_network(
 def upstream_of(world: World) -> Simulator:
     """The world's upstream, whose registry redirects to the name of its CDN."""
     return Simulator(world, cdn_url=f"https://{CDN}")
-
-
-def place_of(url: str) -> Place:
-    """Host and port of a plain server."""
-    parts = urlsplit(url)
-    assert parts.hostname is not None
-    assert parts.port is not None
-    return parts.hostname, parts.port
 
 
 def ways_to_name_a_proxy(place: str) -> dict[str, dict[str, str]]:

@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from brew_assets.adapters.http.reach import PLAIN, Reach
+
 _NOW = datetime.now(UTC)
 _PEM = serialization.Encoding.PEM
 
@@ -34,6 +36,10 @@ class PrivateCa:
         self.folder = root / f"{name}-certs"
         self.folder.mkdir()
         (self.folder / "own.crt").write_bytes(self.pem)
+
+    def reach(self) -> Reach:
+        """A reach that trusts it."""
+        return PLAIN.trusting("SSL_CERT_FILE", str(self.file))
 
     def server_context(self, *names: str) -> ssl.SSLContext:
         """The context of a server that has these names or addresses."""

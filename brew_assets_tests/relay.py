@@ -8,9 +8,18 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 _PIECE_BYTES = 65536
 Place = tuple[str, int]
+
+
+def place_of(url: str) -> Place:
+    """Host and port of a plain server."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    return parts.hostname, parts.port
 
 
 class Relay:
