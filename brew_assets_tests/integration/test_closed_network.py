@@ -87,7 +87,7 @@ def inside(environment: Mapping[str, str], orders: Orders) -> Iterator[tuple[Rec
                         "brew_assets_tests.inside_closed_network",
                         str(theirs.fileno()),
                     ],
-                    env=kept | environment,
+                    env={**kept, **environment},
                     pass_fds=[theirs.fileno()],
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,

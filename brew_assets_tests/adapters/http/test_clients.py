@@ -5,6 +5,7 @@ import hashlib
 import os
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,13 +13,15 @@ from botocore.exceptions import BotoCoreError
 
 from brew_assets import compose
 from brew_assets.adapters.http.aws_session import ReachSession
+from brew_assets.adapters.http.reach import Reach
 from brew_assets.defs.lambda_route import lambda_client
 from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, blob_url
 from brew_assets.domain.messages import absence_message
 from brew_assets.engine.announce import Announcement
 from brew_assets.errors import MirrorError
-from brew_assets.settings import Settings, read_settings
+from brew_assets.settings import Secret, Settings, read_settings
 from brew_assets.simulator import Simulator, World
+from brew_assets_tests.aws_profiles import KEYS, ROLE
 from brew_assets_tests.closed_network import (
     API,
     AWS,
@@ -34,6 +37,7 @@ from brew_assets_tests.closed_network import (
 )
 from brew_assets_tests.event_account import CREDENTIALS, EventAccount, aws
 from brew_assets_tests.ports import free_ports
+from brew_assets_tests.raw_server import raw_server, whole
 from brew_assets_tests.relay import Asked, Orders, RecordingProxy, recording_proxy
 from brew_assets_tests.slack_sink import slack_sink
 
@@ -230,6 +234,44 @@ def test_without_the_ca_nothing_is_read(client: str, behind: Behind, proxy: Reco
     use, _ = CLIENTS[client]
     with pytest.raises(MirrorError, match=r"certificate.*SSL_CERT_FILE"):
         use(settings_of(behind, {"HTTPS_PROXY": proxy.place}), behind)
+
+
+def test_credentials_of_a_role_are_asked_for_through_the_proxy(
+    behind: Behind, proxy: RecordingProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = tmp_path / "config"
+    # The CA stands in the profile alone.
+    profile.write_text(
+        f"[profile mirror]\n{ROLE}source_profile = keys\nca_bundle = {behind.network.ca.file}\n"
+        f"[profile keys]\n{KEYS}"
+    )
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(profile))
+    monkeypatch.setenv("AWS_PROFILE", "mirror")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"https://{AWS}")
+
+    store = compose.build_store(settings_of(behind, {"HTTPS_PROXY": proxy.place}))
+    assert list(store.listing("state/")) == []
+    store_bottle(settings_of(behind, {"HTTPS_PROXY": proxy.place}), behind)
+
+    assert proxy.hosts == {f"{AWS}:443", f"{S3}:443"}
+
+
+def test_an_instances_own_credentials_are_no_matter_of_the_environments_proxy(
+    proxy: RecordingProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    monkeypatch.setenv("HTTP_PROXY", f"http://{proxy.place}")
+    with raw_server(whole(b"not an instance")) as server:
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", server.url)
+        reach = Reach(http_proxy=Secret(proxy.place), no_proxy=("127.0.0.1",))
+        ReachSession(reach).get_credentials()
+        assert server.requests
+    assert proxy.asked == []
 
 
 def refuses_by(status: str) -> Callable[[Asked, socket.socket], bool]:

@@ -121,7 +121,7 @@ def says(*pieces: bytes) -> Callable[[Asked, socket.socket], bool]:
 def for_ever(piece: bytes) -> Callable[[Asked, socket.socket], bool]:
     def answer(_: Asked, connection: socket.socket) -> bool:
         connection.sendall(b"HTTP/1.1 200 OK\r\n")
-        for _ in itertools.count():
+        while True:
             connection.sendall(piece)
         return True
 

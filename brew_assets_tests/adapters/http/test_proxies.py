@@ -87,7 +87,7 @@ def test_what_is_no_http_proxy_is_refused_by_the_variables_name(text: str, found
         ("192.168.1.7", ("192.168.1.7", "::ffff:192.168.1.7"), ("192.168.1.70",)),
         ("192.168.1.7:443", ("192.168.1.7",), ("192.168.1.8",)),
         ("192.168.1.7:80", (), ("192.168.1.7",)),
-        ("fd00::/8", ("fd00::1",), ("fe80::1",)),
+        ("fd00::/8", ("fd00::1",), ("2001:db8::1",)),
         ("::1", ("::1", "0:0:0:0:0:0:0:1"), ("::2",)),
         ("[::1]:443", ("::1",), ("::2",)),
         ("[::1]:80", (), ("::1",)),
@@ -127,6 +127,12 @@ def test_this_machine_goes_through_the_proxy_unless_no_proxy_names_it() -> None:
     assert Reach(http_proxy=Secret("one:1")).proxy_for(origin("http://127.0.0.1:8333")) is not None
     past = Reach(http_proxy=Secret("one:1"), no_proxy=("127.0.0.0/8",))
     assert past.proxy_for(origin("http://127.0.0.1:8333")) is None
+
+
+def test_what_is_on_this_link_alone_goes_past_every_proxy() -> None:
+    for host in ("169.254.169.254", "169.254.170.2", "fe80::1", "fd00:ec2::254"):
+        assert goes_past((), host, 80)
+    assert not goes_past((), "169.253.0.1", 80)
 
 
 def test_the_settings_hand_over_small_letters_first() -> None:

@@ -48,7 +48,7 @@ def test_all_that_is_named_is_trusted_besides_the_systems(authorities: tuple[Pri
 def test_the_systems_certificates_are_found_by_whatever_openssl(monkeypatch: pytest.MonkeyPatch) -> None:
     # As a Python that was built elsewhere, with the variable set for other programs.
     monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent")
-    nowhere = ssl.DefaultVerifyPaths(None, None, "SSL_CERT_FILE", "/no/cert.pem", "SSL_CERT_DIR", "/no/certs")
+    nowhere = ssl.DefaultVerifyPaths("", "", "SSL_CERT_FILE", "/no/cert.pem", "SSL_CERT_DIR", "/no/certs")
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: nowhere)
     if any(Path(path).is_file() for path in trust.SYSTEM_FILES):
         assert len(trust._of_system()) > 10
