@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from brew_assets.adapters import hash_file_sources
-from brew_assets.adapters.s3 import answers as s3_answers
 from brew_assets.adapters.hash_file_sources import HttpsHashFile, PathHashFile, S3HashFile
+from brew_assets.adapters.s3 import answers as s3_answers
 from brew_assets.adapters.s3.store import S3Options
 from brew_assets.compose import build_hash_files
 from brew_assets.domain.hash_file import decode_hash_file
