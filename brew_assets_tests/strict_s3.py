@@ -32,6 +32,8 @@ class StrictS3:
         self.host = ""
         self.acl = ""
         self.region = ""
+        # The header that is not taken, and what is answered: a status, a code, a message.
+        self.refuses = ("", 0, "", "")
         self.elsewhere = (400, "AuthorizationHeaderMalformed")
         self.seen: list[tuple[str, str, str]] = []
         self._buckets = Buckets()
@@ -48,6 +50,9 @@ class StrictS3:
             if self.acl and method == "PUT" and headers.get("x-amz-acl") != self.acl:
                 return _error(403, "AccessDenied")
             scope = _SCOPE.search(headers.get("authorization", ""))
+            header, status, code, message = self.refuses
+            if header and header in headers:
+                return _error(status, code, message=message)
             if self.region and (scope is None or scope[1] != self.region):
                 return self._moved()
             if host.startswith(f"{BUCKET}."):
@@ -65,8 +70,8 @@ class StrictS3:
         return found
 
 
-def _error(status: int, code: str, more: str = "") -> Answer:
-    text = f"<Error><Code>{code}</Code><Message>as scripted</Message>{more}</Error>"
+def _error(status: int, code: str, more: str = "", *, message: str = "as scripted") -> Answer:
+    text = f"<Error><Code>{code}</Code><Message>{message}</Message>{more}</Error>"
     return Answer(status, {"content-type": "application/xml"}, text.encode())
 
 

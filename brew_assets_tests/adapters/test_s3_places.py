@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from brew_assets.adapters.aws.answers import asked_for
+from brew_assets.adapters.aws.client import aws_client
 from brew_assets.adapters.s3 import store as s3_store
 from brew_assets.adapters.s3.store import S3Options, S3Store
 from brew_assets.compose import _s3_options, build_store, region_of
@@ -107,6 +108,44 @@ def test_a_bucket_that_demands_an_acl_gets_it_with_every_object(
     else:
         with pytest.raises(StoreError, match="403 AccessDenied"):
             synced(settings_for(strict))
+
+
+@pytest.mark.parametrize("call", ["write", "index", "bottle"])
+@pytest.mark.parametrize(
+    ("refuses", "remedy"),
+    [
+        (("x-amz-server-side-encryption", 501, "NotImplemented", "no KMS here"), "set S3_SSE=bucket"),
+        (("x-amz-server-side-encryption", 501, "", ""), "set S3_SSE=bucket"),
+        (
+            (
+                "x-amz-checksum-sha256",
+                400,
+                "InvalidArgument",
+                "Unsupported header 'x-amz-checksum-sha256' received for this API call.",
+            ),
+            "this server does not take x-amz-checksum-sha256",
+        ),
+        (("x-amz-acl", 400, "AccessControlListNotSupported", "owner enforced"), "leave S3_ACL empty"),
+    ],
+    ids=["SSE", "SSE without a code", "checksum", "ACL"],
+)
+def test_a_header_that_a_server_does_not_take_is_named_with_its_setting(
+    strict: StrictS3, profiles: Profiles, call: str, refuses: tuple[str, int, str, str], remedy: str
+) -> None:
+    strict.refuses = refuses
+    store = build_store(settings_for(strict, s3_sse="AES256", s3_acl="private"))
+    assert isinstance(store, S3Store)
+    with pytest.raises(StoreError, match=remedy):
+        CALLS[call](store)
+
+
+def test_a_call_that_is_not_implemented_and_carries_no_encryption_is_not_told_to_leave_it_out(
+    strict: StrictS3, profiles: Profiles
+) -> None:
+    strict.refuses = ("x-amz-date", 501, "NotImplemented", "no such call")
+    with pytest.raises(StoreError) as caught:
+        build_store(settings_for(strict)).delete(["state/x"])
+    assert "S3_SSE" not in str(caught.value)
 
 
 # -- regions -----------------------------------------------------------------------------------------------
@@ -240,6 +279,31 @@ def test_the_thin_connection_goes_where_boto3_goes(
     asked = asked_for(store._client(), "get_object", Bucket="my.bottles", Key="k")
     assert asked == thin == f"{address}/k"
     assert signer.region == "eu-west-1"
+
+
+@pytest.mark.parametrize(
+    ("variables", "address"),
+    [
+        ({}, "https://sns.eu-west-1.amazonaws.com/"),
+        ({"AWS_ENDPOINT_URL": "http://all.test"}, "http://all.test/"),
+        (
+            {"AWS_ENDPOINT_URL": "http://all.test", "AWS_ENDPOINT_URL_SNS": "http://sns.test"},
+            "http://sns.test/",
+        ),
+        (
+            {"AWS_ENDPOINT_URL": "http://all.test", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"},
+            "https://sns.eu-west-1.amazonaws.com/",
+        ),
+    ],
+    ids=["aws", "variable", "variable of SNS", "ignored"],
+)
+def test_the_other_services_have_endpoint_and_region_as_boto3_has_them(
+    profiles: Profiles, variables: dict[str, str], address: str
+) -> None:
+    profiles.write(f"{KEYS}region = eu-west-1\n")
+    profiles.set(**variables)
+    client = aws_client("sns", region="", endpoint_url=variables.get("AWS_ENDPOINT_URL"))
+    assert asked_for(client, "list_topics") == address
 
 
 def test_acceleration_is_for_the_mirrors_own_bucket() -> None:

@@ -310,6 +310,9 @@ class S3Store:
             raise KeyTaken(key) from exc
 
     def _signing(self) -> BulkSigner:
+        # Asked for with every request.
+        if self._signer is not None:
+            return self._signer
         with self._lock:
             if self._signer is None:
                 client = self._client()
