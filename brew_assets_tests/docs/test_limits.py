@@ -4,12 +4,14 @@ import re
 
 import pytest
 
+from brew_assets.adapters.aws.answers import MOST_MARKS, MOST_S
 from brew_assets.adapters.body_limits import LEAST_BYTES_PER_S, PACE_WINDOW_S
 from brew_assets.adapters.ghcr import MAX_REDIRECTS
 from brew_assets.adapters.http_body import MOST_HEAD_BYTES
 from brew_assets.adapters.rooted_files import MOST_NESTED
 from brew_assets.adapters.s3.bodies import ANSWER_BYTES, BOTTLE_BYTES
 from brew_assets.adapters.s3.listing import MOST_OBJECTS, MOST_PAGES
+from brew_assets.adapters.s3.store import MOST_BOTTLE_BYTES
 from brew_assets.adapters.wire_reader import HEAD_TIME_S
 from brew_assets.adapters.wire_response import MAX_HEAD_BYTES, MAX_HEADERS, MAX_INFORMATIONAL
 from brew_assets.domain import trigger
@@ -51,7 +53,8 @@ MIB = 1024 * 1024
         f"redirects of the registry | {MAX_REDIRECTS} ",
         f"pace of a document | {LEAST_BYTES_PER_S // 1024} KiB/s over {PACE_WINDOW_S:.0f} s",
         f"child manifest | {MAX_INDEX_BYTES // MIB} MiB, one gzip at most, {MAX_OBJECTS:,} JSON objects",
-        f"a deletion or a copy | {ANSWER_BYTES // MIB} MiB ",
+        f"a deletion or a copy | {ANSWER_BYTES // MIB} MiB within {MOST_S:.0f} s, {MOST_MARKS:,} of",
+        f"bottle in a bucket | {MOST_BOTTLE_BYTES // 1024**3} GiB",
         f"listing | {MOST_OBJECTS:,} objects, {MOST_PAGES:,} pages",
         f"(manifest, receipts, plans) | {MAX_DOCUMENT_BYTES // 1024**3} GiB",
         f"read back from a bucket | {BOTTLE_BYTES // 1024**3} GiB",

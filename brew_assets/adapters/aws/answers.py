@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from botocore.awsrequest import AWSHTTPConnection, AWSHTTPSConnection, AWSResponse
+from botocore.awsrequest import AWSHTTPConnection, AWSHTTPSConnection, AWSResponse, HeadersDict
 from botocore.exceptions import ConnectionClosedError, HTTPClientError, ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -26,17 +26,28 @@ MOST_BYTES = 8 * 1024**2
 # For a whole body; each wait for a part of it has botocore's own limit.
 MOST_S = 60.0
 # The library makes a tree of an XML document, 100 bytes and more for every "<" and "=". A page of 1,000 keys
-# has under 40,000 of both.
-MOST_MARKS = 200_000
+# has under 40,000 of both; some servers send more keys than they were asked for.
+MOST_MARKS = 500_000
 _PIECE_BYTES = 65536
+_PLAIN = ("", "identity", "aws-chunked")
 _SUCCESS = range(200, 300)
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 
-class AnswerTooLarge(HTTPClientError):
+class AnswerRefused(HTTPClientError):
+    """An answer is not taken, and would not be at another time."""
+
+
+class AnswerTooLarge(AnswerRefused):
     """An answer is, or says that it is, of more bytes than any that somebody waits for."""
 
     fmt = "expected at most {most:,} bytes, found {found}"
+
+
+class AnswerCompressed(AnswerRefused):
+    """An answer comes in a coding that nobody asked for."""
+
+    fmt = "expected no Content-Encoding, found {found}; let no proxy compress what the bucket answers"
 
 
 class AnswerMalformed(HTTPClientError):
@@ -61,8 +72,10 @@ def bound_answers(
     """
     # There is no public way to give a client another session.
     endpoint = client._endpoint
-    endpoint.http_session = session = BoundedSession(endpoint.http_session, monotonic, is_xml=is_xml)
-    return session
+    inner = endpoint.http_session
+    inner = inner.session if isinstance(inner, BoundedSession) else inner
+    endpoint.http_session = bounded = BoundedSession(inner, monotonic, is_xml=is_xml)
+    return bounded
 
 
 class BoundedSession:
@@ -71,7 +84,7 @@ class BoundedSession:
     def __init__(
         self, session: URLLib3Session, monotonic: Callable[[], float], *, is_xml: bool = False
     ) -> None:
-        self._session = session
+        self.session = session
         self._monotonic = monotonic
         self._is_xml = is_xml
         self._used = _Used()
@@ -81,7 +94,7 @@ class BoundedSession:
         """The answer with its body, or with one that can be read piece by piece as it comes."""
         self._used.check()
         is_streamed, request.stream_output = request.stream_output, True
-        response = self._session.send(request)
+        response = self.session.send(request)
         try:
             _check_length(response)
             if is_streamed and response.status_code in _SUCCESS:
@@ -100,6 +113,9 @@ class BoundedSession:
         if int(announced) > MOST_BYTES and response.raw.length_remaining != 0:
             raise AnswerTooLarge(most=MOST_BYTES, found=f"{int(announced):,}")
         body = _read_to_end(response.raw, self._monotonic)
+        coding = response.headers.get("content-encoding", "")
+        if self._is_xml and body and response.status_code in _SUCCESS and coding.lower() not in _PLAIN:
+            raise AnswerCompressed(found=repr(coding[:80]))
         if self._is_xml and (found := _not_parsed(body)):
             if response.status_code in _SUCCESS:
                 raise AnswerMalformed(expected="a small document", found=found)
@@ -113,7 +129,7 @@ class BoundedSession:
 
     def close(self) -> None:
         """Its connections are closed."""
-        self._session.close()
+        self.session.close()
 
 
 def _read_to_end(raw: Any, monotonic: Callable[[], float]) -> bytes:
@@ -152,6 +168,28 @@ def _not_parsed(body: bytes) -> str:
         return "a document type definition"
     marks = body.count(b"<") + body.count(b"=")
     return f"{marks:,} marks" if marks > MOST_MARKS else ""
+
+
+def asked_for(client: Any, operation: str, **arguments: Any) -> str:
+    """The address that the client would ask for; nothing is sent. No other thread may use it meanwhile.
+
+    Raises:
+        Exception: whatever botocore raises for settings that fit no address, or providers of credentials.
+    """
+    found: list[str] = []
+
+    def keep(request: Any, **_: Any) -> AWSResponse:
+        found.append(request.url)
+        headers: Any = HeadersDict()
+        return AWSResponse(request.url, 200, headers, _Whole(b""))
+
+    name = f"before-send.{client.meta.service_model.service_id.hyphenize()}"
+    client.meta.events.register(name, keep)
+    try:
+        getattr(client, operation)(**arguments)
+    finally:
+        client.meta.events.unregister(name, keep)
+    return found[0]
 
 
 class _Whole:

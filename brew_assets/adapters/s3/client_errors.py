@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError
 
-from brew_assets.adapters.aws.answers import AnswerMalformed, AnswerTooLarge
+from brew_assets.adapters.aws.answers import AnswerMalformed, AnswerRefused
 from brew_assets.adapters.aws_credentials import is_of_credentials
 from brew_assets.adapters.http.aws_session import FailedAtProxy, RefusedByProxy
 from brew_assets.adapters.http.tunnel import ProxyFailure
@@ -31,7 +31,7 @@ def client_error(subject: str, exc: Exception, client: Any, *, url: str, sent: S
     _raise_setting(exc)
     if isinstance(exc, ClientError):
         return _answered(subject, exc, sent, own_region=client.meta.region_name)
-    if isinstance(exc, AnswerTooLarge):
+    if isinstance(exc, AnswerRefused):
         return ObjectRefused(f"{subject}: {exc}")
     if isinstance(exc, AnswerMalformed):
         return StoreUnavailable(f"{subject}: {exc}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from brew_assets.adapters.aws.answers import BoundedSession, bound_answers
+from brew_assets.adapters.aws.answers import BoundedSession, asked_for, bound_answers
 from brew_assets.adapters.aws.client import aws_session, resolved_region, s3_client, session_reach
 from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.adapters.s3.client_errors import setting_error
@@ -80,6 +80,7 @@ class S3Store:
         reach = session_reach(self._session, reach)
         self._made_client: S3Client | None = None
         self._answers: BoundedSession | None = None
+        self._bucket_url = ""
         self._signer: BulkSigner | None = None
         self._lock = threading.RLock()
         self._wires = ThreadWires(reach, timeout_s=options.timeout_s)
@@ -109,8 +110,11 @@ class S3Store:
                 connections=options.connections,
                 timeout_s=options.timeout_s,
             )
+            # Endpoint and addressing are boto3's business, for the thin connection too.
+            address = asked_for(client, "head_object", Bucket=self._bucket, Key=_ANY_KEY)
         except Exception as exc:  # of providers of credentials, and of settings that are none
             raise setting_error(exc, url=self.url) from exc
+        self._bucket_url = address.partition("?")[0].removesuffix(f"/{_ANY_KEY}")
         self._answers = bound_answers(client, is_xml=True)
         check_documents(client)
         return client
@@ -265,8 +269,8 @@ class S3Store:
         """
         if size > MOST_BOTTLE_BYTES:
             raise ObjectRefused(
-                f"{bottle.filename}: a bucket takes bottles of at most {MOST_BOTTLE_BYTES:,} bytes (one PUT, "
-                f"whose checksum proves them), this one has {size:,}; a directory takes it, "
+                f"{bottle.filename}: a bucket takes at most 5 GiB ({MOST_BOTTLE_BYTES:,} bytes) as one PUT, "
+                f"whose checksum proves them, and this one has {size:,}; a directory takes it, "
                 "EXCLUDE_FORMULAE leaves it out"
             )
 
@@ -306,11 +310,14 @@ class S3Store:
             raise KeyTaken(key) from exc
 
     def _signing(self) -> BulkSigner:
+        # Asked for with every request.
+        if self._signer is not None:
+            return self._signer
         with self._lock:
             if self._signer is None:
                 client = self._client()
                 self._signer = BulkSigner(
-                    self._check_credentials(), region=client.meta.region_name, bucket_url=self._bucket_url()
+                    self._check_credentials(), region=client.meta.region_name, bucket_url=self._bucket_url
                 )
             return self._signer
 
@@ -325,16 +332,6 @@ class S3Store:
         if credentials is None:
             raise StoreRefused(f"{self.url}: no AWS credentials found")
         return credentials
-
-    def _bucket_url(self) -> str:
-        """The address of the bucket, as boto3 has it: endpoint and addressing are its business."""
-        try:
-            url = self._client().generate_presigned_url(
-                "get_object", Params={"Bucket": self._bucket, "Key": _ANY_KEY}
-            )
-        except Exception as exc:
-            raise setting_error(exc, url=self.url) from exc
-        return url.partition("?")[0].removesuffix(f"/{_ANY_KEY}")
 
 
 def _condition(create_only: bool, replaces: str | None) -> dict[str, str]:
