@@ -36,10 +36,13 @@ _S3_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
 
 
 def reach_of(settings: Settings) -> Reach:
-    """How everything outside is reached. Nothing is read or contacted yet."""
+    """How everything outside is reached. Nothing is contacted yet.
+
+    Where the mirror is a bucket, the certificates that its AWS profile names are trusted for everything too.
+    """
     files = (("SSL_CERT_FILE", settings.ssl_cert_file), ("AWS_CA_BUNDLE", settings.aws_ca_bundle))
     folders = (("SSL_CERT_DIR", settings.ssl_cert_dir),)
-    return Reach(
+    reach = Reach(
         https_proxy=settings.https_proxy,
         http_proxy=settings.http_proxy,
         all_proxy=settings.all_proxy,
@@ -49,6 +52,11 @@ def reach_of(settings: Settings) -> Reach:
             folders=tuple(pair for pair in folders if pair[1]),
         ),
     )
+    if not settings.mirror_url.startswith("s3:"):
+        return reach
+    from brew_assets.adapters.aws.client import aws_session, session_reach
+
+    return session_reach(aws_session(reach), reach)
 
 
 def build_store(settings: Settings) -> Store:

@@ -8,7 +8,7 @@ import re
 import ssl
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,16 +121,20 @@ def _checked(setting: str, pieces: list[bytes], path: str) -> list[bytes]:
 def _of_folder(folder: str) -> list[bytes]:
     """What a folder's files have; several names may lead to one."""
     found: dict[bytes, None] = {}
-    for path in sorted(set(_files_of(folder))):
+    for path in _files_of(folder):
         with contextlib.suppress(OSError):
             found |= dict.fromkeys(_pieces(_read(path)))
     return list(found)
 
 
-def _files_of(folder: str) -> Iterator[str]:
+def _files_of(folder: str) -> list[str]:
+    """One path of each file: OpenSSL's own name of a certificate is a link to it."""
+    paths: dict[int, str] = {}
     with contextlib.suppress(OSError):
-        for entry in os.scandir(folder):
-            yield os.path.realpath(entry.path)
+        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+            with contextlib.suppress(OSError):
+                paths.setdefault(entry.stat().st_ino, entry.path)
+    return list(paths.values())
 
 
 def _read(path: str) -> bytes:

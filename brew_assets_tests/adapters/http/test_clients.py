@@ -119,7 +119,10 @@ def store_bottle(settings: Settings, behind: Behind) -> None:
     store = compose.build_store(settings)
     content = os.urandom(100)
     digest = Digest(hashlib.sha256(content).hexdigest())
-    sink = store.receive(msgspec.structs.replace(behind.bottle, digest=digest), date="2026-08-22", size=100)
+    # A key of its own each time.
+    version = PkgVersion(f"1.{int.from_bytes(content[:4])}")
+    bottle = msgspec.structs.replace(behind.bottle, digest=digest, pkg_version=version)
+    sink = store.receive(bottle, date="2026-08-22", size=100)
     sink.write(memoryview(content))
     sink.commit()
 
@@ -256,6 +259,8 @@ def test_credentials_of_a_role_are_asked_for_through_the_proxy(
     store_bottle(settings_of(behind, {"HTTPS_PROXY": proxy.place}), behind)
 
     assert proxy.hosts == {f"{AWS}:443", f"{S3}:443"}
+    # It is trusted for what is no matter of AWS too.
+    fetch_catalogue(settings_of(behind, {"HTTPS_PROXY": proxy.place}), behind)
 
 
 def test_an_instances_own_credentials_are_no_matter_of_the_environments_proxy(
