@@ -7,6 +7,9 @@ import pytest
 from brew_assets.adapters.aws.answers import MOST_MARKS, MOST_S
 from brew_assets.adapters.body_limits import LEAST_BYTES_PER_S, PACE_WINDOW_S
 from brew_assets.adapters.ghcr import MAX_REDIRECTS
+from brew_assets.adapters.http.reach import CONNECT_TIMEOUT_S
+from brew_assets.adapters.http.trust import MOST_BYTES as CERTIFICATES_BYTES
+from brew_assets.adapters.http.tunnel import MOST_HEAD_BYTES as PROXY_HEAD_BYTES
 from brew_assets.adapters.http_body import MOST_HEAD_BYTES
 from brew_assets.adapters.rooted_files import MOST_NESTED
 from brew_assets.adapters.s3.bodies import ANSWER_BYTES, BOTTLE_BYTES
@@ -49,6 +52,8 @@ MIB = 1024 * 1024
         f"hash file, as it comes and decoded | {MAX_HASH_FILE_BYTES // MIB} MiB each",
         f"values in a hash file | {MAX_HASH_FILE_VALUES:,} ",
         f"head of an answer | {MAX_HEADERS} lines, {MAX_HEAD_BYTES // 1024} KiB, {HEAD_TIME_S:.0f} s from",
+        f"a proxy to CONNECT | {PROXY_HEAD_BYTES // 1024} KiB, within {CONNECT_TIMEOUT_S:.0f} s or",
+        f"file of certificates | {CERTIFICATES_BYTES // MIB} MiB",
         f"1xx before it | {MAX_INFORMATIONAL} ",
         f"redirects of the registry | {MAX_REDIRECTS} ",
         f"pace of a document | {LEAST_BYTES_PER_S // 1024} KiB/s over {PACE_WINDOW_S:.0f} s",

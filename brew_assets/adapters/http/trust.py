@@ -1,6 +1,5 @@
 """Whom TLS trusts: the system's certificates and those that the settings name, all of them for everything."""
 
-import atexit
 import contextlib
 import functools
 import os
@@ -10,6 +9,7 @@ import stat
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 from brew_assets.errors import SettingsInvalid
@@ -175,14 +175,13 @@ def _file(trust: Trust, state: tuple[object, ...]) -> str:
     if path and Path(path).is_file():
         return path
     descriptor, path = tempfile.mkstemp(prefix="brew-mirror-", suffix=".pem")
-    atexit.register(_remove, path, os.getpid())
+    # In a process that multiprocessing forked nothing else runs at the end, and there only what it made itself.
+    Finalize(None, _remove, args=(path,), exitpriority=0)
     with open(descriptor, "wb") as file:
         file.write(_joined(_certificates(trust, state)))
     _written[trust, state] = path
     return path
 
 
-def _remove(path: str, pid: int) -> None:
-    # Not by a child that was forked later: its parent still uses it.
-    if os.getpid() == pid:
-        Path(path).unlink(missing_ok=True)
+def _remove(path: str) -> None:
+    Path(path).unlink(missing_ok=True)

@@ -6,6 +6,7 @@ import ssl
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,21 +119,36 @@ def test_the_file_is_written_once_and_again_when_somebody_took_it_away(tmp_path:
     assert Path(reach.ca_file()).is_file()
 
 
+def forked(act: Callable[[], object]) -> None:
+    """A child that was forked has done so and ended well."""
+    child = multiprocessing.get_context("fork").Process(target=act)
+    child.start()
+    child.join()
+    assert child.exitcode == 0
+
+
 def test_a_forked_child_uses_the_file_and_leaves_it(tmp_path: Path) -> None:
     reach = PrivateCa(tmp_path).reach()
     path = reach.ca_file()
-    child = multiprocessing.get_context("fork").Process(target=lambda: sys.exit(reach.ca_file() != path))
-    child.start()
-    child.join()
-    pid = os.fork()
-    if not pid:  # a child that ends as a program does, with what was registered for its end
-        try:
-            trust._remove(path, os.getppid())
-        finally:
-            os._exit(0)
-    os.waitpid(pid, 0)
-    assert child.exitcode == 0
+
+    def same() -> None:
+        assert reach.ca_file() == path
+
+    forked(same)
     assert Path(path).is_file()
+
+
+def test_what_a_forked_child_wrote_is_gone_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reach = PrivateCa(tmp_path).reach()
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+
+    def write() -> None:
+        assert Path(reach.ca_file()).parent == folder
+
+    forked(write)
+    assert list(folder.iterdir()) == []
 
 
 def test_the_file_is_gone_with_its_process(tmp_path: Path) -> None:
