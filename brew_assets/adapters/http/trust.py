@@ -75,7 +75,13 @@ def _certificates(trust: Trust, _: tuple[object, ...]) -> tuple[bytes, ...]:
     for setting, path in trust.files:
         found |= dict.fromkeys(_checked(setting, _of_setting(setting, path), path))
     for setting, folders in trust.folders:
-        pieces = [piece for folder in folders.split(os.pathsep) for piece in _of_folder(folder)]
+        # As OpenSSL, which passes over a file of a folder that is none.
+        pieces = [
+            piece
+            for folder in folders.split(os.pathsep)
+            for piece in _of_folder(folder)
+            if not _flaw([piece])
+        ]
         if not pieces:
             raise SettingsInvalid(
                 name=setting, expected="a folder of certificates (PEM)", found=f"none in {folders!r}"
@@ -111,11 +117,18 @@ def _of_setting(setting: str, path: str) -> list[bytes]:
 def _checked(setting: str, pieces: list[bytes], path: str) -> list[bytes]:
     if not pieces:
         raise SettingsInvalid(name=setting, expected=_EXPECTED, found=f"no certificate in {path}")
+    if flaw := _flaw(pieces):
+        raise SettingsInvalid(name=setting, expected=_EXPECTED, found=f"{path}: {flaw}")
+    return pieces
+
+
+def _flaw(pieces: list[bytes]) -> str:
+    """Why OpenSSL does not take them; "" when it does."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=_joined(pieces).decode())
     except (ssl.SSLError, ValueError) as exc:
-        raise SettingsInvalid(name=setting, expected=_EXPECTED, found=f"{path}: {exc}") from exc
-    return pieces
+        return str(exc) or type(exc).__name__
+    return ""
 
 
 def _of_folder(folder: str) -> list[bytes]:
@@ -143,7 +156,10 @@ def _read(path: str) -> bytes:
     with open(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError("is no file")
-        return file.read(MOST_BYTES)
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise OSError(f"has more than {MOST_BYTES:,} bytes")
+    return data
 
 
 def _pieces(data: bytes) -> list[bytes]:
@@ -175,7 +191,7 @@ def _file(trust: Trust, state: tuple[object, ...]) -> str:
     if path and Path(path).is_file():
         return path
     descriptor, path = tempfile.mkstemp(prefix="brew-mirror-", suffix=".pem")
-    # In a process that multiprocessing forked nothing else runs at the end, and there only what it made itself.
+    # In a process that multiprocessing forked nothing else runs at the end, and there only what is its own.
     Finalize(None, _remove, args=(path,), exitpriority=0)
     with open(descriptor, "wb") as file:
         file.write(_joined(_certificates(trust, state)))

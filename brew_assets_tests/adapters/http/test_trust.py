@@ -91,6 +91,15 @@ def test_what_has_no_certificate_is_named(
         assert str(path) in str(refused.value)
 
 
+def test_a_broken_file_of_a_folder_hides_no_other(tmp_path: Path) -> None:
+    ca = PrivateCa(tmp_path)
+    broken(ca.folder / "broken.pem")
+    (ca.folder / "link.0").symlink_to("own.crt")
+    (ca.folder / "dangling.0").symlink_to("nowhere")
+    reach = reach_of(read_settings({"SSL_CERT_DIR": str(ca.folder)}))
+    assert ders((ca.pem,)) < set(reach.context().get_ca_certs(binary_form=True))
+
+
 def test_a_key_beside_a_certificate_is_not_copied(tmp_path: Path) -> None:
     ca = PrivateCa(tmp_path)
     both = tmp_path / "both.pem"
