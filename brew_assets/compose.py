@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from brew_assets.adapters.directory_store import DirectoryStore
 from brew_assets.adapters.formulae_api import FormulaeApi
 from brew_assets.adapters.ghcr import Ghcr
+from brew_assets.adapters.http.reach import Reach
+from brew_assets.adapters.http.trust import Trust
+from brew_assets.adapters.origin import split_url
 from brew_assets.adapters.registry_login import CredentialsSource, given_credentials
 from brew_assets.domain.addresses import shown_url
 from brew_assets.domain.links import Links
@@ -33,12 +36,36 @@ from brew_assets.settings import PLACES, Secret, Settings
 if TYPE_CHECKING:
     from brew_assets.adapters.cloudwatch import CloudWatchMetrics
     from brew_assets.adapters.event_queue import EventQueue
-    from brew_assets.adapters.s3_store import S3Options
+    from brew_assets.adapters.s3.store import S3Options
 
 # Of Linux, macOS and their file systems.
 MAX_FILE_NAME_BYTES = 255
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/?#@\[\]\\]+)(:[0-9]{1,5})?")
 _S3_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
+
+
+def reach_of(settings: Settings) -> Reach:
+    """How everything outside is reached. Nothing is contacted yet.
+
+    Where the mirror is a bucket, the certificates that its AWS profile names are trusted for everything too.
+    """
+    files = (("SSL_CERT_FILE", settings.ssl_cert_file), ("AWS_CA_BUNDLE", settings.aws_ca_bundle))
+    folders = (("SSL_CERT_DIR", settings.ssl_cert_dir),)
+    reach = Reach(
+        https_proxy=settings.https_proxy,
+        http_proxy=settings.http_proxy,
+        all_proxy=settings.all_proxy,
+        no_proxy=settings.no_proxy,
+        trust=Trust(
+            files=tuple(pair for pair in files if pair[1]),
+            folders=tuple(pair for pair in folders if pair[1]),
+        ),
+    )
+    if not settings.mirror_url.startswith("s3:"):
+        return reach
+    from brew_assets.adapters.aws.client import aws_session, session_reach
+
+    return session_reach(aws_session(reach), reach)
 
 
 def build_store(settings: Settings) -> Store:
@@ -54,7 +81,7 @@ def build_store(settings: Settings) -> Store:
             raise SettingsInvalid(name="MIRROR_URL", expected=PLACES, found=repr(shown_url(url)[:80]))
         return DirectoryStore(path_of("MIRROR_URL", url))
     # boto3 is a third of the start-up time of the command line: only a bucket needs it.
-    from brew_assets.adapters.s3_store import S3Store
+    from brew_assets.adapters.s3.store import S3Store
 
     match = _S3_URL.fullmatch(url)
     if match is None:
@@ -70,7 +97,7 @@ def build_store(settings: Settings) -> Store:
         raise SettingsInvalid(
             name="MIRROR_URL", expected="a prefix without dots", found=repr(shown_url(url)[:80])
         )
-    return S3Store(_s3_options(settings, bucket=match[1], prefix=prefix))
+    return S3Store(_s3_options(settings, bucket=match[1], prefix=prefix), reach_of(settings))
 
 
 def path_of(name: str, text: str) -> Path:
@@ -93,17 +120,26 @@ def path_of(name: str, text: str) -> Path:
     raise SettingsInvalid(name=name, expected=expected, found=shown_value(text))
 
 
+def _own_bucket(settings: Settings) -> str:
+    """The bucket of the mirror, "" where that is a directory."""
+    own = _S3_URL.fullmatch(settings.mirror_url)
+    return own[1] if own else ""
+
+
 def _s3_options(settings: Settings, *, bucket: str, prefix: str = "") -> "S3Options":
-    from brew_assets.adapters.s3_store import S3Options
+    from brew_assets.adapters.s3.store import S3Options
 
     return S3Options(
         bucket=bucket,
         prefix=prefix,
         region=settings.aws_region,
         endpoint_url=settings.aws_endpoint_url_s3 or settings.aws_endpoint_url or None,
+        addressing_style=settings.s3_addressing_style,
+        acl=settings.s3_acl,
         sse=settings.s3_sse,
         kms_key_id=settings.s3_kms_key_id,
-        accelerate=settings.s3_accelerate,
+        # It is a property of a bucket: that the mirror's has it says nothing of another one.
+        accelerate=settings.s3_accelerate and bucket == _own_bucket(settings),
         timeout_s=settings.download_timeout_seconds,
         connections=max(
             settings.max_concurrent_downloads, settings.download_concurrency, settings.lambda_concurrency
@@ -129,8 +165,7 @@ def build_hash_files(settings: Settings, *, stop: StopSignal | None = None) -> t
 
     sources: list[HashFileSource] = []
     if settings.external_hash_file_s3_key:
-        own = _S3_URL.fullmatch(settings.mirror_url)
-        bucket = settings.external_hash_file_s3_bucket or (own[1] if own else "")
+        bucket = settings.external_hash_file_s3_bucket or _own_bucket(settings)
         if not bucket:
             raise SettingsInvalid(
                 name="EXTERNAL_HASH_FILE_S3_BUCKET",
@@ -138,10 +173,16 @@ def build_hash_files(settings: Settings, *, stop: StopSignal | None = None) -> t
                 found="nothing",
             )
         options = _s3_options(settings, bucket=bucket)
-        sources.append(S3HashFile(options, settings.external_hash_file_s3_key, stop=stop))
+        sources.append(
+            S3HashFile(options, settings.external_hash_file_s3_key, reach=reach_of(settings), stop=stop)
+        )
     if settings.external_hash_file_url:
         timeout_s = settings.download_timeout_seconds
-        sources.append(HttpsHashFile(settings.external_hash_file_url, timeout_s=timeout_s, stop=stop))
+        sources.append(
+            HttpsHashFile(
+                settings.external_hash_file_url, timeout_s=timeout_s, reach=reach_of(settings), stop=stop
+            )
+        )
     if settings.external_hash_file_path:
         path = path_of("EXTERNAL_HASH_FILE_PATH", settings.external_hash_file_path)
         sources.append(PathHashFile(path, stop=stop))
@@ -206,6 +247,7 @@ def build_event_queue(settings: Settings) -> "EventQueue | None":
         dead_letter_url=settings.trigger_dead_letter_queue_url,
         region=settings.aws_region,
         endpoint_url=settings.aws_endpoint_url or None,
+        reach=reach_of(settings),
     )
 
 
@@ -215,7 +257,11 @@ def build_metrics(settings: Settings) -> "CloudWatchMetrics | None":
         return None
     from brew_assets.adapters.cloudwatch import CloudWatchMetrics
 
-    return CloudWatchMetrics(region=settings.aws_region, endpoint_url=settings.aws_endpoint_url or None)
+    return CloudWatchMetrics(
+        region=settings.aws_region,
+        endpoint_url=settings.aws_endpoint_url or None,
+        reach=reach_of(settings),
+    )
 
 
 def deployment_of(settings: Settings) -> Deployment:
@@ -228,20 +274,34 @@ def deployment_of(settings: Settings) -> Deployment:
         links=Links(
             dagster_url=settings.dagster_url.rstrip("/"),
             log_group=settings.log_group_name,
-            region=settings.aws_region,
+            # To ask the AWS profile takes a library that most mirrors need for nothing else.
+            region=region_of(settings) if settings.log_group_name else settings.aws_region,
         ),
     )
+
+
+def region_of(settings: Settings) -> str:
+    """The region that links name: AWS_REGION, else AWS_DEFAULT_REGION or the profile's, else us-east-1."""
+    if settings.aws_region:
+        return settings.aws_region
+    from brew_assets.adapters.aws.client import DEFAULT_REGION, aws_session, resolved_region
+
+    try:
+        return resolved_region(aws_session(), "")
+    except Exception:  # a profile that cannot be read: whoever needs it says so, a link does not
+        return DEFAULT_REGION
 
 
 def build_channels(settings: Settings) -> tuple[Channel, ...]:
     """The ways to people and other systems that the settings name. Nothing is contacted yet."""
     channels: list[Channel] = []
     region, endpoint_url = settings.aws_region, settings.aws_endpoint_url or None
+    reach = reach_of(settings)
     if settings.enable_notifications and settings.slack_webhook_secret_name:
         from brew_assets.adapters.secrets import WebhookSecret
 
         secret = settings.slack_webhook_secret_name
-        webhook = WebhookSecret(secret, region=region, endpoint_url=endpoint_url)
+        webhook = WebhookSecret(secret, region=region, endpoint_url=endpoint_url, reach=reach)
         channels.append(_slack(settings, webhook))
     elif settings.enable_notifications and settings.slack_webhook_url:
         channels.append(_slack(settings, lambda: settings.slack_webhook_url))
@@ -249,10 +309,14 @@ def build_channels(settings: Settings) -> tuple[Channel, ...]:
         from brew_assets.adapters.sns import SnsSecurityTopic, SnsTopic
 
         if settings.sns_topic_arn:
-            channels.append(SnsTopic(settings.sns_topic_arn, region=region, endpoint_url=endpoint_url))
+            channels.append(
+                SnsTopic(settings.sns_topic_arn, region=region, endpoint_url=endpoint_url, reach=reach)
+            )
         if settings.sns_security_topic_arn:
             channels.append(
-                SnsSecurityTopic(settings.sns_security_topic_arn, region=region, endpoint_url=endpoint_url)
+                SnsSecurityTopic(
+                    settings.sns_security_topic_arn, region=region, endpoint_url=endpoint_url, reach=reach
+                )
             )
     metrics = build_metrics(settings)
     if metrics is not None:
@@ -265,7 +329,9 @@ def build_channels(settings: Settings) -> tuple[Channel, ...]:
 def _slack(settings: Settings, webhook: Callable[[], Secret]) -> Channel:
     from brew_assets.adapters.slack import SlackWebhook
 
-    return SlackWebhook(webhook, channel=settings.slack_channel, username=settings.slack_username)
+    return SlackWebhook(
+        webhook, channel=settings.slack_channel, username=settings.slack_username, reach=reach_of(settings)
+    )
 
 
 def build_mirror(settings: Settings, *, stop: StopSignal | None = None) -> Mirror:
@@ -301,20 +367,21 @@ def _cdn_hosts(settings: Settings) -> tuple[str, ...]:
     return settings.bottle_cdn_hosts
 
 
-def _build_registry(settings: Settings) -> Ghcr:
+def _build_registry(settings: Settings, reach: Reach) -> Ghcr:
     try:
         return Ghcr(
             settings.bottle_registry_url,
             cdn_hosts=_cdn_hosts(settings),
             timeout_s=settings.download_timeout_seconds,
-            credentials=_registry_credentials(settings),
+            credentials=_registry_credentials(settings, reach),
+            reach=reach,
         )
     except ValueError as exc:
         expected, _, found = str(exc).removeprefix("expected ").rpartition(", found ")
         raise SettingsInvalid(name="BOTTLE_REGISTRY_URL", expected=expected, found=found) from exc
 
 
-def _registry_credentials(settings: Settings) -> CredentialsSource | None:
+def _registry_credentials(settings: Settings, reach: Reach) -> CredentialsSource | None:
     """Where the registry's user and password come from, None where none are set. Nothing is contacted yet."""
     username = settings.bottle_registry_username
     if username or not settings.bottle_registry_secret_name:
@@ -325,20 +392,19 @@ def _registry_credentials(settings: Settings) -> CredentialsSource | None:
         settings.bottle_registry_secret_name,
         region=settings.aws_region,
         endpoint_url=settings.aws_endpoint_url or None,
+        reach=reach,
     )
 
 
-def _way_to(settings: Settings, url: str) -> str:
+def _way_to(reach: Reach, url: str) -> str:
     """In words, how a server is reached: for errors."""
-    proxy, name = (
-        (settings.http_proxy, "HTTP_PROXY")
-        if url.startswith("http:")
-        else (settings.https_proxy, "HTTPS_PROXY")
-    )
-    return f"the proxy is that of {name}" if proxy else f"no proxy is set ({name})"
+    try:
+        return reach.way_to(split_url(url)[0])
+    except (SettingsInvalid, ValueError):  # whoever goes that way says so
+        return "the proxy is as the settings say"
 
 
-def _store_hint(settings: Settings) -> str:
+def _store_hint(settings: Settings, reach: Reach) -> str:
     """What to look at when a bucket's server does not answer; nothing for a directory."""
     bucket = _S3_URL.fullmatch(settings.mirror_url)
     if bucket is None:
@@ -347,24 +413,25 @@ def _store_hint(settings: Settings) -> str:
     where = f"at {endpoint}" if endpoint else "at AWS"
     return (
         f"check the bucket {bucket[1]} {where}: MIRROR_URL or S3_BUCKET_NAME, AWS_ENDPOINT_URL or "
-        f"AWS_ENDPOINT_URL_S3, AWS_REGION; {_way_to(settings, endpoint)}"
+        f"AWS_ENDPOINT_URL_S3, AWS_REGION; {_way_to(reach, endpoint or 'https://s3.amazonaws.com')}"
     )
 
 
 def _build_ports(settings: Settings, stop: StopSignal) -> MirrorPorts:
     api_url, hash_url = settings.formulae_api_url, settings.external_hash_file_url
-    api = FormulaeApi(api_url, timeout_s=settings.download_timeout_seconds, stop=stop)
-    found = _build_registry(settings)
-    hint = f"check BOTTLE_REGISTRY_URL and the network; {_way_to(settings, found.url)}"
+    reach = reach_of(settings)
+    api = FormulaeApi(api_url, timeout_s=settings.download_timeout_seconds, reach=reach, stop=stop)
+    found = _build_registry(settings, reach)
+    hint = f"check BOTTLE_REGISTRY_URL and the network; {_way_to(reach, found.url)}"
     registry = NoticedRegistry(found, found, hint=hint)
-    hint = f"check EXTERNAL_HASH_FILE_URL and the network; {_way_to(settings, hash_url)}"
+    hint = f"check EXTERNAL_HASH_FILE_URL and the network; {_way_to(reach, hash_url)}"
     return MirrorPorts(
         catalogue=NoticedCatalogue(
-            api, hint=f"check FORMULAE_API_URL and the network; {_way_to(settings, api_url)}"
+            api, hint=f"check FORMULAE_API_URL and the network; {_way_to(reach, api_url)}"
         ),
         blobs=registry,
         indexes=registry,
-        store=NoticedStore(build_store(settings), hint=_store_hint(settings)),
+        store=NoticedStore(build_store(settings), hint=_store_hint(settings, reach)),
         hash_files=tuple(NoticedHashFile(file, hint=hint) for file in build_hash_files(settings, stop=stop)),
         clock=SystemClock(),
         stop=stop,

@@ -8,6 +8,7 @@ MirrorError                       has `reason`, a few words for reports, and a m
 │   │   └── CatalogueUnreachable  it did not answer
 │   ├── CatalogueRefused          another answer of it, or an address that is none
 │   ├── CatalogueInvalid          it answered with something that is no catalogue
+│   ├── ProxyRefused              the proxy lets nothing through to a host, or asks for credentials
 │   ├── HostRefused               an address leads to a host that is not configured
 │   ├── BlobNotFound              404, 410
 │   ├── UpstreamRefused           another answer that a retry will not change
@@ -118,6 +119,15 @@ class HostRefused(UpstreamError):
         facts = (f"refuses to contact {address}", f"allowed: {allowed}" if allowed else "", remedy)
         self.cause = "; ".join(filter(None, facts))
         super().__init__(f"{subject}: {self.cause}")
+
+
+class ProxyRefused(UpstreamError):
+    """The proxy in use lets nothing through to a host, or asks for credentials; a retry will not change it.
+
+    Whoever was to be reached, upstream or store, has seen nothing.
+    """
+
+    reason = "refused by proxy"
 
 
 class BlobNotFound(UpstreamError):

@@ -180,7 +180,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         _network("Bottles after which their receipts are written (at the latest after 5 s).", ge=1, le=10000),
     ] = 50
 
-    aws_region: Annotated[str, _aws("Region of the bucket.", pattern="^[A-Za-z0-9-]{1,63}$")] = "us-east-1"
+    aws_region: Annotated[
+        str,
+        _aws(
+            "Region of the bucket and of the other AWS services; empty means as `AWS_DEFAULT_REGION` or the AWS profile has it, else us-east-1.",
+            pattern="^[A-Za-z0-9-]{0,63}$",
+        ),
+    ] = ""
     aws_endpoint_url: Annotated[
         str, _aws("Address of an S3-compatible server, or of a local AWS; empty means AWS.")
     ] = ""

@@ -249,6 +249,9 @@ class MemoryStore:
                 raise StoreError(f"{key}: expected an object, found none")
             return found.data[:length]
 
+    def check_size(self, bottle: Bottle, size: int) -> None:
+        """Returns: memory takes any size."""
+
     def receive(self, bottle: Bottle, *, date: str, size: int, replace: bool = False) -> BottleSink:
         self.enter("receive", bottle.key(date))
         return MemorySink(self, bottle, date=date, size=size, replace=replace)

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from brew_assets.adapters.aws_client import aws_client, making_error, sending_error
+from brew_assets.adapters.aws.client import aws_client, making_error, sending_error
+from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.domain.metrics import Metric
 from brew_assets.engine.announce import Announcement
 from brew_assets.engine.ports import Clock
@@ -20,9 +21,12 @@ _DIMENSION_BYTES = 100
 class CloudWatchMetrics:
     """Publishes metrics. Nothing is contacted before."""
 
-    def __init__(self, *, region: str, endpoint_url: str | None, namespace: str = "HomebrewSync") -> None:
+    def __init__(
+        self, *, region: str, endpoint_url: str | None, reach: Reach = PLAIN, namespace: str = "HomebrewSync"
+    ) -> None:
         self._region = region
         self._endpoint_url = endpoint_url
+        self._reach = reach
         self._namespace = namespace
         self._client: Any = None
 
@@ -41,7 +45,7 @@ class CloudWatchMetrics:
         what = f"metrics of {self._namespace}"
         try:
             self._client = self._client or aws_client(
-                "cloudwatch", region=self._region, endpoint_url=self._endpoint_url
+                "cloudwatch", region=self._region, endpoint_url=self._endpoint_url, reach=self._reach
             )
         except Exception as error:
             raise making_error(what, error) from error

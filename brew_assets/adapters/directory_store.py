@@ -166,6 +166,9 @@ class DirectoryStore:
         with our_errors(key), self._files.open_file(key) as file:
             return io.BufferedReader(file).read(length)
 
+    def check_size(self, bottle: Bottle, size: int) -> None:
+        """Returns: a file may be as large as the disk."""
+
     def receive(self, bottle: Bottle, *, date: str, size: int, replace: bool = False) -> "DirectorySink":
         """A sink for the bottle's bytes.
 

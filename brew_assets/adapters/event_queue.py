@@ -7,8 +7,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from botocore.exceptions import ClientError, ParamValidationError
 
-from brew_assets.adapters.aws_client import REPEATED, aws_client
+from brew_assets.adapters.aws.client import REPEATED, aws_client
 from brew_assets.adapters.aws_credentials import credentials_failure, is_of_credentials
+from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.domain.addresses import shown_url, with_shown_urls
 from brew_assets.domain.foreign_text import printable
 from brew_assets.errors import QueueUnavailable
@@ -51,12 +52,19 @@ class EventQueue:
     """Messages of one SQS queue. Nothing is contacted before the first call; `close` it afterwards."""
 
     def __init__(
-        self, queue_url: str, *, dead_letter_url: str = "", region: str, endpoint_url: str | None = None
+        self,
+        queue_url: str,
+        *,
+        dead_letter_url: str = "",
+        region: str,
+        endpoint_url: str | None = None,
+        reach: Reach = PLAIN,
     ) -> None:
         self._queue_url = queue_url
         self._dead_letter_url = dead_letter_url
         self._region = region
         self._endpoint_url = endpoint_url
+        self._reach = reach
         self._made: Any = None
 
     def receive(self, limit: int, *, visibility_s: int = VISIBILITY_S) -> list[ReceivedEvent]:
@@ -134,6 +142,7 @@ class EventQueue:
                 "sqs",
                 region=self._region,
                 endpoint_url=self._endpoint_url,
+                reach=self._reach,
                 read_timeout_s=READ_TIMEOUT_S,
                 tries=REPEATED,
             )

@@ -6,13 +6,21 @@ from typing import TYPE_CHECKING
 
 from brew_assets.adapters import http_body
 from brew_assets.adapters.body_limits import BodyLimits, BodyRefused
+from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.adapters.http_status import may_pass
 from brew_assets.adapters.origin import split_url
 from brew_assets.domain.addresses import names_a_secret, shown_url
 from brew_assets.domain.formula import MAX_CATALOGUE_BYTES
 from brew_assets.engine.clock import GracefulStop, SystemClock
 from brew_assets.engine.ports import Clock, FetchedCatalogue, StopSignal
-from brew_assets.errors import CatalogueRefused, CatalogueUnavailable, CatalogueUnreachable, PlanningStopped
+from brew_assets.errors import (
+    CatalogueRefused,
+    CatalogueUnavailable,
+    CatalogueUnreachable,
+    PlanningStopped,
+    ProxyRefused,
+    SettingsInvalid,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -34,6 +42,7 @@ class FormulaeApi:
         base_url: str,
         *,
         timeout_s: float,
+        reach: Reach = PLAIN,
         clock: Clock | None = None,
         stop: StopSignal | None = None,
     ) -> None:
@@ -42,6 +51,7 @@ class FormulaeApi:
         # Kept in the store and shown: without a password.
         self.url = shown_url(self._url)
         self._timeout_s = timeout_s
+        self._reach = reach
         self._clock = clock or SystemClock()
         self._stop = stop or GracefulStop()
 
@@ -67,9 +77,9 @@ class FormulaeApi:
                 raise PlanningStopped
             try:
                 return self._fetch(headers)
-            except (CatalogueRefused, PlanningStopped):
+            except (CatalogueRefused, PlanningStopped, SettingsInvalid):
                 raise
-            except BodyRefused as exc:
+            except (BodyRefused, ProxyRefused) as exc:
                 raise CatalogueRefused(f"{self.url}: {exc}") from exc
             # What httpx lets out for an address that is none; UnicodeError for the name of a host.
             except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as exc:
@@ -92,7 +102,10 @@ class FormulaeApi:
 
         timeout = httpx.Timeout(self._timeout_s, connect=min(30.0, self._timeout_s))
         try:
-            return httpx.Client(timeout=timeout, follow_redirects=False, trust_env=False)
+            transport = self._reach.transport()
+            return httpx.Client(timeout=timeout, follow_redirects=False, trust_env=False, transport=transport)
+        except SettingsInvalid:
+            raise
         except Exception as exc:
             raise CatalogueRefused(
                 f"{self.url}: no TLS with the settings of this machine: {type(exc).__name__}: {exc}"

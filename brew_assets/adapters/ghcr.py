@@ -15,6 +15,7 @@ import msgspec
 
 from brew_assets.adapters.challenges import Challenge, challenges_of
 from brew_assets.adapters.ghcr_bodies import GhcrBlob, describe, unpacked
+from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.adapters.origin import Origin, split_url
 from brew_assets.adapters.registry_address import NAMESPACE, RegistryAddress, behind
 from brew_assets.adapters.registry_answers import ERROR_BODY_BYTES, answer_error
@@ -110,13 +111,14 @@ class Ghcr:
         cdn_hosts: Iterable[str],
         timeout_s: float,
         credentials: CredentialsSource | None = None,
+        reach: Reach = PLAIN,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry = RegistryAddress(registry_url)
         self.url = self._registry.shown
         self._hosts = AllowedHosts(self._registry.origin, cdn_hosts)
         self._hosts.check(self._registry.roots[0], subject="BOTTLE_REGISTRY_URL")
-        self._wires = ThreadWires(timeout_s=timeout_s, monotonic=monotonic)
+        self._wires = ThreadWires(reach, timeout_s=timeout_s, monotonic=monotonic)
         self._login = RegistryLogin(self.url, credentials)
 
     def open(self, bottle: Bottle, *, offset: int = 0) -> GhcrBlob:

@@ -10,14 +10,22 @@ import httpx
 from brew_assets.adapters import http_body
 from brew_assets.adapters.aws_credentials import credentials_failure, is_of_credentials
 from brew_assets.adapters.body_limits import BodyBroken, BodyLimits, BodyRefused, SlowBody
+from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.adapters.origin import split_url
-from brew_assets.adapters.s3_store import S3Options, S3Store
+from brew_assets.adapters.s3.store import S3Options, S3Store
 from brew_assets.domain.addresses import shown_url, with_shown_urls
 from brew_assets.domain.hash_file import MAX_HASH_FILE_BYTES
 from brew_assets.engine.clock import GracefulStop, SystemClock
 from brew_assets.engine.ports import Clock, Document, HashFile, StopSignal
 from brew_assets.engine.until_stopped import until_stopped
-from brew_assets.errors import HashFileInvalid, HashFileUnreachable, PlanningStopped, StoreError
+from brew_assets.errors import (
+    HashFileInvalid,
+    HashFileUnreachable,
+    PlanningStopped,
+    ProxyRefused,
+    SettingsInvalid,
+    StoreError,
+)
 
 _PIECE_BYTES = 1024 * 1024
 _OPENED = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -81,8 +89,15 @@ class HttpsHashFile:
     """A hash file behind an address; plain http only on this machine."""
 
     def __init__(
-        self, url: str, *, timeout_s: float, clock: Clock | None = None, stop: StopSignal | None = None
+        self,
+        url: str,
+        *,
+        timeout_s: float,
+        reach: Reach = PLAIN,
+        clock: Clock | None = None,
+        stop: StopSignal | None = None,
     ) -> None:
+        self._reach = reach
         self._url = url
         self._timeout_s = min(60.0, timeout_s)
         self._clock = clock or SystemClock()
@@ -104,7 +119,12 @@ class HttpsHashFile:
             raise HashFileInvalid("plain http is only for this machine, use https")
         try:
             answer = http_body.get(
-                httpx.Client(timeout=self._timeout_s, follow_redirects=False, trust_env=False),
+                httpx.Client(
+                    timeout=self._timeout_s,
+                    follow_redirects=False,
+                    trust_env=False,
+                    transport=self._reach.transport(),
+                ),
                 self._url,
                 {"Accept-Encoding": "gzip", "User-Agent": "brew-mirror"},
                 limits=BodyLimits(received=MAX_HASH_FILE_BYTES, decoded=MAX_HASH_FILE_BYTES),
@@ -112,10 +132,12 @@ class HttpsHashFile:
                 clock=self._clock,
                 stop=self._stop,
             )
-        except PlanningStopped:
+        except (PlanningStopped, SettingsInvalid):
             raise
-        except (BodyRefused, BodyBroken, SlowBody) as exc:
+        except (BodyRefused, BodyBroken, SlowBody, ProxyRefused) as exc:
             raise HashFileInvalid(str(exc)) from None
+        except httpx.ProxyError as exc:
+            raise HashFileInvalid(f"cannot be had: {exc}") from None
         # Not httpx.HTTPError alone: an address that is none, a TLS context and a stream have classes of their
         # own. The text may have the address, and in it a secret: neither it nor the cause is shown.
         except Exception as exc:
@@ -128,8 +150,11 @@ class HttpsHashFile:
 class S3HashFile:
     """A hash file in a bucket."""
 
-    def __init__(self, options: S3Options, key: str, *, stop: StopSignal | None = None) -> None:
+    def __init__(
+        self, options: S3Options, key: str, *, reach: Reach = PLAIN, stop: StopSignal | None = None
+    ) -> None:
         self._options = options
+        self._reach = reach
         self._key = key
         self._stop = stop or GracefulStop()
         self.name = f"s3://{options.bucket}/{key}"
@@ -160,4 +185,4 @@ class S3HashFile:
         return HashFile(source=self.name, data=document.data)
 
     def _read(self) -> Document | None:
-        return S3Store(self._options).read(self._key, most_bytes=MAX_HASH_FILE_BYTES)
+        return S3Store(self._options, self._reach).read(self._key, most_bytes=MAX_HASH_FILE_BYTES)

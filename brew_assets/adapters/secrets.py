@@ -4,7 +4,8 @@ from typing import Any
 
 import msgspec
 
-from brew_assets.adapters.aws_client import REPEATED, aws_client, channel_error, making_error
+from brew_assets.adapters.aws.client import REPEATED, aws_client, channel_error, making_error
+from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.adapters.registry_login import Credentials
 from brew_assets.errors import UNREADABLE, ChannelError, ChannelRefused, RegistryRefused, UpstreamFailed
 from brew_assets.settings import Secret
@@ -16,10 +17,11 @@ _decoder = msgspec.json.Decoder(dict[str, Any])
 class _StoredSecret:
     """The text of one secret, as it is whenever it is asked for."""
 
-    def __init__(self, name: str, *, region: str, endpoint_url: str | None) -> None:
+    def __init__(self, name: str, *, region: str, endpoint_url: str | None, reach: Reach = PLAIN) -> None:
         self._name = name
         self._region = region
         self._endpoint_url = endpoint_url
+        self._reach = reach
         self._client: Any = None
 
     @property
@@ -35,7 +37,11 @@ class _StoredSecret:
         """
         try:
             self._client = self._client or aws_client(
-                "secretsmanager", region=self._region, endpoint_url=self._endpoint_url, tries=REPEATED
+                "secretsmanager",
+                region=self._region,
+                endpoint_url=self._endpoint_url,
+                reach=self._reach,
+                tries=REPEATED,
             )
         except Exception as error:
             raise making_error(self.what, error) from error
@@ -50,8 +56,8 @@ class _StoredSecret:
 class WebhookSecret:
     """The webhook in a secret: its address as plain text, or JSON with it under one of a few names."""
 
-    def __init__(self, name: str, *, region: str, endpoint_url: str | None) -> None:
-        self._secret = _StoredSecret(name, region=region, endpoint_url=endpoint_url)
+    def __init__(self, name: str, *, region: str, endpoint_url: str | None, reach: Reach = PLAIN) -> None:
+        self._secret = _StoredSecret(name, region=region, endpoint_url=endpoint_url, reach=reach)
 
     def __call__(self) -> Secret:
         """The webhook as it is now.
@@ -73,8 +79,8 @@ class WebhookSecret:
 class RegistrySecret:
     """The registry's credentials in a secret: JSON with `username` and `password`."""
 
-    def __init__(self, name: str, *, region: str, endpoint_url: str | None) -> None:
-        self._secret = _StoredSecret(name, region=region, endpoint_url=endpoint_url)
+    def __init__(self, name: str, *, region: str, endpoint_url: str | None, reach: Reach = PLAIN) -> None:
+        self._secret = _StoredSecret(name, region=region, endpoint_url=endpoint_url, reach=reach)
         self.settings = f"{self._secret.what} (BOTTLE_REGISTRY_SECRET_NAME)"
 
     def __call__(self) -> Credentials:

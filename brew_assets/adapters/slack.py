@@ -11,13 +11,21 @@ from datetime import UTC, datetime
 import httpx
 import msgspec
 
+from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.adapters.http_body import Connection
 from brew_assets.adapters.origin import split_url
 from brew_assets.engine.announce import LONGEST_BUSY_S, UNCERTAIN_STATUSES, Announcement
 from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.retry import parse_retry_after
 from brew_assets.engine.until_stopped import until_stopped
-from brew_assets.errors import ChannelBusy, ChannelFailed, ChannelRefused, ChannelUncertain
+from brew_assets.errors import (
+    ChannelBusy,
+    ChannelFailed,
+    ChannelRefused,
+    ChannelUncertain,
+    ProxyRefused,
+    SettingsInvalid,
+)
 from brew_assets.settings import Secret
 
 TIMEOUT_S = 5.0
@@ -27,8 +35,6 @@ _SERVER_ERROR, _TOO_MANY = 500, 429
 _ANSWER_CHARACTERS = 100
 # After these nothing was sent; after any other error the message may have arrived.
 _NOT_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
     httpx.UnsupportedProtocol,
     httpx.InvalidURL,
     UnicodeError,
@@ -47,12 +53,14 @@ class SlackWebhook:
         channel: str = "",
         username: str = "",
         timeout_s: float = TIMEOUT_S,
+        reach: Reach = PLAIN,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._webhook = webhook
         self._channel = channel
         self._username = username
         self._timeout_s = timeout_s
+        self._reach = reach
         self._monotonic = monotonic
 
     def takes(self, announcement: Announcement) -> bool:
@@ -91,7 +99,9 @@ class SlackWebhook:
         _check(address)
         timeout = dict.fromkeys(("connect", "read", "write", "pool"), self._timeout_s)
         try:
-            made = httpx.HTTPTransport(retries=0)
+            made = self._reach.transport()
+        except SettingsInvalid as error:
+            raise ChannelFailed(f"Slack was not reached: {error}") from error
         except Exception as error:
             # It has no address yet that its text could show.
             raise ChannelFailed(
@@ -124,10 +134,11 @@ class SlackWebhook:
         try:
             shown = until_stopped(post, GracefulStop(), check=connection.check)
             return heads[0][0], shown, heads[0][1]
+        except (ProxyRefused, httpx.ProxyError, httpx.ConnectError, httpx.ConnectTimeout) as error:
+            # Of the address these name the host at most, and the proxy without its password.
+            failure: ChannelFailed | ChannelUncertain = ChannelFailed(f"Slack was not reached: {error}")
         except _NOT_SENT as error:
-            failure: ChannelFailed | ChannelUncertain = ChannelFailed(
-                f"Slack was not reached: {type(error).__name__}"
-            )
+            failure = ChannelFailed(f"Slack was not reached: {type(error).__name__}")
         except Exception as error:  # httpx has two base classes, and lets out what a socket does
             if heads:  # only what it says beside its status does not come to an end
                 return heads[0][0], "", heads[0][1]

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from brew_assets.adapters.aws_client import aws_client, making_error, sending_error
+from brew_assets.adapters.aws.client import aws_client, making_error, sending_error
+from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.domain.foreign_text import printable_lines
 from brew_assets.engine.announce import Announcement
 
@@ -13,17 +14,18 @@ _MESSAGE_BYTES = 262_144
 
 
 class _Topic:
-    def __init__(self, arn: str, *, region: str, endpoint_url: str | None) -> None:
+    def __init__(self, arn: str, *, region: str, endpoint_url: str | None, reach: Reach = PLAIN) -> None:
         self._arn = arn
         self._region = region
         self._endpoint_url = endpoint_url
+        self._reach = reach
         self._client: Any = None
 
     def _publish(self, subject: str, text: str) -> None:
         what = f"topic {self._arn}"
         try:
             self._client = self._client or aws_client(
-                "sns", region=self._region, endpoint_url=self._endpoint_url
+                "sns", region=self._region, endpoint_url=self._endpoint_url, reach=self._reach
             )
         except Exception as error:
             raise making_error(what, error) from error

@@ -9,10 +9,12 @@ import contextlib
 import http.client
 import select
 import socket
-import ssl
 import time
 from collections.abc import Callable
 
+from brew_assets.adapters.http.reach import CONNECT_TIMEOUT_S, Reach
+from brew_assets.adapters.http.tunnel import ASKS_FOR_CREDENTIALS, credentials_wanted
+from brew_assets.adapters.http.wrapped import is_tls, wrapped
 from brew_assets.adapters.origin import TARGET, Origin
 from brew_assets.adapters.wire_reader import (
     HEAD_TIME_S,
@@ -24,7 +26,6 @@ from brew_assets.adapters.wire_reader import (
 )
 from brew_assets.adapters.wire_response import WireResponse
 
-_CONNECT_TIMEOUT_S = 30.0
 # A connection that idled longer is asked whether the other side has closed it.
 _IDLE_CHECK_S = 1.0
 _DRAIN_BYTES = 65536
@@ -42,15 +43,17 @@ class Wire:
     def __init__(
         self,
         origin: Origin,
+        reach: Reach,
         *,
         timeout_s: float,
-        context: ssl.SSLContext | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.origin = origin
+        self._reach = reach
+        # A proxy for plain http reads each request itself; through one for https goes what it cannot read.
+        self._reads_along = reach.proxy_for(origin) if origin.scheme == "http" else None
         self._timeout_s = timeout_s
         self._watch = Watch(head_s=min(timeout_s, HEAD_TIME_S), monotonic=monotonic)
-        self._context = context
         self._connection: http.client.HTTPConnection | None = None
         self._opening: socket.socket | None = None
         self._reader: Reader | None = None
@@ -66,6 +69,8 @@ class Wire:
         Raises:
             OSError, http.client.HTTPException: the connection cannot be made or breaks.
         """
+        if self._reads_along is not None:
+            target, headers = self._for_proxy(target, headers)
         head = _request_head(method, target, self.origin.netloc, headers)
         reused = self._connection is not None and not self._is_stale()
         try:
@@ -76,11 +81,17 @@ class Wire:
                 raise
             self._write_first(head, body)
 
+    def _for_proxy(self, target: str, headers: dict[str, str]) -> tuple[str, dict[str, str]]:
+        proxy = self._reads_along
+        if proxy is not None and proxy.authorization:
+            headers = headers | {"Proxy-Authorization": proxy.authorization.reveal()}
+        return f"http://{self.origin.netloc}{target}", headers
+
     def _write_first(self, head: bytes, body: memoryview | None) -> None:
         sock = self._connected().sock
         if body is None:
             _send(sock, head)
-        elif isinstance(sock, ssl.SSLSocket):
+        elif is_tls(sock):
             _send(sock, b"".join((head, body)))
         else:
             sent = sock.sendmsg((head, body)) - len(head)
@@ -113,6 +124,9 @@ class Wire:
         except BaseException:
             self.close()
             raise
+        if response.status == ASKS_FOR_CREDENTIALS and self._reads_along is not None:
+            self.close()
+            raise credentials_wanted(self._reads_along)
         self._response = response
         return response
 
@@ -184,7 +198,7 @@ class Wire:
         if self._connection is None:
             host, port = self.origin.host, self.origin.port
             # Made without the library, which shows nobody the socket during a handshake.
-            sock = self._opened(host, port, timeout_s=min(_CONNECT_TIMEOUT_S, self._timeout_s))
+            sock = self._opened(timeout_s=min(CONNECT_TIMEOUT_S, self._timeout_s))
             connection = http.client.HTTPConnection(host, port)
             connection.sock = sock
             limit_silence(connection.sock, self._timeout_s)
@@ -192,20 +206,31 @@ class Wire:
             self._connection = connection
         return self._connection
 
-    def _opened(self, host: str, port: int, *, timeout_s: float) -> socket.socket:
-        sock = socket.create_connection((host, port), timeout_s)
+    def _opened(self, *, timeout_s: float) -> socket.socket:
+        made: list[socket.socket] = []
         try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self.origin.scheme != "https":
-                return sock
-            context = self._context or ssl.create_default_context()
-            # A copy: TLS takes the socket away.
-            with sock.dup() as self._opening:
-                if self._interrupted:
-                    raise ConnectionAbortedError("the grace is over")
-                return context.wrap_socket(sock, server_hostname=host)
+            with contextlib.ExitStack() as copies:
+
+                def opening(sock: socket.socket) -> None:
+                    made.append(sock)
+                    # A copy: TLS takes the socket away.
+                    self._opening = copies.enter_context(sock.dup())
+                    if self._interrupted:
+                        raise ConnectionAbortedError("the grace is over")
+
+                sock = self._reach.connect(
+                    self.origin,
+                    timeout_s=timeout_s,
+                    interrupted=lambda: self._interrupted,
+                    opening=opening,
+                )
+                if self.origin.scheme != "https":
+                    return sock
+                made.append(sock)
+                return wrapped(sock, self._reach.context(), self.origin.host)
         except BaseException:
-            sock.close()
+            for sock in made:
+                sock.close()
             raise
         finally:
             self._opening = None

@@ -7,12 +7,12 @@ need not.
 
 import io
 import socket
-import ssl
 import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from brew_assets.adapters.body_limits import LEAST_BYTES_PER_S, PACE_WINDOW_S
+from brew_assets.adapters.http.wrapped import is_tls
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -76,7 +76,7 @@ class Incoming(io.RawIOBase):
         self._saw: Callable[[int], None] | None = None
         self._saw_head, self._saw_body = watch.saw_head, watch.saw_body
         # TLS knows no flags.
-        self._body_flags = 0 if isinstance(sock, ssl.SSLSocket) else socket.MSG_WAITALL
+        self._body_flags = 0 if is_tls(sock) else socket.MSG_WAITALL
 
     def watch_head(self) -> None:
         """What comes next has to be whole soon."""
@@ -136,7 +136,7 @@ def limit_silence(sock: socket.socket, timeout_s: float) -> None:
     Without TLS the kernel keeps the time: Python's own way polls before every call, which doubles the
     times that a worker hands the interpreter over. A time-out then shows as BlockingIOError.
     """
-    if isinstance(sock, ssl.SSLSocket):
+    if is_tls(sock):
         sock.settimeout(timeout_s)
         return
     sock.settimeout(None)

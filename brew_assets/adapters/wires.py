@@ -1,12 +1,12 @@
 """Which connection a thread uses: its own, one per origin, all of which can be broken off."""
 
 import contextlib
-import ssl
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
 
+from brew_assets.adapters.http.reach import Reach
 from brew_assets.adapters.origin import Origin
 from brew_assets.adapters.wire import Wire
 from brew_assets.adapters.wire_response import WireResponse
@@ -15,20 +15,22 @@ from brew_assets.adapters.wire_response import WireResponse
 class Wires:
     """The calling thread's connections, one per origin."""
 
-    def __init__(self, *, timeout_s: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, reach: Reach, *, timeout_s: float, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._reach = reach
         self._timeout_s = timeout_s
         self._monotonic = monotonic
-        self._context: ssl.SSLContext | None = None
         self._wires: dict[Origin, Wire] = {}
 
     def to(self, origin: Origin) -> Wire:
         """The connection to this origin."""
         wire = self._wires.get(origin)
         if wire is None:
-            if origin.scheme == "https" and self._context is None:
-                self._context = ssl.create_default_context()
+            if origin.scheme == "https":
+                self._reach.context()  # what it cannot be made of is known before anything is sent
             wire = self._wires[origin] = Wire(
-                origin, timeout_s=self._timeout_s, context=self._context, monotonic=self._monotonic
+                origin, self._reach, timeout_s=self._timeout_s, monotonic=self._monotonic
             )
         return wire
 
@@ -47,7 +49,10 @@ class Wires:
 class ThreadWires:
     """Every thread's own connections, and a way to break off all of them."""
 
-    def __init__(self, *, timeout_s: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, reach: Reach, *, timeout_s: float, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._reach = reach
         self._timeout_s = timeout_s
         self._monotonic = monotonic
         self._local = threading.local()
@@ -58,7 +63,9 @@ class ThreadWires:
         """The calling thread's connections."""
         wires: Wires | None = getattr(self._local, "wires", None)
         if wires is None:
-            wires = self._local.wires = Wires(timeout_s=self._timeout_s, monotonic=self._monotonic)
+            wires = self._local.wires = Wires(
+                self._reach, timeout_s=self._timeout_s, monotonic=self._monotonic
+            )
             with self._lock:
                 self._all.add(wires)
         return wires

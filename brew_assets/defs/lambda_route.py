@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import botocore.session
 import dagster as dg
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from dagster_aws.pipes import PipesLambdaClient, PipesLambdaLogsMessageReader
 
-from brew_assets.adapters.aws_client import is_shortage
+from brew_assets.adapters.aws.client import aws_client, is_shortage
 from brew_assets.adapters.aws_credentials import credentials_failure, is_of_credentials
+from brew_assets.compose import reach_of
 from brew_assets.domain.addresses import with_shown_urls
 from brew_assets.domain.foreign_text import printable
 from brew_assets.engine.dispatch import Dispatcher, DispatchOptions
@@ -37,19 +36,16 @@ def lambda_client(settings: Settings) -> Any:
         WorkerFailed: there are no credentials just now.
         WorkerRefused: there are none, or a setting is none that a client can be made of.
     """
-    config = Config(
-        read_timeout=READ_TIMEOUT_S,
-        connect_timeout=CONNECT_TIMEOUT_S,
-        retries={"total_max_attempts": 1},
-        tcp_keepalive=True,
-        max_pool_connections=settings.lambda_concurrency,
-    )
     try:
-        return botocore.session.get_session().create_client(
+        return aws_client(
             "lambda",
-            region_name=settings.aws_region,
+            region=settings.aws_region,
             endpoint_url=settings.aws_endpoint_url or None,
-            config=config,
+            reach=reach_of(settings),
+            read_timeout_s=READ_TIMEOUT_S,
+            connect_timeout_s=CONNECT_TIMEOUT_S,
+            connections=settings.lambda_concurrency,
+            tcp_keepalive=True,
         )
     except Exception as error:  # loading credentials raises anything, an address that is none a ValueError
         what = f"the client of {settings.lambda_sync_function or 'Lambda'}"

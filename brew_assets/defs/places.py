@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 import dagster as dg
 
+from brew_assets.compose import region_of
 from brew_assets.defs.markdown import escaped, link
 from brew_assets.domain.foreign_text import printable
 from brew_assets.settings import Settings
@@ -37,7 +38,7 @@ class Places:
         # An S3-compatible server has no page in AWS's console.
         endpoint = settings.aws_endpoint_url_s3 or settings.aws_endpoint_url
         self._bucket = bucket if store_url.startswith("s3://") and not endpoint else ""
-        self._region = settings.aws_region
+        self._region = region_of(settings) if self._bucket else ""
         self._console = next(
             (host for start, host in _CONSOLES.items() if self._region.startswith(start)), _CONSOLE
         )

@@ -198,6 +198,7 @@ class _CopyThread:
         reception = Reception(
             planned,
             blobs=run.ports.blobs,
+            check_size=lambda size: self._store.check_size(planned.bottle, size),
             open_sink=lambda size: self._store.receive(
                 planned.bottle, date=run.date, size=size, replace=run.options.replace
             ),

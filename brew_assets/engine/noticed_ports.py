@@ -246,6 +246,10 @@ class NoticedStore:
         with self._asking():
             return self._store.peek(key, length)
 
+    def check_size(self, bottle: Bottle, size: int) -> None:
+        """As of the store."""
+        self._store.check_size(bottle, size)
+
     def receive(self, bottle: Bottle, *, date: str, size: int, replace: bool = False) -> BottleSink:
         """As of the store."""
         with self._asking():

@@ -203,6 +203,13 @@ class Store(Protocol):
     def peek(self, key: str, length: int) -> bytes:
         """The first bytes of an object."""
 
+    def check_size(self, bottle: Bottle, size: int) -> None:
+        """Returns for a bottle that the store can hold. Nothing is contacted.
+
+        Raises:
+            ObjectRefused: it is larger than any that the store takes.
+        """
+
     def receive(self, bottle: Bottle, *, date: str, size: int, replace: bool = False) -> BottleSink:
         """A sink for the bottle's `size` bytes. Create-only unless `replace`."""
 

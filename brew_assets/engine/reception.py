@@ -39,6 +39,7 @@ class Reception:
         planned: PlannedBottle,
         *,
         blobs: Blobs,
+        check_size: Callable[[int], None],
         open_sink: Callable[[int], BottleSink],
         look: Callable[[], ObjectFacts | None],
         buffer: memoryview,
@@ -48,6 +49,7 @@ class Reception:
         self._bottle = planned.bottle
         self._expected = planned.size
         self._blobs = blobs
+        self._check_size = check_size
         self._open_sink = open_sink
         self._look = look
         self._lost_answer: StoreUnavailable | None = None
@@ -77,6 +79,8 @@ class Reception:
         if self.is_stored():
             return self.size
         if not self._is_whole_in_buffer():
+            # Before a byte moves: what the store cannot hold is not downloaded.
+            self._check_size(self._expected or 0)
             stream = self._blobs.open(self._bottle, offset=self.received)
             try:
                 self._receive(stream)
@@ -161,6 +165,7 @@ class Reception:
             raise UpstreamRefused(
                 f"{name}: expected at most {MAX_BOTTLE_BYTES} bytes, found {total} announced"
             )
+        self._check_size(total)
         self._length_given = stream.total is not None
         self.size = total
 

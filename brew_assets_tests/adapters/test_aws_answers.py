@@ -1,19 +1,17 @@
-"""Answers of AWS's services that have no end, through the channels and the multipart upload that ask."""
+"""Answers of AWS's services that have no end, through the channels and the store that ask."""
 
 import socket
 from collections.abc import Callable
 
 import pytest
 
-from brew_assets.adapters import aws_answers
-from brew_assets.adapters.aws_client import aws_client
-from brew_assets.adapters.s3_sinks import MultipartSink
-from brew_assets.adapters.s3_store import S3Options, S3Store
+from brew_assets.adapters.aws import answers as aws_answers
+from brew_assets.adapters.aws.client import aws_client
+from brew_assets.adapters.s3.store import S3Options, S3Store
 from brew_assets.adapters.secrets import WebhookSecret
-from brew_assets.errors import ChannelFailed, StoreUnavailable
+from brew_assets.errors import ChannelFailed, ObjectRefused
 from brew_assets_tests.fakes import FakeClock
 from brew_assets_tests.raw_server import RawServer, head, raw_server, trickles, whole
-from brew_assets_tests.worlds import DATE, bottle
 
 REGION = "us-east-1"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -43,15 +41,26 @@ def test_a_secret_without_end_is_given_up(answer: Callable[[RawServer, socket.so
         WebhookSecret("slack", region=REGION, endpoint_url=server.url)()
 
 
-def test_an_answer_to_a_multipart_upload_without_end_may_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("brew_assets.adapters.s3_answers._RETRY_DELAY_S", 0.0)
-    with raw_server(pours) as server:
-        store = S3Store(S3Options(bucket="bucket", endpoint_url=server.url, multipart_bytes=1))
-        sink = store.receive(bottle("wget", content=b"xx"), date=DATE, size=2)
-        assert isinstance(sink, MultipartSink)
-        sink.write(memoryview(b"xx"))
-        with pytest.raises(StoreUnavailable, match="at most"):
-            sink.commit()
+@pytest.mark.parametrize("status", [200, 403, 500])
+@pytest.mark.parametrize("call", ["copy", "read"])
+def test_an_answer_of_a_bucket_without_end_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, status: int, call: str
+) -> None:
+    monkeypatch.setattr("brew_assets.adapters.s3.answers._RETRY_DELAY_S", 0.0)
+
+    def answer(server: RawServer, connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 %d Whatever\r\n\r\n" % status)
+        while not server.over.is_set():
+            connection.sendall(b" " * 65_536)
+
+    with raw_server(answer) as server:
+        store = S3Store(S3Options(bucket="bucket", endpoint_url=server.url))
+        calls: dict[str, Callable[[], object]] = {
+            "copy": lambda: store._documents.copy("from", "to", {}),
+            "read": lambda: store.read("state/x", most_bytes=2**22),
+        }
+        with pytest.raises(ObjectRefused, match="at most"):
+            calls[call]()
 
 
 @pytest.mark.parametrize("sent", [head(10**6), CHUNKED + b"fffff\r\n"], ids=["plain", "chunk"])

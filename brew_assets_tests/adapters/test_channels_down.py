@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from brew_assets.adapters.aws_client import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, REPEATED
+from brew_assets.adapters.aws.client import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, REPEATED
 from brew_assets.adapters.cloudwatch import CloudWatchMetrics, MetricsChannel
 from brew_assets.adapters.secrets import WebhookSecret
 from brew_assets.adapters.slack import SlackWebhook

@@ -11,7 +11,7 @@ import pytest
 from botocore.stub import ANY, Stubber
 from moto.server import ThreadedMotoServer
 
-from brew_assets.adapters.aws_client import aws_client
+from brew_assets.adapters.aws.client import aws_client
 from brew_assets.adapters.cloudwatch import MOST_BYTES, MOST_METRICS, CloudWatchMetrics
 from brew_assets.compose import build_metrics
 from brew_assets.domain.metrics import Metric, gauges, sync_metrics

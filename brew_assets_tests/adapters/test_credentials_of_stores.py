@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from brew_assets.adapters import s3_answers
-from brew_assets.adapters.s3_store import S3Options, S3Store
+from brew_assets.adapters.s3 import answers as s3_answers
+from brew_assets.adapters.s3.store import S3Options, S3Store
 from brew_assets.domain.plan import Request
 from brew_assets.errors import StoreError, StoreRefused, StoreUnavailable
 from brew_assets_tests.aws_profiles import NOBODY, Profiles, Sts

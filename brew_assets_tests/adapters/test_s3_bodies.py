@@ -9,12 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from brew_assets.adapters import s3_bodies
-from brew_assets.adapters.body_limits import PACE_WINDOW_S
-from brew_assets.adapters.s3_bodies import ANSWER_BYTES, BOTTLE_BYTES
-from brew_assets.adapters.s3_documents import S3Documents
-from brew_assets.adapters.s3_store import S3Options, S3Store
-from brew_assets.adapters.wires import ThreadWires
+from brew_assets.adapters.body_limits import LEAST_BYTES_PER_S, PACE_WINDOW_S, SlowBody
+from brew_assets.adapters.s3 import bodies
+from brew_assets.adapters.s3.bodies import ANSWER_BYTES, BOTTLE_BYTES
+from brew_assets.adapters.s3.store import S3Options, S3Store
 from brew_assets.engine.ports import MAX_DOCUMENT_BYTES
 from brew_assets.errors import ObjectRefused, StoreError, StoreRefused, StoreUnavailable
 from brew_assets_tests.servers import ACCESS_KEY, REGION, SECRET_KEY
@@ -103,7 +101,7 @@ def test_a_body_without_end_is_given_up_at_its_limit(
     framed: Callable[[Iterable[bytes]], Iterator[bytes]],
     call: str,
 ) -> None:
-    monkeypatch.setattr(s3_bodies, "BOTTLE_BYTES", 2**22)
+    monkeypatch.setattr(bodies, "BOTTLE_BYTES", 2**22)
     server.answer = framed(for_ever())
     with pytest.raises(StoreError, match=r"expected at most .* bytes, found more than"):
         store.read(KEY, most_bytes=2**22) if call == "document" else CALLS[call](store)
@@ -137,17 +135,17 @@ def test_what_says_that_it_is_too_large_is_not_read(
 def test_a_content_length_that_is_none_is_no_answer(
     store: S3Store, server: _Server, monkeypatch: pytest.MonkeyPatch, call: str, size: str
 ) -> None:
-    monkeypatch.setattr("brew_assets.adapters.s3_answers._RETRY_DELAY_S", 0.0)
+    monkeypatch.setattr("brew_assets.adapters.s3.answers._RETRY_DELAY_S", 0.0)
     server.answer = [OK + f"Content-Length: {size}\r\n\r\nhello".encode("latin-1")]
     with pytest.raises(StoreUnavailable):
         CALLS[call](store)
-    assert server.requests == (1 if call == "deletion" else 5)
+    assert server.requests == 5
 
 
 def test_a_body_that_breaks_off_is_never_taken_for_a_whole_one(
     store: S3Store, server: _Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("brew_assets.adapters.s3_answers._RETRY_DELAY_S", 0.0)
+    monkeypatch.setattr("brew_assets.adapters.s3.answers._RETRY_DELAY_S", 0.0)
     for answer in (list(sized(10, [b"hello"])), list(chunked([b"hello"]))[:-1]):
         server.answer = answer
         for call in ("document", "bytes read back"):
@@ -176,11 +174,10 @@ def test_the_first_bytes_come_alone_though_the_server_sends_all(store: S3Store, 
 def test_a_document_that_trickles_counts_as_silent(store: S3Store, server: _Server) -> None:
     """A byte every two seconds by a clock of its own, which goes on whenever it is looked at."""
     times = itertools.count(step=2)
-    wires = ThreadWires(timeout_s=60, monotonic=lambda: next(times))
-    documents = S3Documents(wires, store._signing, bucket="b")
     server.answer = until_closed(itertools.repeat(b"x"))
-    with pytest.raises(StoreUnavailable, match="count as silence"):
-        documents._get(KEY, MAX_DOCUMENT_BYTES)
+    answer = store._client().get_object(Bucket="b", Key=KEY)
+    with pytest.raises(SlowBody, match=f"expected at least {LEAST_BYTES_PER_S} bytes/s"):
+        bodies.whole_body(KEY, answer, most=MAX_DOCUMENT_BYTES, monotonic=lambda: next(times))
     assert PACE_WINDOW_S / 2 <= next(times) < 10 * PACE_WINDOW_S
 
 
@@ -221,7 +218,7 @@ def test_a_head_whose_size_is_none_is_answered_by_the_bytes(
     store: S3Store, server: _Server, fields: str
 ) -> None:
     server.answer = [OK + fields.encode() + b"\r\n\r\n"]
-    head = store._documents.head(KEY)
+    head = store._thin.head(KEY)
     assert head is not None
     assert head.size == -1
 
@@ -260,7 +257,7 @@ def test_an_object_without_a_version_is_not_written_over(store: S3Store, server:
 def test_a_copy_is_made_only_when_the_answer_says_so(
     store: S3Store, server: _Server, monkeypatch: pytest.MonkeyPatch, body: bytes
 ) -> None:
-    monkeypatch.setattr("brew_assets.adapters.s3_answers._RETRY_DELAY_S", 0.0)
+    monkeypatch.setattr("brew_assets.adapters.s3.answers._RETRY_DELAY_S", 0.0)
     server.answer = list(sized(len(body), [body]))
     with pytest.raises(StoreUnavailable):
         store._documents.copy(KEY, bottle().key(DATE), {})
@@ -281,7 +278,7 @@ def test_a_deletion_that_was_refused_after_a_thousand_successes_is_seen(
 def test_redirects_are_not_followed(
     store: S3Store, server: _Server, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    monkeypatch.setattr("brew_assets.adapters.s3_answers._RETRY_DELAY_S", 0.0)
+    monkeypatch.setattr("brew_assets.adapters.s3.answers._RETRY_DELAY_S", 0.0)
     place = f"http://127.0.0.1:{server.server_address[1]}/"
     head = f"HTTP/1.1 {status} Moved\r\nConnection: close\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n"
     server.answer = [head.encode()]

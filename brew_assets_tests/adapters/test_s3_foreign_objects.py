@@ -6,7 +6,7 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-from brew_assets.adapters.s3_store import S3Options, S3Store
+from brew_assets.adapters.s3.store import S3Options, S3Store
 from brew_assets.domain.bottle import is_object_key
 from brew_assets.domain.manifest import BACKUP_PREFIX, BACKUPS_KEPT, MANIFEST_KEY
 from brew_assets.domain.plan import Request
@@ -223,7 +223,7 @@ def test_a_listing_that_never_ends_is_an_error(
     tokens: list[str],
     act: Callable[[S3Store], object],
 ) -> None:
-    monkeypatch.setattr("brew_assets.adapters.s3_answers._RETRY_DELAY_S", 0.0)
+    monkeypatch.setattr("brew_assets.adapters.s3.answers._RETRY_DELAY_S", 0.0)
     store.write("state/a.json", b"x")
     store.write(f"{DATE}/a", b"x")
     waiting = iter(tokens * 1000)

@@ -6,13 +6,11 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from brew_assets.adapters import s3_sinks
-from brew_assets.adapters.s3_store import S3Options, S3Store
+from brew_assets.adapters.s3.store import MOST_BOTTLE_BYTES, S3Options, S3Store
 from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, blob_url
-from brew_assets.domain.manifest import entry_for
-from brew_assets.engine.certify import certify
-from brew_assets.errors import KeyTaken, StoreRefused, StoreUnavailable
+from brew_assets.errors import ObjectRefused, StoreRefused, StoreUnavailable
 from brew_assets_tests.adapters.store_contract import StoreContract
+from brew_assets_tests.aws_profiles import NOBODY
 from brew_assets_tests.servers import ACCESS_KEY, REGION, SECRET_KEY, S3Server, seaweedfs
 
 DATE = "2026-11-22"
@@ -78,39 +76,15 @@ def test_a_bottle_carries_its_encryption_as_the_settings_say(
     store.close()
 
 
-def test_a_bottle_over_the_limit_of_one_put_is_a_multipart_upload_proven_by_its_bytes(
-    options: S3Options, monkeypatch: pytest.MonkeyPatch
+def test_a_bottle_over_the_limit_of_one_put_is_refused_by_name_before_a_byte_moves(
+    options: S3Options,
 ) -> None:
-    monkeypatch.setattr(s3_sinks, "PART_BYTES", 5 * 1024 * 1024)
-    store = S3Store(msgspec.structs.replace(options, multipart_bytes=6 * 1024 * 1024))
-    content = hashlib.sha256(b"seed").digest() * 400_000
-    bottle = a_bottle(content)
-    put(store, bottle, content, piece=1_000_000)
-    facts = store.facts(bottle.key(DATE))
-    assert facts is not None
-    assert (facts.size, facts.digest) == (len(content), None)
-    entry = entry_for(bottle, date=DATE, size=len(content))
-    (certificate,) = certify(store, [(bottle.entry_key, entry)])
-    assert certificate.verdict == "CURRENT"
-    sink = store.receive(bottle, date=DATE, size=len(content))
-    sink.write(memoryview(content))
-    with pytest.raises(KeyTaken):
-        sink.commit()
-    sink.abort()
-    store.close()
-
-
-def test_an_aborted_multipart_upload_leaves_nothing(
-    server: S3Server, options: S3Options, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(s3_sinks, "PART_BYTES", 5 * 1024 * 1024)
-    store = S3Store(msgspec.structs.replace(options, multipart_bytes=6 * 1024 * 1024))
-    content = b"y" * (8 * 1024 * 1024)
-    sink = store.receive(a_bottle(content), date=DATE, size=len(content))
-    sink.write(memoryview(content)[: 6 * 1024 * 1024])
-    sink.abort()
-    assert server.client.list_multipart_uploads(Bucket=options.bucket).get("Uploads", []) == []
-    assert list(store.listing("")) == []
+    store = S3Store(msgspec.structs.replace(options, endpoint_url=NOBODY))
+    large = a_bottle(b"x", formula="llvm")
+    with pytest.raises(ObjectRefused, match=r"llvm-2\.12\.1_1.*5 GiB.*a directory takes it"):
+        store.receive(large, date=DATE, size=MOST_BOTTLE_BYTES + 1)
+    # No more than that: 5 GiB are one PUT.
+    store.receive(large, date=DATE, size=MOST_BOTTLE_BYTES).abort()
     store.close()
 
 
@@ -147,7 +121,7 @@ def test_our_canonical_form_is_signed_as_botocore_signs_it() -> None:
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import Credentials
 
-    from brew_assets.adapters.s3_signing import BulkSigner
+    from brew_assets.adapters.s3.signing import BulkSigner
 
     class Known(S3SigV4Auth):
         def payload(self, request: AWSRequest) -> str:

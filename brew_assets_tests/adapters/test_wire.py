@@ -13,8 +13,9 @@ import pytest
 from brew_assets.adapters.body_limits import PACE_WINDOW_S
 from brew_assets.adapters.ghcr import Ghcr
 from brew_assets.adapters.ghcr_bodies import GhcrBlob
+from brew_assets.adapters.http.reach import PLAIN
 from brew_assets.adapters.origin import Origin, split_url
-from brew_assets.adapters.s3_sinks import PutSink
+from brew_assets.adapters.s3.uploads import PutSink
 from brew_assets.adapters.wire import NETWORK_ERRORS, Wire
 from brew_assets.adapters.wire_reader import HEAD_TIME_S
 from brew_assets.domain.oci import MAX_INDEX_BYTES
@@ -51,7 +52,7 @@ BODIES = {
 
 
 def wire_to(url: str, clock: TickingClock | None = None) -> Wire:
-    return Wire(split_url(url)[0], timeout_s=90.0, monotonic=clock or time.monotonic)
+    return Wire(split_url(url)[0], PLAIN, timeout_s=90.0, monotonic=clock or time.monotonic)
 
 
 def _read_all(stream: GhcrBlob) -> int:
@@ -278,7 +279,7 @@ def test_an_interruption_ends_a_handshake_that_stalls() -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         origin = Origin("https", "127.0.0.1", listener.getsockname()[1])
-        wire = Wire(origin, timeout_s=90.0)
+        wire = Wire(origin, PLAIN, timeout_s=90.0)
         thread = threading.Thread(target=send, daemon=True)
         thread.start()
         listener.settimeout(10)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from brew_assets.adapters.aws_client import aws_client
+from brew_assets.adapters.aws.client import aws_client
 from brew_assets.definitions import defs
 from brew_assets.defs.deliveries import InstanceDeliveries, SyncState
 from brew_assets_tests.defs.deployment import Deployment

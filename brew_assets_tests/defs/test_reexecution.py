@@ -9,7 +9,7 @@ import dagster as dg
 import msgspec
 import pytest
 
-from brew_assets.adapters.aws_client import aws_client
+from brew_assets.adapters.aws.client import aws_client
 from brew_assets.definitions import defs
 from brew_assets.defs.deliveries import InstanceDeliveries, SyncState
 from brew_assets.defs.incomplete_syncs import covered_s

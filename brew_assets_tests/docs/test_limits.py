@@ -4,12 +4,17 @@ import re
 
 import pytest
 
+from brew_assets.adapters.aws.answers import MOST_MARKS, MOST_S
 from brew_assets.adapters.body_limits import LEAST_BYTES_PER_S, PACE_WINDOW_S
 from brew_assets.adapters.ghcr import MAX_REDIRECTS
+from brew_assets.adapters.http.reach import CONNECT_TIMEOUT_S
+from brew_assets.adapters.http.trust import MOST_BYTES as CERTIFICATES_BYTES
+from brew_assets.adapters.http.tunnel import MOST_HEAD_BYTES as PROXY_HEAD_BYTES
 from brew_assets.adapters.http_body import MOST_HEAD_BYTES
 from brew_assets.adapters.rooted_files import MOST_NESTED
-from brew_assets.adapters.s3_bodies import ANSWER_BYTES, BOTTLE_BYTES
-from brew_assets.adapters.s3_listing import MOST_OBJECTS, MOST_PAGES
+from brew_assets.adapters.s3.bodies import ANSWER_BYTES, BOTTLE_BYTES
+from brew_assets.adapters.s3.listing import MOST_OBJECTS, MOST_PAGES
+from brew_assets.adapters.s3.store import MOST_BOTTLE_BYTES
 from brew_assets.adapters.wire_reader import HEAD_TIME_S
 from brew_assets.adapters.wire_response import MAX_HEAD_BYTES, MAX_HEADERS, MAX_INFORMATIONAL
 from brew_assets.domain import trigger
@@ -47,11 +52,14 @@ MIB = 1024 * 1024
         f"hash file, as it comes and decoded | {MAX_HASH_FILE_BYTES // MIB} MiB each",
         f"values in a hash file | {MAX_HASH_FILE_VALUES:,} ",
         f"head of an answer | {MAX_HEADERS} lines, {MAX_HEAD_BYTES // 1024} KiB, {HEAD_TIME_S:.0f} s from",
+        f"a proxy to CONNECT | {PROXY_HEAD_BYTES // 1024} KiB, within {CONNECT_TIMEOUT_S:.0f} s or",
+        f"file of certificates | {CERTIFICATES_BYTES // MIB} MiB",
         f"1xx before it | {MAX_INFORMATIONAL} ",
         f"redirects of the registry | {MAX_REDIRECTS} ",
         f"pace of a document | {LEAST_BYTES_PER_S // 1024} KiB/s over {PACE_WINDOW_S:.0f} s",
         f"child manifest | {MAX_INDEX_BYTES // MIB} MiB, one gzip at most, {MAX_OBJECTS:,} JSON objects",
-        f"a deletion or a copy | {ANSWER_BYTES // MIB} MiB ",
+        f"a deletion or a copy | {ANSWER_BYTES // MIB} MiB within {MOST_S:.0f} s, {MOST_MARKS:,} of",
+        f"bottle in a bucket | {MOST_BOTTLE_BYTES // 1024**3} GiB",
         f"listing | {MOST_OBJECTS:,} objects, {MOST_PAGES:,} pages",
         f"(manifest, receipts, plans) | {MAX_DOCUMENT_BYTES // 1024**3} GiB",
         f"read back from a bucket | {BOTTLE_BYTES // 1024**3} GiB",

@@ -6,15 +6,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import msgspec
 import pytest
 from botocore.exceptions import ClientError
 
-from brew_assets.adapters import s3_sinks
-from brew_assets.adapters.s3_store import S3Options, S3Store
-from brew_assets_tests.adapters.store_contract import StoreContract, give
+from brew_assets.adapters.s3.store import S3Options, S3Store
+from brew_assets_tests.adapters.store_contract import StoreContract
 from brew_assets_tests.local_aws.session import LocalAws
-from brew_assets_tests.worlds import DATE, bottle
 
 
 @pytest.fixture(scope="module")
@@ -113,16 +110,3 @@ def test_of_many_conditional_writes_one_wins(s3: Any, bucket: str) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(create, range(40))).count(True) == 1
-
-
-def test_a_large_bottle_is_a_multipart_upload(options: S3Options, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_sinks, "PART_BYTES", 5 * 1024 * 1024)
-    store = S3Store(msgspec.structs.replace(options, multipart_bytes=6 * 1024 * 1024))
-    content = hashlib.sha256(b"seed").digest() * 250_000
-    item = bottle(content=content)
-    give(store, item, content)
-    facts, read_back = store.facts(item.key(DATE)), store.hash(item.key(DATE))
-    assert facts is not None
-    assert read_back is not None
-    assert (facts.size, facts.digest, read_back.digest) == (len(content), None, item.digest)
-    store.close()

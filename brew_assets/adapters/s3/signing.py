@@ -88,20 +88,14 @@ class BulkSigner:
 
     def __init__(self, credentials: Credentials, *, region: str, bucket_url: str) -> None:
         self._credentials = credentials
-        self._region = region
+        self.region = region
         self._auth: _Auth | None = None
         self.origin, path = split_url(bucket_url)
         self._path = path.rstrip("/")
 
-    def target(self, key: str, parameters: Mapping[str, str] | None = None) -> str:
-        """The request target of a key, "" for the bucket: octets are escaped and parameters in the order
-        that S3 signs.
-        """
-        query = "&".join(
-            f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}"
-            for name, value in sorted((parameters or {}).items())
-        )
-        return f"{self._path}/{quote(key, safe='/-_.~')}{f'?{query}' if query else ''}"
+    def target(self, key: str) -> str:
+        """The request target of a key, with octets escaped as S3 signs them."""
+        return f"{self._path}/{quote(key, safe='/-_.~')}"
 
     def signed_headers(
         self, method: str, target: str, headers: Mapping[str, str], *, payload_sha256: str
@@ -113,7 +107,7 @@ class BulkSigner:
             frozen = self._credentials.get_frozen_credentials()
             auth = self._auth
             if auth is None or auth.credentials != frozen:
-                auth = self._auth = _Auth(frozen, self._region)
+                auth = self._auth = _Auth(frozen, self.region)
             auth.add_auth(request)
         except Exception as exc:  # a key that is no text is found out when it signs
             raise credentials_error(exc) from exc

@@ -5,9 +5,10 @@ Wasabi add for the same things. A code says more than its status, so a known cod
 """
 
 import random
+import re
 import time
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from brew_assets.engine.waiting import try_failed
 from brew_assets.errors import (
@@ -60,6 +61,7 @@ _CHECKSUM = (
     "XAmzContentSHA256Mismatch",
 )
 _STORE = (
+    "AccessControlListNotSupported",
     "AccessPointNotFound",
     "AccountProblem",
     "AccountSuspended",
@@ -190,10 +192,46 @@ _CODE_REMEDIES = {
     "PermanentRedirect": _REGION,
     "RequestTimeTooSkewed": _CLOCK,
     "RequestExpired": _CLOCK,
-    "NotImplemented": "if the server cannot encrypt, set S3_SSE=bucket",
     "InvalidObjectState": "it is archived: restore it",
 }
 _STATUS_REMEDIES = {301: _REGION, 308: _REGION, 407: "the proxy asks for credentials"}
+# With these a server may say that the bucket is in another region than the one it was asked in. A HEAD's 400
+# has no code.
+_ELSEWHERE = frozenset({301, 302, 307, 308})
+_ELSEWHERE_CODES = frozenset(
+    {
+        "AuthorizationHeaderMalformed",
+        "IllegalLocationConstraintException",
+        "IncorrectRegion",
+        "InvalidRegion",
+        "PermanentRedirect",
+        "TemporaryRedirect",
+    }
+)
+_REGION_NAME = re.compile(r"[a-z0-9-]{1,63}")
+_UNENCRYPTED = ("NotImplemented", "InvalidEncryptionAlgorithmError", "UnsupportedEncryption")
+
+
+class Sent(NamedTuple):
+    """What a request carried besides its object, which not every server takes."""
+
+    encrypts: bool = False
+    has_checksum: bool = False
+    acl: str = ""
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, object], *, has_checksum: bool = False) -> "Sent":
+        """Of the arguments of a call of boto3."""
+        return cls("ServerSideEncryption" in arguments, has_checksum, str(arguments.get("ACL", "")))
+
+    @classmethod
+    def with_headers(cls, headers: Mapping[str, str]) -> "Sent":
+        """Of a request's headers."""
+        return cls(
+            "x-amz-server-side-encryption" in headers,
+            "x-amz-checksum-sha256" in headers,
+            headers.get("x-amz-acl", ""),
+        )
 
 
 def classify(status: int, code: str = "") -> Answer:
@@ -213,15 +251,46 @@ def classify_head(status: int) -> Answer:
     return found if issubclass(found, StoreUnavailable) else ObjectRefused
 
 
-def answer_error(subject: str, status: int, code: str, message: str, *, of_head: bool = False) -> StoreError:
-    """Our error for an answer about `subject`."""
+def answer_error(
+    subject: str,
+    status: int,
+    code: str,
+    message: str,
+    *,
+    of_head: bool = False,
+    region: str = "",
+    own_region: str = "",
+    sent: Sent = Sent(),  # noqa: B008  it is immutable
+) -> StoreError:
+    """Our error for an answer about `subject`; `region` is where the answer says that the bucket is."""
+    is_hint = status in _ELSEWHERE or code in _ELSEWHERE_CODES or (of_head and status == 400)
+    elsewhere = region if is_hint and region != own_region and _REGION_NAME.fullmatch(region) else ""
     found = classify_head(status) if of_head else classify(status, code)
+    if elsewhere and issubclass(found, ObjectRefused):
+        # It is about the bucket, also in the answer to a HEAD, which has no code.
+        found = StoreRefused
     if issubclass(found, KeyTaken):
         return KeyTaken(subject)
     facts = " ".join(part for part in (str(status), code) if part)
-    remedy = _CODE_REMEDIES.get(code) or _STATUS_REMEDIES.get(status, "")
+    remedy = _remedy(status, code, message, elsewhere, sent)
     text = ": ".join(part for part in (subject, facts, message) if part)
     return found(f"{text}; {remedy}" if remedy else text, status=status, code=code)
+
+
+def _remedy(status: int, code: str, message: str, region: str, sent: Sent) -> str:
+    """What to do about it. Here a text may give a hint: it decides nothing."""
+    if region:
+        return f"the bucket is in {region}: set AWS_REGION={region}"
+    if sent.has_checksum and "x-amz-checksum" in message.lower():
+        return (
+            "this server does not take x-amz-checksum-sha256, by which the mirror knows what is stored: "
+            "no setting leaves it out, use another server"
+        )
+    if sent.encrypts and (code in _UNENCRYPTED or (status == 501 and not code)):
+        return "if the server cannot encrypt, set S3_SSE=bucket"
+    if code == "AccessControlListNotSupported":
+        return f"the bucket takes no ACL ({sent.acl}): leave S3_ACL empty" if sent.acl else ""
+    return _CODE_REMEDIES.get(code) or _STATUS_REMEDIES.get(status, "")
 
 
 def about_the_store(error: StoreError) -> StoreError:

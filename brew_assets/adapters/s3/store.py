@@ -1,33 +1,32 @@
 """The store in an S3 bucket, or in any server that speaks S3.
 
-boto3's core, botocore, makes the calls that are rare. A bottle is one PUT on the bulk path: signed with
-its own digest as payload hash and with `x-amz-checksum-sha256`, so that the server checks the bytes itself
-and a HEAD proves them later. Above MULTIPART_BYTES it is a multipart upload, whose checksum proves nothing
-by a HEAD.
+boto3 is the client. What a sync asks for by the thousand, PUTs of bottles and indexes and HEADs of bottles,
+goes over the thin connection, to the place that boto3 resolved: a bottle is one PUT, signed with its own
+digest as payload hash and with `x-amz-checksum-sha256`, so that the server checks the bytes itself and a HEAD
+proves them later.
 """
 
-import functools
 import threading
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import botocore.loaders
-import botocore.session
 import msgspec
-from botocore.config import Config
-from botocore.credentials import Credentials
 
-from brew_assets.adapters.aws_answers import bound_answers
-from brew_assets.adapters.s3_documents import S3Documents, wire_to
-from brew_assets.adapters.s3_labels import ObjectLabels
-from brew_assets.adapters.s3_listing import Page, pages_to_the_end
-from brew_assets.adapters.s3_signing import BulkSigner, credentials_error
-from brew_assets.adapters.s3_sinks import MultipartSink, PutSink
+from brew_assets.adapters.aws.answers import BoundedSession, asked_for, bound_answers
+from brew_assets.adapters.aws.client import aws_session, resolved_region, s3_client, session_reach
+from brew_assets.adapters.http.reach import PLAIN, Reach
+from brew_assets.adapters.s3.client_errors import setting_error
+from brew_assets.adapters.s3.documents import S3Documents, check_documents
+from brew_assets.adapters.s3.labels import ObjectLabels
+from brew_assets.adapters.s3.listing import Page, pages_to_the_end
+from brew_assets.adapters.s3.signing import BulkSigner, credentials_error
+from brew_assets.adapters.s3.uploads import ThinObjects
 from brew_assets.adapters.wires import ThreadWires
 from brew_assets.domain.bottle import Bottle, is_object_key
 from brew_assets.domain.manifest import MANIFEST_KEY
 from brew_assets.domain.object_keys import is_date
 from brew_assets.engine.foreign_objects import ForeignObjects
+from brew_assets.engine.kept_indexes import INDEX_PREFIX
 from brew_assets.engine.ports import MAX_DOCUMENT_BYTES, BottleSink, Document, ListedObject, ObjectFacts
 from brew_assets.errors import (
     KeyTaken,
@@ -40,82 +39,84 @@ from brew_assets.errors import (
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# The largest object that one PUT or one CopyObject makes.
-MULTIPART_BYTES = 5 * 1024**3
+# The largest object that one PUT or one CopyObject makes; a multipart upload's checksum would prove nothing.
+MOST_BOTTLE_BYTES = 5 * 1024**3
 _MOST_DELETED = 1000
+_ANY_KEY = "key"
 
 
 class S3Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How to speak to the bucket. `sse` is AES256, aws:kms or bucket (the bucket's own default)."""
+    """How to speak to the bucket. `sse` is AES256, aws:kms or bucket (the bucket's own default).
+
+    An empty region, no endpoint and the addressing style "auto" are as the AWS profile has them.
+    """
 
     bucket: str
     prefix: str = ""
-    region: str = "us-east-1"
+    region: str = ""
     endpoint_url: str | None = None
+    addressing_style: str = "auto"
     sse: str = "AES256"
     kms_key_id: str = ""
+    acl: str = ""
     accelerate: bool = False
     timeout_s: float = 300.0
     connections: int = 16
     api_base_url: str = "https://formulae.brew.sh/api"
-    multipart_bytes: int = MULTIPART_BYTES
 
 
 class S3Store:
     """A bucket, or a prefix of one, as the object store. Safe for use by several threads."""
 
-    def __init__(self, options: S3Options) -> None:
+    def __init__(self, options: S3Options, reach: Reach = PLAIN) -> None:
         self._options = options
         self._bucket = options.bucket
         self._prefix = f"{options.prefix.strip('/')}/" if options.prefix.strip("/") else ""
         self.url = f"s3://{self._bucket}/{self._prefix}"
         self._labels = ObjectLabels(
-            sse=options.sse, kms_key_id=options.kms_key_id, api_base_url=options.api_base_url
+            sse=options.sse, kms_key_id=options.kms_key_id, acl=options.acl, api_base_url=options.api_base_url
         )
-        # boto3's own session adds resources and managed transfers, a fifth of a second and nothing used here.
-        # Made when first needed: a process that only copies bottles never needs it.
+        self._session = aws_session(reach)
+        reach = session_reach(self._session, reach)
         self._made_client: S3Client | None = None
-        session = botocore.session.get_session()
-        session.register_component("data_loader", _models())
-        # For STS, which a profile with a role asks before there is a client.
-        session.set_config_variable("region", options.region)
-        self._session = session
+        self._answers: BoundedSession | None = None
+        self._bucket_url = ""
         self._signer: BulkSigner | None = None
         self._lock = threading.RLock()
-        self._wires = ThreadWires(timeout_s=options.timeout_s)
-        # Connections of their own: a listing must not fall into a bottle that is half sent.
-        self._document_wires = ThreadWires(timeout_s=options.timeout_s)
-        self._documents = S3Documents(self._document_wires, self._signing, bucket=self._bucket)
+        self._wires = ThreadWires(reach, timeout_s=options.timeout_s)
+        # Connections of their own: a HEAD must not fall into a bottle that is half sent.
+        self._small_wires = ThreadWires(reach, timeout_s=options.timeout_s)
+        self._bottles = ThinObjects(self._wires, self._signing, url=self.url)
+        self._thin = ThinObjects(self._small_wires, self._signing, url=self.url)
+        self._documents = S3Documents(self._client, bucket=self._bucket, url=self.url)
 
-    @property
     def _client(self) -> "S3Client":
         with self._lock:
             if self._made_client is None:
                 # The library would look for credentials while it makes a client, and raise what it likes.
-                self._credentials()
+                self._check_credentials()
                 self._made_client = self._make_client()
             return self._made_client
 
     def _make_client(self) -> "S3Client":
-        client: S3Client = self._session.create_client(  # type: ignore[assignment]
-            "s3",
-            region_name=self._options.region,
-            endpoint_url=self._options.endpoint_url,
-            config=Config(
-                max_pool_connections=self._options.connections,
-                connect_timeout=30,
-                read_timeout=60,
-                # Tried again by us: the library knows of no 409 that passes.
-                retries={"total_max_attempts": 1},
-                # Our own hash is stricter; the library would raise where the bytes have to be judged.
-                response_checksum_validation="when_required",
-                s3={
-                    "use_accelerate_endpoint": self._options.accelerate,
-                    "addressing_style": "path" if self._options.endpoint_url else "auto",
-                },
-            ),
-        )
-        bound_answers(client)
+        options = self._options
+        try:
+            client = s3_client(
+                self._session,
+                region=options.region,
+                endpoint_url=options.endpoint_url,
+                addressing_style=options.addressing_style,
+                accelerate=options.accelerate,
+                connections=options.connections,
+                timeout_s=options.timeout_s,
+            )
+            # Endpoint and addressing are boto3's business, for the thin connection too.
+            address = asked_for(client, "head_object", Bucket=self._bucket, Key=_ANY_KEY)
+        except Exception as exc:  # of providers of credentials, and of settings that are none
+            raise setting_error(exc, url=self.url) from exc
+        self._bucket_url = address.partition("?")[0].removesuffix(f"/{_ANY_KEY}")
+        self._answers = bound_answers(client, is_xml=True)
+        check_documents(client)
         return client
 
     # -- small objects ---------------------------------------------------------------------------------
@@ -129,18 +130,24 @@ class S3Store:
         try:
             self._documents.list_page(self._prefix + MANIFEST_KEY, most=1)
         except StoreError as exc:
+            if str(exc).startswith(self.url.rstrip("/")):
+                raise
             raise type(exc)(f"{self.url}: {exc}", status=exc.status, code=exc.code) from exc
 
     def interrupt(self) -> None:
         """Bottles on their way from any thread break off at once."""
         self._wires.interrupt()
-        # Of the documents not the caller's own: receipts, manifest and report have to be written after it.
-        self._document_wires.interrupt(but_mine=True)
+        # Of the others not the caller's own: receipts, manifest and report have to be written after it.
+        self._small_wires.interrupt(but_mine=True)
+        with self._lock:
+            answers = self._answers
+        if answers is not None:
+            answers.interrupt(but_mine=True)
 
     def close(self) -> None:
         """The calling thread's bulk connections are closed."""
         self._wires.mine().close()
-        self._document_wires.mine().close()
+        self._small_wires.mine().close()
 
     def read(self, key: str, *, most_bytes: int = MAX_DOCUMENT_BYTES) -> Document | None:
         """The object, None when there is none; one of more than `most_bytes` is refused."""
@@ -160,18 +167,21 @@ class S3Store:
             KeyTaken: create_only, and there is an object.
             PreconditionFailed: another version stands there than `replaces`, or none.
         """
-        headers = self._labels.encryption_headers()
-        if create_only:
-            headers["If-None-Match"] = "*"
-        elif replaces is not None:
-            if not replaces:
-                raise StoreRefused(
-                    f"{key}: the store names no version (ETag) of it, and without one two writers cannot be "
-                    "kept apart; let no proxy take it out of the answers"
-                )
-            headers["If-Match"] = replaces
+        if replaces == "":
+            raise StoreRefused(
+                f"{key}: the store names no version (ETag) of it, and without one two writers cannot be "
+                "kept apart; let no proxy take it out of the answers"
+            )
+        full = self._full(key)
         try:
-            return self._documents.put(self._full(key), data, headers)
+            if key.startswith(INDEX_PREFIX):
+                return self._thin.put(full, data, self._labels.headers() | _condition(create_only, replaces))
+            arguments = self._labels.arguments()
+            if create_only:
+                arguments["IfNoneMatch"] = "*"
+            elif replaces is not None:
+                arguments["IfMatch"] = replaces
+            return self._documents.put(full, data, arguments)
         except KeyTaken as exc:
             raise (KeyTaken if create_only else PreconditionFailed)(key) from exc
         except ObjectRefused as exc:
@@ -229,7 +239,7 @@ class S3Store:
 
     def facts(self, key: str) -> ObjectFacts | None:
         """What one HEAD proves. The digest is the server's full-object checksum, None without one."""
-        head = self._documents.head(self._full(key))
+        head = self._thin.head(self._full(key))
         if head is None:
             return None
         if head.size < 0:
@@ -251,27 +261,30 @@ class S3Store:
         """The first bytes of an object."""
         return self._documents.peek(self._full(key), length)
 
-    def receive(self, bottle: Bottle, *, date: str, size: int, replace: bool = False) -> BottleSink:
-        """A sink for the bottle's bytes: one PUT, or a multipart upload above the limit of one PUT."""
-        key = bottle.key(date)
-        if size > self._options.multipart_bytes:
-            return MultipartSink(
-                self._client,
-                bucket=self._bucket,
-                key=self._full(key),
-                our_key=key,
-                arguments=self._labels.bottle_arguments(bottle, date),
-                create_only=not replace,
+    def check_size(self, bottle: Bottle, size: int) -> None:
+        """Returns for a bottle that one PUT takes.
+
+        Raises:
+            ObjectRefused: it is larger.
+        """
+        if size > MOST_BOTTLE_BYTES:
+            raise ObjectRefused(
+                f"{bottle.filename}: a bucket takes at most 5 GiB ({MOST_BOTTLE_BYTES:,} bytes) as one PUT, "
+                f"whose checksum proves them, and this one has {size:,}; a directory takes it, "
+                "EXCLUDE_FORMULAE leaves it out"
             )
-        headers = self._labels.bottle_headers(bottle, date)
+
+    def receive(self, bottle: Bottle, *, date: str, size: int, replace: bool = False) -> BottleSink:
+        """A sink for the bottle's bytes: one PUT.
+
+        Raises:
+            ObjectRefused: the bottle is larger than one PUT takes.
+        """
+        self.check_size(bottle, size)
+        key = bottle.key(date)
+        headers = self._labels.bottle_headers(bottle, date) | _condition(not replace, None)
         headers["Content-Length"] = str(size)
-        if not replace:
-            headers["If-None-Match"] = "*"
-        signer = self._signing()
-        target = signer.target(self._full(key))
-        headers = signer.signed_headers("PUT", target, headers, payload_sha256=bottle.digest)
-        wire = wire_to(self._wires, signer.origin)
-        return PutSink(wire, target=target, headers=headers, key=key, size=size)
+        return self._bottles.sink(self._full(key), headers, sha256=bottle.digest, size=size, our_key=key)
 
     def duplicate(self, source: str, bottle: Bottle, *, date: str, size: int, replace: bool = False) -> None:
         """The bottle stands under its own key too, made inside the bucket.
@@ -287,27 +300,32 @@ class S3Store:
         if facts is None or facts.digest != bottle.digest or facts.size != size:
             found = "nothing" if facts is None else f"{facts.size} bytes with sha256 {facts.digest}"
             raise StoreError(f"{source}: expected the bytes of {bottle.filename}, found {found}")
-        if size > self._options.multipart_bytes:
-            raise StoreError(f"{source}: over the limit of one copy; it is fetched again")
-        headers = self._labels.copy_headers(bottle, date)
+        self.check_size(bottle, size)
+        arguments = self._labels.copy_arguments(bottle, date)
         if not replace:
-            headers["If-None-Match"] = "*"
+            arguments["IfNoneMatch"] = "*"
         try:
-            self._documents.copy(self._full(source), self._full(key), headers)
+            self._documents.copy(self._full(source), self._full(key), arguments)
         except KeyTaken as exc:
             raise KeyTaken(key) from exc
 
     def _signing(self) -> BulkSigner:
+        # Asked for with every request.
+        if self._signer is not None:
+            return self._signer
         with self._lock:
             if self._signer is None:
-                credentials = self._credentials()
+                client = self._client()
                 self._signer = BulkSigner(
-                    credentials, region=self._options.region, bucket_url=self._bucket_url()
+                    self._check_credentials(), region=client.meta.region_name, bucket_url=self._bucket_url
                 )
             return self._signer
 
-    def _credentials(self) -> Credentials:
+    def _check_credentials(self) -> Any:
         try:
+            # For STS, which a profile with a role asks before there is a client.
+            core = self._session._session
+            core.set_config_variable("region", resolved_region(self._session, self._options.region))
             credentials = self._session.get_credentials()
         except Exception as exc:
             raise credentials_error(exc) from exc
@@ -315,19 +333,9 @@ class S3Store:
             raise StoreRefused(f"{self.url}: no AWS credentials found")
         return credentials
 
-    def _bucket_url(self) -> str:
-        """The address of the bucket: below a given endpoint, else as a host of its own where TLS allows."""
-        if self._options.endpoint_url:
-            return f"{self._options.endpoint_url.rstrip('/')}/{self._bucket}"
-        if self._options.accelerate:
-            return f"https://{self._bucket}.s3-accelerate.amazonaws.com"
-        scheme, _, host = self._client.meta.endpoint_url.rstrip("/").partition("://")
-        if "." in self._bucket:
-            return f"{scheme}://{host}/{self._bucket}"
-        return f"{scheme}://{self._bucket}.{host}"
 
-
-@functools.cache
-def _models() -> botocore.loaders.Loader:
-    """The service models, which take long to read: once per process and its forks."""
-    return botocore.loaders.Loader()
+def _condition(create_only: bool, replaces: str | None) -> dict[str, str]:
+    """The header that makes a write conditional."""
+    if create_only:
+        return {"If-None-Match": "*"}
+    return {} if replaces is None else {"If-Match": replaces}
