@@ -284,15 +284,15 @@ def test_the_thin_connection_goes_where_boto3_goes(
 @pytest.mark.parametrize(
     ("variables", "address"),
     [
-        ({}, "https://sns.eu-west-1.amazonaws.com/"),
-        ({"AWS_ENDPOINT_URL": "http://all.test"}, "http://all.test/"),
+        ({}, "https://sns.eu-west-1.amazonaws.com"),
+        ({"AWS_ENDPOINT_URL": "http://all.test"}, "http://all.test"),
         (
             {"AWS_ENDPOINT_URL": "http://all.test", "AWS_ENDPOINT_URL_SNS": "http://sns.test"},
-            "http://sns.test/",
+            "http://sns.test",
         ),
         (
             {"AWS_ENDPOINT_URL": "http://all.test", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"},
-            "https://sns.eu-west-1.amazonaws.com/",
+            "https://sns.eu-west-1.amazonaws.com",
         ),
     ],
     ids=["aws", "variable", "variable of SNS", "ignored"],
@@ -303,7 +303,7 @@ def test_the_other_services_have_endpoint_and_region_as_boto3_has_them(
     profiles.write(f"{KEYS}region = eu-west-1\n")
     profiles.set(**variables)
     client = aws_client("sns", region="", endpoint_url=variables.get("AWS_ENDPOINT_URL"))
-    assert asked_for(client, "list_topics") == address
+    assert client.meta.endpoint_url == address
 
 
 def test_acceleration_is_for_the_mirrors_own_bucket() -> None:
