@@ -7,6 +7,7 @@ MirrorError                       has `reason`, a few words for reports, and a m
 │   ├── CatalogueUnavailable      the formulae API did not answer, or with what may pass
 │   ├── CatalogueRefused          another answer of it, or an address that is none
 │   ├── CatalogueInvalid          it answered with something that is no catalogue
+│   ├── ProxyRefused              the proxy lets nothing through to a host, or asks for credentials
 │   ├── HostRefused               an address leads to a host that is not configured
 │   ├── BlobNotFound              404, 410
 │   ├── UpstreamRefused           another answer that a retry will not change
@@ -108,6 +109,15 @@ class HostRefused(UpstreamError):
 
     def __init__(self, *, subject: str, address: str, allowed: str) -> None:
         super().__init__(f"{subject}: refuses to contact {address}; allowed: {allowed}")
+
+
+class ProxyRefused(UpstreamError):
+    """The proxy in use lets nothing through to a host, or asks for credentials; a retry will not change it.
+
+    Whoever was to be reached, upstream or store, has seen nothing.
+    """
+
+    reason = "refused by proxy"
 
 
 class BlobNotFound(UpstreamError):

@@ -13,7 +13,13 @@ from brew_assets.domain.addresses import names_a_secret, shown_url
 from brew_assets.domain.formula import MAX_CATALOGUE_BYTES
 from brew_assets.engine.clock import GracefulStop, SystemClock
 from brew_assets.engine.ports import Clock, FetchedCatalogue, StopSignal
-from brew_assets.errors import CatalogueRefused, CatalogueUnavailable, PlanningStopped, SettingsInvalid
+from brew_assets.errors import (
+    CatalogueRefused,
+    CatalogueUnavailable,
+    PlanningStopped,
+    ProxyRefused,
+    SettingsInvalid,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -71,7 +77,7 @@ class FormulaeApi:
                 return self._fetch(headers)
             except (CatalogueRefused, PlanningStopped, SettingsInvalid):
                 raise
-            except BodyRefused as exc:
+            except (BodyRefused, ProxyRefused) as exc:
                 raise CatalogueRefused(f"{self.url}: {exc}") from exc
             # What httpx lets out for an address that is none; UnicodeError for the name of a host.
             except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as exc:

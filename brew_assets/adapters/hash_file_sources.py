@@ -18,7 +18,7 @@ from brew_assets.domain.hash_file import MAX_HASH_FILE_BYTES
 from brew_assets.engine.clock import GracefulStop, SystemClock
 from brew_assets.engine.ports import Clock, Document, HashFile, StopSignal
 from brew_assets.engine.until_stopped import until_stopped
-from brew_assets.errors import HashFileInvalid, PlanningStopped, SettingsInvalid, StoreError
+from brew_assets.errors import HashFileInvalid, PlanningStopped, ProxyRefused, SettingsInvalid, StoreError
 
 _PIECE_BYTES = 1024 * 1024
 _OPENED = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -127,8 +127,10 @@ class HttpsHashFile:
             )
         except (PlanningStopped, SettingsInvalid):
             raise
-        except (BodyRefused, BodyBroken, SlowBody) as exc:
+        except (BodyRefused, BodyBroken, SlowBody, ProxyRefused) as exc:
             raise HashFileInvalid(str(exc)) from None
+        except httpx.ProxyError as exc:
+            raise HashFileInvalid(f"cannot be had: {exc}") from None
         # Not httpx.HTTPError alone: an address that is none, a TLS context and a stream have classes of their
         # own. The text may have the address, and in it a secret: neither it nor the cause is shown.
         except Exception as exc:

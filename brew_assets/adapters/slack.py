@@ -18,7 +18,14 @@ from brew_assets.engine.announce import LONGEST_BUSY_S, UNCERTAIN_STATUSES, Anno
 from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.retry import parse_retry_after
 from brew_assets.engine.until_stopped import until_stopped
-from brew_assets.errors import ChannelBusy, ChannelFailed, ChannelRefused, ChannelUncertain, SettingsInvalid
+from brew_assets.errors import (
+    ChannelBusy,
+    ChannelFailed,
+    ChannelRefused,
+    ChannelUncertain,
+    ProxyRefused,
+    SettingsInvalid,
+)
 from brew_assets.settings import Secret
 
 TIMEOUT_S = 5.0
@@ -28,9 +35,6 @@ _SERVER_ERROR, _TOO_MANY = 500, 429
 _ANSWER_CHARACTERS = 100
 # After these nothing was sent; after any other error the message may have arrived.
 _NOT_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.ProxyError,
     httpx.UnsupportedProtocol,
     httpx.InvalidURL,
     UnicodeError,
@@ -97,7 +101,7 @@ class SlackWebhook:
         try:
             made = self._reach.transport()
         except SettingsInvalid as error:
-            raise ChannelRefused(f"Slack was not reached: {error}") from error
+            raise ChannelFailed(f"Slack was not reached: {error}") from error
         except Exception as error:
             # It has no address yet that its text could show.
             raise ChannelFailed(
@@ -130,10 +134,11 @@ class SlackWebhook:
         try:
             shown = until_stopped(post, GracefulStop(), check=connection.check)
             return heads[0][0], shown, heads[0][1]
+        except (ProxyRefused, httpx.ProxyError, httpx.ConnectError, httpx.ConnectTimeout) as error:
+            # Of the address these name the host at most, and the proxy without its password.
+            failure: ChannelFailed | ChannelUncertain = ChannelFailed(f"Slack was not reached: {error}")
         except _NOT_SENT as error:
-            failure: ChannelFailed | ChannelUncertain = ChannelFailed(
-                f"Slack was not reached: {type(error).__name__}"
-            )
+            failure = ChannelFailed(f"Slack was not reached: {type(error).__name__}")
         except Exception as error:  # httpx has two base classes, and lets out what a socket does
             if heads:  # only what it says beside its status does not come to an end
                 return heads[0][0], "", heads[0][1]

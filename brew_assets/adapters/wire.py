@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 from brew_assets.adapters.http.reach import CONNECT_TIMEOUT_S, Reach
-from brew_assets.adapters.http.tunnel import credentials_wanted
+from brew_assets.adapters.http.tunnel import ASKS_FOR_CREDENTIALS, credentials_wanted
 from brew_assets.adapters.http.wrapped import is_tls, wrapped
 from brew_assets.adapters.origin import TARGET, Origin
 from brew_assets.adapters.wire_reader import (
@@ -29,7 +29,6 @@ from brew_assets.adapters.wire_response import WireResponse
 # A connection that idled longer is asked whether the other side has closed it.
 _IDLE_CHECK_S = 1.0
 _DRAIN_BYTES = 65536
-_ASKS_FOR_CREDENTIALS = 407
 
 # http.client lets a malformed chunk size out as ValueError.
 NETWORK_ERRORS = (OSError, http.client.HTTPException, ValueError)
@@ -125,7 +124,7 @@ class Wire:
         except BaseException:
             self.close()
             raise
-        if response.status == _ASKS_FOR_CREDENTIALS and self._reads_along is not None:
+        if response.status == ASKS_FOR_CREDENTIALS and self._reads_along is not None:
             self.close()
             raise credentials_wanted(self._reads_along)
         self._response = response

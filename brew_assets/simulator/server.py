@@ -17,10 +17,14 @@ from brew_assets.simulator.world import World
 class Simulator:
     """Serves a World over real HTTP between start() and stop(), with the faults it was told to have.
 
-    With token_required the anonymous bearer is refused and only tokens from /token are accepted.
+    With token_required the anonymous bearer is refused and only tokens from /token are accepted. `cdn_url` is
+    what the registry calls the CDN, where that stands behind something else.
     """
 
-    def __init__(self, world: World, *, gzip: bool = True, token_required: bool = False) -> None:
+    def __init__(
+        self, world: World, *, gzip: bool = True, token_required: bool = False, cdn_url: str = ""
+    ) -> None:
+        self._cdn_url = cdn_url
         self.world = world
         self._ledger = Ledger()
         self._script = FaultScript()
@@ -161,7 +165,7 @@ class Simulator:
             return list(self._ledger.requests)
 
     def _signed_url(self, digest: str) -> str:
-        return f"http://{self.cdn_host}{self._cdn.sign(digest)}"
+        return f"{self._cdn_url or f'http://{self.cdn_host}'}{self._cdn.sign(digest)}"
 
     def _address(self, number: int) -> str:
         if not self._servers:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from brew_assets.adapters import formulae_api
 from brew_assets.adapters.formulae_api import FormulaeApi
 from brew_assets.errors import CatalogueRefused, CatalogueUnavailable
 from brew_assets.simulator import Simulator, World
+from brew_assets_tests.private_ca import PrivateCa
 from brew_assets_tests.raw_server import raw_server, whole
 
 
@@ -74,11 +76,11 @@ def test_an_address_that_cannot_be_contacted_is_refused(url: str) -> None:
 
 
 def test_a_machine_that_can_make_no_tls_is_refused_by_name(
-    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SSLKEYLOGFILE", "/nonexistent/keys")
     with pytest.raises(CatalogueRefused, match=r"formula\.json: no TLS.*/nonexistent/keys"):
-        FormulaeApi(simulator.api_url, timeout_s=1).fetch()
+        FormulaeApi(simulator.api_url, timeout_s=1, reach=PrivateCa(tmp_path).reach()).fetch()
 
 
 @pytest.mark.parametrize("status", [408, 421, 425, 429, 500, 502, 503, 504, 507, 509, 520, 529, 599])

@@ -6,10 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from brew_assets.adapters.ghcr import Ghcr
+from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.domain.bottle import Bottle, Digest, PkgVersion
 from brew_assets.engine.clock import GracefulStop, SystemClock
 from brew_assets.engine.journal import Journal
@@ -32,6 +34,7 @@ from brew_assets.errors import (
 from brew_assets.simulator import Fault, SimulatedBottle, Simulator, World
 from brew_assets_tests.fakes import FakeClock, FakeStop, MemoryStore
 from brew_assets_tests.ports import free_ports
+from brew_assets_tests.private_ca import PrivateCa
 from brew_assets_tests.worlds import DATE, SYNC_ID, fetch
 
 TIMEOUT_S = 5.0
@@ -378,16 +381,17 @@ def test_a_registry_that_is_gone_is_an_interruption(world: World, wget: Simulate
 
 
 def test_a_machine_that_can_make_no_tls_interrupts_the_bottle(
-    wget: SimulatedBottle, monkeypatch: pytest.MonkeyPatch
+    wget: SimulatedBottle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    reach = PrivateCa(tmp_path).reach()
     # The trusted authorities are read with the first connection, and with them the file of this variable.
     monkeypatch.setenv("SSLKEYLOGFILE", "/nonexistent/keys")
     url = "https://127.0.0.1:1"
     with pytest.raises(UpstreamInterrupted, match=r"wget.*no TLS.*/nonexistent/keys"):
-        Ghcr(url, cdn_hosts=[], timeout_s=1).open(ours(wget))
+        Ghcr(url, cdn_hosts=[], timeout_s=1, reach=reach).open(ours(wget))
     challenge = f'HTTP/1.1 401 x\r\nWWW-Authenticate: Bearer realm="{url}/token"\r\nContent-Length: 0\r\n\r\n'
     with (
-        speaking(challenge.encode(), cdn_hosts=["127.0.0.1:1"]) as ghcr,
+        speaking(challenge.encode(), cdn_hosts=["127.0.0.1:1"], reach=reach) as ghcr,
         pytest.raises(UpstreamInterrupted, match=r"wget.*no TLS"),
     ):
         ghcr.open(ours(wget))
@@ -408,7 +412,7 @@ def test_connections_are_kept(world: World, simulator: Simulator, ghcr: Ghcr) ->
 
 
 @contextmanager
-def speaking(*answers: bytes, cdn_hosts: Sequence[str] = ()) -> Iterator[Ghcr]:
+def speaking(*answers: bytes, cdn_hosts: Sequence[str] = (), reach: Reach = PLAIN) -> Iterator[Ghcr]:
     """A registry that gives one raw answer per connection, then hangs up."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(0.02)
@@ -430,7 +434,7 @@ def speaking(*answers: bytes, cdn_hosts: Sequence[str] = ()) -> Iterator[Ghcr]:
     thread.start()
     try:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        yield Ghcr(url, cdn_hosts=cdn_hosts, timeout_s=1)
+        yield Ghcr(url, cdn_hosts=cdn_hosts, timeout_s=1, reach=reach)
     finally:
         ended.set()
         thread.join(6)

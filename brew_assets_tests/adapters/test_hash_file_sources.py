@@ -21,6 +21,7 @@ from brew_assets.errors import HashFileInvalid, PlanningStopped, SettingsInvalid
 from brew_assets.settings import Settings
 from brew_assets_tests.aws_profiles import NOBODY, ROLE, Profiles
 from brew_assets_tests.fakes import FakeStop
+from brew_assets_tests.private_ca import PrivateCa
 from brew_assets_tests.raw_server import RawServer, head, raw_server, whole
 from brew_assets_tests.servers import ACCESS_KEY, REGION, SECRET_KEY, seaweedfs
 
@@ -127,10 +128,12 @@ def test_an_address_that_gives_nothing_says_why_without_its_secret(web: str, url
     assert "secret" not in str(caught.value)
 
 
-def test_a_machine_that_can_make_no_tls_has_no_hash_file(web: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_that_can_make_no_tls_has_no_hash_file(
+    web: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("SSLKEYLOGFILE", "/nonexistent/keys")
     with pytest.raises(HashFileInvalid, match="cannot be had: FileNotFoundError"):
-        HttpsHashFile(f"{web}/hashes.json", timeout_s=5).load()
+        HttpsHashFile(f"{web}/hashes.json", timeout_s=5, reach=PrivateCa(tmp_path).reach()).load()
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from brew_assets.adapters.http.reach import PLAIN
 from brew_assets.adapters.slack import SlackWebhook
 from brew_assets.domain.messages import Message, absence_message
 from brew_assets.engine.announce import Announcement
@@ -218,12 +219,11 @@ def test_the_address_stands_in_no_error_and_no_log(
 
 
 def test_without_trusted_authorities_nothing_is_sent_and_it_is_tried_again(
-    slack: SlackSink, monkeypatch: pytest.MonkeyPatch
+    slack: SlackSink,
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent/authorities.pem")
-    error = refused(slack.url)
-    assert isinstance(error, ChannelFailed)
-    assert "SSL_CERT_FILE" in str(error)
+    reach = PLAIN.trusting("SSL_CERT_FILE", "/nonexistent/authorities.pem")
+    with pytest.raises(ChannelFailed, match="SSL_CERT_FILE"):
+        webhook(slack.url, reach=reach).send(announcement())
     assert slack.taken == []
 
 

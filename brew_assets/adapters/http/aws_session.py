@@ -1,13 +1,35 @@
 """botocore's session whose clients, those that it makes for credentials too, go out by our rule."""
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 import botocore.session
 from botocore.config import Config
+from botocore.credentials import InstanceMetadataProvider
+from botocore.exceptions import BotoCoreError, ProxyConnectionError
 from botocore.httpsession import ProxyConfiguration
 
+from brew_assets.adapters.http.proxies import Proxy
 from brew_assets.adapters.http.reach import Reach
-from brew_assets.adapters.origin import split_url
+from brew_assets.adapters.http.tunnel import ProxyFailure, answer_failure
+from brew_assets.adapters.origin import Origin, split_url
+
+# http.client's words for an answer to CONNECT.
+_TUNNEL_FAILED = re.compile(r"Tunnel connection failed: (\d{3})")
+_NESTED = 8
+
+
+class RefusedByProxy(BotoCoreError):
+    """What botocore does not try again: the proxy lets nothing through."""
+
+    fmt = "{finding}"
+
+
+class FailedAtProxy(ProxyConnectionError):
+    """What botocore may try again: the proxy did not answer, or with what may pass."""
+
+    fmt = "{finding}"
 
 
 class ReachSession(botocore.session.Session):
@@ -30,14 +52,27 @@ class ReachSession(botocore.session.Session):
             options["verify"] = reach.ca_file()
         client: Any = super().create_client(*arguments, **options)
         # There is no public way to decide by host, and none to give a proxy a password that is not ASCII.
-        client._endpoint.http_session._proxy_config = _ByReach(reach)
+        session = client._endpoint.http_session
+        session._proxy_config = _ByReach(reach)
+        session.send = _naming_the_proxy(session.send, reach)
         return client
 
+    def _create_credential_resolver(self) -> Any:
+        """botocore's; the one provider that would ask the environment for a proxy asks `reach`."""
+        resolver: Any = super()._create_credential_resolver()  # type: ignore[misc]
+        for provider in resolver.providers:
+            if isinstance(provider, InstanceMetadataProvider):
+                fetcher: Any = provider._role_fetcher  # type: ignore[attr-defined]
+                fetcher._session._proxy_config = _ByReach(self._reach)
+        return resolver
+
     def own_reach(self) -> Reach:
-        """How this session's clients reach out: what the profile's own bundle has is trusted too."""
+        """The session's reach; what the profile's own `ca_bundle` has is trusted too."""
         bundle = self.get_config_variable("ca_bundle")
         named = {path for _, path in self._reach.trust.files}
-        return self._reach if not bundle or bundle in named else self._reach.trusting("ca_bundle", bundle)
+        if not bundle or bundle in named:
+            return self._reach
+        return self._reach.trusting("ca_bundle of the AWS profile", bundle)
 
 
 class _ByReach(ProxyConfiguration):
@@ -47,7 +82,7 @@ class _ByReach(ProxyConfiguration):
 
     def proxy_url_for(self, url: str) -> str | None:  # type: ignore[override]
         """The proxy's address, without user and password."""
-        proxy = self._reach.proxy_for(split_url(url)[0])
+        proxy = self._reach.proxy_for(_origin_of(url))
         return str(proxy) if proxy is not None else None
 
     def proxy_headers_for(self, proxy_url: str) -> dict[str, str]:
@@ -61,3 +96,46 @@ class _ByReach(ProxyConfiguration):
     def settings(self) -> dict[str, Any]:
         """What botocore asks for a proxy that speaks TLS itself."""
         return {"proxy_ca_bundle": self._reach.ca_file()}
+
+
+def _naming_the_proxy(send: Callable[[Any], Any], reach: Reach) -> Callable[[Any], Any]:
+    """The same; of what a proxy answered its errors say more."""
+
+    def sent(request: Any) -> Any:
+        try:
+            return send(request)
+        except ProxyConnectionError as exc:
+            origin = _origin_of(request.url)
+            proxy = reach.proxy_for(origin)
+            if proxy is None:
+                raise
+            raise _named(exc, proxy, f"{origin.host}:{origin.port}") from exc
+
+    return sent
+
+
+def _named(error: ProxyConnectionError, proxy: Proxy, netloc: str) -> BotoCoreError:
+    cause = _innermost(error)
+    if match := _TUNNEL_FAILED.search(cause):
+        failure = answer_failure(int(match[1]), proxy, netloc)
+        if failure is not None and not isinstance(failure, ProxyFailure):
+            return RefusedByProxy(finding=str(failure))
+    else:
+        failure = ProxyFailure(proxy, f"cannot be reached or used: {cause[:200]}")
+    return FailedAtProxy(finding=str(failure), proxy_url=str(proxy))
+
+
+def _origin_of(url: str) -> Origin:
+    """Where the address leads; what it asks for there is botocore's matter."""
+    return split_url("/".join(url.split("/", 3)[:3]))[0]
+
+
+def _innermost(error: ProxyConnectionError) -> str:
+    """What botocore's error, urllib3's in it, and so on, came from."""
+    found: object = error.kwargs.get("error")
+    for _ in range(_NESTED):
+        inner = getattr(found, "original_error", None) or getattr(found, "__cause__", None)
+        if inner is None:
+            break
+        found = inner
+    return str(found)

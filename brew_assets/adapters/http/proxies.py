@@ -18,6 +18,8 @@ _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/?#@\[\]\\]+)(?::(\d{1,5}))?
 _ENTRY = re.compile(r"\[(?P<v6>[^\]]+)\](?::(?P<p6>\d+))?|(?P<host>[^:]+)(?::(?P<port>\d+))?")
 
 _NONE = Secret("")
+# The last are AWS's: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html
+_OF_THIS_LINK = ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32")
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -84,10 +86,11 @@ def goes_past(entries: tuple[str, ...], host: str, port: int) -> bool:
 
     A name stands for itself and for all below it, with or without a dot (or "*.") before it. An entry with a
     port holds for that port alone. Addresses and networks hold for hosts that are written as addresses:
-    nothing is looked up, since in a closed network only the proxy can.
+    nothing is looked up, since in a closed network only the proxy can. What is on this link alone, such as
+    the addresses at which AWS gives out credentials, no proxy leads to.
     """
     host = _plain(host)
-    return any(_names(entry, host, port) for entry in entries)
+    return any(_names(entry, host, port) for entry in (*entries, *_OF_THIS_LINK))
 
 
 def _names(entry: str, host: str, port: int) -> bool:

@@ -10,6 +10,7 @@ from brew_assets.adapters.http.dial import Dialer
 from brew_assets.adapters.http.proxies import Proxy, goes_past, read_proxy
 from brew_assets.adapters.http.trust import Trust
 from brew_assets.adapters.http.tunnel import ProxyFailure, open_tunnel
+from brew_assets.adapters.http.wrapped import wrapped
 from brew_assets.adapters.origin import Origin
 from brew_assets.settings import Secret
 
@@ -109,12 +110,12 @@ class Reach:
 
         Raises:
             OSError: it cannot be made.
-            ProxyFailure: that is the proxy's doing.
+            ProxyFailure, ProxyRefused: that is the proxy's doing.
             SettingsInvalid: the setting names no proxy.
         """
         proxy = self.proxy_for(origin)
         if proxy is None:
-            sock = self.dialer.connect(origin.host, origin.port, timeout_s=timeout_s, interrupted=interrupted)
+            sock = self._directly(origin, timeout_s, interrupted)
             opening(sock)
             return sock
         sock = self._to_proxy(proxy, timeout_s, interrupted, opening)
@@ -126,6 +127,19 @@ class Reach:
                 sock.close()
                 raise
         return sock
+
+    def _directly(self, origin: Origin, timeout_s: float, interrupted: Callable[[], bool]) -> socket.socket:
+        try:
+            return self.dialer.connect(origin.host, origin.port, timeout_s=timeout_s, interrupted=interrupted)
+        except ConnectionAbortedError:
+            raise
+        except OSError as exc:
+            if origin.is_loopback:
+                raise
+            # Of the same class: what was found decides what becomes of it.
+            text, way = exc.strerror or str(exc), self.way_to(origin)
+            facts = (f"{text}; {way}",) if exc.errno is None else (exc.errno, f"{text}; {way}")
+            raise type(exc)(*facts) from exc
 
     def _to_proxy(
         self, proxy: Proxy, timeout_s: float, interrupted: Callable[[], bool], opening: Opening
@@ -139,7 +153,7 @@ class Reach:
         try:
             opening(sock)
             if proxy.scheme == "https":
-                return self.context().wrap_socket(sock, server_hostname=proxy.host)
+                return wrapped(sock, self.context(), proxy.host)
         except OSError as exc:
             sock.close()
             raise ProxyFailure(proxy, f"does not speak TLS as expected: {exc}") from exc

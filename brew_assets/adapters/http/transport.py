@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 import httpcore
 import httpx
 
-from brew_assets.adapters.http.tunnel import ProxyFailure, credentials_wanted
+from brew_assets.adapters.http.tunnel import ASKS_FOR_CREDENTIALS, ProxyFailure, credentials_wanted
 from brew_assets.adapters.http.wrapped import wrapped
 from brew_assets.adapters.origin import Origin
 
 if TYPE_CHECKING:
     from brew_assets.adapters.http.reach import Reach
-
-_ASKS_FOR_CREDENTIALS = 407
 
 
 class ReachTransport(httpx.HTTPTransport):
@@ -33,7 +31,8 @@ class ReachTransport(httpx.HTTPTransport):
         """The response.
 
         Raises:
-            httpx.ProxyError: the proxy lets nothing through; its cause has the facts.
+            ProxyRefused: the proxy lets nothing through.
+            httpx.ProxyError: it lets nothing through just now; the text has the facts and no secret.
             httpx.HTTPError: as httpx has it.
         """
         url = request.url
@@ -47,9 +46,9 @@ class ReachTransport(httpx.HTTPTransport):
         if proxy.authorization:
             request.headers["Proxy-Authorization"] = proxy.authorization.reveal()
         response = super().handle_request(request)
-        if response.status_code == _ASKS_FOR_CREDENTIALS:
+        if response.status_code == ASKS_FOR_CREDENTIALS:
             response.close()
-            raise httpx.ProxyError(str(failure := credentials_wanted(proxy))) from failure
+            raise credentials_wanted(proxy)
         return response
 
 

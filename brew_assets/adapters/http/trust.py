@@ -46,19 +46,31 @@ class Trust:
         Raises:
             SettingsInvalid: a file or folder that is named has none.
         """
-        return _certificates(self)
+        return _certificates(self, self._state())
 
     def context(self) -> ssl.SSLContext:
         """A context of this process that trusts them."""
-        return _context(self)
+        return _context(self, self._state())
 
     def file(self) -> str:
         """Path of a file that has them all, and is gone when the process ends."""
-        return _file(self)
+        return _file(self, self._state())
+
+    def _state(self) -> tuple[object, ...]:
+        """What changes when a file of ours is replaced: a CA is renewed while a daemon runs."""
+        return tuple(_stamp(path) for _, path in (*self.files, *self.folders))
 
 
-@functools.cache
-def _certificates(trust: Trust) -> tuple[bytes, ...]:
+def _stamp(path: str) -> tuple[int, int]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return (0, 0)
+    return (found.st_mtime_ns, found.st_size)
+
+
+@functools.lru_cache(maxsize=8)
+def _certificates(trust: Trust, _: tuple[object, ...]) -> tuple[bytes, ...]:
     found = dict.fromkeys(_of_system())
     for setting, path in trust.files:
         found |= dict.fromkeys(_checked(setting, _of_setting(setting, path), path))
@@ -139,10 +151,10 @@ def _joined(pieces: Iterable[bytes]) -> bytes:
     return b"\n".join(pieces) + b"\n"
 
 
-@functools.cache
-def _context(trust: Trust) -> ssl.SSLContext:
+@functools.lru_cache(maxsize=8)
+def _context(trust: Trust, state: tuple[object, ...]) -> ssl.SSLContext:
     # With data of its own it leaves the environment's variables alone.
-    context = ssl.create_default_context(cadata=_joined(_certificates(trust)).decode())
+    context = ssl.create_default_context(cadata=_joined(_certificates(trust, state)).decode())
     # As curl and browsers do: the CA in the settings may be one below a root, and companies' CAs lack what
     # Python asks of them since 3.13.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
@@ -150,18 +162,19 @@ def _context(trust: Trust) -> ssl.SSLContext:
     return context
 
 
-_written: dict[Trust, str] = {}
+_written: dict[tuple[object, ...], str] = {}
 
 
-def _file(trust: Trust) -> str:
-    path = _written.get(trust, "")
+def _file(trust: Trust, state: tuple[object, ...]) -> str:
+    # A child that was forked later uses its parent's.
+    path = _written.get((trust, state), "")
     if path and Path(path).is_file():
         return path
     descriptor, path = tempfile.mkstemp(prefix="brew-mirror-", suffix=".pem")
     atexit.register(_remove, path, os.getpid())
     with open(descriptor, "wb") as file:
-        file.write(_joined(_certificates(trust)))
-    _written[trust] = path
+        file.write(_joined(_certificates(trust, state)))
+    _written[trust, state] = path
     return path
 
 

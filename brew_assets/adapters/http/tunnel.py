@@ -5,19 +5,19 @@ import time
 from collections.abc import Callable
 
 from brew_assets.adapters.http.proxies import Proxy
+from brew_assets.errors import ProxyRefused
 
 MOST_HEAD_BYTES = 65536
 # What a later try will not change: the rest of 4xx but these.
 _PASSING = (408, 421, 425, 429)
-_ASKS_FOR_CREDENTIALS = 407
+ASKS_FOR_CREDENTIALS = 407
 
 
 class ProxyFailure(ConnectionError):
-    """A proxy did not let a connection through. `refused` where it will not at another time either."""
+    """A proxy did not let a connection through just now."""
 
-    def __init__(self, proxy: Proxy, finding: str, *, refused: bool = False, remedy: str = "") -> None:
-        super().__init__(f"the proxy {proxy} ({proxy.setting}) {finding}{f'; {remedy}' if remedy else ''}")
-        self.refused = refused
+    def __init__(self, proxy: Proxy, finding: str) -> None:
+        super().__init__(f"the proxy {proxy} ({proxy.setting}) {finding}")
 
 
 def open_tunnel(
@@ -31,7 +31,8 @@ def open_tunnel(
     """What is sent over the socket arrives at `netloc` (host:port).
 
     Raises:
-        ProxyFailure: the proxy refuses, or answers what is no HTTP, too much, or nothing.
+        ProxyFailure: the proxy answers what may pass, what is no HTTP, too much, or nothing.
+        ProxyRefused: it refuses, or asks for credentials.
     """
     lines = [f"CONNECT {netloc} HTTP/1.1", f"Host: {netloc}", "User-Agent: brew-mirror"]
     if proxy.authorization:
@@ -70,18 +71,28 @@ def _check_status(head: bytes, proxy: Proxy, netloc: str) -> None:
     code = rest.strip()[:3]
     if not version.startswith("HTTP/") or not (code.isascii() and code.isdigit() and len(code) == 3):
         raise ProxyFailure(proxy, f"answered what is no HTTP: {line[:60]!a}")
-    status = int(code)
+    if failure := answer_failure(int(code), proxy, netloc):
+        raise failure
+
+
+def answer_failure(status: int, proxy: Proxy, netloc: str) -> ProxyFailure | ProxyRefused | None:
+    """What a proxy's answer to CONNECT means; None where the way is open."""
     if 200 <= status < 300:
-        return
-    if status == _ASKS_FOR_CREDENTIALS:
-        raise credentials_wanted(proxy)
-    refused = 400 <= status < 500 and status not in _PASSING
-    remedy = "let it allow the host, or name the host in NO_PROXY" if refused else ""
-    raise ProxyFailure(proxy, f"answered {status} for {netloc}", refused=refused, remedy=remedy)
+        return None
+    if status == ASKS_FOR_CREDENTIALS:
+        return credentials_wanted(proxy)
+    if 400 <= status < 500 and status not in _PASSING:
+        return ProxyRefused(
+            f"the proxy {proxy} ({proxy.setting}) answered {status}: it does not lead to {netloc}; let it "
+            "allow the host, or name the host in NO_PROXY where it is reached without"
+        )
+    return ProxyFailure(proxy, f"answered {status}: it does not lead to {netloc} now")
 
 
-def credentials_wanted(proxy: Proxy) -> ProxyFailure:
-    """The failure of a proxy that answered 407."""
+def credentials_wanted(proxy: Proxy) -> ProxyRefused:
+    """The error for a proxy that answered 407."""
     which = "other credentials" if proxy.authorization else "credentials"
-    remedy = f"set {proxy.setting}=http://user:password@{proxy.netloc}"
-    return ProxyFailure(proxy, f"asks for {which} (407)", refused=True, remedy=remedy)
+    return ProxyRefused(
+        f"the proxy {proxy} ({proxy.setting}) asks for {which} (407); set "
+        f"{proxy.setting}={proxy.scheme}://user:password@{proxy.netloc}"
+    )

@@ -19,9 +19,13 @@ def wrapped(sock: socket.socket, context: ssl.SSLContext, host: str) -> socket.s
     Raises:
         OSError: the handshake fails.
     """
-    if isinstance(sock, ssl.SSLSocket):
-        return cast(socket.socket, _TlsInTls(sock, context, server_hostname=host))
-    return context.wrap_socket(sock, server_hostname=host)
+    try:
+        if isinstance(sock, ssl.SSLSocket):
+            return cast(socket.socket, _TlsInTls(sock, context, server_hostname=host))
+        return context.wrap_socket(sock, server_hostname=host)
+    except ssl.SSLCertVerificationError as exc:
+        exc.strerror = f"{exc.strerror}; name the file of a CA of your own by SSL_CERT_FILE"
+        raise
 
 
 def is_tls(sock: socket.socket) -> bool:

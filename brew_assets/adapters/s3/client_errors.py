@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ProxyConnectionError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError
 
 from brew_assets.adapters.aws.answers import AnswerMalformed, AnswerRefused
 from brew_assets.adapters.aws_credentials import is_of_credentials
+from brew_assets.adapters.http.aws_session import FailedAtProxy, RefusedByProxy
 from brew_assets.adapters.http.tunnel import ProxyFailure
 from brew_assets.adapters.s3.answers import Sent, answer_error
 from brew_assets.adapters.s3.signing import credentials_error
@@ -59,8 +60,8 @@ def _raise_setting(exc: BaseException) -> None:
 def connection_error(subject: str, exc: BaseException, *, url: str, endpoint: str) -> StoreError:
     """Our error for a connection that was not made or broke: where to, and what to look at."""
     place = shown_url(endpoint)
-    if isinstance(exc, ProxyFailure):
-        kind = StoreRefused if exc.refused else StoreUnavailable
+    if isinstance(exc, ProxyFailure | FailedAtProxy | RefusedByProxy):
+        kind = StoreRefused if isinstance(exc, RefusedByProxy) else StoreUnavailable
         return kind(f"{url.rstrip('/')}: {place} cannot be reached: {exc}")
     if why := _why_not_reached(exc, place):
         return StoreUnavailable(f"{url.rstrip('/')}: {place} cannot be reached: {why}")
@@ -71,8 +72,6 @@ def connection_error(subject: str, exc: BaseException, *, url: str, endpoint: st
 def _why_not_reached(exc: BaseException, place: str) -> str:
     """Why there was no connection at all, and the remedy; "" where there was one."""
     for cause in _causes(exc):
-        if isinstance(cause, ProxyConnectionError):
-            return f"{with_shown_urls(str(cause))[:_LONGEST]}; check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
         if isinstance(cause, socket.gaierror):
             return f"the name {urlsplit(place).hostname} is not known; {_VARIABLES}"
         if isinstance(cause, ssl.SSLCertVerificationError):
