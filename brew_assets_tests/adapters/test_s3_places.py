@@ -21,6 +21,7 @@ from brew_assets.settings import Secret, Settings
 from brew_assets_tests.adapters.store_contract import give
 from brew_assets_tests.aws_profiles import KEYS, NOBODY, Profiles
 from brew_assets_tests.engine.test_sync import ARM, Upstream
+from brew_assets_tests.private_ca import PrivateCa
 from brew_assets_tests.raw_server import raw_server
 from brew_assets_tests.strict_s3 import BUCKET, ENDPOINT, StrictS3, strict_s3
 from brew_assets_tests.worlds import DATE, bottle
@@ -279,6 +280,29 @@ def test_the_thin_connection_goes_where_boto3_goes(
     asked = asked_for(store._client(), "get_object", Bucket="my.bottles", Key="k")
     assert asked == thin == f"{address}/k"
     assert signer.region == "eu-west-1"
+
+
+def test_a_profile_alone_leads_to_a_server_with_a_companys_certificate(
+    profiles: Profiles, tmp_path: Path
+) -> None:
+    ca = PrivateCa(tmp_path)
+    with strict_s3(ca.server_context("127.0.0.1")) as strict:
+        strict.host, strict.region = "127.0.0.1", "eu-west-1"
+        endpoint = strict.proxy.replace("http:", "https:")
+        own = f"{KEYS}region = eu-west-1\nendpoint_url = {endpoint}\n"
+        settings = Settings(mirror_url=f"s3://{BUCKET}/brew")
+        for bundle in ("", f"ca_bundle = {ca.file}\n"):
+            profiles.write(own + bundle)
+            if bundle:
+                assert synced(settings)[0].outcome == "success"
+                continue
+            for call in ("read", "facts"):
+                store = build_store(settings)
+                assert isinstance(store, S3Store)
+                with pytest.raises(
+                    StoreUnavailable, match=r"certificate is not trusted .*SSL_CERT_FILE or AWS_CA"
+                ):
+                    CALLS[call](store)
 
 
 @pytest.mark.parametrize(
