@@ -142,7 +142,11 @@ def _s3_options(settings: Settings, *, bucket: str, prefix: str = "") -> "S3Opti
         accelerate=settings.s3_accelerate and bucket == _own_bucket(settings),
         timeout_s=settings.download_timeout_seconds,
         connections=max(
-            settings.max_concurrent_downloads, settings.download_concurrency, settings.lambda_concurrency
+            settings.max_concurrent_downloads,
+            settings.download_concurrency,
+            settings.lambda_concurrency,
+            # Of who verifies, identifies and rebuilds, whatever the settings.
+            10,
         )
         + 4,
         api_base_url=shown_url(settings.formulae_api_url).rstrip("/"),

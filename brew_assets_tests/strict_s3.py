@@ -7,6 +7,7 @@ for the region that it names.
 
 import contextlib
 import re
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -86,7 +87,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        found = self.server.strict.answer(self.command, self.path, headers, body)
+        # A proxy is asked for whole addresses, a server for paths.
+        url = f"https://{headers['host']}{self.path}" if self.path.startswith("/") else self.path
+        found = self.server.strict.answer(self.command, url, headers, body)
         self.send_response(found.status)
         for name, value in found.headers.items():
             if name != "content-length":
@@ -113,9 +116,11 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def strict_s3() -> Iterator[StrictS3]:
-    """The server and its proxy, on one port."""
+def strict_s3(context: ssl.SSLContext | None = None) -> Iterator[StrictS3]:
+    """The server and its proxy, on one port; with a context a server that speaks TLS."""
     server = _Server()
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

@@ -21,6 +21,7 @@ from brew_assets.settings import Secret, Settings
 from brew_assets_tests.adapters.store_contract import give
 from brew_assets_tests.aws_profiles import KEYS, NOBODY, Profiles
 from brew_assets_tests.engine.test_sync import ARM, Upstream
+from brew_assets_tests.private_ca import PrivateCa
 from brew_assets_tests.raw_server import raw_server
 from brew_assets_tests.strict_s3 import BUCKET, ENDPOINT, StrictS3, strict_s3
 from brew_assets_tests.worlds import DATE, bottle
@@ -281,18 +282,41 @@ def test_the_thin_connection_goes_where_boto3_goes(
     assert signer.region == "eu-west-1"
 
 
+def test_a_profile_alone_leads_to_a_server_with_a_companys_certificate(
+    profiles: Profiles, tmp_path: Path
+) -> None:
+    ca = PrivateCa(tmp_path)
+    with strict_s3(ca.server_context("127.0.0.1")) as strict:
+        strict.host, strict.region = "127.0.0.1", "eu-west-1"
+        endpoint = strict.proxy.replace("http:", "https:")
+        own = f"{KEYS}region = eu-west-1\nendpoint_url = {endpoint}\n"
+        settings = Settings(mirror_url=f"s3://{BUCKET}/brew")
+        for bundle in ("", f"ca_bundle = {ca.file}\n"):
+            profiles.write(own + bundle)
+            if bundle:
+                assert synced(settings)[0].outcome == "success"
+                continue
+            for call in ("read", "facts"):
+                store = build_store(settings)
+                assert isinstance(store, S3Store)
+                with pytest.raises(
+                    StoreUnavailable, match=r"certificate is not trusted .*SSL_CERT_FILE or AWS_CA"
+                ):
+                    CALLS[call](store)
+
+
 @pytest.mark.parametrize(
     ("variables", "address"),
     [
-        ({}, "https://sns.eu-west-1.amazonaws.com/"),
-        ({"AWS_ENDPOINT_URL": "http://all.test"}, "http://all.test/"),
+        ({}, "https://sns.eu-west-1.amazonaws.com"),
+        ({"AWS_ENDPOINT_URL": "http://all.test"}, "http://all.test"),
         (
             {"AWS_ENDPOINT_URL": "http://all.test", "AWS_ENDPOINT_URL_SNS": "http://sns.test"},
-            "http://sns.test/",
+            "http://sns.test",
         ),
         (
             {"AWS_ENDPOINT_URL": "http://all.test", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"},
-            "https://sns.eu-west-1.amazonaws.com/",
+            "https://sns.eu-west-1.amazonaws.com",
         ),
     ],
     ids=["aws", "variable", "variable of SNS", "ignored"],
@@ -303,7 +327,7 @@ def test_the_other_services_have_endpoint_and_region_as_boto3_has_them(
     profiles.write(f"{KEYS}region = eu-west-1\n")
     profiles.set(**variables)
     client = aws_client("sns", region="", endpoint_url=variables.get("AWS_ENDPOINT_URL"))
-    assert asked_for(client, "list_topics") == address
+    assert client.meta.endpoint_url == address
 
 
 def test_acceleration_is_for_the_mirrors_own_bucket() -> None:

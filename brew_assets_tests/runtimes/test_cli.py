@@ -117,6 +117,16 @@ def test_the_engine_the_command_line_and_the_simulator_import_no_dagster() -> No
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_a_mirror_in_a_directory_loads_no_aws_library(tmp_path: Path) -> None:
+    code = (
+        "import atexit, sys; from brew_assets.runtimes.cli import main;"
+        "atexit.register(lambda: print([n for n in sys.modules if n.startswith(('boto', 's3transfer'))]));"
+        f"sys.argv = ['brew-mirror', '--mirror', {str(tmp_path)!r}, 'status']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == "[]", done.stdout + done.stderr
+
+
 def test_the_simulator_serves_what_it_prints() -> None:
     process = subprocess.Popen(
         [PROGRAM, "simulate", "--formulae", "3", "--json"],

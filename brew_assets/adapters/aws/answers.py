@@ -227,9 +227,9 @@ class _Used:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._threads: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
-        self._goes_on: int | None = None
-        self._is_over = False
+        self._users: weakref.WeakKeyDictionary[Any, threading.Thread] = weakref.WeakKeyDictionary()
+        self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+        self._barred: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
     def watch(self, session: Any) -> None:
         """From now on the session's connections are known here."""
@@ -237,13 +237,11 @@ class _Used:
 
         class Connection(AWSHTTPConnection):
             def request(self, *args: Any, **named: Any) -> Any:
-                used.add(self)
-                return super().request(*args, **named)
+                return used.request(self, super().request, args, named)
 
         class TlsConnection(AWSHTTPSConnection):
             def request(self, *args: Any, **named: Any) -> Any:
-                used.add(self)
-                return super().request(*args, **named)
+                return used.request(self, super().request, args, named)
 
         class Pool(HTTPConnectionPool):
             ConnectionCls = Connection
@@ -255,20 +253,29 @@ class _Used:
         pools = {"http": Pool, "https": TlsPool}
         session._pool_classes_by_scheme = session._manager.pool_classes_by_scheme = pools
 
-    def add(self, connection: Any) -> None:
+    def request(self, connection: Any, send: Callable[..., Any], args: Any, named: Any) -> Any:
+        """What `send` gives, made by a connection that can be broken off."""
         with self._lock:
-            self._threads[connection] = threading.get_ident()
+            self._users[connection] = threading.current_thread()
+        sent = send(*args, **named)
+        # It may have been connecting when it should have been broken off.
+        self.check()
+        return sent
 
     def check(self) -> None:
-        """Returns while the calling thread may begin something."""
-        if self._is_over and threading.get_ident() != self._goes_on:
-            raise GraceOver(endpoint_url="")
+        """Returns while the calling thread may wait for something."""
+        thread = threading.current_thread()
+        with self._lock:
+            self._threads.add(thread)
+            if thread in self._barred:
+                raise GraceOver(endpoint_url="")
 
     def interrupt(self, *, but_mine: bool) -> None:
-        mine = threading.get_ident() if but_mine else None
+        """Threads that have sent something do so no longer; the calling one may if `but_mine`."""
+        mine = threading.current_thread() if but_mine else None
         with self._lock:
-            self._goes_on, self._is_over = mine, True
-            others = [connection for connection, thread in self._threads.items() if thread != mine]
+            self._barred.update(thread for thread in self._threads if thread is not mine)
+            others = [connection for connection, thread in self._users.items() if thread is not mine]
         for connection in others:
             sock = getattr(connection, "sock", None)
             if sock is not None:

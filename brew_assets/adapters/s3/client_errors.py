@@ -103,14 +103,14 @@ def _causes(exc: BaseException) -> Iterator[BaseException]:
 def _answered(subject: str, exc: ClientError, sent: Sent, *, own_region: str) -> StoreError:
     error = exc.response.get("Error", {})
     about = exc.response.get("ResponseMetadata", {})
-    code = str(error.get("Code", "")).strip()
+    code = str(error.get("Code") or "").strip()
     headers = about.get("HTTPHeaders", {})
     return answer_error(
         subject,
         int(about.get("HTTPStatusCode", 0)),
         # The library puts the status there where the answer has no code.
         "" if code.isdigit() else code[:100],
-        with_shown_urls(str(error.get("Message", "")))[:_LONGEST],
+        with_shown_urls(str(error.get("Message") or ""))[:_LONGEST],
         region=str(headers.get("x-amz-bucket-region") or error.get("Region", "")),
         own_region=own_region,
         sent=sent,

@@ -213,7 +213,7 @@ class S3Documents:
                 ChecksumAlgorithm="SHA256",
             )
             for error in answer.get("Errors", ()):
-                code, message = error.get("Code", "").strip(), error.get("Message", "")
+                code, message = (error.get("Code") or "").strip(), error.get("Message") or ""
                 raise answer_error("deletion", 200, code, message[:500])
 
         self._persistently("deletion", act, Sent(has_checksum=True))

@@ -139,8 +139,8 @@ class S3Store:
         self._wires.interrupt()
         # Of the others not the caller's own: receipts, manifest and report have to be written after it.
         self._small_wires.interrupt(but_mine=True)
-        with self._lock:
-            answers = self._answers
+        # Not under the lock: whoever has it may wait for credentials.
+        answers = self._answers
         if answers is not None:
             answers.interrupt(but_mine=True)
 
