@@ -81,13 +81,21 @@ class AllowedHosts:
 
 
 class GhcrBlob:
-    """The body of a blob on the calling thread's connection."""
+    """The body of a blob, on a connection that is the calling thread's until the body is closed."""
 
     def __init__(
-        self, wire: Wire, response: WireResponse, *, name: str, start: int, total: int | None
+        self,
+        wire: Wire,
+        response: WireResponse,
+        *,
+        done: Callable[[], None],
+        name: str,
+        start: int,
+        total: int | None,
     ) -> None:
         self._wire = wire
         self._response = response
+        self._done = done
         self._name = name
         self.start = start
         self.total = total
@@ -106,6 +114,7 @@ class GhcrBlob:
     def close(self) -> None:
         """Keeps the connection when the body was read to its end, else closes it."""
         self._wire.finish()
+        self._done()
 
 
 class _Token(msgspec.Struct):
@@ -141,18 +150,25 @@ class Ghcr:
             UpstreamError: one of its classes, see errors.py.
             ContentMismatch: a page instead of a blob.
         """
+        try:
+            return self._open(bottle, offset)
+        except BaseException:
+            self._wires.give_back()
+            raise
+
+    def _open(self, bottle: Bottle, offset: int) -> GhcrBlob:
         name = bottle.filename
         wire, response = self._get(self._address(bottle.url, name), subject=name, offset=offset)
         try:
             if response.status == 416 and offset:
                 wire.finish()
-                return self.open(bottle)
+                return self._open(bottle, 0)
             start, total = self._framing(response, offset, name)
             response.at_any_pace()
         except BaseException:
             wire.finish()
             raise
-        return GhcrBlob(wire, response, name=name, start=start, total=total)
+        return GhcrBlob(wire, response, done=self._wires.give_back, name=name, start=start, total=total)
 
     def fetch_index(self, image: str, reference: str) -> bytes | None:
         """The index, None when the registry has none.
@@ -175,8 +191,8 @@ class Ghcr:
         self._wires.interrupt()
 
     def close(self) -> None:
-        """The calling thread's connections are closed."""
-        self._wires.mine().close()
+        """The calling thread's connections and those that no thread uses are closed."""
+        self._wires.close()
 
     def _address(self, url: str, name: str) -> str:
         """The catalogue's address with the configured registry in the place of Homebrew's."""

@@ -9,6 +9,7 @@ import msgspec
 from brew_assets.domain.downloads import Fetch
 from brew_assets.engine.journal import Journal
 from brew_assets.engine.ports import ProgressListener, StopSignal
+from brew_assets.engine.download_slots import copy_threads
 from brew_assets.engine.processes import transfer_in_processes, worthwhile_processes
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.transfer import TransferOptions, TransferPorts, transfer
@@ -58,18 +59,21 @@ class OwnCarrier:
         self,
         ports: TransferPorts,
         *,
-        workers: int,
+        slots: int,
         batch_size: int,
         retry: RetryPolicy,
         processes: int = 1,
         remake: Callable[[StopSignal], TransferPorts] | None = None,
         route: str = "local",
     ) -> None:
-        """`remake` makes ports of its own for a process that shares a transfer; without it there is one."""
+        """`slots` bottles come from upstream at the same time, over all processes.
+
+        `remake` makes ports of its own for a process that shares a transfer; without it there is one.
+        """
         self.route = route
-        self.gulp = 2 * workers
+        self.gulp = 2 * copy_threads(slots)
         self._ports = ports
-        self._workers = workers
+        self._slots = slots
         self._batch_size = batch_size
         self._retry = retry
         self._processes = processes
@@ -87,7 +91,11 @@ class OwnCarrier:
             StoreError: receipts could not be written; what was stored will be adopted.
         """
         options = TransferOptions(
-            workers=self._workers, batch_size=self._batch_size, retry=self._retry, replace=consignment.force
+            workers=copy_threads(self._slots),
+            slots=self._slots,
+            batch_size=self._batch_size,
+            retry=self._retry,
+            replace=consignment.force,
         )
         processes = worthwhile_processes(consignment.fetches, limit=self._processes)
         if processes > 1 and self._remake is not None:

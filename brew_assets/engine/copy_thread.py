@@ -190,6 +190,7 @@ class _CopyThread:
         reception = Reception(
             planned,
             blobs=run.ports.blobs,
+            turn=run.turn_to_download,
             open_sink=lambda size: self._store.receive(
                 planned.bottle, date=run.date, size=size, replace=run.options.replace
             ),
