@@ -11,6 +11,7 @@ from statistics import median
 
 import psutil
 
+from benchmarks.conditions import Condition
 from benchmarks.peers import TOOLS, WORKERS, program_version
 from benchmarks.runs import Run
 
@@ -28,10 +29,11 @@ _COLUMNS = (
 
 
 @dataclass(slots=True, kw_only=True)
-class SetResult:
-    """All runs of one set: `runs[tool][round]`."""
+class TableResult:
+    """All runs of one table: `runs[tool][round]`."""
 
     name: str
+    condition: Condition
     objects: int
     total_bytes: int
     runs: dict[str, list[Run]] = field(default_factory=dict)
@@ -42,11 +44,11 @@ class SetResult:
         return all(run.is_ok for runs in self.runs.values() for run in runs)
 
 
-def set_table(result: SetResult) -> str:
+def set_table(result: TableResult) -> str:
     """One row per tool, the fastest first; medians of the runs that delivered everything."""
     rounds = max(len(runs) for runs in result.runs.values())
     lines = [
-        f"### {result.name}: {result.objects:,} blobs, {result.total_bytes / 1e6:,.0f} MB, "
+        f"### {result.condition.title}: {result.objects:,} blobs, {result.total_bytes / 1e6:,.0f} MB, "
         f"{rounds} interleaved {'run' if rounds == 1 else 'runs'}, load {result.load:.1f}",
         "",
         _row(_COLUMNS),
@@ -63,7 +65,7 @@ def set_table(result: SetResult) -> str:
     return "\n".join(lines)
 
 
-def _figures(result: SetResult, runs: list[Run]) -> list[str]:
+def _figures(result: TableResult, runs: list[Run]) -> list[str]:
     walls = [run.wall_s for run in runs]
     wall_s = median(walls)
     cpu_s = median(run.client_cpu_s for run in runs)
@@ -78,7 +80,7 @@ def _figures(result: SetResult, runs: list[Run]) -> list[str]:
     ]
 
 
-def goals_table(results: list[SetResult]) -> str:
+def goals_table(results: list[TableResult]) -> str:
     """Each goal, the figure found, and whether it is met. Ratios are medians over the rounds."""
     by_name = {result.name: result for result in results}
 
@@ -135,7 +137,7 @@ def _cpu_model() -> str:
     return next(names, platform.machine())
 
 
-def document(results: list[SetResult], programs: set[str], *, is_memory: bool) -> str:
+def document(results: list[TableResult], programs: set[str], *, is_memory: bool) -> str:
     """The whole report."""
     parts = [
         "Work: copy every blob of a set from an upstream (nginx, path shape of GHCR, plain HTTP on loopback) "
