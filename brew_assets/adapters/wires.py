@@ -57,7 +57,7 @@ class ThreadWires:
         self._lock = threading.Lock()
 
     def mine(self) -> Wires:
-        """The calling thread's connections until it gives them back: the last ones given back, or new ones."""
+        """The calling thread's connections until it gives them back: those given back last, or new ones."""
         wires: Wires | None = getattr(self._local, "wires", None)
         if wires is None and self._idle:
             with contextlib.suppress(IndexError):
@@ -69,7 +69,7 @@ class ThreadWires:
         return wires
 
     def give_back(self) -> None:
-        """Another thread may use the calling thread's connections: there are as many as are used at a time."""
+        """Another thread may use the calling thread's connections: no more are made than are used at a time."""
         wires: Wires | None = getattr(self._local, "wires", None)
         if wires is not None:
             self._local.wires = None

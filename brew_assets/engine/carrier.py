@@ -7,9 +7,9 @@ from typing import Protocol
 import msgspec
 
 from brew_assets.domain.downloads import Fetch
+from brew_assets.engine.download_slots import copy_threads
 from brew_assets.engine.journal import Journal
 from brew_assets.engine.ports import ProgressListener, StopSignal
-from brew_assets.engine.download_slots import copy_threads
 from brew_assets.engine.processes import transfer_in_processes, worthwhile_processes
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.transfer import TransferOptions, TransferPorts, transfer
