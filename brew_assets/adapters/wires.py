@@ -69,7 +69,7 @@ class ThreadWires:
         return wires
 
     def give_back(self) -> None:
-        """Another thread may use the calling thread's connections: no more are made than are used at a time."""
+        """Another thread may use the calling thread's connections: there are as many as are used at once."""
         wires: Wires | None = getattr(self._local, "wires", None)
         if wires is not None:
             self._local.wires = None

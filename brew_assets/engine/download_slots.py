@@ -6,8 +6,9 @@ threads than slots, each with one buffer: memory = copy_threads(slots) x BUFFER_
 """
 
 import contextlib
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator
-from queue import Empty, SimpleQueue
 
 from brew_assets.errors import TransferStopped
 
@@ -25,13 +26,13 @@ def copy_threads(slots: int) -> int:
 
 
 class DownloadSlots:
-    """The slots of one transfer, shared by its threads."""
+    """The slots of one transfer. Who came first is served first: a plan has an order."""
 
     def __init__(self, count: int) -> None:
-        # A queue, not a semaphore: it is written in C, and every bottle passes here twice.
-        self._free: SimpleQueue[int] = SimpleQueue()
-        for number in range(count):
-            self._free.put(number)
+        self._lock = threading.Lock()
+        self._free = count
+        # Locked until their thread has a slot.
+        self._waiting: deque[threading.Lock] = deque()
 
     @contextlib.contextmanager
     def one(self, given_up: Callable[[], bool]) -> Iterator[None]:
@@ -40,19 +41,37 @@ class DownloadSlots:
         Raises:
             TransferStopped: the work was given up while this thread waited.
         """
-        slot = self._take(given_up)
+        self._take(given_up)
         try:
             yield
         finally:
-            self._free.put(slot)
+            self._give()
 
-    def _take(self, given_up: Callable[[], bool]) -> int:
-        with contextlib.suppress(Empty):
-            return self._free.get_nowait()
-        while not given_up():
-            with contextlib.suppress(Empty):
-                slot = self._free.get(timeout=_LOOK_EVERY_S)
-                if not given_up():
-                    return slot
-                self._free.put(slot)
+    def _take(self, given_up: Callable[[], bool]) -> None:
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return
+            turn = threading.Lock()
+            turn.acquire()
+            self._waiting.append(turn)
+        while not turn.acquire(timeout=_LOOK_EVERY_S):
+            if given_up():
+                break
+        else:
+            if not given_up():
+                return
+        with self._lock:
+            was_given = turn not in self._waiting
+            if not was_given:
+                self._waiting.remove(turn)
+        if was_given:
+            self._give()
         raise TransferStopped("stopped while waiting for its turn to download")
+
+    def _give(self) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._free += 1

@@ -1,7 +1,7 @@
 """What the project's Markdown says: its code, its tables, its links."""
 
-import os
 import itertools
+import os
 import re
 import shlex
 from collections.abc import Iterator
