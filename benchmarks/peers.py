@@ -121,6 +121,8 @@ def _ours(job: Job) -> Commands:
         "BOTTLE_REGISTRY_URL": place.registry_url,
         "BOTTLE_CDN_HOSTS": place.cdn_host,
         "AWS_ENDPOINT_URL": place.sink_url,
+        # As quiet as its peers are told to be.
+        "LOG_LEVEL": "WARNING",
         **_trust(place),
     }
     program = _program("brew-mirror")

@@ -125,8 +125,8 @@ def distance_account(result: TableResult) -> str:
         f"Of the {median(walls):.1f} s of brew-mirror in “{condition.title}”, {waiting_s:.2f} s are the "
         f"distance itself ({hops} x {condition.upstream_ms:.0f} ms x {result.objects:,} bottles / {WORKERS} "
         f"downloads at a time), {setting_up_s:.2f} s the set-up of the first connections ({trips} x there "
-        f"and back, to each host), and {rest_s:.1f} s what remains: the start of the process, the work on the "
-        "bottles, receipts, manifest and report."
+        f"and back, to each host), and {rest_s:.1f} s what remains: the start of the process, the work on "
+        "the bottles, receipts, manifest and report."
     )
 
 
@@ -177,10 +177,10 @@ def document(results: list[TableResult], programs: set[str], *, is_memory: bool)
         "rclone verifies nothing and does less work.",
         "Medians of interleaved runs; peak is the largest resident size of any one client process. "
         "The ratios of one such run are its result, not the times: compare those only inside one table.",
-        f"At a distance: {UPSTREAM_MS:.0f} ms there and back to the registry and its CDN, {SINK_MS:.0f} ms to "
-        "the bucket, by a relay on loopback that delays each direction by half of that and a new connection "
-        "by one time there and back, as its handshake would. It limits no throughput, and its CPU time is "
-        "counted to nobody.",
+        f"At a distance: {UPSTREAM_MS:.0f} ms there and back to the registry and its CDN, {SINK_MS:.0f} ms "
+        "to the bucket, by a relay on loopback that delays each direction by half of that, and a new "
+        "connection by one time there and back, as its handshake would. It limits no throughput, and its CPU "
+        "time is counted to nobody.",
         machine(programs, is_memory=is_memory),
         *[set_table(result) for result in results],
         *[text for result in results if (text := distance_account(result))],

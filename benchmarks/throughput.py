@@ -37,12 +37,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     needed = max(sets.total_bytes(CONDITIONS[name].set_name) for name in options.tables)
-    folder = _roomy_folder(needed * (2 if "aria2" in options.tools else 1) + _SPARE_BYTES)
+    folder = roomy_folder(needed * (2 if "aria2" in options.tools else 1) + _SPARE_BYTES)
     if folder is None:
         return 2
     results = []
     for name in options.tables:
-        with _temporary(folder) as scratch:
+        with temporary(folder) as scratch:
             results.append(_measure(name, options.tools, options.runs, scratch))
     block = report.document(results, programs, is_memory=folder == _MEMORY_FOLDER)
     print(block)
@@ -134,7 +134,8 @@ def _positive(text: str) -> int:
 
 
 @contextmanager
-def _temporary(folder: Path) -> Iterator[Path]:
+def temporary(folder: Path) -> Iterator[Path]:
+    """A new folder below `folder`, which is gone afterwards."""
     path = Path(tempfile.mkdtemp(prefix="brew-mirror-bench-", dir=folder))
     try:
         yield path
@@ -142,7 +143,7 @@ def _temporary(folder: Path) -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _roomy_folder(needed: int) -> Path | None:
+def roomy_folder(needed: int) -> Path | None:
     """Shared memory if it has room for `needed` bytes, else the temporary folder, else None."""
     if _MEMORY_FOLDER.is_dir() and os.access(_MEMORY_FOLDER, os.W_OK):
         # Files there are memory: leave a quarter of what is available to the programs.
