@@ -15,6 +15,7 @@ from brew_assets.domain.route import RoutingRules, TaskSize, decode_task_sizes
 from brew_assets.domain.story import Deployment
 from brew_assets.engine.announce import Channel
 from brew_assets.engine.clock import GracefulStop, SystemClock
+from brew_assets.engine.download_slots import copy_threads
 from brew_assets.engine.ports import HashFileSource, StopSignal, Store
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.sync import Mirror, MirrorOptions, MirrorPorts
@@ -98,7 +99,8 @@ def _s3_options(settings: Settings, *, bucket: str, prefix: str = "") -> "S3Opti
         accelerate=settings.s3_accelerate,
         timeout_s=settings.download_timeout_seconds,
         connections=max(
-            settings.max_concurrent_downloads, settings.download_concurrency, settings.lambda_concurrency
+            copy_threads(max(settings.max_concurrent_downloads, settings.download_concurrency)),
+            settings.lambda_concurrency,
         )
         + 4,
         api_base_url=shown_url(settings.formulae_api_url).rstrip("/"),
