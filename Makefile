@@ -131,8 +131,9 @@ format: dev-install ## Format and mend what can be mended
 lock: dev-install ## Renew the lock files from pyproject.toml and tools/lock
 	tools/lock $(BIN)/uv
 
-benchmark: dev-install ## Compare with rclone and aria2 then s5cmd; renews docs/performance.md
+benchmark: dev-install ## Compare with rclone and aria2 then s5cmd (15 minutes); renews docs/performance.md
 	$(BIN)/python -m benchmarks.throughput --output docs/performance.md $(ARGS)
+	$(BIN)/python -m benchmarks.tls_profile --output docs/performance.md
 
 benchmark-planning: dev-install ## Planning with 250,000 held bottles (needs the real catalogues)
 	$(BIN)/python -m benchmarks.planning --output docs/performance.md $(ARGS)

@@ -12,8 +12,9 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from benchmarks.bucket import PEERS_BUCKET
+from benchmarks.conditions import Place
+from benchmarks.nginx import find_nginx
 from benchmarks.sets import TAG, WorkSet
-from benchmarks.upstream import find_nginx
 
 WORKERS = 8
 OURS_BUCKET = "bench"
@@ -44,8 +45,7 @@ class Job:
     """What one run copies, from where to where; `scratch` is an empty folder of its own."""
 
     work_set: WorkSet
-    upstream_url: str
-    sink_url: str
+    place: Place
     scratch: Path
 
 
@@ -108,18 +108,36 @@ def _s5cmd_binary() -> str | None:
 
 def _ours(job: Job) -> Commands:
     """Carries out a plan made beforehand, as the peers carry out a list made beforehand."""
-    env = {
+    place = job.place
+    planning = {
         **_CREDENTIALS,
-        "FORMULAE_API_URL": f"{job.upstream_url}/api",
-        "BOTTLE_REGISTRY_URL": job.upstream_url,
+        "FORMULAE_API_URL": f"{place.direct_registry_url}/api",
+        "BOTTLE_REGISTRY_URL": place.direct_registry_url,
         "MIRROR_URL": f"s3://{OURS_BUCKET}/",
-        "AWS_ENDPOINT_URL": job.sink_url,
+        "AWS_ENDPOINT_URL": place.direct_sink_url,
         "MAX_CONCURRENT_DOWNLOADS": str(WORKERS),
     }
+    env = planning | {
+        "BOTTLE_REGISTRY_URL": place.registry_url,
+        "BOTTLE_CDN_HOSTS": place.cdn_host,
+        "AWS_ENDPOINT_URL": place.sink_url,
+        # As quiet as its peers are told to be.
+        "LOG_LEVEL": "WARNING",
+        **_trust(place),
+    }
     program = _program("brew-mirror")
-    made = subprocess.run([program, *OURS_PLAN], env=os.environ | env, check=True, stdout=subprocess.PIPE)
+    made = subprocess.run(
+        [program, *OURS_PLAN], env=os.environ | planning, check=True, stdout=subprocess.PIPE
+    )
     sync_id = json.loads(made.stdout)["sync_id"]
     return Commands(stages=[[program, *OURS_ARGUMENTS, sync_id]], env=env)
+
+
+def _trust(place: Place) -> dict[str, str]:
+    """The authority of the servers, by the names that ours and what is written in Go look for."""
+    if place.authority is None:
+        return {}
+    return {"SSL_CERT_FILE": str(place.authority), "AWS_CA_BUNDLE": str(place.authority)}
 
 
 def _rclone(job: Job) -> Commands:
@@ -132,7 +150,7 @@ def _rclone(job: Job) -> Commands:
         ":http:",
         f":s3:{PEERS_BUCKET}/rclone",
         *("--config", ""),
-        *("--http-url", job.upstream_url),
+        *("--http-url", job.place.registry_url),
         *("--files-from-raw", str(listed)),
         *("--transfers", str(WORKERS)),
         *("--checkers", str(WORKERS)),
@@ -140,7 +158,7 @@ def _rclone(job: Job) -> Commands:
         "--no-check-dest",
         "--ignore-checksum",
         *("--s3-provider", "Other"),
-        *("--s3-endpoint", job.sink_url),
+        *("--s3-endpoint", job.place.sink_url),
         "--s3-env-auth",
         "--s3-force-path-style",
         "--s3-no-check-bucket",
@@ -148,7 +166,7 @@ def _rclone(job: Job) -> Commands:
         "--s3-disable-checksum",
         *("--stats", "0"),
     ]
-    return Commands(stages=[command], env=_CREDENTIALS)
+    return Commands(stages=[command], env=_CREDENTIALS | _trust(job.place))
 
 
 def _aria2_then_s5cmd(job: Job) -> Commands:
@@ -156,7 +174,7 @@ def _aria2_then_s5cmd(job: Job) -> Commands:
     listed = job.scratch / "downloads.txt"
     listed.write_text(
         "".join(
-            f"{job.upstream_url}/{blob.path}\n out={blob.filename}\n checksum=sha-256={blob.sha256}\n"
+            f"{job.place.registry_url}/{blob.path}\n out={blob.filename}\n checksum=sha-256={blob.sha256}\n"
             for blob in job.work_set.blobs
         )
     )
@@ -175,15 +193,17 @@ def _aria2_then_s5cmd(job: Job) -> Commands:
         "--download-result=hide",
         "--quiet",
     ]
+    if job.place.authority is not None:
+        download.append(f"--ca-certificate={job.place.authority}")
     upload = [
         _program("s5cmd"),
-        *("--endpoint-url", job.sink_url),
+        *("--endpoint-url", job.place.sink_url),
         *("--log", "error"),
         "cp",
         f"{files}/",
         f"s3://{PEERS_BUCKET}/s5cmd/",
     ]
-    return Commands(stages=[download, upload], env=_CREDENTIALS)
+    return Commands(stages=[download, upload], env=_CREDENTIALS | _trust(job.place))
 
 
 TOOLS = {

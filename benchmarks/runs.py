@@ -12,13 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from benchmarks import measure
+from benchmarks.conditions import Place
 from benchmarks.peers import Job, Tool
 from benchmarks.sets import WorkSet
 from benchmarks.sink import Sink
-from benchmarks.upstream import Upstream
 
 _TIMEOUT_S = 900
 _LOG_TAIL_LINES = 20
@@ -40,20 +38,21 @@ class Run:
         return not self.problem
 
 
-def run_tool(tool: Tool, work_set: WorkSet, upstream: Upstream, sink: Sink, scratch: Path) -> Run:
+def run_tool(tool: Tool, work_set: WorkSet, place: Place, scratch: Path) -> Run:
     """Run a tool against a forgetful sink; `scratch` is created and removed."""
+    sink = place.sink
     sink.reset()
     scratch.mkdir()
     try:
-        job = Job(work_set=work_set, upstream_url=upstream.url, sink_url=sink.url, scratch=scratch)
+        job = Job(work_set=work_set, place=place, scratch=scratch)
         commands = tool.prepare(job)
         log = scratch / "output.log"
         env = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", **commands.env}
         env |= {"HOME": str(scratch), "TMPDIR": str(scratch)}
         order = {"stages": commands.stages, "env": env, "log": str(log), "folder": str(scratch)}
-        before = _server_cpu_s(upstream, sink)
+        before = place.server_cpu_s()
         found = _measured(order)
-        server_cpu_s = _server_cpu_s(upstream, sink) - before
+        server_cpu_s = place.server_cpu_s() - before
         stages = found["stages"]
         problem = _failed_stage(commands.stages, stages, log) or _missing(work_set, sink, tool.bucket)
         return Run(
@@ -88,11 +87,6 @@ def _measured(order: Mapping[str, object]) -> measure.Measured:
         raise RuntimeError(f"the measuring program ended with code {launcher.returncode}")
     found: measure.Measured = json.loads(output)
     return found
-
-
-def _server_cpu_s(upstream: Upstream, sink: Sink) -> float:
-    times = psutil.Process(sink.pid).cpu_times()
-    return upstream.cpu_s() + times.user + times.system
 
 
 def _failed_stage(planned: list[list[str]], done: list[measure.Stage], log: Path) -> str:

@@ -201,11 +201,11 @@ class Sink:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
-        self._port = 0
+        self.port = 0
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -223,7 +223,7 @@ class Sink:
         line = self._process.stdout.readline()
         if not line:
             raise RuntimeError(f"the sink ended with code {self._process.wait()} before it listened")
-        self._port = int(line)
+        self.port = int(line)
         return self
 
     def __exit__(
@@ -253,7 +253,7 @@ class Sink:
         return cast(dict[str, int], json.loads(self._control("GET"))["requests"])
 
     def _control(self, method: str) -> bytes:
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=30)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request(method, "/-/objects")
             return connection.getresponse().read()

@@ -1,7 +1,7 @@
 """Compares the mirror with the tools a user would pick instead.
 
-python -m benchmarks.throughput [--sets mixed,small,large] [--runs 3] [--tools ours,rclone,aria2]
-                                [--output docs/performance.md]
+python -m benchmarks.throughput [--tables mixed,small,large,distance,redirect] [--runs 3]
+                                [--tools ours,rclone,aria2] [--output docs/performance.md]
 
 Ends with 0 when every run delivered everything, 1 when one did not, 2 when something is missing.
 """
@@ -20,10 +20,9 @@ from pathlib import Path
 import psutil
 
 from benchmarks import report, sets
+from benchmarks.conditions import CONDITIONS, arranged
 from benchmarks.peers import TOOLS, find_program, missing_programs
 from benchmarks.runs import Run, run_tool
-from benchmarks.sink import Sink
-from benchmarks.upstream import Upstream
 
 _MEMORY_FOLDER = Path("/dev/shm")
 _SPARE_BYTES = 512 << 20
@@ -37,13 +36,13 @@ def main(arguments: list[str] | None = None) -> int:
         _say("\n".join(missing))
         return 2
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    needed = max(sets.total_bytes(name) for name in options.sets)
-    folder = _roomy_folder(needed * (2 if "aria2" in options.tools else 1) + _SPARE_BYTES)
+    needed = max(sets.total_bytes(CONDITIONS[name].set_name) for name in options.tables)
+    folder = roomy_folder(needed * (2 if "aria2" in options.tools else 1) + _SPARE_BYTES)
     if folder is None:
         return 2
     results = []
-    for name in options.sets:
-        with _temporary(folder) as scratch:
+    for name in options.tables:
+        with temporary(folder) as scratch:
             results.append(_measure(name, options.tools, options.runs, scratch))
     block = report.document(results, programs, is_memory=folder == _MEMORY_FOLDER)
     print(block)
@@ -52,24 +51,27 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if all(result.is_ok for result in results) else 1
 
 
-def _measure(name: str, tools: list[str], rounds: int, scratch: Path) -> report.SetResult:
-    """All rounds of one set: in each, every tool once, and another tool first each time."""
+def _measure(name: str, tools: list[str], rounds: int, scratch: Path) -> report.TableResult:
+    """All rounds of one table: in each, every tool once, and another tool first each time."""
     start = time.perf_counter()
-    work_set = sets.build(name, scratch / "upstream")
+    condition = CONDITIONS[name]
+    work_set = sets.build(condition.set_name, scratch / "upstream")
     total = work_set.total_bytes
-    result = report.SetResult(name=name, objects=len(work_set.blobs), total_bytes=total)
+    result = report.TableResult(
+        name=name, condition=condition, objects=len(work_set.blobs), total_bytes=total
+    )
     result.runs = {tool: [] for tool in tools}
     built_s = time.perf_counter() - start
     _say(f"{name}: {result.objects:,} blobs, {total / 1e6:,.0f} MB written in {built_s:.1f} s")
     nginx = find_program("nginx")
     assert nginx is not None
-    with Upstream(nginx, work_set, scratch / "nginx") as upstream, Sink() as sink:
+    with arranged(condition, nginx, work_set, scratch) as place:
         for number in range(rounds):
             first = number % len(tools)
             for tool in tools[first:] + tools[:first]:
                 if scratch.parent == _MEMORY_FOLDER:
                     _touch(scratch / "touched", min(2 * total, shutil.disk_usage(scratch).free // 2))
-                run = run_tool(TOOLS[tool], work_set, upstream, sink, scratch / "run")
+                run = run_tool(TOOLS[tool], work_set, place, scratch / "run")
                 result.runs[tool].append(run)
                 _say(f"{name} {number + 1}/{rounds} {tool}: {_line(run)}")
     result.load = os.getloadavg()[0]
@@ -102,12 +104,12 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.throughput", description=(__doc__ or "").partition("\n")[0]
     )
-    known_sets, known_tools = list(sets.SET_NAMES), list(TOOLS)
-    parser.add_argument("--sets", type=_some_of(known_sets), default=known_sets, help=",".join(known_sets))
+    known, known_tools = list(CONDITIONS), list(TOOLS)
+    parser.add_argument("--tables", type=_some_of(known), default=known, help=",".join(known))
     parser.add_argument(
         "--tools", type=_some_of(known_tools), default=known_tools, help=",".join(known_tools)
     )
-    parser.add_argument("--runs", type=_positive, default=3, help="rounds per set")
+    parser.add_argument("--runs", type=_positive, default=3, help="rounds per table")
     parser.add_argument("--output", type=Path, help="file whose marked block is replaced")
     return parser.parse_args(arguments)
 
@@ -132,7 +134,8 @@ def _positive(text: str) -> int:
 
 
 @contextmanager
-def _temporary(folder: Path) -> Iterator[Path]:
+def temporary(folder: Path) -> Iterator[Path]:
+    """A new folder below `folder`, which is gone afterwards."""
     path = Path(tempfile.mkdtemp(prefix="brew-mirror-bench-", dir=folder))
     try:
         yield path
@@ -140,7 +143,7 @@ def _temporary(folder: Path) -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _roomy_folder(needed: int) -> Path | None:
+def roomy_folder(needed: int) -> Path | None:
     """Shared memory if it has room for `needed` bytes, else the temporary folder, else None."""
     if _MEMORY_FOLDER.is_dir() and os.access(_MEMORY_FOLDER, os.W_OK):
         # Files there are memory: leave a quarter of what is available to the programs.

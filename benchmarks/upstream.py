@@ -1,40 +1,15 @@
-"""nginx in the shape of formulae.brew.sh and the registry, on loopback."""
+"""nginx in the shape of formulae.brew.sh, the registry and its CDN, and nginx with TLS before the sink."""
 
-import os
-import pwd
-import shutil
-import socket
-import subprocess
-import time
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-import psutil
-
+from benchmarks.certificates import Trust
+from benchmarks.nginx import Nginx, listening
 from benchmarks.sets import WorkSet
 from brew_assets_tests.ports import free_ports
 
-_CONFIG = """\
-{user}worker_processes 1;
-daemon off;
-pid "{scratch}/nginx.pid";
-error_log "{scratch}/error.log" warn;
-events {{ worker_connections 1024; }}
-http {{
-    access_log off;
-    sendfile on;
-    tcp_nopush on;
-    keepalive_timeout 75s;
-    keepalive_requests 1000000;
-    default_type application/octet-stream;
-    client_body_temp_path "{scratch}/body";
-    proxy_temp_path "{scratch}/proxy";
-    fastcgi_temp_path "{scratch}/fastcgi";
-    uwsgi_temp_path "{scratch}/uwsgi";
-    scgi_temp_path "{scratch}/scgi";
+_PLAIN = """\
     server {{
-        listen 127.0.0.1:{port};
+        {listen}
         root "{root}";
         location /api/ {{ default_type application/json; }}
         location ~ ^/v2/homebrew/core/.+/manifests/ {{
@@ -42,80 +17,60 @@ http {{
         }}
         location /v2/ {{ }}
     }}
-}}
+"""
+_BLOBS = """\
+    server {{
+        {listen}
+        root "{root}";
+        location /v2/ {{ }}
+    }}
+"""
+_REDIRECTING = """\
+    server {{
+        {listen}
+        location /v2/ {{ return 307 {cdn}$request_uri; }}
+    }}
+"""
+_FRONT = """\
+    upstream sink {{ server 127.0.0.1:{sink}; keepalive 64; keepalive_requests 1000000; }}
+    server {{
+        {listen}
+        client_max_body_size 0;
+        location / {{
+            proxy_pass http://sink;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host $http_host;
+            proxy_request_buffering off;
+            proxy_buffering off;
+        }}
+    }}
 """
 
 
-class UpstreamError(Exception):
-    """nginx did not start; the message holds its log."""
+class Upstream(Nginx):
+    """One work set: `plain_port` for planning, `port` for blobs, with TLS where there is a certificate."""
+
+    def __init__(self, program: str, work_set: WorkSet, scratch: Path, *, trust: Trust | None = None) -> None:
+        self.plain_port, self.port = free_ports(2)
+        servers = _PLAIN.format(listen=listening(self.plain_port, None), root=work_set.root)
+        servers += _BLOBS.format(listen=listening(self.port, trust), root=work_set.root)
+        super().__init__(program, servers, ports=[self.plain_port, self.port], scratch=scratch)
 
 
-def find_nginx() -> str | None:
-    """The nginx program, or None. Debian keeps it outside an ordinary user's PATH."""
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
-    return shutil.which("nginx", path=path)
+class Redirecting(Nginx):
+    """The registry as it answers for blobs: 307 to the address `cdn` (scheme, host and port)."""
+
+    def __init__(self, program: str, cdn: str, scratch: Path, *, trust: Trust | None = None) -> None:
+        (self.port,) = free_ports(1)
+        servers = _REDIRECTING.format(listen=listening(self.port, trust), cdn=cdn)
+        super().__init__(program, servers, ports=[self.port], scratch=scratch)
 
 
-class Upstream:
-    """One nginx that serves one work set; use as a context manager."""
+class SinkFront(Nginx):
+    """TLS before the sink: requests are passed on as they come, and nothing of them is kept."""
 
-    def __init__(self, nginx: str, work_set: WorkSet, scratch: Path) -> None:
-        self._nginx = nginx
-        self._root = work_set.root
-        self._scratch = scratch
-        (self._port,) = free_ports(1)
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
-
-    def __enter__(self) -> Self:
-        self._scratch.mkdir(parents=True, exist_ok=True)
-        config = self._scratch / "nginx.conf"
-        # Workers of a master that root starts would otherwise run as "nobody" and could not read the set.
-        user = f"user {pwd.getpwuid(0).pw_name};\n" if os.geteuid() == 0 else ""
-        config.write_text(_CONFIG.format(user=user, scratch=self._scratch, root=self._root, port=self._port))
-        log = self._scratch / "start.log"
-        command = [self._nginx, "-p", str(self._scratch), "-e", str(log), "-c", str(config)]
-        with log.open("wb") as output:
-            self._process = subprocess.Popen(command, stdout=output, stderr=output)
-        try:
-            self._wait(log)
-        except BaseException:
-            self._stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop()
-
-    def cpu_s(self) -> float:
-        """CPU seconds of the master and its workers so far."""
-        assert self._process is not None
-        master = psutil.Process(self._process.pid)
-        spent = [process.cpu_times() for process in [master, *master.children(recursive=True)]]
-        return sum(times.user + times.system for times in spent)
-
-    def _wait(self, log: Path) -> None:
-        assert self._process is not None
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline and self._process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
-                return
-            except OSError:
-                time.sleep(0.02)
-        raise UpstreamError(f"nginx did not listen within 10 s: {log.read_text().strip()}")
-
-    def _stop(self) -> None:
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+    def __init__(self, program: str, sink_port: int, scratch: Path, *, trust: Trust) -> None:
+        (self.port,) = free_ports(1)
+        servers = _FRONT.format(listen=listening(self.port, trust), sink=sink_port)
+        super().__init__(program, servers, ports=[self.port], scratch=scratch)

@@ -19,6 +19,7 @@ from brew_assets.domain.route import RoutingRules, TaskSize, decode_task_sizes
 from brew_assets.domain.story import Deployment
 from brew_assets.engine.announce import Channel
 from brew_assets.engine.clock import GracefulStop, SystemClock
+from brew_assets.engine.download_slots import copy_threads
 from brew_assets.engine.noticed_ports import (
     NoticedCatalogue,
     NoticedHashFile,
@@ -142,8 +143,7 @@ def _s3_options(settings: Settings, *, bucket: str, prefix: str = "") -> "S3Opti
         accelerate=settings.s3_accelerate and bucket == _own_bucket(settings),
         timeout_s=settings.download_timeout_seconds,
         connections=max(
-            settings.max_concurrent_downloads,
-            settings.download_concurrency,
+            copy_threads(max(settings.max_concurrent_downloads, settings.download_concurrency)),
             settings.lambda_concurrency,
             # Of who verifies, identifies and rebuilds, whatever the settings.
             10,

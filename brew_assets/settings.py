@@ -155,7 +155,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         str, _network("The same as `SSL_CERT_FILE`, under the name that AWS's tools read.")
     ] = ""
     max_concurrent_downloads: Annotated[
-        int, _network("Bottles copied at the same time by one run.", ge=1, le=256)
+        int, _network("Bottles downloaded at the same time by one run.", ge=1, le=256)
     ] = 10
     max_transfer_processes: Annotated[
         int,
@@ -242,7 +242,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     download_concurrency: Annotated[
         int,
         _aws(
-            "Bottles copied at the same time by a run in ECS; 0 means `MAX_CONCURRENT_DOWNLOADS`.",
+            "Bottles downloaded at the same time by a run in ECS; 0 means `MAX_CONCURRENT_DOWNLOADS`.",
             ge=0,
             le=256,
         ),

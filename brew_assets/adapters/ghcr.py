@@ -128,18 +128,25 @@ class Ghcr:
             UpstreamError: one of its classes, see errors.py.
             ContentMismatch: a page instead of a blob.
         """
+        try:
+            return self._open(bottle, offset)
+        except BaseException:
+            self._wires.give_back()
+            raise
+
+    def _open(self, bottle: Bottle, offset: int) -> GhcrBlob:
         name = bottle.filename
         wire, response = self._get(self._place(bottle.url, name), subject=name, offset=offset)
         try:
             if response.status == 416 and offset:
                 wire.finish()
-                return self.open(bottle)
+                return self._open(bottle, 0)
             start, total = self._framing(response, offset, name)
             response.at_any_pace()
         except BaseException:
             wire.finish()
             raise
-        return GhcrBlob(wire, response, name=name, start=start, total=total)
+        return GhcrBlob(wire, response, done=self._wires.give_back, name=name, start=start, total=total)
 
     def fetch_index(self, image: str, reference: str) -> bytes | None:
         """The index, None when the registry has none.
@@ -162,8 +169,8 @@ class Ghcr:
         self._wires.interrupt()
 
     def close(self) -> None:
-        """The calling thread's connections are closed."""
-        self._wires.mine().close()
+        """The calling thread's connections and those that no thread uses are closed."""
+        self._wires.close()
 
     def _place(self, url: str, name: str) -> str:
         """What the catalogue's address names at any registry: `homebrew/core/…`."""

@@ -1,6 +1,7 @@
 """What a registry's answers carry: the body of a blob, and documents out of the coding of a proxy."""
 
 import zlib
+from collections.abc import Callable
 
 from brew_assets.adapters.wire import NETWORK_ERRORS, Wire
 from brew_assets.adapters.wire_response import WireResponse
@@ -13,13 +14,21 @@ _GZIP_BEGINS = b"\x1f\x8b"
 
 
 class GhcrBlob:
-    """The body of a blob on the calling thread's connection."""
+    """The body of a blob, on a connection that is the calling thread's until the body is closed."""
 
     def __init__(
-        self, wire: Wire, response: WireResponse, *, name: str, start: int, total: int | None
+        self,
+        wire: Wire,
+        response: WireResponse,
+        *,
+        done: Callable[[], None],
+        name: str,
+        start: int,
+        total: int | None,
     ) -> None:
         self._wire = wire
         self._response = response
+        self._done = done
         self._name = name
         self.start = start
         self.total = total
@@ -38,6 +47,7 @@ class GhcrBlob:
     def close(self) -> None:
         """Keeps the connection when the body was read to its end, else closes it."""
         self._wire.finish()
+        self._done()
 
 
 def unpacked(data: bytes, encoding: str, path: str) -> bytes:

@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from brew_assets.adapters.http.reach import Reach
@@ -56,12 +57,16 @@ class ThreadWires:
         self._timeout_s = timeout_s
         self._monotonic = monotonic
         self._local = threading.local()
+        self._idle: deque[Wires] = deque()
         self._all: weakref.WeakSet[Wires] = weakref.WeakSet()
         self._lock = threading.Lock()
 
     def mine(self) -> Wires:
-        """The calling thread's connections."""
+        """The calling thread's connections until it gives them back: those given back last, or new ones."""
         wires: Wires | None = getattr(self._local, "wires", None)
+        if wires is None and self._idle:
+            with contextlib.suppress(IndexError):
+                wires = self._local.wires = self._idle.pop()
         if wires is None:
             wires = self._local.wires = Wires(
                 self._reach, timeout_s=self._timeout_s, monotonic=self._monotonic
@@ -69,6 +74,20 @@ class ThreadWires:
             with self._lock:
                 self._all.add(wires)
         return wires
+
+    def give_back(self) -> None:
+        """Another thread may use the calling thread's connections: there are as many as are used at once."""
+        wires: Wires | None = getattr(self._local, "wires", None)
+        if wires is not None:
+            self._local.wires = None
+            self._idle.append(wires)
+
+    def close(self) -> None:
+        """The calling thread's connections and those that nobody uses are closed."""
+        self.give_back()
+        while self._idle:
+            with contextlib.suppress(IndexError):
+                self._idle.pop().close()
 
     def interrupt(self, *, but_mine: bool = False) -> None:
         """Whatever any thread sends or awaits fails at once; the calling thread may go on if `but_mine`."""

@@ -48,7 +48,7 @@ def encodable(value: Any) -> Any:
     """The JSON value with escapes in the place of halves of surrogate pairs, which no encoding has."""
     match value:
         case str():
-            return _SURROGATE.sub(_escape_of, value)
+            return value if value.isascii() else _SURROGATE.sub(_escape_of, value)
         case dict():
             return {encodable(name): encodable(item) for name, item in value.items()}
         case list() | tuple():

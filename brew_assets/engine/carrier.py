@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 
 from brew_assets.domain.downloads import Fetch
+from brew_assets.engine.download_slots import copy_threads
 from brew_assets.engine.journal import Journal
 from brew_assets.engine.ports import ProgressListener, StopSignal
 from brew_assets.engine.processes import transfer_in_processes, worthwhile_processes
@@ -59,18 +60,21 @@ class OwnCarrier:
         self,
         ports: TransferPorts,
         *,
-        workers: int,
+        slots: int,
         batch_size: int,
         retry: RetryPolicy,
         processes: int = 1,
         remake: Callable[[StopSignal], TransferPorts] | None = None,
         route: str = "local",
     ) -> None:
-        """`remake` makes ports of its own for a process that shares a transfer; without it there is one."""
+        """`slots` bottles come from upstream at the same time, over all processes.
+
+        `remake` makes ports of its own for a process that shares a transfer; without it there is one.
+        """
         self.route = route
-        self.gulp = 2 * workers
+        self.gulp = 2 * copy_threads(slots)
         self._ports = ports
-        self._workers = workers
+        self._slots = slots
         self._batch_size = batch_size
         self._retry = retry
         self._processes = processes
@@ -92,7 +96,11 @@ class OwnCarrier:
 
     def _transfer(self, consignment: Consignment, progress: ProgressListener | None) -> Transferred:
         options = TransferOptions(
-            workers=self._workers, batch_size=self._batch_size, retry=self._retry, replace=consignment.force
+            workers=copy_threads(self._slots),
+            slots=self._slots,
+            batch_size=self._batch_size,
+            retry=self._retry,
+            replace=consignment.force,
         )
         processes = worthwhile_processes(consignment.fetches, limit=self._processes)
         if processes > 1 and self._remake is not None:

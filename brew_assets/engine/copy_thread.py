@@ -199,6 +199,7 @@ class _CopyThread:
             planned,
             blobs=run.ports.blobs,
             check_size=lambda size: self._store.check_size(planned.bottle, size),
+            turn=run.turn_to_download,
             open_sink=lambda size: self._store.receive(
                 planned.bottle, date=run.date, size=size, replace=run.options.replace
             ),

@@ -45,8 +45,6 @@ def receive_whole(
     tries = Tries(retry, budget, gate)
     furthest = mismatches = 0
     while True:
-        if not gate.pass_through(stop):
-            raise TransferStopped(f"{planned.bottle.filename}: stopped while waiting for upstream")
         try:
             size = reception.go_on()
             gate.has_given()

@@ -22,6 +22,7 @@ import msgspec
 
 from brew_assets.domain.downloads import Fetch
 from brew_assets.engine.clock import GracefulStop
+from brew_assets.engine.download_slots import copy_threads
 from brew_assets.engine.journal import Journal
 from brew_assets.engine.ports import Notice, Progress, ProgressListener, StopSignal
 from brew_assets.engine.retry import Gate
@@ -103,16 +104,17 @@ def transfer_in_processes(
     look_first: bool = False,
     progress: ProgressListener | None = None,
 ) -> Transferred:
-    """As `transfer`, in `count` processes that share the workers.
+    """As `transfer`, in `count` processes, or as many as there are slots, that share the download slots.
 
     Raises:
         MirrorError: what ended one of the processes; the others then end as on SIGTERM.
         StoreError: a process was killed; what it stored is adopted by the next run.
     """
     context = multiprocessing.get_context("fork")
+    shares = _shares(options, count)
+    count = len(shares)
     pipes = [context.Pipe(duplex=False) for _ in range(count)]
     gate = SharedGate(ports)
-    options = msgspec.structs.replace(options, workers=max(1, -(-options.workers // count)))
     children = []
     for number, part in enumerate(_parts(fetches, count)):
 
@@ -134,7 +136,7 @@ def transfer_in_processes(
                             made.store, made.clock, sync_id=sync_id, batch_size=options.batch_size
                         ),
                         date=date,
-                        options=options,
+                        options=shares[number],
                         look_first=look_first,
                         progress=told,
                         gate=gate,
@@ -152,6 +154,13 @@ def transfer_in_processes(
         return _gather(receivers, children, ports.stop, progress)
     finally:
         _end(children, receivers)
+
+
+def _shares(options: TransferOptions, count: int) -> list[TransferOptions]:
+    """The options of each process. Upstream sees no more of all together than it would of one."""
+    count = min(count, options.slots)
+    slots = [options.slots // count + (number < options.slots % count) for number in range(count)]
+    return [msgspec.structs.replace(options, slots=own, workers=copy_threads(own)) for own in slots]
 
 
 def _start(children: Sequence[BaseProcess]) -> None:

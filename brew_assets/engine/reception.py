@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from brew_assets.domain.oci import MAX_BOTTLE_BYTES
 from brew_assets.domain.plan import PlannedBottle
@@ -40,6 +41,7 @@ class Reception:
         *,
         blobs: Blobs,
         check_size: Callable[[int], None],
+        turn: Callable[[], AbstractContextManager[None]],
         open_sink: Callable[[int], BottleSink],
         look: Callable[[], ObjectFacts | None],
         buffer: memoryview,
@@ -50,6 +52,7 @@ class Reception:
         self._expected = planned.size
         self._blobs = blobs
         self._check_size = check_size
+        self._turn = turn
         self._open_sink = open_sink
         self._look = look
         self._lost_answer: StoreUnavailable | None = None
@@ -58,6 +61,8 @@ class Reception:
         self._on_bytes = on_bytes
         self._sink: BottleSink | None = None
         self._sink_failed = False
+        # Of a bottle that is passed on piece by piece: verified with it, and not passed on yet.
+        self._last_piece: memoryview | None = None
         self._hash = hashlib.sha256()
         self._length_given = True
         self.received = 0
@@ -72,6 +77,8 @@ class Reception:
     def go_on(self) -> int:
         """The bottle's size, once it is whole, verified and in the store.
 
+        Bytes come only inside a `turn`, which ends before the store is given the last of them.
+
         Raises:
             KeyTaken: another object stands there, perhaps the bottle.
             MirrorError: this try failed; call `pause` before the next, or `reset` to begin anew.
@@ -81,11 +88,12 @@ class Reception:
         if not self._is_whole_in_buffer():
             # Before a byte moves: what the store cannot hold is not downloaded.
             self._check_size(self._expected or 0)
-            stream = self._blobs.open(self._bottle, offset=self.received)
-            try:
-                self._receive(stream)
-            finally:
-                stream.close()
+            with self._turn():
+                stream = self._blobs.open(self._bottle, offset=self.received)
+                try:
+                    self._receive(stream)
+                finally:
+                    stream.close()
         self._store()
         return self.size
 
@@ -126,7 +134,7 @@ class Reception:
     def _drop_sink(self) -> None:
         if self._sink is not None:
             self._sink.abort()
-        self._sink, self._sink_failed = None, False
+        self._sink, self._sink_failed, self._last_piece = None, False, None
 
     def _is_whole_in_buffer(self) -> bool:
         return 0 < self.size == self.received <= BUFFER_BYTES
@@ -140,11 +148,13 @@ class Reception:
             return
         while self.received < self.size:
             piece = self._read(stream, self._buffer[: self.size - self.received])
-            if self.received == self.size:
-                # The store sees the last bytes only when all of them are known to be right.
-                self._check_length(stream)
-                self._verify()
-            self._pass_on(piece)
+            if self.received < self.size:
+                self._pass_on(piece)
+                continue
+            # The store sees the last bytes only when all of them are known to be right.
+            self._check_length(stream)
+            self._verify()
+            self._last_piece = piece
 
     def _begin(self, stream: BlobStream) -> None:
         """Settles offset and size; a stream that starts at zero starts the bottle anew."""
@@ -227,13 +237,15 @@ class Reception:
         if self.size <= BUFFER_BYTES:
             self._verify()
             self._pass_on(self._buffer[: self.size])
+        elif self._last_piece is not None:
+            self._pass_on(self._last_piece)
         assert self._sink is not None
         try:
             self._sink.commit()
         except StoreError as error:
             self._fail_sink(error)
             raise
-        self._sink = None
+        self._sink = self._last_piece = None
 
     def _fail_sink(self, error: StoreError) -> None:
         self._sink_failed = True

@@ -320,7 +320,7 @@ class Mirror:
         remake = self._remake
         return OwnCarrier(
             _transfer_ports(self.ports),
-            workers=self.options.workers_in_ecs if route == "ecs" else self.options.workers,
+            slots=self.options.workers_in_ecs if route == "ecs" else self.options.workers,
             batch_size=self.options.batch_size,
             retry=self.options.retry,
             # A Lambda has one core to itself, and its memory is what the owner pays for.

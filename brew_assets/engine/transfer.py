@@ -1,7 +1,7 @@
 """Copies bottles from upstream into the store: the same code in a laptop's process, a task and a Lambda.
 
-Threads, each with one reused buffer, one upstream connection and one store connection. Memory =
-workers x (BUFFER_BYTES + the store's part, which only a bottle over 5 GiB needs). No temporary file.
+Threads, each with one reused buffer and one store connection; as many upstream connections as download slots.
+Memory = workers x (BUFFER_BYTES + the store's part, which only a bottle over 5 GiB needs). No temporary file.
 """
 
 import threading

@@ -3,25 +3,32 @@
 import logging
 import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 
 from brew_assets.domain.downloads import Fetch
 from brew_assets.engine.canary import Canary
+from brew_assets.engine.download_slots import DownloadSlots
 from brew_assets.engine.ports import Blobs, Clock, StopSignal, Store
 from brew_assets.engine.refused_host import HostVerdict
 from brew_assets.engine.registry_verdict import RegistryVerdict
 from brew_assets.engine.retry import Gate, RetryPolicy, SyncBudget
 from brew_assets.engine.transferred import Transferred
-from brew_assets.errors import MirrorError, StoreRefused
+from brew_assets.errors import MirrorError, StoreRefused, TransferStopped
 
 _log = logging.getLogger(__name__)
 
 
 class TransferOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How to copy. `replace` overwrites what stands under a key (force, repair)."""
+    """How to copy. `replace` overwrites what stands under a key (force, repair).
+
+    `workers` are the copy threads, of which `slots` may download at the same time.
+    """
 
     workers: int = 10
+    slots: int = 10
     batch_size: int = 50
     retry: RetryPolicy = RetryPolicy()
     replace: bool = False
@@ -56,6 +63,7 @@ class TransferRun:
         self.look_first = look_first and not options.replace
         self.work = work
         self.gate = gate or Gate(ports.clock)
+        self._slots = DownloadSlots(options.slots)
         self.budget = SyncBudget.for_bottles(len(work), options.retry.attempts)
         self.results: deque[Transferred] = deque()
         self.ended = threading.Event()
@@ -77,6 +85,22 @@ class TransferRun:
         self._running = workers
         if workers == 0:
             self.all_ended.set()
+
+    @contextmanager
+    def turn_to_download(self) -> Iterator[None]:
+        """Inside, the calling thread holds a download slot, and upstream has not asked to wait.
+
+        Raises:
+            TransferStopped: nothing new begins any more, or upstream has asked all to wait for too long.
+        """
+        with self._slots.one(self._begins_nothing):
+            # Asked here, since upstream may have asked all to wait while this thread waited for its turn.
+            if not self.gate.pass_through(self.ports.stop):
+                raise TransferStopped("stopped while waiting for upstream")
+            yield
+
+    def _begins_nothing(self) -> bool:
+        return self.ports.stop.is_set() or self.ended.is_set()
 
     def count_bytes(self, count: int) -> None:
         self.moved += count

@@ -140,19 +140,27 @@ class Cdn:
     def _counted(self, pieces: Iterator[bytes], digest: str, length: int, *, whole: bool) -> Iterator[bytes]:
         """The same bytes, counted before each piece leaves and taken back if it could not."""
         left = length
-        for piece in pieces:
-            left -= len(piece)
-            last = whole and left == 0
-            self._ledger.sent(len(piece))
-            if last:
-                self._ledger.complete(digest)
-            try:
-                yield piece
-            except GeneratorExit:
-                self._ledger.sent(-len(piece))
+        self._ledger.body_begins()
+        try:
+            for piece in pieces:
+                left -= len(piece)
+                last = whole and left == 0
+                self._ledger.sent(len(piece))
                 if last:
-                    self._ledger.complete(digest, -1)
-                raise
+                    self._ledger.complete(digest)
+                if left == 0:
+                    # Before the client has it, and may ask for the next.
+                    self._ledger.body_ends()
+                try:
+                    yield piece
+                except GeneratorExit:
+                    self._ledger.sent(-len(piece))
+                    if last:
+                        self._ledger.complete(digest, -1)
+                    raise
+        finally:
+            if left:
+                self._ledger.body_ends()
 
 
 _CUTS: frozenset[Kind] = frozenset({"break", "stall", "truncated"})

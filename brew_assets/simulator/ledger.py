@@ -44,6 +44,8 @@ class Ledger:
         self.completed: Counter[str] = Counter()
         self.bytes_sent = 0
         self.refused_logins = 0
+        self.bodies = 0
+        self.most_bodies = 0
 
     def see(self, role: Role, request: Request) -> None:
         """The request is on record."""
@@ -68,6 +70,17 @@ class Ledger:
         """A blob body is about to be sent."""
         with self.lock:
             self.downloads[digest] += 1
+
+    def body_begins(self) -> None:
+        """A body is being sent from now on."""
+        with self.lock:
+            self.bodies += 1
+            self.most_bodies = max(self.most_bodies, self.bodies)
+
+    def body_ends(self) -> None:
+        """Its last byte leaves, or it broke off."""
+        with self.lock:
+            self.bodies -= 1
 
     def sent(self, n_bytes: int) -> None:
         """That many body bytes leave; negative when they did not."""

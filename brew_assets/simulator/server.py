@@ -161,6 +161,12 @@ class Simulator:
         return self._ledger.refused_logins
 
     @property
+    def most_bodies(self) -> int:
+        """How many bodies the CDN was sending at the same time, at most."""
+        with self._ledger.lock:
+            return self._ledger.most_bodies
+
+    @property
     def connections(self) -> int:
         """How many connections all its hosts have taken since the start."""
         return sum(server.accepted for server in self._servers)

@@ -28,6 +28,7 @@ class Carrying:
         self,
         *fetches: Fetch,
         workers: int = 1,
+        slots: int | None = None,
         attempts: int = 3,
         delay_s: float = 30.0,
         batch_size: int = 50,
@@ -42,6 +43,7 @@ class Carrying:
             date=DATE,
             options=TransferOptions(
                 workers=workers,
+                slots=slots or workers,
                 batch_size=batch_size,
                 retry=RetryPolicy(attempts=attempts, delay_s=delay_s),
                 replace=replace,

@@ -59,6 +59,45 @@ def test_processes_share_a_transfer_and_every_bottle_is_fetched_once(mirror: Mir
         assert sorted(name for names in said for name in names) == sorted(mirror.entries())
 
 
+@pytest.mark.parametrize("limit", [1, 3])
+def test_all_processes_together_download_no_more_at_a_time_than_is_allowed(
+    mirror: MirrorUnderTest, limit: int
+) -> None:
+    with Simulator(_world(2 * BOTTLES_PER_PROCESS)) as upstream:
+        # The first bodies of whoever may begin overlap: each is held for half a second.
+        for bottle in list(upstream.world.bottles)[:: 2 * BOTTLES_PER_PROCESS // 8]:
+            upstream.fault(bottle.filename, Fault.slow(120_000, times=1))
+        before = upstream.connections
+        settings = {"MAX_TRANSFER_PROCESSES": "2", "MAX_CONCURRENT_DOWNLOADS": str(limit)}
+        report = mirror.sync(upstream, "--platform", "arm64_sonoma", **settings)
+        assert (report["stored"], report["failed"]) == (2 * BOTTLES_PER_PROCESS, [])
+        assert upstream.most_bodies <= limit
+        # One for the catalogue, and for each download at a time one to the registry and one to the CDN; the
+        # look-ups of sizes made as many before.
+        assert upstream.connections - before <= 1 + 4 * limit
+
+
+def test_downloads_go_on_while_a_bucket_holds_its_answers(s3: S3Server) -> None:
+    slots, begun = 2, 8
+
+    with quirky_s3(s3) as front, Simulator(_world(20)) as upstream:
+
+        def hold(answer: bytes) -> bytes:
+            wait_for(lambda: len(upstream.downloads) >= begun, what="further downloads", timeout_s=60)
+            return answer
+
+        front.add(Quirk(method="PUT", key=".tar.gz", spoils=hold))
+        report = BucketMirror(front).sync(
+            upstream,
+            *("--platform", "arm64_sonoma"),
+            MAX_CONCURRENT_DOWNLOADS=str(slots),
+            DOWNLOAD_TIMEOUT_SECONDS="90",
+            RETRY_ATTEMPTS="0",
+        )
+        assert (report["stored"], report["downloaded"], report["failed"]) == (20, 20, [])
+        assert upstream.most_bodies <= slots
+
+
 def test_a_killed_child_ends_the_run_and_the_next_one_fetches_only_what_is_missing(
     mirror: MirrorUnderTest,
 ) -> None:

@@ -128,7 +128,7 @@ variable "size_threshold_gb" {
 }
 
 variable "max_concurrent_downloads" {
-  description = "Bottles copied at the same time by one run, or by one Lambda: the setting MAX_CONCURRENT_DOWNLOADS."
+  description = "Bottles downloaded at the same time by one run, or by one Lambda: the setting MAX_CONCURRENT_DOWNLOADS."
   type        = number
   default     = 10
 
