@@ -5,7 +5,7 @@ export DAGSTER_DISABLE_TELEMETRY = yes
 
 VENV = .venv
 BIN = $(VENV)/bin
-# checkov and parliament pin other versions of boto3 than Dagster: an environment of their own.
+# checkov and parliament pin other versions of boto3 than Dagster: an environment of their own, with the AWS CLI.
 JUDGES = .venv-infra
 MIRROR = mirror
 LONG = -m long
@@ -84,10 +84,10 @@ test: dev-install ## Run all tests
 	$(MAKE) -j 2 test-stories test-infra
 
 # Daemons, tasks and Terraform wait more than they work: both halves at the same time.
-test-stories: dev-install
+test-stories: dev-install $(JUDGES)/.done
 	$(PYTEST) -n 2 --dist loadfile -m "aws or browser" $(ARGS)
 
-test-aws: dev-install ## Run only the stories on a local AWS, with a real daemon, ECS tasks and Lambdas
+test-aws: dev-install $(JUDGES)/.done ## Run only the stories on a local AWS, with a real daemon, ECS tasks and Lambdas
 	$(PYTEST) -n 2 --dist loadfile -m aws $(ARGS)
 
 test-browser: dev-install ## Run only the clicks through Dagster's UI (needs Chromium)

@@ -7,8 +7,9 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import httpx
@@ -25,7 +26,8 @@ _WEEK = "upstream-week"
 _PORT = 3000
 _START_TIMEOUT_S = 180.0
 _POLL_S = 0.3
-_LOADED = "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"
+_LOADED = """{ workspaceOrError { ... on Workspace { locationEntries {
+    loadStatus locationOrLoadError { __typename } } } } }"""
 
 
 class CannotStart(MirrorError):
@@ -124,13 +126,18 @@ def _wait_until_ready(url: str, services: Sequence[Service], stop: threading.Eve
             with contextlib.suppress(httpx.HTTPError, KeyError, TypeError, ValueError):
                 found = client.post("/graphql", json={"query": _LOADED}).raise_for_status().json()
                 entries = found["data"]["workspaceOrError"]["locationEntries"]
-                if entries and all(entry["loadStatus"] == "LOADED" for entry in entries):
+                if entries and all(_is_loaded(entry) for entry in entries):
                     return True
             if time.monotonic() > deadline:
                 raise CannotStart(
                     f"The webserver has not answered within {_START_TIMEOUT_S:.0f} s; see {services[0].log}"
                 )
     return False
+
+
+def _is_loaded(entry: Mapping[str, Any]) -> bool:
+    """Whether the project is there, or the UI shows why not."""
+    return entry["loadStatus"] == "LOADED" and entry["locationOrLoadError"] is not None
 
 
 def _raise_if_ended(services: Sequence[Service]) -> None:

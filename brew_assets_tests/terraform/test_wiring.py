@@ -149,6 +149,8 @@ ARRIVE_OFF: list[tuple[str, Path, Any]] = [
 SETTINGS = {
     "AWS_REGION": "us-east-1",
     "BATCH_SIZE": "55",
+    "BOTTLE_REGISTRY_SECRET_NAME": "arn:aws:secretsmanager:us-east-1:123456789012:secret:registry-AbCdEf",
+    "CA_BUNDLE_FILE": "/opt/company/ca.pem",
     "DAGSTER_URL": "https://dagster.example",
     "DOWNLOAD_CONCURRENCY": "14",
     "DOWNLOAD_TIMEOUT_SECONDS": "222",
@@ -159,10 +161,12 @@ SETTINGS = {
     "ENABLE_METRICS": "true",
     "ENABLE_NOTIFICATIONS": "true",
     "ENVIRONMENT": "wired",
+    "EXCLUDE_FORMULAE": "node@20,deno",
     "EXTERNAL_HASH_FILE_S3_BUCKET": "elsewhere",
     "EXTERNAL_HASH_FILE_S3_KEY": "hashes/known.json",
     "EXTERNAL_HASH_FILE_URL": "https://hashes.example/known.json",
     "FORMULAE_API_URL": "https://formulae.example/api",
+    "HTTP_PROXY": "http://proxy.example:3129",
     "INCLUDE_DISABLED": "true",
     "LAMBDA_CONCURRENCY": "18",
     "LAMBDA_SYNC_FUNCTION": "mirror-wired-sync-worker",
@@ -171,6 +175,21 @@ SETTINGS = {
     "LOG_LEVEL": "WARNING",
     "MAX_CONCURRENT_DOWNLOADS": "12",
     "MAX_DOWNLOAD_SIZE_GB": "666",
+    "NO_PROXY": ",".join(
+        (
+            *("localhost", "127.0.0.1", "169.254.170.2", "169.254.169.254", ".mirror-wired.internal"),
+            *("s3.us-east-1.amazonaws.com", ".s3.us-east-1.amazonaws.com"),
+            *("api.ecr.us-east-1.amazonaws.com", ".dkr.ecr.us-east-1.amazonaws.com"),
+            *(
+                f"{service}.us-east-1.amazonaws.com"
+                for service in (
+                    *("ecs", "lambda", "logs", "monitoring", "secretsmanager", "sns", "sqs"),
+                    *("ssmmessages", "sts"),
+                )
+            ),
+            *("registry.example", "10.0.0.0/8"),
+        )
+    ),
     "PROGRESS_UPDATE_INTERVAL": "111",
     "RETRY_ATTEMPTS": "5",
     "RETRY_DELAY_SECONDS": "16",
@@ -197,6 +216,9 @@ SETTINGS_OFF = {
     "ECS_TASK_SIZES": "7:1024:2048:22,*:2048:4096:23",
     "ENABLE_METRICS": "false",
     "ENABLE_NOTIFICATIONS": "false",
+    "HTTPS_PROXY": "http://proxy.example:443",
+    "NO_PROXY": "localhost,127.0.0.1,169.254.170.2,169.254.169.254,.homebrew-bottles-sync-prod.internal,"
+    "s3.us-west-2.amazonaws.com,.s3.us-west-2.amazonaws.com",
     "SCHEDULE_ENABLED": "false",
     "S3_SSE": "AES256",
     "S3_ACCELERATE": "false",
@@ -234,6 +256,80 @@ def test_every_variable_that_is_a_setting_reaches_it(everything: Mocked, nothing
     off = nothing.outputs["environment"]
     assert {name: off[name] for name in SETTINGS_OFF} == SETTINGS_OFF
     assert not {"SNS_TOPIC_ARN", "TMPDIR", "S3_KMS_KEY_ID"} & off.keys()
+
+
+PROXY, CA, REGISTRY = (
+    f"arn:aws:secretsmanager:us-east-1:123456789012:secret:{name}-AbCdEf"
+    for name in ("proxy", "ca", "registry")
+)
+OWN_KEY = "arn:aws:kms:us-east-1:123456789012:key/33333333-2222-3333-4444-555555555555"
+
+
+def test_secrets_reach_every_container_and_the_lambda_by_name_only(everything: Mocked) -> None:
+    for definition in everything.of_kind("aws_ecs_task_definition"):
+        (container,) = json.loads(definition.values["container_definitions"])
+        assert {pair["name"]: pair["valueFrom"] for pair in container["secrets"][1:]} == {
+            "CA_BUNDLE_PEM": CA,
+            "HTTPS_PROXY": PROXY,
+        }
+        plain = {pair["name"]: pair["value"] for pair in container["environment"]}
+        # ECS refuses a name that stands among both.
+        assert not {"HTTPS_PROXY", "CA_BUNDLE_PEM"} & plain.keys()
+        assert plain["NO_PROXY"] == SETTINGS["NO_PROXY"]
+        assert plain["BOTTLE_REGISTRY_SECRET_NAME"] == REGISTRY
+    function = everything.value("lambda.aws_lambda_function.this", "environment")[0]["variables"]
+    assert (function["HTTPS_PROXY_SECRET_NAME"], function["CA_BUNDLE_SECRET_NAME"]) == (PROXY, CA)
+    assert "HTTPS_PROXY" not in function
+    for name in ("NO_PROXY", "CA_BUNDLE_FILE", "BOTTLE_REGISTRY_SECRET_NAME", "EXCLUDE_FORMULAE"):
+        assert function[name] == SETTINGS[name]
+
+
+def test_roles_read_exactly_the_secrets_that_they_need(everything: Mocked, nothing: Mocked) -> None:
+    def readable(mocked: Mocked) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for role, text in mocked.outputs["policies_json"].items():
+            for statement in json.loads(text)["Statement"]:
+                if "secretsmanager:GetSecretValue" in statement["Action"]:
+                    found.setdefault(role, set()).update(statement["Resource"])
+        return found
+
+    database = "arn:aws:secretsmanager:us-west-2:123456789012:secret:rds!db-test-AbCdEf"
+    slack = readable(nothing)["code"]
+    assert readable(everything) == {
+        "code": slack,
+        "execution": {database, PROXY, CA},
+        "run": {REGISTRY},
+        "lambda": {REGISTRY, PROXY, CA},
+    }
+    assert readable(nothing).keys() == {"code", "execution"}
+    for role, text in everything.outputs["policies_json"].items():
+        assert (OWN_KEY in text) == (role in ("execution", "run", "lambda")), role
+
+
+def test_the_way_to_the_proxy_is_open_and_the_lambda_stands_where_it_leads(
+    everything: Mocked, nothing: Mocked
+) -> None:
+    rules = {
+        resource.address.split(".", 2)[2]: resource.values
+        for resource in everything.of_kind("aws_vpc_security_group_egress_rule", "aws_network_acl_rule")
+        if "proxy" in resource.address
+    }
+    assert sorted(rules) == [
+        "aws_network_acl_rule.private_out_proxy[0]",
+        "aws_network_acl_rule.public_in_proxy[0]",
+        "aws_network_acl_rule.public_out_proxy[0]",
+        *(
+            f'aws_vpc_security_group_egress_rule.proxy["{role}"]'
+            for role in ("code", "daemon", "lambda", "run", "webserver")
+        ),
+    ]
+    assert {(rule["from_port"], rule["to_port"]) for rule in rules.values()} == {(3128, 3128)}
+    # 443 is open without them.
+    assert not [address for address in nothing.resources if "proxy" in address]
+    for mocked, subnets in ((everything, 3), (nothing, 2)):
+        (network,) = mocked.value("lambda.aws_lambda_function.this", "vpc_config")
+        assert (len(network["security_group_ids"]), subnets >= len(network["subnet_ids"]) >= 1) == (1, True)
+        assert "ec2:CreateNetworkInterface" in mocked.outputs["policies_json"]["lambda"]
 
 
 def test_the_webserver_may_end_runs_where_it_is_said(everything: Mocked, nothing: Mocked) -> None:
@@ -394,7 +490,9 @@ def test_roles_get_what_this_deployment_made(everything: Mocked) -> None:
         "arn:aws:ecs:us-east-1:123456789012:task-definition/mirror-wired-run:*"
     }
     assert allowed("execution", "secretsmanager:GetSecretValue") == {
-        "arn:aws:secretsmanager:us-west-2:123456789012:secret:rds!db-test-AbCdEf"
+        "arn:aws:secretsmanager:us-west-2:123456789012:secret:rds!db-test-AbCdEf",
+        PROXY,
+        CA,
     }
     assert allowed("lambda", "xray:PutTraceSegments") == {"*"}
     assert allowed("webserver", "ssmmessages:OpenDataChannel") == {"*"}
