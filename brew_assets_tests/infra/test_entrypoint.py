@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import botocore.session
 import pytest
@@ -203,7 +204,7 @@ def test_an_empty_variable_counts_as_not_set(image: Image, server: str) -> None:
 
 def secret(account: str, name: str, text: str) -> str:
     """The ARN of a new secret."""
-    client = botocore.session.get_session().create_client(
+    client: Any = botocore.session.get_session().create_client(
         "secretsmanager",
         region_name="us-east-1",
         endpoint_url=account,
