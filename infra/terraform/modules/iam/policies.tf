@@ -371,7 +371,8 @@ locals {
           "ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface",
           "ec2:UnassignPrivateIpAddresses",
         ]
-        Resource = ["arn:${var.partition}:ec2:${local.account}:*/*"]
+        Resource = [for kind in ["network-interface", "security-group", "subnet"] :
+        "arn:${var.partition}:ec2:${local.account}:${kind}/*"]
       },
       !var.enable_xray_tracing ? null : {
         # The actions take no resource.
