@@ -65,4 +65,6 @@ def demo_environment(upstream: Simulator, mirror: Path, home: Path) -> dict[str,
         "DAGSTER_HOME": str(home),
         "DAGSTER_DISABLE_TELEMETRY": "yes",
         "MIRROR_URL": str(mirror),
+        # All of it is on this machine, which no proxy leads back to.
+        "no_proxy": "*",
     }
