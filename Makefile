@@ -5,7 +5,7 @@ export DAGSTER_DISABLE_TELEMETRY = yes
 
 VENV = .venv
 BIN = $(VENV)/bin
-# checkov and parliament pin other versions of boto3 than Dagster: an environment of their own.
+# checkov and parliament pin other versions of boto3 than Dagster: an environment of their own, with the AWS CLI.
 JUDGES = .venv-infra
 MIRROR = mirror
 LONG = -m long
@@ -72,10 +72,12 @@ demo: install .demo/dagster.yaml ## Run the whole job in Dagster against a simul
 $(DEMO_MARK):
 	@$(MAKE) demo
 
-demo-ui: install .demo/dagster.yaml $(DEMO_MARK) ## Look at the demo's runs in Dagster's UI (http://127.0.0.1:3000)
-	DAGSTER_HOME="$$(pwd)/.demo" MIRROR_URL=$(MIRROR) $(BIN)/dagster-webserver -w workspace.yaml -h 127.0.0.1
+demo-ui: install .demo/dagster.yaml $(DEMO_MARK) ## Play with Dagster's UI (http://127.0.0.1:3000) after the demo
+	@$(BIN)/python -m brew_assets.demo_ui --mirror $(MIRROR) --home .demo
 
 demo-clean: ## Remove ./mirror if it holds the demo's simulated bottles
+	@if kill -0 "$$(sed -n 1p .demo/demo-ui.running 2>/dev/null)" 2>/dev/null; then \
+	echo "make demo-ui runs at $$(sed -n 2p .demo/demo-ui.running): end it first, with Ctrl-C there"; exit 2; fi
 	@if [ -f $(DEMO_MARK) ]; then rm -rf $(MIRROR) .demo; echo "Removed $(MIRROR)/ and .demo/."; \
 	else echo "$(MIRROR)/ does not hold the demo's bottles; nothing was removed."; fi
 
@@ -100,10 +102,10 @@ test: dev-install ## Run all tests
 	$(MAKE) -j 2 test-stories test-infra
 
 # Daemons, tasks and Terraform wait more than they work: both halves at the same time.
-test-stories: dev-install ## Run only the stories: on a local AWS, and in Dagster's UI
+test-stories: dev-install $(JUDGES)/.done ## Run only the stories: on a local AWS, and in Dagster's UI
 	$(PYTEST) -n 2 --dist loadfile -m "aws or browser" $(ARGS)
 
-test-aws: dev-install ## Run only the stories on a local AWS, with a real daemon, ECS tasks and Lambdas
+test-aws: dev-install $(JUDGES)/.done ## Run only the stories on a local AWS, with a real daemon, ECS tasks and Lambdas
 	$(PYTEST) -n 2 --dist loadfile -m aws $(ARGS)
 
 test-browser: dev-install ## Run only the clicks through Dagster's UI (needs Chromium)

@@ -12,22 +12,16 @@ import click
 import dagster as dg
 
 from brew_assets.adapters.directory_store import DirectoryStore
+from brew_assets.demo_processes import only_one
+from brew_assets.demo_upstream import demo_environment, demo_world
 from brew_assets.domain.manifest import MANIFEST_KEY
 from brew_assets.errors import MirrorError
 from brew_assets.runtimes.context import SIMULATED_MARK
 from brew_assets.runtimes.printing import print_line
-from brew_assets.simulator import Simulator, SizeDistribution, World
+from brew_assets.simulator import Simulator, World
 
 # The UI has every event; the terminal shows what went wrong.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
-_FORMULAE = 40
-_SEED = 20
-_SIZES = SizeDistribution.lognormal(median_bytes=40_000, p90_bytes=400_000, max_bytes=8_000_000)
-
-
-def demo_world() -> World:
-    """The upstream of the demo, the same every time."""
-    return World.generate(seed=_SEED, formulae=_FORMULAE, sizes=_SIZES)
 
 
 @click.command()
@@ -45,23 +39,33 @@ def main(mirror: str, home: str) -> None:
     except MirrorError as error:
         print_line(f"Error: {error}", err=True)
         sys.exit(2)
-    os.environ["DAGSTER_HOME"] = str(Path(home).absolute())
-    Path(home).mkdir(parents=True, exist_ok=True)
+    try:
+        # A daemon beside it would carry out the demo's plans too.
+        with only_one(Path(home)):
+            _run(root, mirror, Path(home).absolute())
+    except MirrorError as error:
+        print_line(f"Error: {error}", err=True)
+        sys.exit(2)
+
+
+def _run(root: Path, mirror: str, home: Path) -> None:
+    """Both syncs are done, and what they left is proved and printed.
+
+    Raises:
+        MirrorError: a sync could not do its work.
+    """
     # What the commands that follow need to find it again.
     place = "" if mirror == "mirror" else f" MIRROR={mirror}"
     world = demo_world()
     with Simulator(world) as upstream:
-        # All of it is on this machine, which no proxy leads back to; small letters count first.
-        os.environ.update(upstream.environment(), no_proxy="*", MIRROR_URL=str(root), LOG_LEVEL="WARNING")
+        environment = demo_environment(upstream, root, home)
+        os.environ.clear()
+        os.environ.update(environment, LOG_LEVEL="WARNING")
         print_line(_describe_upstream(world, upstream.api_url))
-        try:
-            with dg.DagsterInstance.get() as instance:
-                stored = _sync(instance, "First sync", place)
-                first = upstream.downloads.total()
-                _sync(instance, "Second sync", place)
-        except MirrorError as error:
-            print_line(f"Error: {error}", err=True)
-            sys.exit(2)
+        with dg.DagsterInstance.get() as instance:
+            stored = _sync(instance, "First sync", place)
+            first = upstream.downloads.total()
+            _sync(instance, "Second sync", place)
         again = upstream.downloads.total() - first
     _show(root, mirror, place, stored=stored, downloads=first, again=again)
 
@@ -141,7 +145,7 @@ def _show(root: Path, mirror: str, place: str, *, stored: int, downloads: int, a
     print_line(f"Downloaded by the first sync: {downloads}.{shared} By the second: {again}.")
     print_line(f"Re-hashed from disk: {current} of {len(entries)} bottles equal their digest.")
     print_line(f"The manifest: {mirror}/{MANIFEST_KEY}. The bottles: {mirror}/<date>/.")
-    print_line(f"The runs, the asset graph and the plots: make demo-ui{place}, then http://127.0.0.1:3000")
+    print_line(f"Look at the runs, and start some by clicks: make demo-ui{place}, then http://127.0.0.1:3000")
     print_line(
         f'Real bottles: make demo-clean{place}, then make sync FORMULAE="jq ripgrep" PLATFORMS=arm64_sonoma'
     )

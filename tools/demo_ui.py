@@ -5,6 +5,7 @@ For the README's pictures and for the tests that click.
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,9 @@ from brew_assets_tests.ports import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 _PATIENCE_S = 120.0
-_GRACE_S = 15.0
+# Longer than the demo's UI gives its own programs.
+_GRACE_S = 40.0
+_URL = re.compile(r"^Dagster: +(http://\S+)$", re.MULTILINE)
 
 
 class CannotRun(Exception):
@@ -61,6 +64,41 @@ def served(environment: dict[str, str], *, log: Path) -> Iterator[str]:
         if not answers(f"{url}/server_info", process):
             raise CannotRun(f"Dagster's UI did not start:\n{log.read_text()[-2000:]}")
         yield url
+
+
+class Playing:
+    """`make demo-ui` as somebody has started it: its process, and what it has printed."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
+        self.process = process
+        self._log = log
+
+    @property
+    def printed(self) -> str:
+        """All of it, so far."""
+        return self._log.read_text(encoding="utf-8")
+
+    def url(self) -> str:
+        """The UI's address, once it says so.
+
+        Raises:
+            CannotRun: it ended, or said none in time.
+        """
+        deadline = time.monotonic() + _PATIENCE_S
+        while not (found := _URL.search(self.printed)):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise CannotRun(f"The demo's UI did not start:\n{self.printed[-3000:]}")
+            time.sleep(0.1)
+        return found[1]
+
+
+@contextlib.contextmanager
+def playing(folder: Path, *, port: int, log: str = "demo-ui.log") -> Iterator[Playing]:
+    """The demo's UI on `mirror` and `home` of the folder, while the block lasts; it may take another port."""
+    places = ("--mirror", str(folder / "mirror"), "--home", str(folder / "home"))
+    command = ("brew_assets.demo_ui", *places, "--port", str(port))
+    with started(command, dict(os.environ), log=folder / log) as process:
+        yield Playing(process, folder / log)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
-"""What the assets are, as their pages in Dagster's UI say it (Markdown)."""
+"""What the assets are, as their pages in the UI say it (Markdown); lists show the first line as it stands."""
 
 FORMULA_CATALOG = """
-**Homebrew's formulae as upstream shows them now**, kept byte for byte and checked.
+Homebrew's formulae as upstream shows them now, kept byte for byte and checked.
 
 Asked for with the last ETag: a catalogue that has not changed is not sent again. The data version is the
 SHA-256 of its bytes. The catalogue of [formulae.brew.sh](https://formulae.brew.sh/docs/api/) names every
@@ -9,7 +9,7 @@ bottle, its digest and its address.
 """
 
 PENDING_BOTTLES = """
-**What has to be copied:** the catalogue minus what is held, per platform, with sizes and the route.
+What has to be copied: the catalogue minus what is held, per platform, with sizes and the route.
 
 Each materialization is one plan with a sync id of its own, an object in the store that never changes. The
 sensor `route_pending_bottles` starts one run of `bottles` for every platform with something pending; a
@@ -18,7 +18,7 @@ platforms.
 """
 
 BOTTLES = """
-**The bottles that serve one platform**, each with the SHA-256 that the catalogue names. One partition per
+The bottles that serve one platform, each with the SHA-256 that the catalogue names. One partition per
 platform.
 
 A run copies by the plan that its tag `mirror/sync_id` names, or its backfill's: the first run of a backfill
@@ -27,7 +27,7 @@ again. A bottle that fails is named in `failures` and in `report`, the others ar
 """
 
 HASH_MANIFEST = """
-**`bottles_hash.json`: the one record of what is held**, and of nothing else.
+bottles_hash.json: the one record of what is held, and of nothing else.
 
 `report` tells what the sync has done so far, with charts of what is held by tag and by date. The total
 plots over time. The checks compare the manifest with a sample of the stored bottles.

@@ -1,6 +1,5 @@
-"""The demo's runs in Dagster's UI, with a daemon, an upstream that has news, and a page in Chromium."""
+"""What `make demo-ui` starts, after `make demo`, and a page in Chromium."""
 
-import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,34 +8,32 @@ from typing import NoReturn
 import pytest
 from playwright.sync_api import Page
 
-from brew_assets.demo import demo_world
+from brew_assets.demo_upstream import demo_world, move_on
 from brew_assets.domain.manifest import MANIFEST_KEY, Entry, decode_manifest
-from brew_assets.simulator import Simulator
+from brew_assets.simulator.world import SimulatedBottle
+from brew_assets_tests.ports import free_ports
 from tools.browser import HOW_TO_GET, find_chromium, opened
-from tools.demo_ui import run_demo, served, started
+from tools.demo_ui import playing, run_demo
 
 WIDTH, HEIGHT = 1400, 1000
 
 
 class DemoUi:
-    """The UI after `make demo`; upstream has one bottle that the mirror lacks."""
+    """What `make demo-ui` has started after `make demo`; its upstream has moved on by a week."""
 
-    def __init__(
-        self, url: str, folder: Path, environment: dict[str, str], stack: contextlib.ExitStack
-    ) -> None:
+    def __init__(self, url: str, folder: Path, new: list[SimulatedBottle]) -> None:
         self.url = url
+        self.new = new
         self._folder = folder
-        self._environment = environment
-        self._stack = stack
-
-    def start_daemon(self) -> None:
-        """A daemon runs as long as the UI. It looks at backfills when it starts, then every 30 seconds."""
-        command = ("dagster._daemon", "run", "-w", "workspace.yaml")
-        self._stack.enter_context(started(command, self._environment, log=self._folder / "daemon.log"))
 
     def entries(self) -> dict[str, Entry]:
         """What is held by now."""
         return dict(decode_manifest((self._folder / "mirror" / MANIFEST_KEY).read_bytes()).entries())
+
+    def lacking(self, *platforms: str) -> list[str]:
+        """The new bottles with these tags that are not held."""
+        held = {entry.s3_key.rsplit("/", 1)[1] for entry in self.entries().values()}
+        return [b.filename for b in self.new if b.tag in platforms and b.filename not in held]
 
 
 @pytest.fixture(scope="session")
@@ -55,15 +52,11 @@ def _without_chromium() -> NoReturn:
 def demo_ui(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoUi]:
     """One for all stories; the browser is looked for first, before anything is started."""
     folder = tmp_path_factory.mktemp("demo")
-    environment = run_demo(folder)
-    world = demo_world()
-    world.publish("wget", "1.25.0", tags=("arm64_sonoma",))
-    with contextlib.ExitStack() as stack:
-        upstream = stack.enter_context(Simulator(world))
-        # Schedules and sensors stay off: only clicks start runs.
-        environment |= upstream.environment() | {"SCHEDULE_ENABLED": "false"}
-        url = stack.enter_context(served(environment, log=folder / "webserver.log"))
-        yield DemoUi(url, folder, environment, stack)
+    run_demo(folder)
+    new = move_on(demo_world(), 1)
+    (port,) = free_ports(1)
+    with playing(folder, port=port) as running:
+        yield DemoUi(running.url(), folder, new)
 
 
 @pytest.fixture(scope="module")

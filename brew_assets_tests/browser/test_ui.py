@@ -37,8 +37,33 @@ def backfill(browser_page: Page, demo_ui: DemoUi) -> str:
     page.get_by_text("Created backfill").wait_for(timeout=PAGE_MS)
     page.get_by_text("View", exact=True).click()
     page.wait_for_url("**/runs/b/**", timeout=PAGE_MS)
-    demo_ui.start_daemon()
     return page.url
+
+
+def test_materialize_downloads_what_upstream_has_new_and_the_asset_shows_it(
+    page: Page, demo_ui: DemoUi
+) -> None:
+    assert len(demo_ui.lacking("arm64_tahoe")) >= 3
+    page.goto(f"{demo_ui.url}/assets/bottles?view=partitions")
+    page.get_by_role("button", name="Materialize").first.click()
+    dialogue = page.get_by_role("dialog").filter(has_text="Launch runs to materialize bottles")
+    dialogue.get_by_text("Select a partition").click()
+    page.get_by_role("menuitem", name="arm64_tahoe").click()
+    page.get_by_text("Launch runs to materialize bottles").click()
+    expect(dialogue).to_contain_text("1 partition", timeout=PAGE_MS)
+    dialogue.get_by_role("button", name="Launch").click()
+    page.get_by_text("Launched run").wait_for(timeout=PAGE_MS)
+    page.get_by_text("View", exact=True).click()
+    page.wait_for_url("**/runs/*", timeout=PAGE_MS)
+    # Progress, while it goes on.
+    expect(page.get_by_text("bottles_done", exact=True).first).to_be_attached(timeout=BACKFILL_MS)
+    expect(page.get_by_text("Success", exact=True).first).to_be_visible(timeout=BACKFILL_MS)
+    assert demo_ui.lacking("arm64_tahoe") == []
+    page.goto(f"{demo_ui.url}/assets/bottles?view=events&partition=arm64_tahoe")
+    expect(page.get_by_role("heading", name="all that was planned is in the store").first).to_be_visible(
+        timeout=PAGE_MS
+    )
+    expect(page.get_by_text("materialized in run").first).to_be_visible(timeout=PAGE_MS)
 
 
 def test_a_backfill_of_two_platforms_is_started_by_clicks(page: Page, backfill: str) -> None:
@@ -125,4 +150,4 @@ def test_the_backfill_ends_green_and_its_bottle_is_held(page: Page, demo_ui: Dem
     # A column's title and, once it is so, the green tag of the status.
     expect(page.get_by_text("Succeeded", exact=True)).to_have_count(2, timeout=BACKFILL_MS)
     expect(page.get_by_text("100% completed")).to_be_visible(timeout=PAGE_MS)
-    assert "wget-1.25.0-arm64_sonoma" in demo_ui.entries()
+    assert demo_ui.lacking("arm64_sonoma", "arm64_sequoia") == []

@@ -138,6 +138,7 @@ def deployed(
             "LAMBDA_SYNC_FUNCTION": FUNCTION,
             "ECS_CLUSTER_NAME": CLUSTER,
             "ECS_TASK_DEFINITION": RUN_FAMILY,
+            "DAGSTER_URL": f"http://127.0.0.1:{web_port}",
             **upstream.environment(),
             **settings,
             **prepare(aws),

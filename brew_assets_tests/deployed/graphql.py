@@ -208,6 +208,15 @@ class Webserver:
         if found["__typename"] != "Sensor":
             raise RuntimeError(json.dumps(found)[:2000])
 
+    def sensor_is_on(self, name: str) -> bool:
+        """Whether the sensor looks by itself."""
+        found = self.ask(
+            """query($s: SensorSelector!) { sensorOrError(sensorSelector: $s) {
+                 ... on Sensor { sensorState { status } } } }""",
+            s={**_SELECTOR, "sensorName": name},
+        )["sensorOrError"]
+        return bool(found["sensorState"]["status"] == "RUNNING")
+
     def last_tick(self, name: str) -> float:
         """When the sensor last looked, in seconds since 1970; 0 if it never did."""
         found = self.ask(

@@ -4,10 +4,50 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from brew_assets_tests.local_aws.session import LocalAws
 from brew_assets_tests.slack_sink import SlackSink
 
 SECRET = "homebrew-sync/slack-webhook"
+
+
+TOPICS = ("messages", "security")
+
+
+class Channels(msgspec.Struct, frozen=True, kw_only=True):
+    """Queue name -> its address, and the settings that name queues and topics."""
+
+    queues: dict[str, str]
+    settings: dict[str, str]
+
+
+def make_channels(aws: LocalAws) -> Channels:
+    """The account has a queue of events with its rule, one of dead letters, and a queue behind each topic."""
+    sqs, sns, events = aws.client("sqs"), aws.client("sns"), aws.client("events")
+    queues = {
+        name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in (*TOPICS, "events", "dead-letters")
+    }
+    arns = {name: _queue_arn(sqs, url) for name, url in queues.items()}
+    topics = {name: sns.create_topic(Name=name)["TopicArn"] for name in TOPICS}
+    for name, topic in topics.items():
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arns[name])
+    events.put_rule(Name="sync-events", EventPattern=json.dumps({"source": ["homebrew.sync"]}))
+    events.put_targets(Rule="sync-events", Targets=[{"Id": "queue", "Arn": arns["events"]}])
+    settings = {
+        "SNS_TOPIC_ARN": topics["messages"],
+        "SNS_SECURITY_TOPIC_ARN": topics["security"],
+        "ENABLE_METRICS": "true",
+        "LOG_GROUP_NAME": "/ecs/homebrew-sync",
+        "TRIGGER_QUEUE_URL": queues["events"],
+        "TRIGGER_DEAD_LETTER_QUEUE_URL": queues["dead-letters"],
+    }
+    return Channels(queues=queues, settings=settings)
+
+
+def _queue_arn(sqs: Any, url: str) -> str:
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    return str(found["Attributes"]["QueueArn"])
 
 
 class Listeners:
@@ -16,9 +56,8 @@ class Listeners:
     def __init__(self, slack: SlackSink) -> None:
         self.slack = slack
         self.aws: LocalAws
-        self.heard: dict[str, list[dict[str, Any]]] = {"messages": [], "security": []}
+        self.heard: dict[str, list[dict[str, Any]]] = {name: [] for name in TOPICS}
         self._queues: dict[str, str] = {}
-        self._arns: dict[str, str] = {}
 
     def make(self, aws: LocalAws) -> Mapping[str, str]:
         """They are there; the settings that name them."""
@@ -26,34 +65,15 @@ class Listeners:
         aws.client("secretsmanager").create_secret(
             Name=SECRET, SecretString=json.dumps({"webhook_url": self.slack.url})
         )
-        for name in ("messages", "security", "events", "dead-letters"):
-            self._queues[name] = aws.client("sqs").create_queue(QueueName=name)["QueueUrl"]
-        for name in self.heard:
-            self._arns[name] = aws.client("sns").create_topic(Name=name)["TopicArn"]
-            aws.client("sns").subscribe(
-                TopicArn=self._arns[name], Protocol="sqs", Endpoint=self._queue_arn(name)
-            )
-        events = aws.client("events")
-        events.put_rule(Name="sync-events", EventPattern=json.dumps({"source": ["homebrew.sync"]}))
-        events.put_targets(Rule="sync-events", Targets=[{"Id": "queue", "Arn": self._queue_arn("events")}])
+        channels = make_channels(aws)
+        self._queues = dict(channels.queues)
         return {
             "ENVIRONMENT": "dev",
             "SLACK_WEBHOOK_SECRET_NAME": SECRET,
             "SLACK_CHANNEL": "#homebrew-sync-dev",
-            "SNS_TOPIC_ARN": self._arns["messages"],
-            "SNS_SECURITY_TOPIC_ARN": self._arns["security"],
-            "ENABLE_METRICS": "true",
             "DAGSTER_URL": "https://dagster.example",
-            "LOG_GROUP_NAME": "/ecs/homebrew-sync",
-            "TRIGGER_QUEUE_URL": self._queues["events"],
-            "TRIGGER_DEAD_LETTER_QUEUE_URL": self._queues["dead-letters"],
+            **channels.settings,
         }
-
-    def _queue_arn(self, name: str) -> str:
-        found = self.aws.client("sqs").get_queue_attributes(
-            QueueUrl=self._queues[name], AttributeNames=["QueueArn"]
-        )
-        return str(found["Attributes"]["QueueArn"])
 
     def texts(self, topic: str) -> list[str]:
         """All that a topic has delivered, in order."""

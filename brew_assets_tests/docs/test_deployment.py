@@ -95,3 +95,21 @@ def test_every_switch_stands_with_its_default_in_terraforms_readme() -> None:
         if re.search(r"^  type\s+= bool$", body, re.MULTILINE) and default is not None:
             declared[name] = default[1]
     assert found == declared
+
+
+def test_the_example_of_a_closed_network_names_variables_and_settings() -> None:
+    (example,) = blocks(INFRA, "hcl")
+    named = set(re.findall(r"^(\w+) +=", example, re.MULTILINE))
+    assert {"https_proxy", "ca_bundle_secret_arn", "bottle_registry_secret_arn"} <= named
+    assert named <= _declared("variable").keys()
+    allowed = _declared("variable")["extra_settings"]
+    for setting in re.findall(r"^  ([A-Z_]+) +=", example, re.MULTILINE):
+        assert f'"{setting}"' in allowed
+
+
+def test_the_variables_of_the_entry_point_are_its_own() -> None:
+    text = INFRA.read_text()
+    section = text[text.index("### Proxies, certificates") : text.index("### Sizes")]
+    named = set(re.findall(r"^\| `([A-Z_]+)` \|", section, re.MULTILINE))
+    entrypoint = (ROOT / "infra" / "image" / "entrypoint").read_text()
+    assert named == set(re.findall(r"\$\{((?:CA_BUNDLE|HTTPS_PROXY)_\w+):-\}", entrypoint))

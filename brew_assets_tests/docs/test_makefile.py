@@ -13,7 +13,7 @@ import pytest
 from brew_assets_tests.fuzz.fuzzing import IN_CI
 
 ROOT = Path(__file__).parents[2]
-DEMO, WEBSERVER = "brew_assets.demo", "dagster-webserver"
+DEMO, UI = "brew_assets.demo ", "brew_assets.demo_ui "
 
 
 @pytest.mark.parametrize("ran_before", [False, True])
@@ -29,8 +29,8 @@ def test_the_demos_ui_has_runs_to_show(tmp_path: Path, ran_before: bool) -> None
         text=True,
         check=True,
     )
-    steps = [name for line in done.stdout.splitlines() for name in (DEMO, WEBSERVER) if name in line]
-    assert steps == ([WEBSERVER] if ran_before else [DEMO, WEBSERVER])
+    steps = [name for line in done.stdout.splitlines() for name in (DEMO, UI) if name in line]
+    assert steps == ([UI] if ran_before else [DEMO, UI])
 
 
 def test_a_campaign_tries_more_documents_than_the_tests_do() -> None:
@@ -153,7 +153,7 @@ def test_make_sync_goes_where_mirror_url_says_and_by_itself_into_mirror(
 def test_a_demo_elsewhere_names_its_place_in_what_it_tells_to_do_next(tmp_path: Path) -> None:
     mirror = tmp_path / "elsewhere"
     done = subprocess.run(
-        [sys.executable, "-m", DEMO, "--mirror", str(mirror), "--home", str(tmp_path / "home")],
+        [sys.executable, "-m", DEMO.strip(), "--mirror", str(mirror), "--home", str(tmp_path / "home")],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -188,7 +188,6 @@ def test_dagster_cloud_has_an_ecs_context_that_dagster_aws_accepts() -> None:
 
 # Every name in dagster_cloud.yaml has to be set in the agent's environment: only what deployments differ in.
 _TUNES = "tunes a transfer; the default fits"
-_HOMEBREW = "Homebrew's own servers are meant"
 _AWS = "AWS itself is meant"
 NOT_IN_DAGSTER_CLOUD = {
     "S3_BUCKET_NAME": "MIRROR_URL names the bucket",
@@ -197,9 +196,8 @@ NOT_IN_DAGSTER_CLOUD = {
     "EXTERNAL_HASH_FILE_PATH": "tasks share no disk",
     "MAX_TRANSFER_PROCESSES": "only the command line reads it",
     "LOG_FORMAT": "auto is JSON in a task",
-    "FORMULAE_API_URL": _HOMEBREW,
-    "BOTTLE_REGISTRY_URL": _HOMEBREW,
-    "BOTTLE_CDN_HOSTS": _HOMEBREW,
+    "BOTTLE_REGISTRY_USERNAME": "stands with the password in BOTTLE_REGISTRY_SECRET_NAME",
+    "BOTTLE_REGISTRY_PASSWORD": "a secret; BOTTLE_REGISTRY_SECRET_NAME leads to it",
     "AWS_ENDPOINT_URL": _AWS,
     "AWS_ENDPOINT_URL_S3": _AWS,
     "MAX_CONCURRENT_DOWNLOADS": _TUNES,
@@ -212,6 +210,9 @@ NOT_IN_DAGSTER_CLOUD = {
 }
 
 
+OF_THE_ENTRY_POINT = {"CA_BUNDLE_FILE", "CA_BUNDLE_SECRET_NAME", "HTTPS_PROXY_SECRET_NAME"}
+
+
 def test_dagster_cloud_hands_on_every_setting_in_which_deployments_differ() -> None:
     cloud = yaml.safe_load((ROOT / "dagster_cloud.yaml").read_text())
     named = [
@@ -221,7 +222,9 @@ def test_dagster_cloud_hands_on_every_setting_in_which_deployments_differ() -> N
     assert len(named) == len(set(named))
     assert not set(named) & set(NOT_IN_DAGSTER_CLOUD)
     settings = {field.upper() for field in read_settings({}).__struct_fields__}
-    assert {*named, *NOT_IN_DAGSTER_CLOUD} == settings
+    assert {*named, *NOT_IN_DAGSTER_CLOUD} == settings | OF_THE_ENTRY_POINT
+    entrypoint = (INSTANCE.parents[1] / "image" / "entrypoint").read_text()
+    assert [name for name in OF_THE_ENTRY_POINT if f"${{{name}:-}}" not in entrypoint] == []
 
 
 def test_a_sensor_that_waits_for_an_answer_keeps_no_other_waiting(configured: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.infra, pytest.mark.timeout(900)]
 NO_RESOURCE = {
     "cloudwatch:PutMetricData",
     "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
     "ecr:GetAuthorizationToken",
     "ecs:DescribeTaskDefinition",
     "logs:DescribeLogGroups",

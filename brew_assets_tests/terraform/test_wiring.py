@@ -146,9 +146,16 @@ ARRIVE_OFF: list[tuple[str, Path, Any]] = [
     ),
 ]
 
+PROXY, CA, REGISTRY = (
+    f"arn:aws:secretsmanager:us-east-1:123456789012:secret:{name}-AbCdEf"
+    for name in ("proxy", "ca", "registry")
+)
+
 SETTINGS = {
     "AWS_REGION": "us-east-1",
     "BATCH_SIZE": "55",
+    "BOTTLE_REGISTRY_SECRET_NAME": "arn:aws:secretsmanager:us-east-1:123456789012:secret:registry-AbCdEf",
+    "CA_BUNDLE_FILE": "/opt/company/ca.pem",
     "DAGSTER_URL": "https://dagster.example",
     "DOWNLOAD_CONCURRENCY": "14",
     "DOWNLOAD_TIMEOUT_SECONDS": "222",
@@ -159,10 +166,12 @@ SETTINGS = {
     "ENABLE_METRICS": "true",
     "ENABLE_NOTIFICATIONS": "true",
     "ENVIRONMENT": "wired",
+    "EXCLUDE_FORMULAE": "node@20,deno",
     "EXTERNAL_HASH_FILE_S3_BUCKET": "elsewhere",
     "EXTERNAL_HASH_FILE_S3_KEY": "hashes/known.json",
     "EXTERNAL_HASH_FILE_URL": "https://hashes.example/known.json",
     "FORMULAE_API_URL": "https://formulae.example/api",
+    "HTTP_PROXY": "http://proxy.example:3129",
     "INCLUDE_DISABLED": "true",
     "LAMBDA_CONCURRENCY": "18",
     "LAMBDA_SYNC_FUNCTION": "mirror-wired-sync-worker",
@@ -171,6 +180,21 @@ SETTINGS = {
     "LOG_LEVEL": "WARNING",
     "MAX_CONCURRENT_DOWNLOADS": "12",
     "MAX_DOWNLOAD_SIZE_GB": "666",
+    "NO_PROXY": ",".join(
+        (
+            *("localhost", "127.0.0.1", "169.254.170.2", "169.254.169.254", ".mirror-wired.internal"),
+            *("s3.us-east-1.amazonaws.com", ".s3.us-east-1.amazonaws.com"),
+            *("api.ecr.us-east-1.amazonaws.com", ".dkr.ecr.us-east-1.amazonaws.com"),
+            *(
+                f"{service}.us-east-1.amazonaws.com"
+                for service in (
+                    *("ecs", "lambda", "logs", "monitoring", "secretsmanager", "sns", "sqs"),
+                    *("ssmmessages", "sts"),
+                )
+            ),
+            *("registry.example", "10.0.0.0/8"),
+        )
+    ),
     "PROGRESS_UPDATE_INTERVAL": "111",
     "RETRY_ATTEMPTS": "5",
     "RETRY_DELAY_SECONDS": "16",
@@ -197,6 +221,9 @@ SETTINGS_OFF = {
     "ECS_TASK_SIZES": "7:1024:2048:22,*:2048:4096:23",
     "ENABLE_METRICS": "false",
     "ENABLE_NOTIFICATIONS": "false",
+    "HTTPS_PROXY": "http://proxy.example:443",
+    "NO_PROXY": "localhost,127.0.0.1,169.254.170.2,169.254.169.254,.homebrew-bottles-sync-prod.internal,"
+    "s3.us-west-2.amazonaws.com,.s3.us-west-2.amazonaws.com",
     "SCHEDULE_ENABLED": "false",
     "S3_SSE": "AES256",
     "S3_ACCELERATE": "false",
@@ -394,7 +421,9 @@ def test_roles_get_what_this_deployment_made(everything: Mocked) -> None:
         "arn:aws:ecs:us-east-1:123456789012:task-definition/mirror-wired-run:*"
     }
     assert allowed("execution", "secretsmanager:GetSecretValue") == {
-        "arn:aws:secretsmanager:us-west-2:123456789012:secret:rds!db-test-AbCdEf"
+        "arn:aws:secretsmanager:us-west-2:123456789012:secret:rds!db-test-AbCdEf",
+        PROXY,
+        CA,
     }
     assert allowed("lambda", "xray:PutTraceSegments") == {"*"}
     assert allowed("webserver", "ssmmessages:OpenDataChannel") == {"*"}

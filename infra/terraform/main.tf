@@ -53,6 +53,7 @@ module "network" {
   enable_vpc_endpoints    = var.enable_vpc_endpoints
   enable_flow_logs        = var.enable_flow_logs
   flow_log_retention_days = var.log_retention_days
+  proxy_port              = local.proxy_port
 }
 
 module "s3" {

@@ -33,6 +33,12 @@ module "iam" {
   kms_key_arn           = local.kms_key_arn
   s3_kms_key_arn        = local.s3_kms_key_arn
 
+  container_secret_arns    = values(local.secret_settings)
+  lambda_secret_arns       = [for arn in values(local.lambda_secrets) : arn if arn != ""]
+  registry_secret_arn      = var.bottle_registry_secret_arn == "" ? null : var.bottle_registry_secret_arn
+  own_secrets_kms_key_arns = var.own_secrets_kms_key_arns
+  enable_lambda_vpc        = local.proxy_port != null
+
   external_hash_file = var.external_hash_file_s3_bucket == "" ? null : {
     bucket = var.external_hash_file_s3_bucket
     key    = var.external_hash_file_s3_key
@@ -50,13 +56,17 @@ module "iam" {
 module "lambda" {
   source = "./modules/lambda"
 
-  name                 = local.name
-  function_name        = local.function_name
-  kms_key_arn          = local.kms_key_arn
-  image_uri            = local.image
-  architecture         = { X86_64 = "x86_64", ARM64 = "arm64" }[var.cpu_architecture]
-  role_arn             = module.iam.role_arns["lambda"]
-  environment          = local.mirror_settings
+  name          = local.name
+  function_name = local.function_name
+  kms_key_arn   = local.kms_key_arn
+  image_uri     = local.image
+  architecture  = { X86_64 = "x86_64", ARM64 = "arm64" }[var.cpu_architecture]
+  role_arn      = module.iam.role_arns["lambda"]
+  environment   = merge(local.mirror_settings, local.lambda_secrets)
+  vpc = local.proxy_port == null ? null : {
+    subnet_ids         = module.network.private_subnet_ids
+    security_group_ids = [module.network.security_group_ids["lambda"]]
+  }
   memory_size          = var.lambda_sync_memory_size
   timeout              = var.lambda_sync_timeout
   reserved_concurrency = var.lambda_reserved_concurrency
@@ -80,6 +90,7 @@ module "dagster" {
   cpu_architecture   = var.cpu_architecture
   run_task_family    = local.run_task_family
   settings           = local.settings
+  secret_settings    = local.secret_settings
 
   database = {
     host       = module.database.endpoint

@@ -13,6 +13,29 @@ locals {
 
   to_slack = coalesce(var.enable_slack_notifications, var.slack_webhook_version > 0)
 
+  # What no proxy has to carry, or could: the own machine, the credentials and metadata of tasks and instances, the
+  # code server's name (gRPC heeds proxies too), and what has an endpoint in the VPC.
+  endpoint_hosts = [for service in sort(tolist(module.network.interface_endpoints)) :
+    join(".", concat(reverse(split(".", service)), [var.aws_region, "amazonaws.com"]))
+  ]
+  no_proxy = var.https_proxy == "" && var.http_proxy == "" ? [] : concat(
+    ["localhost", "127.0.0.1", "169.254.170.2", "169.254.169.254", ".${module.ecs.namespace_name}"],
+    ["s3.${var.aws_region}.amazonaws.com", ".s3.${var.aws_region}.amazonaws.com"],
+    flatten([for host in local.endpoint_hosts : startswith(host, "dkr.") ? [".${host}"] : [host]]),
+    var.no_proxy,
+  )
+  proxy_port = var.https_proxy == "" ? null : tonumber(regex(":([0-9]+)/?$", var.https_proxy)[0])
+
+  # Variables whose values ECS takes out of secrets, and the image's entry point for the Lambda.
+  secret_settings = { for name, arn in {
+    HTTPS_PROXY   = var.https_proxy_secret_arn
+    CA_BUNDLE_PEM = var.ca_bundle_secret_arn
+  } : name => arn if arn != "" }
+  lambda_secrets = {
+    HTTPS_PROXY_SECRET_NAME = var.https_proxy_secret_arn
+    CA_BUNDLE_SECRET_NAME   = var.ca_bundle_secret_arn
+  }
+
   # All that the Lambda needs.
   mirror_settings = merge(var.extra_settings, {
     AWS_REGION               = var.aws_region
@@ -27,8 +50,16 @@ locals {
     RETRY_DELAY_SECONDS      = tostring(var.retry_delay_seconds)
     BATCH_SIZE               = tostring(var.batch_size)
     INCLUDE_DISABLED         = tostring(var.include_disabled)
+    EXCLUDE_FORMULAE         = join(",", var.exclude_formulae)
     LOG_LEVEL                = var.log_level
     LOG_FORMAT               = var.log_format
+
+    # The network
+    HTTPS_PROXY                 = var.https_proxy_secret_arn == "" ? var.https_proxy : ""
+    HTTP_PROXY                  = var.http_proxy
+    NO_PROXY                    = join(",", local.no_proxy)
+    CA_BUNDLE_FILE              = var.ca_bundle_file
+    BOTTLE_REGISTRY_SECRET_NAME = var.bottle_registry_secret_arn
   })
 
   # The same for webserver, daemon, code server and runs. Sensors, and with them messages and metrics, are

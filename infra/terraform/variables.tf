@@ -260,6 +260,17 @@ variable "external_hash_file_url" {
   }
 }
 
+variable "exclude_formulae" {
+  description = "Formulae to leave out, by their names: the setting EXCLUDE_FORMULAE."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for name in var.exclude_formulae : can(regex("^[A-Za-z0-9@+._-]+$", name))])
+    error_message = "exclude_formulae must be names of formulae, such as node@20."
+  }
+}
+
 variable "extra_settings" {
   description = "Further settings of the project by the names of their variables, for services, runs and the Lambda."
   type        = map(string)
@@ -271,6 +282,101 @@ variable "extra_settings" {
       "BOTTLE_CDN_HOSTS", "BOTTLE_REGISTRY_URL", "FORMULAE_API_URL", "MAX_TRANSFER_PROCESSES",
     ])) == 0
     error_message = "extra_settings may hold BOTTLE_CDN_HOSTS, BOTTLE_REGISTRY_URL, FORMULAE_API_URL and MAX_TRANSFER_PROCESSES; the other settings are variables."
+  }
+}
+
+# The network around it
+
+variable "https_proxy" {
+  description = "Proxy of services, runs and the Lambda, which then stands in the VPC: the setting HTTPS_PROXY. Without user and password, which belong into https_proxy_secret_arn. Its port is opened in security groups and network ACLs."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.https_proxy == "" || can(regex("^https?://[A-Za-z0-9.-]+:[0-9]{1,5}/?$", var.https_proxy))
+    error_message = "https_proxy must be empty, or http://host:port without user and password."
+  }
+}
+
+variable "https_proxy_secret_arn" {
+  description = "Secret in Secrets Manager whose text is the proxy's address with user and password. It takes the place of https_proxy, which names the same proxy without them."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.https_proxy_secret_arn == "" || can(regex("^arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@!-]+$", var.https_proxy_secret_arn))
+    error_message = "https_proxy_secret_arn must be empty, or the whole ARN of a secret."
+  }
+
+  validation {
+    condition     = var.https_proxy_secret_arn == "" || var.https_proxy != ""
+    error_message = "https_proxy_secret_arn needs https_proxy too: it says which port has to be open."
+  }
+}
+
+variable "http_proxy" {
+  description = "Proxy for plain http addresses: the setting HTTP_PROXY. Nothing of the mirror itself is plain http."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.http_proxy == "" || can(regex("^http://[A-Za-z0-9.-]+:[0-9]{1,5}/?$", var.http_proxy))
+    error_message = "http_proxy must be empty, or http://host:port without user and password."
+  }
+}
+
+variable "no_proxy" {
+  description = "Hosts, domains (.example.org), addresses and networks that are reached without the proxy, beside those that never need it (settings.tf): the setting NO_PROXY."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for entry in var.no_proxy : can(regex("^[A-Za-z0-9.:/_-]+$", entry))])
+    error_message = "no_proxy must be hosts, domains, addresses or networks, one in each entry."
+  }
+}
+
+variable "ca_bundle_secret_arn" {
+  description = "Secret in Secrets Manager whose text is certificates (PEM) that everything trusts besides the system's: a private CA, or that of a proxy which looks into TLS."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.ca_bundle_secret_arn == "" || can(regex("^arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@!-]+$", var.ca_bundle_secret_arn))
+    error_message = "ca_bundle_secret_arn must be empty, or the whole ARN of a secret."
+  }
+}
+
+variable "ca_bundle_file" {
+  description = "File in the image with such certificates; besides the secret, or in its place."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.ca_bundle_file == "" || can(regex("^/[^\\s]+$", var.ca_bundle_file))
+    error_message = "ca_bundle_file must be empty, or an absolute path in the image."
+  }
+}
+
+variable "bottle_registry_secret_arn" {
+  description = "Secret in Secrets Manager with the registry's user, as JSON with username and password; runs and the Lambda read it: the setting BOTTLE_REGISTRY_SECRET_NAME. The registry's address and hosts: extra_settings."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.bottle_registry_secret_arn == "" || can(regex("^arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@!-]+$", var.bottle_registry_secret_arn))
+    error_message = "bottle_registry_secret_arn must be empty, or the whole ARN of a secret."
+  }
+}
+
+variable "own_secrets_kms_key_arns" {
+  description = "Keys with which the secrets of https_proxy_secret_arn, ca_bundle_secret_arn and bottle_registry_secret_arn are encrypted, where these are not AWS's own."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.own_secrets_kms_key_arns : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", arn))])
+    error_message = "own_secrets_kms_key_arns must be ARNs of keys: arn:aws:kms:<region>:<account>:key/<id>."
   }
 }
 

@@ -210,3 +210,29 @@ run "a_restored_database" {
     error_message = "A snapshot's name must be taken as RDS writes it."
   }
 }
+
+run "the_network_around_it" {
+  command = plan
+  expect_failures = [
+    var.https_proxy, var.http_proxy, var.no_proxy, var.ca_bundle_secret_arn, var.ca_bundle_file,
+    var.bottle_registry_secret_arn, var.own_secrets_kms_key_arns, var.exclude_formulae,
+  ]
+  variables {
+    https_proxy                = "http://user:password@proxy.example:3128"
+    http_proxy                 = "proxy.example"
+    no_proxy                   = ["a.example, b.example"]
+    ca_bundle_secret_arn       = "company-ca"
+    ca_bundle_file             = "certs/ca.pem"
+    bottle_registry_secret_arn = "registry"
+    own_secrets_kms_key_arns   = ["alias/ours"]
+    exclude_formulae           = ["node,deno"]
+  }
+}
+
+run "a_proxys_secret_without_its_address" {
+  command         = plan
+  expect_failures = [var.https_proxy_secret_arn]
+  variables {
+    https_proxy_secret_arn = "arn:aws:secretsmanager:us-west-2:123456789012:secret:proxy-AbCdEf"
+  }
+}

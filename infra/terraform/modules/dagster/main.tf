@@ -6,10 +6,10 @@ locals {
   web_port   = 3000
   scratch    = "/mnt/efs"
 
-  secrets = [{
-    name      = "DAGSTER_POSTGRES_PASSWORD"
-    valueFrom = "${var.database.secret_arn}:password::"
-  }]
+  secrets = concat(
+    [{ name = "DAGSTER_POSTGRES_PASSWORD", valueFrom = "${var.database.secret_arn}:password::" }],
+    [for name in sort(keys(var.secret_settings)) : { name = name, valueFrom = var.secret_settings[name] }],
+  )
 
   instance = {
     DAGSTER_POSTGRES_HOST       = var.database.host

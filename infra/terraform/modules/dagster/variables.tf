@@ -76,10 +76,16 @@ variable "settings" {
 
   validation {
     condition = length(setintersection(
-      keys(var.settings), ["SLACK_WEBHOOK_URL", "DAGSTER_POSTGRES_PASSWORD", "AWS_SECRET_ACCESS_KEY"],
+      keys(var.settings), ["SLACK_WEBHOOK_URL", "DAGSTER_POSTGRES_PASSWORD", "AWS_SECRET_ACCESS_KEY", "BOTTLE_REGISTRY_PASSWORD"],
     )) == 0
     error_message = "settings must hold no secret: everybody who may describe task definitions sees them."
   }
+}
+
+variable "secret_settings" {
+  description = "Variables of every container whose values ECS takes out of secrets: name -> ARN of the secret."
+  type        = map(string)
+  default     = {}
 }
 
 variable "database" {

@@ -101,6 +101,20 @@ locals {
     "${var.bucket_arn}/${key}"]
   }
 
+  read_registry_secret = var.registry_secret_arn == null ? null : {
+    Sid      = "ReadRegistryCredentials"
+    Effect   = "Allow"
+    Action   = ["secretsmanager:GetSecretValue"]
+    Resource = [var.registry_secret_arn]
+  }
+  decrypt_own_secrets = length(var.own_secrets_kms_key_arns) == 0 ? null : {
+    Sid       = "DecryptOwnSecrets"
+    Effect    = "Allow"
+    Action    = ["kms:Decrypt"]
+    Resource  = var.own_secrets_kms_key_arns
+    Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.${var.region}.amazonaws.com" } }
+  }
+
   statements = {
     webserver = [
       local.look_up_task_definition,
@@ -246,6 +260,8 @@ locals {
       local.write_mirror,
       local.delete_settled,
       local.write_encrypted_objects,
+      local.read_registry_secret,
+      var.registry_secret_arn == null ? null : local.decrypt_own_secrets,
       {
         Sid      = "GiveOutBatches"
         Effect   = "Allow"
@@ -303,6 +319,13 @@ locals {
         Action   = ["secretsmanager:GetSecretValue"]
         Resource = [var.database_secret_arn]
       },
+      length(var.container_secret_arns) == 0 ? null : {
+        Sid      = "ReadSecretSettings"
+        Effect   = "Allow"
+        Action   = ["secretsmanager:GetSecretValue"]
+        Resource = var.container_secret_arns
+      },
+      length(var.container_secret_arns) == 0 ? null : local.decrypt_own_secrets,
       var.kms_key_arn == null ? null : {
         Sid       = "DecryptDatabasePassword"
         Effect    = "Allow"
@@ -324,6 +347,32 @@ locals {
         Effect   = "Allow"
         Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
         Resource = ["${local.lambda_log_group}:*"]
+      },
+      local.read_registry_secret,
+      length(var.lambda_secret_arns) == 0 ? null : {
+        Sid      = "ReadSecretSettings"
+        Effect   = "Allow"
+        Action   = ["secretsmanager:GetSecretValue"]
+        Resource = var.lambda_secret_arns
+      },
+      var.registry_secret_arn == null && length(var.lambda_secret_arns) == 0 ? null : local.decrypt_own_secrets,
+      !var.enable_lambda_vpc ? null : {
+        # The actions take no resource.
+        Sid      = "LearnNetwork"
+        Effect   = "Allow"
+        Action   = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
+        Resource = ["*"]
+      },
+      !var.enable_lambda_vpc ? null : {
+        # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
+        Sid    = "JoinNetwork"
+        Effect = "Allow"
+        Action = [
+          "ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface",
+          "ec2:UnassignPrivateIpAddresses",
+        ]
+        Resource = [for kind in ["network-interface", "security-group", "subnet"] :
+        "arn:${var.partition}:ec2:${local.account}:${kind}/*"]
       },
       !var.enable_xray_tracing ? null : {
         # The actions take no resource.

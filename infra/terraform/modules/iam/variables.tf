@@ -82,6 +82,36 @@ variable "slack_secret_arn" {
   default     = null
 }
 
+variable "container_secret_arns" {
+  description = "Further secrets that ECS hands to every container when a task starts."
+  type        = list(string)
+  default     = []
+}
+
+variable "lambda_secret_arns" {
+  description = "Secrets that the Lambda reads when it starts."
+  type        = list(string)
+  default     = []
+}
+
+variable "registry_secret_arn" {
+  description = "Secret with the registry's user and password, which runs and the Lambda read; null without one."
+  type        = string
+  default     = null
+}
+
+variable "own_secrets_kms_key_arns" {
+  description = "Keys of these three kinds of secrets, where they are not AWS's own."
+  type        = list(string)
+  default     = []
+}
+
+variable "enable_lambda_vpc" {
+  description = "Whether the Lambda stands in the VPC."
+  type        = bool
+  default     = false
+}
+
 variable "messages_topic_arn" {
   description = "SNS topic of the messages; null without one."
   type        = string

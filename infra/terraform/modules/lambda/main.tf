@@ -1,5 +1,6 @@
 # The function that copies batches. It is invoked by runs and waits for nothing: no event source, no queue
-# of its own, and no network of ours, since it talks to the registry and to S3 only.
+# of its own. It talks to the registry and to S3 only, so it needs no network of ours, unless the way out is a proxy
+# that stands in one.
 
 resource "aws_cloudwatch_log_group" "this" {
   name              = "/aws/lambda/${var.function_name}"
@@ -28,6 +29,14 @@ resource "aws_lambda_function" "this" {
   # Settings only, nothing secret: AWS's own key is enough.
   environment {
     variables = { for key, value in var.environment : key => value if key != "AWS_REGION" && value != "" }
+  }
+
+  dynamic "vpc_config" {
+    for_each = var.vpc == null ? [] : [var.vpc]
+    content {
+      subnet_ids         = vpc_config.value.subnet_ids
+      security_group_ids = vpc_config.value.security_group_ids
+    }
   }
 
   tracing_config {

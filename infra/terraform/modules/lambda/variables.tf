@@ -35,6 +35,15 @@ variable "environment" {
   type        = map(string)
 }
 
+variable "vpc" {
+  description = "Private subnets and security groups of the function; null means outside of every VPC."
+  type = object({
+    subnet_ids         = list(string)
+    security_group_ids = list(string)
+  })
+  default = null
+}
+
 variable "memory_size" {
   description = "MB of memory; CPU and network grow with it."
   type        = number

@@ -58,6 +58,19 @@ resource "aws_network_acl_rule" "private_out_https" {
   to_port        = 443
 }
 
+resource "aws_network_acl_rule" "private_out_proxy" {
+  count = local.opens_proxy_port ? 1 : 0
+
+  network_acl_id = aws_network_acl.private.id
+  rule_number    = 300
+  egress         = true
+  protocol       = "tcp"
+  rule_action    = "allow"
+  cidr_block     = "0.0.0.0/0"
+  from_port      = var.proxy_port
+  to_port        = var.proxy_port
+}
+
 resource "aws_network_acl" "public" {
   #checkov:skip=CKV2_AWS_1:attached by aws_network_acl_association.public
   vpc_id = aws_vpc.this.id
@@ -115,4 +128,31 @@ resource "aws_network_acl_rule" "public_out_answers" {
   cidr_block     = var.vpc_cidr
   from_port      = 1024
   to_port        = 65535
+}
+
+# A proxy on the internet is reached through the NAT gateway.
+resource "aws_network_acl_rule" "public_in_proxy" {
+  count = local.opens_proxy_port ? 1 : 0
+
+  network_acl_id = aws_network_acl.public.id
+  rule_number    = 300
+  egress         = false
+  protocol       = "tcp"
+  rule_action    = "allow"
+  cidr_block     = var.vpc_cidr
+  from_port      = var.proxy_port
+  to_port        = var.proxy_port
+}
+
+resource "aws_network_acl_rule" "public_out_proxy" {
+  count = local.opens_proxy_port ? 1 : 0
+
+  network_acl_id = aws_network_acl.public.id
+  rule_number    = 300
+  egress         = true
+  protocol       = "tcp"
+  rule_action    = "allow"
+  cidr_block     = "0.0.0.0/0"
+  from_port      = var.proxy_port
+  to_port        = var.proxy_port
 }

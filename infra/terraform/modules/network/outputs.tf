@@ -56,3 +56,8 @@ output "flow_log_group_name" {
   description = "Log group of the flow logs; null without them."
   value       = one(aws_cloudwatch_log_group.flow[*].name)
 }
+
+output "interface_endpoints" {
+  description = "Services that have an interface endpoint."
+  value       = var.enable_vpc_endpoints ? var.interface_endpoints : []
+}

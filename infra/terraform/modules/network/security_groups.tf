@@ -16,6 +16,8 @@ locals {
   https_clients = ["webserver", "daemon", "code", "run", "lambda"]
   dagster       = ["webserver", "daemon", "code", "run"]
 
+  opens_proxy_port = var.proxy_port == null ? false : var.proxy_port != 443
+
   # Who talks to whom: one rule out of the first group, one into the second.
   connections = merge(
     { for role in local.dagster : "${role}-database" => { from = role, to = "database", port = 5432 } },
@@ -49,6 +51,20 @@ resource "aws_vpc_security_group_egress_rule" "https" {
   cidr_ipv4         = "0.0.0.0/0"
 
   tags = merge(var.tags, { Name = "${var.name}-${each.key}-https" })
+}
+
+# Where the proxy stands is the operator's matter; it may be in a network that this one is peered with.
+resource "aws_vpc_security_group_egress_rule" "proxy" {
+  for_each = toset(local.opens_proxy_port ? local.https_clients : [])
+
+  security_group_id = aws_security_group.this[each.key].id
+  description       = "to the proxy"
+  ip_protocol       = "tcp"
+  from_port         = var.proxy_port
+  to_port           = var.proxy_port
+  cidr_ipv4         = "0.0.0.0/0"
+
+  tags = merge(var.tags, { Name = "${var.name}-${each.key}-proxy" })
 }
 
 resource "aws_vpc_security_group_egress_rule" "between" {

@@ -97,6 +97,17 @@ variable "interface_endpoints" {
   }
 }
 
+variable "proxy_port" {
+  description = "Port of the proxy through which everything goes out; null without one. 443 is open anyway."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.proxy_port == null ? true : var.proxy_port >= 1 && var.proxy_port <= 65535
+    error_message = "proxy_port must be 1 to 65535."
+  }
+}
+
 variable "enable_flow_logs" {
   description = "Record who talked to whom in the VPC, in a log group of its own."
   type        = bool

@@ -57,3 +57,15 @@ run "switched_off" {
     reserved_concurrency = 0
   }
 }
+
+run "in_the_vpc" {
+  command = plan
+  variables {
+    vpc = { subnet_ids = ["subnet-0123456789abcdef0"], security_group_ids = ["sg-0123456789abcdef0"] }
+  }
+
+  assert {
+    condition     = aws_lambda_function.this.vpc_config[0].subnet_ids == toset(["subnet-0123456789abcdef0"]) && aws_lambda_function.this.vpc_config[0].security_group_ids == toset(["sg-0123456789abcdef0"])
+    error_message = "A function whose way out is a proxy stands in its network."
+  }
+}
