@@ -72,7 +72,7 @@ def _run(root: Path, mirror: str, home: Path) -> None:
 
 def _describe_upstream(world: World, url: str) -> str:
     """How many bottles upstream has, and how many of them the demo mirrors."""
-    from brew_assets.compose import configured_platforms
+    from brew_assets.configured import configured_platforms
     from brew_assets.domain.catalogue import choose_bottles, decode_catalogue
     from brew_assets.settings import read_settings
 

@@ -3,14 +3,8 @@
 import msgspec
 import pytest
 
-from brew_assets.compose import (
-    _s3_options,
-    build_channels,
-    build_hash_files,
-    build_mirror,
-    build_store,
-    deployment_of,
-)
+from brew_assets.compose import _s3_options, build_channels, build_hash_files, build_mirror, build_store
+from brew_assets.configured import deployment_of
 from brew_assets.errors import SettingsInvalid
 from brew_assets.settings import Secret, Settings, read_settings
 

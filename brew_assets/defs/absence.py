@@ -8,7 +8,8 @@ from logging import Logger
 import dagster as dg
 import msgspec
 
-from brew_assets.compose import build_channels, build_metrics, deployment_of
+from brew_assets.compose import build_channels, build_metrics
+from brew_assets.configured import deployment_of
 from brew_assets.defs.assets import pending_bottles
 from brew_assets.defs.deliveries import InstanceDeliveries
 from brew_assets.defs.route_tags import SCHEDULE_TAG

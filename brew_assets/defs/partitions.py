@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from brew_assets.compose import configured_platforms
+from brew_assets.configured import configured_platforms
 from brew_assets.settings import Settings, read_settings
 
 

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 import dagster as dg
 
-from brew_assets.compose import region_of
+from brew_assets.configured import region_of
 from brew_assets.defs.markdown import escaped, link
 from brew_assets.domain.foreign_text import printable
 from brew_assets.settings import Settings

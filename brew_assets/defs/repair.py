@@ -3,7 +3,7 @@
 import dagster as dg
 from pydantic import Field
 
-from brew_assets.compose import task_sizes
+from brew_assets.configured import task_sizes
 from brew_assets.defs.assets import hash_manifest
 from brew_assets.defs.executor import worker_executor
 from brew_assets.defs.metadata import Metadata, failure_table, table

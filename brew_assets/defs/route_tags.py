@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from brew_assets.compose import task_sizes
+from brew_assets.configured import task_sizes
 from brew_assets.domain.route import CONTROL_TASK, goes_to_spot, task_size
 from brew_assets.settings import Settings
 

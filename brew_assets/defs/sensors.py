@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from brew_assets.compose import task_sizes
+from brew_assets.configured import task_sizes
 from brew_assets.defs.assets import pending_bottles
 from brew_assets.defs.backfills import backfill_of
 from brew_assets.defs.jobs import mirror_platform

@@ -7,7 +7,8 @@ from logging import Logger
 import dagster as dg
 import msgspec
 
-from brew_assets.compose import build_store, deployment_of
+from brew_assets.compose import build_store
+from brew_assets.configured import deployment_of
 from brew_assets.defs.deliveries import InstanceDeliveries
 from brew_assets.defs.incomplete_syncs import (
     FOLLOWED_FOR_S,

@@ -8,7 +8,8 @@ import dagster as dg
 import msgspec
 
 from brew_assets.adapters.event_queue import EventQueue, ReceivedEvent
-from brew_assets.compose import build_event_queue, configured_platforms
+from brew_assets.compose import build_event_queue
+from brew_assets.configured import configured_platforms
 from brew_assets.defs.jobs import selective_sync
 from brew_assets.defs.route_tags import (
     CHANNEL_TAG,

@@ -73,7 +73,7 @@ def _platform(tag: str, configured: tuple[str, ...]) -> Platform:
 
 def _configured(context: CommandContext) -> tuple[tuple[str, ...], list[str]]:
     """The platforms of this mirror. Where the settings are wrong none, and what is wrong with them."""
-    from brew_assets.compose import configured_platforms
+    from brew_assets.configured import configured_platforms
 
     try:
         return configured_platforms(context.settings), []

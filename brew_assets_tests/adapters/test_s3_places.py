@@ -12,7 +12,8 @@ from brew_assets.adapters.aws.answers import asked_for
 from brew_assets.adapters.aws.client import aws_client
 from brew_assets.adapters.s3 import store as s3_store
 from brew_assets.adapters.s3.store import S3Options, S3Store
-from brew_assets.compose import _s3_options, build_store, region_of
+from brew_assets.compose import _s3_options, build_store
+from brew_assets.configured import region_of
 from brew_assets.domain.plan import Request
 from brew_assets.domain.report import Report
 from brew_assets.engine.certify import certify

@@ -10,7 +10,7 @@ import pytest
 
 from brew_assets.adapters.secrets import WebhookSecret
 from brew_assets.adapters.sns import SnsSecurityTopic, SnsTopic
-from brew_assets.compose import deployment_of
+from brew_assets.configured import deployment_of
 from brew_assets.domain.messages import absence_message
 from brew_assets.domain.telling import security_event
 from brew_assets.engine.announce import Announcement

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brew_assets.compose import routing_rules, task_sizes
+from brew_assets.configured import routing_rules, task_sizes
 from brew_assets.domain.route import (
     GB,
     ROUTES,
