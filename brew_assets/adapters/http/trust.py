@@ -190,12 +190,38 @@ def _file(trust: Trust, state: tuple[object, ...]) -> str:
     path = _written.get((trust, state), "")
     if path and Path(path).is_file():
         return path
+    data = _joined(_certificates(trust, state))
+    path = _written[trust, state] = _in_memory(data) or _in_temporary_folder(data)
+    return path
+
+
+def _in_memory(data: bytes) -> str:
+    """The path of a file that no folder has, which is gone with its processes also when they are killed.
+
+    "" where the system has none: anywhere but on Linux.
+    """
+    if not hasattr(os, "memfd_create"):
+        return ""
+    try:
+        descriptor = os.memfd_create("brew-mirror.pem")
+    except OSError:
+        return ""
+    path = f"/proc/self/fd/{descriptor}"
+    # It stays open: the path leads to it as long as it is.
+    with open(descriptor, "wb", closefd=False) as file:
+        file.write(data)
+    if Path(path).is_file():
+        return path
+    os.close(descriptor)
+    return ""
+
+
+def _in_temporary_folder(data: bytes) -> str:
     descriptor, path = tempfile.mkstemp(prefix="brew-mirror-", suffix=".pem")
     # In a process that multiprocessing forked nothing else runs at the end, and there only what is its own.
     Finalize(None, _remove, args=(path,), exitpriority=0)
     with open(descriptor, "wb") as file:
-        file.write(_joined(_certificates(trust, state)))
-    _written[trust, state] = path
+        file.write(data)
     return path
 
 
