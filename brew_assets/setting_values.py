@@ -42,7 +42,7 @@ _SECRET_END = re.compile(r"((?:://|…@)[^?#]*)[?#].*", re.DOTALL)
 class Group(enum.StrEnum):
     """What a setting is about: the headings of the table of settings."""
 
-    STORE = "The store"
+    STORE = "Where the bottles are kept"
     SELECTION = "What is mirrored, and when"
     NETWORK = "Upstream and the network"
     AWS = "AWS"

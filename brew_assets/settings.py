@@ -150,7 +150,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     ssl_cert_file: Annotated[
         str, _network("File of certificates (PEM) to trust besides the system's, for everything.")
     ] = ""
-    ssl_cert_dir: Annotated[str, _network("Folder of such certificates, as OpenSSL hashes them.")] = ""
+    ssl_cert_dir: Annotated[str, _network("Folder of such certificates.")] = ""
     aws_ca_bundle: Annotated[
         str, _network("The same as `SSL_CERT_FILE`, under the name that AWS's tools read.")
     ] = ""
@@ -312,7 +312,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         ),
     ] = 12.0
     log_level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR"], _messages("Least severity that is logged.")
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+        _messages(
+            "Least severity that is logged; the command line writes lines on single bottles that went well only at DEBUG."
+        ),
     ] = "INFO"
     log_format: Annotated[
         Literal["auto", "json", "text"],

@@ -48,6 +48,8 @@ from tools import screenshots
 
 SETTINGS = {field.encode_name for field in msgspec.structs.fields(Settings)} | set(REPLACED)
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+# What AWS's own library reads of the environment, besides credentials.
+_OF_AWS = {"AWS_DEFAULT_REGION"}
 _VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 DOCUMENTS = pytest.mark.parametrize("path", documents(), ids=name_of)
 
@@ -121,7 +123,7 @@ def test_the_pictures_of_the_readme_are_pictures() -> None:
 @pytest.mark.parametrize("path", [README, HASH_FILES], ids=name_of)
 def test_every_environment_variable_that_is_named_is_a_setting(path: Path) -> None:
     code = "\n".join([*spans(path), *blocks(path, "bash")])
-    assert set(_VARIABLE.findall(code)) <= SETTINGS
+    assert set(_VARIABLE.findall(code)) <= SETTINGS | _OF_AWS
 
 
 def test_the_exit_codes_of_the_readme_are_those_of_the_command_line() -> None:
