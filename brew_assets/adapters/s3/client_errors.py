@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    ReadTimeoutError,
+)
 
 from brew_assets.adapters.aws.answers import AnswerMalformed, AnswerRefused
 from brew_assets.adapters.aws_credentials import is_of_credentials
@@ -65,8 +71,18 @@ def connection_error(subject: str, exc: BaseException, *, url: str, endpoint: st
         return kind(f"{url.rstrip('/')}: {place} cannot be reached: {exc}")
     if why := _why_not_reached(exc, place):
         return StoreUnavailable(f"{url.rstrip('/')}: {place} cannot be reached: {why}")
-    text = with_shown_urls(str(exc))[:_LONGEST]
-    return StoreUnavailable(f"{subject}: {place}: {type(exc).__name__}: {text}")
+    return StoreUnavailable(f"{subject}: {place}: {_what_broke(exc)}")
+
+
+def _what_broke(exc: BaseException) -> str:
+    """What became of a connection that stood, or of an answer that came."""
+    causes = list(_causes(exc))
+    if any(isinstance(cause, TimeoutError | ReadTimeoutError) for cause in causes):
+        return "no answer in time (DOWNLOAD_TIMEOUT_SECONDS)"
+    if isinstance(exc, ConnectionClosedError):
+        return f"the connection broke off ({with_shown_urls(repr(causes[-1]))[:_LONGEST]})"
+    # The class behind the text: a line has one "Error:", the command line's own.
+    return f"{with_shown_urls(str(exc))[:_LONGEST]} ({type(exc).__name__})".lstrip()
 
 
 def _why_not_reached(exc: BaseException, place: str) -> str:

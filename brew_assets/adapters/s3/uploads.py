@@ -157,7 +157,7 @@ class ThinObjects:
         try:
             return self._wires.mine().to(signer.origin)
         except NETWORK_ERRORS as exc:
-            raise StoreRefused(f"{signer.origin.netloc}: {type(exc).__name__}: {exc}") from exc
+            raise StoreRefused(f"{signer.origin.netloc}: {exc} ({type(exc).__name__})") from exc
 
 
 def _head(response: WireResponse) -> Head:
