@@ -312,12 +312,11 @@ def _store_hint(settings: Settings, reach: Reach) -> str:
     bucket = _S3_URL.fullmatch(settings.mirror_url)
     if bucket is None:
         return ""
-    endpoint = shown_url(settings.aws_endpoint_url_s3 or settings.aws_endpoint_url)
-    where = f"at {endpoint}" if endpoint else "at AWS"
-    return (
-        f"check the bucket {bucket[1]} {where}: MIRROR_URL or S3_BUCKET_NAME, AWS_ENDPOINT_URL or "
-        f"AWS_ENDPOINT_URL_S3, AWS_REGION; {_way_to(reach, endpoint or 'https://s3.amazonaws.com')}"
-    )
+    variables = "MIRROR_URL or S3_BUCKET_NAME, AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_S3, AWS_REGION"
+    # The AWS profile may name an endpoint too: there the store alone knows which one.
+    if not (endpoint := shown_url(settings.aws_endpoint_url_s3 or settings.aws_endpoint_url)):
+        return f"check the bucket {bucket[1]}: {variables}, the AWS profile"
+    return f"check the bucket {bucket[1]} at {endpoint}: {variables}; {_way_to(reach, endpoint)}"
 
 
 def _build_ports(settings: Settings, stop: StopSignal) -> MirrorPorts:

@@ -61,6 +61,11 @@ class Wire:
         self._used_at = 0.0
         self._interrupted = False
 
+    @property
+    def way(self) -> str:
+        """In words, how the origin is reached: for errors."""
+        return self._reach.way_to(self.origin)
+
     def send(self, method: str, target: str, headers: dict[str, str], body: memoryview | None = None) -> None:
         """The request head, and the body's first or only piece, are on their way.
 

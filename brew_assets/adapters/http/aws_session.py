@@ -7,7 +7,12 @@ from typing import Any
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import InstanceMetadataProvider
-from botocore.exceptions import BotoCoreError, ProxyConnectionError
+from botocore.exceptions import (
+    BotoCoreError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ProxyConnectionError,
+)
 from botocore.httpsession import ProxyConfiguration
 
 from brew_assets.adapters.http.proxies import Proxy
@@ -99,7 +104,7 @@ class _ByReach(ProxyConfiguration):
 
 
 def _naming_the_proxy(send: Callable[[Any], Any], reach: Reach) -> Callable[[Any], Any]:
-    """The same; of what a proxy answered its errors say more."""
+    """The same; its errors say what a proxy answered, or whether there is one."""
 
     def sent(request: Any) -> Any:
         try:
@@ -110,6 +115,12 @@ def _naming_the_proxy(send: Callable[[Any], Any], reach: Reach) -> Callable[[Any
             if proxy is None:
                 raise
             raise _named(exc, proxy, f"{origin.host}:{origin.port}") from exc
+        except (EndpointConnectionError, ConnectTimeoutError) as exc:
+            facts: dict[str, Any] = exc.kwargs  # type: ignore[assignment]
+            facts["way"] = way = reach.way_to(_origin_of(request.url))
+            # Its class, and with it whether it is tried again, stays botocore's.
+            exc.args = (f"{str(exc).rstrip('.')}; {way}",)
+            raise
 
     return sent
 

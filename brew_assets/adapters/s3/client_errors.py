@@ -25,7 +25,11 @@ from brew_assets.domain.addresses import shown_url, with_shown_urls
 from brew_assets.errors import ObjectRefused, SettingsInvalid, StoreError, StoreRefused, StoreUnavailable
 
 _LONGEST = 500
-_VARIABLES = "check AWS_ENDPOINT_URL (or AWS_ENDPOINT_URL_S3, AWS_REGION, the AWS profile), and HTTPS_PROXY"
+_VARIABLES = "check AWS_ENDPOINT_URL (or AWS_ENDPOINT_URL_S3, AWS_REGION, the AWS profile)"
+_ALL = (
+    "check S3_ACCELERATE, S3_ADDRESSING_STYLE, AWS_ENDPOINT_URL (or AWS_ENDPOINT_URL_S3), AWS_REGION and the "
+    "AWS profile"
+)
 _NO_WAY = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.ENETDOWN, errno.EHOSTDOWN)
 _NESTED = 8
 
@@ -49,7 +53,7 @@ def setting_error(exc: Exception, *, url: str) -> StoreError:
     _raise_setting(exc)
     if is_of_credentials(exc) or not isinstance(exc, BotoCoreError | ValueError):
         return credentials_error(exc)
-    return StoreRefused(f"{url}: boto3 takes no such setting: {with_shown_urls(str(exc))[:_LONGEST]}")
+    return StoreRefused(f"{url}: boto3 takes no such setting: {with_shown_urls(str(exc))[:_LONGEST]}; {_ALL}")
 
 
 def _raise_setting(exc: BaseException) -> None:
@@ -63,14 +67,21 @@ def _raise_setting(exc: BaseException) -> None:
             raise cause
 
 
-def connection_error(subject: str, exc: BaseException, *, url: str, endpoint: str) -> StoreError:
-    """Our error for a connection that was not made or broke: where to, and what to look at."""
+def connection_error(
+    subject: str, exc: BaseException, *, url: str, endpoint: str, way: str = ""
+) -> StoreError:
+    """Our error for a connection that was not made or broke: where to, `way` how, and what to look at."""
     place = shown_url(endpoint)
     if isinstance(exc, ProxyFailure | FailedAtProxy | RefusedByProxy):
         kind = StoreRefused if isinstance(exc, RefusedByProxy) else StoreUnavailable
         return kind(f"{url.rstrip('/')}: {place} cannot be reached: {exc}")
     if why := _why_not_reached(exc, place):
-        return StoreUnavailable(f"{url.rstrip('/')}: {place} cannot be reached: {why}")
+        ways = [
+            way,
+            *(str(cause.kwargs.get("way", "")) for cause in _causes(exc) if hasattr(cause, "kwargs")),
+        ]
+        facts = "; ".join((why, *filter(None, ways)))
+        return StoreUnavailable(f"{url.rstrip('/')}: {place} cannot be reached: {facts}")
     return StoreUnavailable(f"{subject}: {place}: {_what_broke(exc)}")
 
 

@@ -144,7 +144,9 @@ class ThinObjects:
             return take(wire.receive(method))
         except NETWORK_ERRORS as exc:
             wire.close()
-            raise connection_error(f"{method} of {key}", exc, url=self._url, endpoint=_address(wire)) from exc
+            raise connection_error(
+                f"{method} of {key}", exc, url=self._url, endpoint=_address(wire), way=wire.way
+            ) from exc
         finally:
             wire.finish()
 
@@ -245,7 +247,9 @@ class PutSink:
             response = self._wire.receive("PUT")
             error = refusal(self._key, response, self._asked)
         except NETWORK_ERRORS:
-            error = connection_error(self._key, cause, url=self._url, endpoint=_address(self._wire))
+            error = connection_error(
+                self._key, cause, url=self._url, endpoint=_address(self._wire), way=self._wire.way
+            )
         self._wire.close()
         raise error from cause
 
