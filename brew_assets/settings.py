@@ -183,7 +183,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     aws_region: Annotated[
         str,
         _aws(
-            "Region of the bucket and of the other AWS services; empty means as the AWS profile or the variable of AWS's default region has it, else us-east-1.",
+            "Region of the bucket and of the other AWS services; empty means as `AWS_DEFAULT_REGION` or the AWS profile has it, else us-east-1.",
             pattern="^[A-Za-z0-9-]{0,63}$",
         ),
     ] = ""
