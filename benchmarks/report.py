@@ -168,8 +168,10 @@ def document(results: list[TableResult], programs: set[str], *, is_memory: bool)
     """The whole report."""
     parts = [
         "Work: copy every blob of a set from an upstream (nginx, path shape of GHCR) into an S3-shaped sink "
-        "that reads and drops them, so that the client's cost shows. All is on loopback and under TLS: nginx "
+        "that reads and drops them, so that the client's cost shows. All is on loopback and, where its "
+        "title says so, under TLS: nginx "
         "ends it on both sides, and every tool trusts the same authority, which is made for the run. "
+        "Each tool is told to be quiet. "
         f"Each tool gets {WORKERS} downloads at a time and a fresh process per run. "
         "`brew-mirror` carries out a plan made beforehand, as its peers carry out a list, verifies SHA-256 "
         "and keeps receipts, manifest and report; "

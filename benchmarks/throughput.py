@@ -1,6 +1,6 @@
 """Compares the mirror with the tools a user would pick instead.
 
-python -m benchmarks.throughput [--tables mixed,small,large,distance,redirect] [--runs 3]
+python -m benchmarks.throughput [--tables mixed,small,large,distance,distance-tls,redirect] [--runs 3]
                                 [--tools ours,rclone,aria2] [--output docs/performance.md]
 
 Ends with 0 when every run delivered everything, 1 when one did not, 2 when something is missing.

@@ -153,8 +153,10 @@ def test_the_wall_time_at_a_distance_is_accounted_for() -> None:
     twice = _result("redirect", ours=[_run(26.0)])
     assert distance_account(near) == ""
     assert "11.25 s are the distance itself (1 hop x 30 ms x 3,000 bottles / 8" in distance_account(far)
-    assert "0.08 s the set-up" in distance_account(far)
-    assert "1.9 s what remains" in distance_account(far)
+    assert "0.04 s the set-up of the first connections (1 x" in distance_account(far)
+    assert "2.0 s what remains" in distance_account(far)
+    under_tls = _result("distance-tls", ours=[_run(13.25)])
+    assert "0.08 s the set-up of the first connections (2 x" in distance_account(under_tls)
     assert "22.50 s are the distance itself (2 hops" in distance_account(twice)
 
 

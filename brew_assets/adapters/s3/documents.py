@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 
 _REFUSED_DELETES = 3
 # The first element of a document, behind its declaration and comments.
-_ROOT = re.compile(rb"\s*(?:<\?[^>]*>\s*|<!--.*?-->\s*)*<(?:[\w.-]+:)?([\w.-]+)", re.DOTALL)
+_ROOT = re.compile(rb"\s*+(?:<\?[^>]*+>\s*+|(?><!--.*?-->)\s*+)*+<(?:[\w.-]+:)?([\w.-]+)", re.DOTALL)
 _TRUNCATED = re.compile(rb"(<(?:\w+:)?IsTruncated>)\s*([A-Za-z]+)\s*<")
 # The library takes other digits than these, and "1_0", for numbers.
 _ODD_SIZE = re.compile(rb"<(?:\w+:)?Size>(?!\s*[0-9]{1,18}\s*<)(.{0,40})")
 # What nobody asks a page for; to have it parsed costs three times the rest.
 _UNUSED = re.compile(
     rb"<((?:\w+:)?(?:LastModified|ETag|ChecksumAlgorithm|ChecksumType|StorageClass))>[^<]*</\1>"
-    rb"|<((?:\w+:)?Owner)>.{0,2000}?</\2>",
-    re.DOTALL,
+    rb"|<((?:\w+:)?Owner)>(?:<(?:\w+:)?(?:ID|DisplayName)>[^<]*</(?:\w+:)?(?:ID|DisplayName)>)*+</\2>"
 )
+# So many elements, each opened in the one before it, are no page: the library would see none of them.
+_DEEP = re.compile(rb"(?:<[^/!?<>](?:[^<>]*[^/<>])?>[^<]*+){17}")
 _ROOTS = {"ListObjectsV2": b"ListBucketResult", "CopyObject": b"CopyObjectResult"}
 
 _T = TypeVar("_T")
@@ -62,6 +63,8 @@ def _check_root(operation_model: Any, response_dict: dict[str, Any], **_: Any) -
     if found is None or found[1] != expected:
         name = found[1][:80].decode("ascii", "replace") if found else body[:80].decode("utf-8", "replace")
         raise AnswerMalformed(expected=f"a document of {expected.decode()}", found=repr(name))
+    if _DEEP.search(body):
+        raise AnswerMalformed(expected="a flat document", found="elements nested deeper than 16")
     if odd := _ODD_SIZE.search(body):
         raise AnswerMalformed(expected="a size", found=repr(odd[1].decode("utf-8", "replace")))
     # The library knows "true" alone; to take a page for the last one would lose objects.
