@@ -138,6 +138,9 @@ class HttpsHashFile:
             raise HashFileInvalid(str(exc)) from None
         except httpx.ProxyError as exc:
             raise HashFileInvalid(f"cannot be had: {exc}") from None
+        except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
+            # Of the address these name the host at most.
+            raise HashFileUnreachable(f"cannot be had: {exc}") from None
         # Not httpx.HTTPError alone: an address that is none, a TLS context and a stream have classes of their
         # own. The text may have the address, and in it a secret: neither it nor the cause is shown.
         except Exception as exc:

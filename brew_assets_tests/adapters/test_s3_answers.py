@@ -11,6 +11,7 @@ from brew_assets.domain.plan import Request
 from brew_assets.domain.report import Report
 from brew_assets.engine.canary import CANARY_KEY
 from brew_assets.engine.certify import certify
+from brew_assets.engine.download_slots import copy_threads
 from brew_assets.engine.journal import RECEIPT_PREFIX
 from brew_assets.errors import (
     ChecksumRefused,
@@ -236,7 +237,7 @@ def test_a_store_that_refuses_the_canary_too_ends_the_run_and_the_next_sync_goes
     report = sync(upstream)
     assert report.outcome == "failed"
     assert code in report.aborted
-    assert report.left > 20
+    assert report.left >= 30 - copy_threads(4)
     quirky.clear()
     assert sync(upstream).outcome == "success"
 
@@ -245,7 +246,7 @@ def test_a_full_server_that_takes_the_canary_ends_the_run_soon(upstream: Upstrea
     quirky.add(Quirk(method="PUT", key=".tar.gz", status=507, code="XMinioStorageFull"))
     report = sync(upstream)
     assert "507 XMinioStorageFull" in report.aborted
-    assert len(report.failed) <= 4 + 4
+    assert len(report.failed) <= copy_threads(4) + 4
     quirky.clear()
     assert sync(upstream).outcome == "success"
 
@@ -354,7 +355,8 @@ def test_a_store_that_makes_no_copies_gets_all_names_from_upstream(
     assert (report.outcome, report.duplicated) == ("success", 0)
     assert report.stored == 30 + 12
     copies = [seen for seen in quirky.seen if seen.is_copy]
-    assert len(copies) == (1 if answer in NEVER else 8)
+    # Of the second names the first may be tried for each of the four at the same time.
+    assert (1 <= len(copies) <= 4) if answer in NEVER else len(copies) == 8
 
 
 def test_a_store_whose_copies_fail_for_ever_gets_all_names_from_upstream(

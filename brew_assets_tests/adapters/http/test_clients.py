@@ -323,10 +323,27 @@ def test_a_proxy_that_is_not_there_is_named(client: str, behind: Behind) -> None
     assert f"the proxy {nobody} (HTTPS_PROXY) cannot be reached" in str(refused.value)
 
 
-@pytest.mark.parametrize("client", KINDS)
-def test_a_client_that_no_proxy_names_goes_past(client: str, behind: Behind, proxy: RecordingProxy) -> None:
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_client_that_no_proxy_names_goes_past_and_says_so(
+    client: str, behind: Behind, proxy: RecordingProxy
+) -> None:
     # The names resolve nowhere: going past the proxy is seen by the failure.
     use, _ = CLIENTS[client]
-    with pytest.raises(REFUSALS):
+    with pytest.raises(REFUSALS, match=r"past the proxy of HTTPS_PROXY \(NO_PROXY\)"):
         use(settings_of(behind, {"HTTPS_PROXY": proxy.place, "NO_PROXY": f".example,{S3}"}), behind)
     assert proxy.asked == []
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_an_empty_variable_neither_ends_the_checks_nor_the_systems_trust(
+    client: str, behind: Behind, proxy: RecordingProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use, _ = CLIENTS[client]
+    for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.setenv(name, "")
+    empty = {"HTTPS_PROXY": proxy.place, "AWS_CA_BUNDLE": "", "SSL_CERT_FILE": ""}
+    with pytest.raises(REFUSALS, match=r"(?i)certificate"):
+        use(settings_of(behind, empty), behind)
+    named = ways_to_name_a_ca(behind.network.ca)
+    for way, other in (("SSL_CERT_FILE", "AWS_CA_BUNDLE"), ("AWS_CA_BUNDLE", "SSL_CERT_FILE")):
+        use(settings_of(behind, empty, named[way], {other: ""}), behind)
