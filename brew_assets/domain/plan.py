@@ -66,6 +66,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """One sync, before it is carried out. An immutable document in the store.
 
     `route` is where it should be carried out, as decided when it was made; empty when nobody decided.
+    `excludes` are the names that EXCLUDE_FORMULAE had then.
     """
 
     plan_version: int = PLAN_VERSION
@@ -75,6 +76,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     catalogue_sha256: str
     platforms: tuple[str, ...]
     formulae: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
     force: bool = False
     held: Count = 0
     skipped: Count = 0
@@ -257,6 +259,7 @@ def plan_sync(
         catalogue_sha256=catalogue.sha256,
         platforms=platforms,
         formulae=tuple(sorted(formulae)) if formulae is not None else (),
+        excludes=request.exclude,
         force=request.force,
         held=kept,
         skipped=len(skipped),

@@ -45,7 +45,7 @@ from brew_assets.engine.skip_list import SkipList, load_skip_list
 from brew_assets.engine.transfer import TransferPorts
 from brew_assets.engine.transferred import Transferred
 from brew_assets.engine.until_stopped import go_on_planning, until_stopped
-from brew_assets.engine.upstream import CatalogueNow, refresh_catalogue
+from brew_assets.engine.upstream import CatalogueNow, names_in_catalogue, refresh_catalogue
 from brew_assets.errors import PlanInvalid, StoreError
 
 _log = logging.getLogger(__name__)
@@ -188,6 +188,10 @@ class Mirror:
     def _without_excluded(self, request: Request) -> Request:
         return msgspec.structs.replace(request, exclude=self.options.exclude_formulae)
 
+    def excluded_names(self) -> tuple[str, ...]:
+        """What EXCLUDE_FORMULAE names, and what the kept catalogue calls those."""
+        return names_in_catalogue(self.store, self.options.exclude_formulae)
+
     def route_of(self, plan: Plan) -> Decision:
         """Where the plan is to be carried out, by its total and the settings."""
         return choose_route(load_of(plan.objects), self.options.routing)
@@ -244,7 +248,8 @@ class Mirror:
         """
         if platform is not None and platform not in plan.platforms:
             raise PlanInvalid(f"sync {plan.sync_id} covers {', '.join(plan.platforms)}, not {platform}")
-        plan = without_excluded(plan, self.options.exclude_formulae)
+        if not set(self.options.exclude_formulae) <= set(plan.excludes):
+            plan = without_excluded(plan, self.excluded_names())
         carrier = carrier or self.own_carrier()
         watch = Stopwatch(clock := self.ports.clock)
         self.store.prepare()

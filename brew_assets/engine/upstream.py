@@ -8,6 +8,7 @@ import msgspec
 
 from brew_assets.domain.bottle import is_digest
 from brew_assets.domain.catalogue import Catalogue, check_served, decode_catalogue
+from brew_assets.domain.named_formulae import exclusions_of
 from brew_assets.engine.ports import CatalogueSource, Clock, Store
 from brew_assets.errors import (
     UNREADABLE,
@@ -85,6 +86,13 @@ def load_catalogue(store: Store, kept: KeptCatalogue, *, platforms: Sequence[str
         return _usable(document.data, kept.sha256, platforms)
     except CatalogueInvalid:
         return None
+
+
+def names_in_catalogue(store: Store, written: Sequence[str]) -> tuple[str, ...]:
+    """The names of formulae to leave out, and what the kept catalogue calls those: they may be aliases."""
+    kept = kept_catalogue(store) if written else None
+    catalogue = load_catalogue(store, kept) if kept else None
+    return (*written, *sorted(exclusions_of(catalogue, written).names)) if catalogue else tuple(written)
 
 
 def _usable(data: bytes, sha256: str, platforms: Sequence[str]) -> Catalogue:

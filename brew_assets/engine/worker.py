@@ -2,6 +2,8 @@
 
 import logging
 
+import msgspec
+
 from brew_assets.domain.batch import (
     Batch,
     BatchReference,
@@ -74,9 +76,10 @@ def _work_on_batch(mirror: Mirror, batch: Batch) -> Report:
 def _work_on_request(mirror: Mirror, request: DirectRequest) -> Report:
     now = mirror.ports.clock.now()
     request.check_date(now.date())
-    if named := sorted(excluded_of(request.objects, mirror.options.exclude_formulae)):
+    if named := sorted(excluded_of(request.objects, mirror.excluded_names())):
         raise EventInvalid("; ".join(why_excluded(name, name) for name in named))
     plan = request.plan(sync_id=new_sync_id(now), created_at=now.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    plan = msgspec.structs.replace(plan, excludes=mirror.options.exclude_formulae)
     mirror.store.prepare()
     mirror.keep_plan(plan)
     # Somebody waits for the answer, and a Lambda's own time is short.

@@ -452,6 +452,22 @@ def test_bottles_by_value_of_an_excluded_formula_are_refused(story: Story) -> No
     assert story.downloads() == []
 
 
+@pytest.mark.parametrize("written", ["go-lang", "homebrew/core/Golang", "go"])
+def test_every_name_of_a_formula_excludes_it_from_what_was_planned_or_asked_for(written: str) -> None:
+    upstream = Upstream(MemoryStore())
+    upstream.publish("go", aliases=["go-lang"], oldnames=["golang"])
+    upstream.publish("jq")
+    plan = upstream.plan("arm64_sonoma")
+    item = next(item for item in plan.objects if item.bottle.formula == "go")
+    mirror = upstream.mirror()
+    mirror.options = msgspec.structs.replace(mirror.options, exclude_formulae=(written,))
+    with pytest.raises(EventInvalid, match="'go' is excluded by EXCLUDE_FORMULAE"):
+        work_on(mirror, DirectRequest(sync_date="2025-07-21", objects=(item,)))
+    report, folded = mirror.carry_out(plan)
+    assert (report.left_out.excluded_formulae, report.stored) == (("go",), 1)
+    assert {entry.formula_name for _, entry in folded.manifest.entries()} == {"jq"}
+
+
 def test_no_batch_has_a_bottle_of_an_excluded_formula(story: Story) -> None:
     plan = story.plan()
     names = {"formula003", "formula007"}
