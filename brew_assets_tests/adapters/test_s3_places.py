@@ -24,6 +24,7 @@ from brew_assets_tests.aws_profiles import KEYS, NOBODY, Profiles
 from brew_assets_tests.engine.test_sync import ARM, Upstream
 from brew_assets_tests.private_ca import PrivateCa
 from brew_assets_tests.raw_server import raw_server
+from brew_assets_tests.relay import Orders, place_of, recording_proxy
 from brew_assets_tests.strict_s3 import BUCKET, ENDPOINT, StrictS3, strict_s3
 from brew_assets_tests.worlds import DATE, bottle
 
@@ -306,6 +307,25 @@ def test_a_profile_alone_leads_to_a_server_with_a_companys_certificate(
                     CALLS[call](store)
 
 
+def test_a_server_named_by_its_ipv6_address_is_reached_through_a_proxy(
+    profiles: Profiles, tmp_path: Path
+) -> None:
+    address = "2001:db8::1"
+    ca = PrivateCa(tmp_path)
+    with strict_s3(ca.server_context(address)) as strict:
+        strict.host = address
+        orders = Orders(leads={f"[{address}]:8443": place_of(strict.proxy)})
+        with recording_proxy(orders) as proxy:
+            settings = settings_for(
+                strict,
+                aws_endpoint_url=f"https://[{address}]:8443",
+                https_proxy=Secret(proxy.place),
+                ssl_cert_file=str(ca.file),
+            )
+            assert synced(settings)[0].outcome == "success"
+            assert {asked.method for asked in proxy.asked} == {"CONNECT"}
+
+
 @pytest.mark.parametrize(
     ("variables", "address"),
     [
@@ -351,7 +371,7 @@ def test_a_server_that_cannot_be_reached_is_named_with_what_names_it(
     text = str(caught.value)
     assert text.startswith(f"s3://nope/brew: {endpoint} cannot be reached: {why}")
     assert "AWS_ENDPOINT_URL (or AWS_ENDPOINT_URL_S3, AWS_REGION, the AWS profile)" in text
-    assert "HTTPS_PROXY" in text
+    assert text.endswith("; no proxy is set (HTTP_PROXY)")
 
 
 def test_a_setting_that_boto3_does_not_take_is_a_refusal_with_its_name(profiles: Profiles) -> None:

@@ -107,17 +107,20 @@ def _naming_the_proxy(send: Callable[[Any], Any], reach: Reach) -> Callable[[Any
     """The same; its errors say what a proxy answered, or whether there is one."""
 
     def sent(request: Any) -> Any:
+        origin = _origin_of(request.url)
+        if ":" in origin.host:
+            # Behind a proxy http.client puts a second pair of brackets around it.
+            request.headers["Host"] = origin.netloc
         try:
             return send(request)
         except ProxyConnectionError as exc:
-            origin = _origin_of(request.url)
             proxy = reach.proxy_for(origin)
             if proxy is None:
                 raise
             raise _named(exc, proxy, f"{origin.host}:{origin.port}") from exc
         except (EndpointConnectionError, ConnectTimeoutError) as exc:
             facts: dict[str, Any] = exc.kwargs  # type: ignore[assignment]
-            facts["way"] = way = reach.way_to(_origin_of(request.url))
+            facts["way"] = way = reach.way_to(origin)
             # Its class, and with it whether it is tried again, stays botocore's.
             exc.args = (f"{str(exc).rstrip('.')}; {way}",)
             raise
