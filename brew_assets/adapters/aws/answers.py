@@ -222,6 +222,26 @@ class _Streamed:
         self._raw.close()
 
 
+class _OnceThrough:
+    """A connection that its proxy let through stays one when it breaks off.
+
+    urllib3 forgets it, and takes the failure for one of the proxy, before the request was sent.
+    """
+
+    _is_through = False
+
+    def connect(self) -> None:
+        self._is_through = False
+        super().connect()  # type: ignore[misc]
+        self._is_through = True
+
+    @property
+    def has_connected_to_proxy(self) -> bool:
+        """Whether the connection came to its proxy, if it has one."""
+        found: bool = super().has_connected_to_proxy  # type: ignore[misc]
+        return self._is_through or found
+
+
 class _Used:
     """The connections in use, by the thread that uses each."""
 
@@ -235,11 +255,11 @@ class _Used:
         """From now on the session's connections are known here."""
         used = self
 
-        class Connection(AWSHTTPConnection):
+        class Connection(_OnceThrough, AWSHTTPConnection):  # type: ignore[misc]
             def request(self, *args: Any, **named: Any) -> Any:
                 return used.request(self, super().request, args, named)
 
-        class TlsConnection(AWSHTTPSConnection):
+        class TlsConnection(_OnceThrough, AWSHTTPSConnection):  # type: ignore[misc]
             def request(self, *args: Any, **named: Any) -> Any:
                 return used.request(self, super().request, args, named)
 

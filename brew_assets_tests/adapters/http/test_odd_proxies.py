@@ -16,13 +16,20 @@ from brew_assets.adapters.http.proxies import read_proxy
 from brew_assets.adapters.http.reach import Reach
 from brew_assets.adapters.http.tunnel import MOST_HEAD_BYTES, ProxyFailure, open_tunnel
 from brew_assets.adapters.origin import split_url
+from brew_assets.adapters.s3.store import S3Options, S3Store
+from brew_assets.adapters.sns import SnsTopic
 from brew_assets.adapters.wire import Wire
-from brew_assets.errors import ProxyRefused
+from brew_assets.domain.messages import absence_message
+from brew_assets.engine.announce import Announcement
+from brew_assets.errors import ChannelUncertain, ProxyRefused, StoreUnavailable
 from brew_assets.settings import Secret
+from brew_assets_tests.event_account import CREDENTIALS
 from brew_assets_tests.private_ca import PrivateCa
 from brew_assets_tests.raw_server import RawServer, raw_server, whole
 from brew_assets_tests.relay import Asked, Orders, RecordingProxy, place_of, recording_proxy, tls_front
 
+TOPIC = "arn:aws:sns:us-east-1:123456789012:syncs"
+MESSAGE = absence_message(environment="prod", scheduled_for="2025-07-21 03:00", finding="It did not happen.")
 BODY = b"<ListAllMyBucketsResult></ListAllMyBucketsResult>"
 
 
@@ -201,3 +208,24 @@ def test_an_unreachable_host_says_that_no_proxy_is_set() -> None:
         by_wire("https://name.invalid", Reach())
     with pytest.raises(httpx.ConnectError, match=r"past the proxy of HTTPS_PROXY \(NO_PROXY\)"):
         by_httpx("https://name.invalid", Reach(https_proxy=Secret("p:1"), no_proxy=("*",)))
+
+
+def test_a_server_that_breaks_off_behind_a_proxy_is_no_failure_of_the_proxys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("brew_assets.adapters.s3.answers._RETRY_DELAY_S", 0.0)
+    ca, name = PrivateCa(tmp_path), "aws.example"
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(raw_server(lambda *_: None))
+        port = stack.enter_context(tls_front(ca.server_context(name), {name: place_of(server.url)}))
+        proxy = stack.enter_context(recording_proxy(Orders(leads={f"{name}:443": ("127.0.0.1", port)})))
+        reach = replace(ca.reach(), https_proxy=Secret(proxy.place))
+        topic = SnsTopic(TOPIC, region="us-east-1", endpoint_url=f"https://{name}", reach=reach)
+        # It may have arrived, and is not sent again.
+        with pytest.raises(ChannelUncertain):
+            topic.send(Announcement(name="absence", subject="x", message=MESSAGE))
+        store = S3Store(S3Options(bucket="b", endpoint_url=f"https://{name}"), reach)
+        with pytest.raises(StoreUnavailable, match=r"the connection broke off \(RemoteDisconnected"):
+            store.read("state/x")
