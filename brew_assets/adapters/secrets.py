@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from brew_assets.adapters.aws.client import REPEATED, aws_client, channel_error, making_error
+from brew_assets.adapters.http.aws_session import RefusedByProxy
 from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.adapters.registry_login import Credentials
 from brew_assets.errors import UNREADABLE, ChannelError, ChannelRefused, RegistryRefused, UpstreamFailed
@@ -87,13 +88,16 @@ class RegistrySecret:
         """The credentials as they are now.
 
         Raises:
-            RegistryRefused: there is no such secret, no permission to read it, or no credentials in it.
+            RegistryRefused: there is no such secret, no permission to read it, no credentials in it, or a
+                proxy lets nobody through to it.
             UpstreamFailed: Secrets Manager gives it not now.
         """
         try:
             text = self._secret.text()
         except ChannelError as error:
-            kind = RegistryRefused if isinstance(error, ChannelRefused) else UpstreamFailed
+            # A message may wait until the proxy lets it through; 8,000 bottles would each ask in vain.
+            is_refused = isinstance(error, ChannelRefused) or isinstance(error.__context__, RefusedByProxy)
+            kind = RegistryRefused if is_refused else UpstreamFailed
             raise kind(f"BOTTLE_REGISTRY_SECRET_NAME: {error}") from error
         found = _fields(text)
         username, password = _field(found, "username"), _field(found, "password")

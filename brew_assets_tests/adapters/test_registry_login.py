@@ -2,6 +2,7 @@
 
 import base64
 import os
+import socket
 import threading
 from typing import Any
 
@@ -9,6 +10,7 @@ import botocore.session
 import pytest
 
 from brew_assets.adapters.ghcr import Ghcr
+from brew_assets.adapters.http.reach import Reach
 from brew_assets.adapters.registry_login import (
     ANONYMOUS_TOKEN,
     Credentials,
@@ -22,6 +24,7 @@ from brew_assets.settings import Secret
 from brew_assets.simulator import Access, Fault, Simulator, World
 from brew_assets_tests.adapters.test_ghcr import download, ours
 from brew_assets_tests.ports import free_ports
+from brew_assets_tests.relay import Asked, Orders, recording_proxy
 
 REGION = "us-east-1"
 ANN = {"username": "ann", "password": "pä:ss"}
@@ -180,3 +183,22 @@ def test_a_secret_that_is_not_there_is_named_and_one_that_cannot_be_read_now_may
     nobody = f"http://127.0.0.1:{free_ports(1)[0]}"
     with pytest.raises(UpstreamFailed, match="BOTTLE_REGISTRY_SECRET_NAME"):
         RegistrySecret("homebrew-sync/none", region=REGION, endpoint_url=nobody)()
+
+
+@pytest.mark.usefixtures("signed_in")
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(b"407 Who", RegistryRefused), (b"403 No", RegistryRefused), (b"502 Bad", UpstreamFailed)],
+    ids=["407", "403", "502"],
+)
+def test_a_proxy_before_the_secret_that_refuses_ends_the_run(status: bytes, error: type[Exception]) -> None:
+    def answer(_: Asked, connection: socket.socket) -> bool:
+        connection.sendall(b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n" % status)
+        return True
+
+    with recording_proxy(Orders(answer=answer)) as proxy:
+        reach = Reach(https_proxy=Secret(f"http://me:PLANTED@{proxy.place}"))
+        secret = RegistrySecret("registry", region=REGION, endpoint_url="https://aws.example", reach=reach)
+        with pytest.raises(error, match=f"the proxy http://{proxy.place}") as caught:
+            secret()
+    assert "PLANTED" not in str(caught.value)

@@ -90,11 +90,13 @@ def goes_past(entries: tuple[str, ...], host: str, port: int) -> bool:
     the addresses at which AWS gives out credentials, no proxy leads to.
     """
     host = _plain(host)
-    return any(_names(entry, host, port) for entry in (*entries, *_OF_THIS_LINK))
+    # curl takes spaces between entries too.
+    parts = (part for entry in (*entries, *_OF_THIS_LINK) for part in entry.split())
+    return any(_names(part, host, port) for part in parts)
 
 
 def _names(entry: str, host: str, port: int) -> bool:
-    entry = entry.strip().lower()
+    entry = entry.lower()
     if entry == "*":
         return True
     if (network := _network(entry)) is not None:

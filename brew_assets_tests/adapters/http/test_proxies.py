@@ -92,6 +92,7 @@ def test_what_is_no_http_proxy_is_refused_by_the_variables_name(text: str, found
         ("[::1]:443", ("::1",), ("::2",)),
         ("[::1]:80", (), ("::1",)),
         ("*", ("example.org", "10.0.0.1", "::1"), ()),
+        ("a.example  .b.example", ("a.example", "x.b.example"), ("b.example.org",)),
         (" ", (), ("example.org",)),
         (".", (), ("example.org",)),
         ("*.", (), ("example.org",)),
