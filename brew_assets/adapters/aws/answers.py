@@ -17,8 +17,10 @@ from botocore.awsrequest import AWSHTTPConnection, AWSHTTPSConnection, AWSRespon
 from botocore.exceptions import ConnectionClosedError, HTTPClientError, ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ProtocolError
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError, ProtocolError
 from urllib3.exceptions import ReadTimeoutError as Urllib3ReadTimeoutError
+
+from brew_assets.adapters.http.reach import PLAIN
 
 # 1,000 keys of 1,024 bytes, each byte escaped to three, with 500 bytes of facts beside each, are under 4 MB;
 # 1,000 refusals of a deletion that name their keys are less. Secrets and messages have under 1 MiB.
@@ -222,10 +224,11 @@ class _Streamed:
         self._raw.close()
 
 
-class _OnceThrough:
-    """A connection that its proxy let through stays one when it breaks off.
+class _OurConnection:
+    """Tries the addresses of both families; and once its proxy let it through, that stays so.
 
-    urllib3 forgets it, and takes the failure for one of the proxy, before the request was sent.
+    urllib3 forgets the latter when a connection breaks off, and takes that for a failure of the proxy, before
+    the request was sent.
     """
 
     _is_through = False
@@ -241,6 +244,22 @@ class _OnceThrough:
         found: bool = super().has_connected_to_proxy  # type: ignore[misc]
         return self._is_through or found
 
+    def _new_conn(self) -> socket.socket:
+        """As urllib3's, which gives each address the whole time-out."""
+        ours: Any = self
+        try:
+            sock = PLAIN.dialer.connect(ours._dns_host, ours.port, timeout_s=ours.timeout)
+            for option in ours.socket_options or ():
+                sock.setsockopt(*option)
+        except socket.gaierror as exc:
+            raise NameResolutionError(ours.host, ours, exc) from exc
+        except TimeoutError as exc:
+            text = f"Connection to {ours.host} timed out. (connect timeout={ours.timeout})"
+            raise ConnectTimeoutError(ours, text) from exc
+        except OSError as exc:
+            raise NewConnectionError(ours, f"Failed to establish a new connection: {exc}") from exc
+        return sock
+
 
 class _Used:
     """The connections in use, by the thread that uses each."""
@@ -255,11 +274,11 @@ class _Used:
         """From now on the session's connections are known here."""
         used = self
 
-        class Connection(_OnceThrough, AWSHTTPConnection):  # type: ignore[misc]
+        class Connection(_OurConnection, AWSHTTPConnection):  # type: ignore[misc]
             def request(self, *args: Any, **named: Any) -> Any:
                 return used.request(self, super().request, args, named)
 
-        class TlsConnection(_OnceThrough, AWSHTTPSConnection):  # type: ignore[misc]
+        class TlsConnection(_OurConnection, AWSHTTPSConnection):  # type: ignore[misc]
             def request(self, *args: Any, **named: Any) -> Any:
                 return used.request(self, super().request, args, named)
 

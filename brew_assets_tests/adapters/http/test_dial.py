@@ -8,7 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from brew_assets.adapters.http.dial import Dialer
+from brew_assets.adapters.http.reach import PLAIN
+from brew_assets.adapters.s3.store import S3Options, S3Store
+from brew_assets_tests.event_account import CREDENTIALS
 from brew_assets_tests.ports import free_ports
+from brew_assets_tests.raw_server import raw_server, whole
 
 
 def info(address: str, port: int) -> tuple[int, int, int, str, tuple[object, ...]]:
@@ -116,3 +120,21 @@ def test_an_interruption_ends_the_wait_and_leaves_no_socket() -> None:
 
         with pytest.raises(ConnectionAbortedError):
             dialer.connect("hole.example", 443, timeout_s=600.0, interrupted=interrupted)
+
+
+def test_boto3s_clients_try_the_other_address_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    # One after the other the first address would take all of this time.
+    monkeypatch.setattr("brew_assets.adapters.aws.client.S3_CONNECT_TIMEOUT_S", 3600.0)
+    listing = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+    with black_hole("127.0.0.2") as swallowing, raw_server(whole(listing)) as server:
+        alive = int(server.url.rpartition(":")[2])
+        addresses = [info("127.0.0.2", swallowing), info("127.0.0.1", alive)]
+        monkeypatch.setattr(PLAIN.dialer, "_resolve", lambda host, port: addresses)
+        store = S3Store(S3Options(bucket="b", endpoint_url="http://broken.example", timeout_s=3600.0))
+        thread = threading.Thread(target=store.prepare, daemon=True)
+        thread.start()
+        thread.join(60.0)
+        assert not thread.is_alive()
+        assert len(server.requests) == 1
