@@ -204,6 +204,7 @@ def test_a_request_that_is_refused_in_its_own_region_is_not_sent_to_another(
     [
         ({}, "", "", "us-east-1"),
         ({}, "region = eu-west-1\n", "", "eu-west-1"),
+        ({"AWS_DEFAULT_REGION": ""}, "region = eu-west-1\n", "", "eu-west-1"),
         ({"AWS_DEFAULT_REGION": "eu-west-2"}, "region = eu-west-1\n", "", "eu-west-2"),
         ({"AWS_DEFAULT_REGION": "eu-west-2"}, "region = eu-west-1\n", "eu-west-3", "eu-west-3"),
     ],
@@ -295,6 +296,8 @@ def test_a_profile_alone_leads_to_a_server_with_a_companys_certificate(
         settings = Settings(mirror_url=f"s3://{BUCKET}/brew")
         for bundle in ("", f"ca_bundle = {ca.file}\n"):
             profiles.write(own + bundle)
+            # Empty, it is not set, and hides nothing of the profile.
+            profiles.set(AWS_CA_BUNDLE="")
             if bundle:
                 assert synced(settings)[0].outcome == "success"
                 continue

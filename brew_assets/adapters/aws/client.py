@@ -55,7 +55,11 @@ def resolved_region(session: boto3.session.Session, region: str) -> str:
     Raises:
         Exception: whatever botocore raises for a profile that is not there or cannot be read.
     """
-    return region or session.region_name or DEFAULT_REGION
+    if found := region or session.region_name:
+        return found
+    # Behind an empty AWS_DEFAULT_REGION, which the library takes for a value.
+    core: Any = session._session
+    return core.get_scoped_config().get("region") or DEFAULT_REGION
 
 
 def session_reach(session: boto3.session.Session, reach: Reach) -> Reach:

@@ -73,7 +73,8 @@ class ReachSession(botocore.session.Session):
 
     def own_reach(self) -> Reach:
         """The session's reach; what the profile's own `ca_bundle` has is trusted too."""
-        bundle = self.get_config_variable("ca_bundle")
+        # An empty variable is none: the library takes it for a value, before the profile's.
+        bundle = self.get_config_variable("ca_bundle") or self.get_scoped_config().get("ca_bundle")
         named = {path for _, path in self._reach.trust.files}
         if not bundle or bundle in named:
             return self._reach

@@ -140,7 +140,7 @@ def receive_events(settings: Settings, _: Behind) -> None:
 def publish_metrics(settings: Settings, _: Behind) -> None:
     metrics = compose.build_metrics(settings)
     assert metrics is not None
-    metrics._put([{"MetricName": "a", "Value": 1.0}])
+    metrics._put([{"MetricName": "SyncsFailed", "Value": 1.0}])
 
 
 def publish_to_topic(settings: Settings, _: Behind) -> None:
