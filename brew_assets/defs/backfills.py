@@ -70,12 +70,6 @@ class Backfill:
         """Whether it has started a run for that platform."""
         return any(r.dagster_run.tags.get(PARTITION_TAG) == platform for r in self.records())
 
-    def manifest_run(self) -> dg.DagsterRun | None:
-        """The newest of its runs that materializes hash_manifest and no bottles, None while there is none."""
-        runs = [record.dagster_run for record in self.records()]
-        mine = [r for r in runs if HASH_MANIFEST in (r.asset_selection or ()) and PARTITION_TAG not in r.tags]
-        return mine[-1] if mine else None
-
 
 def backfill_of(instance: dg.DagsterInstance, run: dg.DagsterRun | None) -> Backfill | None:
     """The backfill that the run is part of, None when it is of none.
@@ -93,3 +87,8 @@ def former_backfill_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
         if before is not None and (found := before.tags.get(BACKFILL_ID_TAG, "")):
             return str(found)
     return ""
+
+
+def is_of_manifest(run: dg.DagsterRun) -> bool:
+    """Whether the run materializes hash_manifest and no bottles, as the last one of a backfill does."""
+    return HASH_MANIFEST in (run.asset_selection or ()) and PARTITION_TAG not in run.tags

@@ -13,8 +13,14 @@ from brew_assets.errors import PlanInvalid, SettingsInvalid
 
 
 def platforms_to_plan(context: dg.AssetExecutionContext, engine: Mirror) -> tuple[str, ...]:
-    """What a plan of this planning run covers: its backfill's platforms, or else all."""
-    backfill = backfill_of(context.instance, _run(context))
+    """What a plan of this planning run covers: its backfill's platforms, or else all.
+
+    Executed again after the backfill's end it still covers what somebody has chosen.
+    """
+    run = _run(context)
+    backfill = backfill_of(context.instance, run)
+    if backfill is None and (before := former_backfill_of(context.instance, run)):
+        backfill = Backfill(context.instance, before)
     return (backfill.platforms if backfill else ()) or engine.options.platforms
 
 
