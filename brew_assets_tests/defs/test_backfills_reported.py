@@ -26,11 +26,11 @@ def announced(announced: Announced, monkeypatch: pytest.MonkeyPatch) -> Announce
 
 
 def executed_again(
-    announced: Announced, result: dg.ExecuteInProcessResult, *assets: str, platform: str | None = None
+    announced: Announced, run_id: str, *assets: str, platform: str | None = None
 ) -> dg.ExecuteInProcessResult:
     """The run again, as Dagster starts it after its backfill's end: without the backfill's tag."""
     instance = announced.deployment.instance
-    before = instance.get_run_by_id(result.run_id)
+    before = instance.get_run_by_id(run_id)
     assert before is not None
     kept = {name: tag for name, tag in before.tags.items() if name.startswith("mirror/")}
     root = before.tags.get("dagster/root_run_id", before.run_id)
@@ -66,7 +66,7 @@ def test_a_check_that_stops_a_backfill_is_reported_once_however_often_it_is_exec
     assert announced.slack.texts[told:] == [FAILED]
     assert "the catalogue shrank from 20 to 15 formulae" in json.dumps(announced.slack.taken[-1])
     for _ in range(2):
-        failed = executed_again(announced, failed, *PLANNING)
+        failed = executed_again(announced, failed.run_id, *PLANNING)
         assert not failed.success
         announced.tick()
     assert announced.slack.texts[told:] == [FAILED]
@@ -81,7 +81,7 @@ def test_a_backfill_without_planning_run_that_cannot_plan_is_reported_once(annou
     announced.tick()
     assert announced.slack.texts == [FAILED]
     for platform, result in failed.items():
-        assert not executed_again(announced, result, "bottles", platform=platform).success
+        assert not executed_again(announced, result.run_id, "bottles", platform=platform).success
     announced.tick()
     assert announced.slack.texts == [FAILED]
 
@@ -96,7 +96,7 @@ def test_the_planning_of_a_backfill_that_is_executed_again_plans_for_what_was_cl
     backfill.end(BulkActionStatus.COMPLETED_FAILED)
     announced.tick()
     deployment.simulator.api_down = False
-    again = executed_again(announced, failed, *PLANNING)
+    again = executed_again(announced, failed.run_id, *PLANNING)
     assert metadata_of(again, "pending_bottles")["pending"].keys() == {SONOMA}
     requests = deployment.tick().run_requests
     assert [request.partition_key for request in requests] == [SONOMA]
@@ -118,7 +118,7 @@ def test_a_platform_of_a_backfill_that_is_executed_again_completes_it(announced:
     deployment.simulator.clear_faults()
     failed = [platform for platform, result in results.items() if not result.success]
     for platform in failed:
-        assert executed_again(announced, results[platform], "bottles", platform=platform).success
+        assert executed_again(announced, results[platform].run_id, "bottles", platform=platform).success
     announced.tick()
     assert announced.slack.texts == [START, WARNING, COMPLETE]
     assert state_of(announced).pending == 0
@@ -141,6 +141,12 @@ def test_the_last_run_of_a_backfill_that_fails_is_no_success(announced: Announce
     announced.tick()
     assert announced.slack.texts == [START, FAILED]
     assert "hash_manifest: the task was lost" in json.dumps(announced.slack.taken[-1])
+    assert state_of(announced).last_good_at is None
+    again = executed_again(announced, last.run_id, "hash_manifest")
+    assert again.success
+    announced.tick()
+    assert announced.slack.texts == [START, FAILED, COMPLETE]
+    assert state_of(announced).last_good_at is not None
 
 
 @pytest.mark.parametrize("planned", [True, False], ids=["after the plan", "before the plan"])
@@ -211,7 +217,7 @@ def test_a_sync_that_was_reported_as_failed_long_ago_is_followed_though_the_curs
     announced.tick()
     failed = [platform for platform, result in results.items() if not result.success]
     for platform in failed:
-        assert executed_again(announced, results[platform], "bottles", platform=platform).success
+        assert executed_again(announced, results[platform].run_id, "bottles", platform=platform).success
     for _ in range(2):
         announced.tick()
     assert announced.slack.texts == [START, WARNING, START, COMPLETE, COMPLETE]
