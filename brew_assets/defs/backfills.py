@@ -8,12 +8,20 @@ from dagster._core.execution.backfill import (
     BulkActionStatus,
     PartitionBackfill,
 )
-from dagster._core.storage.tags import BACKFILL_ID_TAG, PARENT_RUN_ID_TAG, ROOT_RUN_ID_TAG
+from dagster._core.storage.tags import (
+    BACKFILL_ID_TAG,
+    PARENT_BACKFILL_ID_TAG,
+    PARENT_RUN_ID_TAG,
+    ROOT_RUN_ID_TAG,
+)
 
 from brew_assets.defs.partitions import platforms
 from brew_assets.defs.route_tags import PARTITION_TAG
 
 PENDING_BOTTLES = dg.AssetKey("pending_bottles")
+_WELL = (BulkActionStatus.COMPLETED_SUCCESS, BulkActionStatus.COMPLETED)
+# Whoever executes a backfill again and again does not do so more often.
+_MOST_PARENTS = 20
 BOTTLES, HASH_MANIFEST = dg.AssetKey("bottles"), dg.AssetKey("hash_manifest")
 
 
@@ -60,6 +68,20 @@ class Backfill:
         if record is None or record.asset_backfill_data is None or not self.platforms:
             return False
         return HASH_MANIFEST in record.asset_backfill_data.target_subset.asset_keys
+
+    @property
+    def failed_before(self) -> tuple[str, ...]:
+        """The ids of the backfills that were no success and that this one executes again, newest first."""
+        found: list[str] = []
+        record = self._record
+        while record is not None and len(found) < _MOST_PARENTS:
+            parent = record.tags.get(PARENT_BACKFILL_ID_TAG)
+            record = self._instance.get_backfill(parent) if parent and parent not in found else None
+            if record is not None and record.status not in _WELL:
+                found.append(record.backfill_id)
+            else:
+                record = None
+        return tuple(found)
 
     def records(self) -> Sequence[dg.RunRecord]:
         """Its runs, oldest first."""

@@ -8,6 +8,7 @@ from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES
 from dagster._core.storage.tags import BACKFILL_ID_TAG, PARENT_RUN_ID_TAG
 
 from brew_assets.defs.assets import bottles, pending_bottles
+from brew_assets.defs.backfills import Backfill
 from brew_assets.defs.failure_causes import why_it_failed
 from brew_assets.defs.jobs import selective_sync, weekly_sync
 from brew_assets.defs.route_tags import CHANNEL_TAG, SCHEDULE_TAG, SYNC_ID_TAG
@@ -90,10 +91,13 @@ def _has_a_plan(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     if SYNC_ID_TAG in run.tags or made_a_plan(instance, run.run_id):
         return True
     backfill = run.tags.get(BACKFILL_ID_TAG)
-    if not backfill:
-        return False
-    others = instance.get_runs(dg.RunsFilter(tags={BACKFILL_ID_TAG: backfill}))
-    return any(SYNC_ID_TAG in other.tags or made_a_plan(instance, other.run_id) for other in others)
+    return backfill is not None and _is_planned(instance, backfill)
+
+
+def _is_planned(instance: dg.DagsterInstance, backfill: str) -> bool:
+    """Whether a run of the backfill has made a plan, or has one."""
+    runs = instance.get_runs(dg.RunsFilter(tags={BACKFILL_ID_TAG: backfill}))
+    return any(SYNC_ID_TAG in run.tags or made_a_plan(instance, run.run_id) for run in runs)
 
 
 def _may_get_a_plan(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
@@ -138,5 +142,10 @@ def _subject_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
         if parent.status not in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED):
             break
         run = parent
-    backfill = run.tags.get(BACKFILL_ID_TAG)
-    return f"backfill-{backfill}" if backfill else f"run-{run.run_id}"
+    if not (backfill := run.tags.get(BACKFILL_ID_TAG)):
+        return f"run-{run.run_id}"
+    for before in Backfill(instance, backfill).failed_before:
+        if _is_planned(instance, before):
+            break
+        backfill = before
+    return f"backfill-{backfill}"

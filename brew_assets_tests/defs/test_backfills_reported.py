@@ -221,3 +221,88 @@ def test_a_sync_that_was_reported_as_failed_long_ago_is_followed_though_the_curs
     for _ in range(2):
         announced.tick()
     assert announced.slack.texts == [START, WARNING, START, COMPLETE, COMPLETE]
+
+
+def test_a_backfill_that_is_executed_again_from_its_failure_completes_the_sync(announced: Announced) -> None:
+    deployment = announced.deployment
+    (bottle,) = deployment.world.publish("wget", "1.25.0", tags=(SONOMA,))
+    deployment.simulator.fault(bottle.filename, Fault.not_found(times=None))
+    first = Backfilled(deployment, ALL, PLATFORMS)
+    planned = first.run(*PLANNING)
+    results = {platform: first.run("bottles", platform=platform) for platform in PLATFORMS}
+    first.end(BulkActionStatus.COMPLETED_FAILED)
+    announced.tick()
+    assert announced.slack.texts == [START, WARNING]
+    deployment.simulator.clear_faults()
+    # "Re-execute from failure": what was not materialized, in a backfill of its own; the first is cancelled.
+    failed = [platform for platform, result in results.items() if not result.success]
+    again = Backfilled(
+        deployment, ["bottles", "hash_manifest"], failed, backfill_id="asdfghjk", parent=first.id
+    )
+    again.end(BulkActionStatus.CANCELED)
+    last = Backfilled(
+        deployment, ["bottles", "hash_manifest"], failed, backfill_id="zxcvbnma", parent=again.id
+    )
+    for platform in failed:
+        result = last.run("bottles", platform=platform)
+        assert metadata_of(result, "bottles")["sync_id"] == metadata_of(planned, "pending_bottles")["sync_id"]
+        announced.tick()
+    assert last.run("hash_manifest").success
+    last.end()
+    for _ in range(2):
+        announced.tick()
+    assert announced.slack.texts == [START, WARNING, COMPLETE]
+    assert "After a re-execution it is now complete" in json.dumps(announced.slack.taken[-1])
+    assert (state_of(announced).pending, announced.open) == (0, 0)
+    assert not deployment.tick().run_requests
+
+
+def test_a_backfill_that_was_well_and_is_executed_again_is_a_new_sync(announced: Announced) -> None:
+    deployment = announced.deployment
+    first = Backfilled(deployment, ["bottles"], [SONOMA])
+    assert first.run("bottles", platform=SONOMA).success
+    first.end()
+    deployment.world.publish("wget", "9.9", tags=(SONOMA,))
+    again = Backfilled(deployment, ["bottles"], [SONOMA], backfill_id="asdfghjk", parent=first.id)
+    held = len(deployment.entries())
+    assert again.run("bottles", platform=SONOMA).success
+    assert len(deployment.entries()) == held + 1
+    announced.tick()
+    assert announced.slack.texts == [START, COMPLETE] * 2
+
+
+def test_a_last_run_alone_that_is_executed_again_completes_the_sync(announced: Announced) -> None:
+    deployment = announced.deployment
+    first = Backfilled(deployment, ALL, PLATFORMS)
+    first.run(*PLANNING)
+    for platform in PLATFORMS:
+        assert first.run("bottles", platform=platform).success
+    job = defs.resolve_implicit_job_def_def_for_assets([_MANIFEST])
+    assert job is not None
+    tags = {"dagster/backfill": first.id}
+    lost = deployment.instance.create_run_for_job(job, tags=tags, asset_selection={_MANIFEST})
+    deployment.instance.report_run_failed(lost, "the task was lost")
+    first.end(BulkActionStatus.COMPLETED_FAILED)
+    announced.tick()
+    again = Backfilled(deployment, ["hash_manifest"], [], backfill_id="asdfghjk", parent=first.id)
+    assert again.run("hash_manifest").success
+    announced.tick()
+    assert announced.slack.texts == [START, FAILED, COMPLETE]
+
+
+def test_a_backfill_that_cannot_plan_again_is_no_news(announced: Announced) -> None:
+    deployment = announced.deployment
+    deployment.simulator.api_down = True
+    parent = ""
+    for backfill_id in ("qwertyui", "asdfghjk", "zxcvbnma"):
+        backfill = Backfilled(deployment, ALL, PLATFORMS, backfill_id=backfill_id, parent=parent)
+        assert not backfill.run(*PLANNING).success
+        backfill.end(BulkActionStatus.COMPLETED_FAILED)
+        announced.tick()
+        parent = backfill_id
+    assert announced.slack.texts == [FAILED]
+    deployment.simulator.api_down = False
+    last = Backfilled(deployment, ALL, PLATFORMS, backfill_id="poiuytre", parent=parent)
+    last.run(*PLANNING)
+    announced.tick()
+    assert announced.slack.texts == [FAILED, START]
