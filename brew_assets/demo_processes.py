@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from brew_assets.errors import MirrorError
 
 _LOCK = "demo-ui.running"
+_REAPER = Path(__file__).with_name("demo_reaper.py")
 _GRACE_S = 15.0
 _POLL_S = 0.1
 _LAST_LINES = 15
@@ -23,9 +25,10 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class DemoRuns(MirrorError):
     """Somebody else's `make demo-ui` has this folder."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, number: str) -> None:
         super().__init__(
-            f"make demo-ui runs already: {where or 'it is just starting'}. Ctrl-C there ends it."
+            f"make demo-ui runs already: {where or 'it is just starting'}. Ctrl-C there ends it; from "
+            f"elsewhere: kill {number}"
         )
 
 
@@ -44,7 +47,8 @@ def only_one(home: Path) -> Iterator[Path]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
-            raise DemoRuns(path.read_text().partition("\n")[2].strip()) from exc
+            number, _, where = path.read_text().partition("\n")
+            raise DemoRuns(where.strip(), number) from exc
         note_where(path, "")
         try:
             yield path
@@ -82,10 +86,47 @@ def stop_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
+class Reaper:
+    """A process that kills the groups it watches over when this one ends without having done so."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-I", "-S", str(_REAPER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            text=True,
+            bufsize=1,
+        )
+
+    def watch(self, group: int) -> None:
+        """The group will not outlive this process."""
+        self._tell(f"+{group}")
+
+    def forget(self, group: int) -> None:
+        """The group has ended."""
+        self._tell(f"-{group}")
+
+    def close(self) -> None:
+        """What it still watches over is killed, and it ends."""
+        if self._process.stdin:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+        self._process.wait(10)
+
+    def _tell(self, line: str) -> None:
+        if self._process.stdin:
+            with contextlib.suppress(OSError):
+                self._process.stdin.write(f"{line}\n")
+
+
 class Service:
     """A program in a session of its own, so that Ctrl-C reaches it through `end_all` alone."""
 
-    def __init__(self, name: str, command: Sequence[str], environment: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], environment: dict[str, str], log: Path, *, reaper: Reaper
+    ) -> None:
         self.name = name
         self.log = log
         with log.open("wb") as output:
@@ -97,6 +138,7 @@ class Service:
                 stderr=output,
                 start_new_session=True,
             )
+        reaper.watch(self._process.pid)
 
     @property
     def has_ended(self) -> bool:

@@ -14,7 +14,15 @@ from typing import Any
 import click
 import httpx
 
-from brew_assets.demo_processes import Service, end_all, note_where, only_one, port_to_listen_on, stop_signals
+from brew_assets.demo_processes import (
+    Reaper,
+    Service,
+    end_all,
+    note_where,
+    only_one,
+    port_to_listen_on,
+    stop_signals,
+)
 from brew_assets.demo_upstream import demo_environment, demo_world, move_on, slow_down
 from brew_assets.errors import MirrorError
 from brew_assets.runtimes.context import SIMULATED_MARK
@@ -97,20 +105,23 @@ def _next_week(home: Path) -> int:
 
 @contextlib.contextmanager
 def _services(environment: dict[str, str], home: Path, port: int) -> Iterator[list[Service]]:
-    """Webserver and daemon run while the block lasts; then nothing of them is left."""
+    """Webserver and daemon run while the block lasts; then nothing of them is left.
+
+    Nor where this process is killed: a daemon that went on would start runs beside the next one.
+    """
     commands = {
         "webserver": ("dagster_webserver", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)),
         "daemon": ("dagster._daemon", "run", "-w", "workspace.yaml"),
     }
     services: list[Service] = []
-    try:
-        for name, command in commands.items():
-            services.append(
-                Service(name, (sys.executable, "-m", *command), environment, home / f"{name}.log")
-            )
-        yield services
-    finally:
-        end_all(services)
+    with contextlib.closing(Reaper()) as reaper:
+        try:
+            for name, command in commands.items():
+                program = (sys.executable, "-m", *command)
+                services.append(Service(name, program, environment, home / f"{name}.log", reaper=reaper))
+            yield services
+        finally:
+            end_all(services)
 
 
 def _wait_until_ready(url: str, services: Sequence[Service], stop: threading.Event) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from brew_assets_tests.local_aws.processes import Reaper
+from brew_assets.demo_processes import Reaper
 from brew_assets_tests.ports import free_ports
 
 _USER = "dagster"

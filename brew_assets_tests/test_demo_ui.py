@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from brew_assets.demo_processes import only_one
 from brew_assets.demo_upstream import demo_environment, demo_world, move_on
 from brew_assets.runtimes.context import SIMULATED_MARK
 from brew_assets.simulator import Simulator
@@ -49,7 +50,7 @@ def test_one_command_starts_all_and_leaves_nothing(folder: Path, taken: int) -> 
         assert not url.endswith(f":{taken}")
         assert "It has moved on by a week since the demo: 6 formulae have new versions" in first.printed
         family = processes_of(first)
-        assert_refused_beside(folder, url)
+        assert_refused_beside(folder, url, first.process.pid)
         first.process.send_signal(signal.SIGTERM)
         assert first.process.wait(60) == 0, first.printed
     assert "Stopped. Mirror and runs are kept" in first.printed
@@ -72,8 +73,20 @@ def test_one_command_starts_all_and_leaves_nothing(folder: Path, taken: int) -> 
     assert "Everything else was stopped." in second.printed
     assert_nothing_left(family, url)
 
+    # Killed while it starts, it can end nothing of what it has started.
+    with playing(folder, port=port, log="third.log") as third:
+        family = wait_for(
+            lambda: found if len(found := children_of(third)) >= 4 else None,
+            what="webserver, daemon, who watches over them, and a code server",
+            timeout_s=60,
+        )
+        third.process.kill()
+        assert_nothing_left(family, url)
+        with only_one(folder / "home"):
+            pass
 
-def assert_refused_beside(folder: Path, url: str) -> None:
+
+def assert_refused_beside(folder: Path, url: str, number: int) -> None:
     """A second UI, the demo itself and its removal are refused, and say why."""
     for module in ("brew_assets.demo_ui", "brew_assets.demo"):
         places = ("--mirror", str(folder / "mirror"), "--home", str(folder / "home"))
@@ -81,7 +94,9 @@ def assert_refused_beside(folder: Path, url: str) -> None:
             [sys.executable, "-m", module, *places], cwd=ROOT, capture_output=True, text=True, check=False
         )
         assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr == f"Error: make demo-ui runs already: {url}. Ctrl-C there ends it.\n"
+        assert done.stderr == (
+            f"Error: make demo-ui runs already: {url}. Ctrl-C there ends it; from elsewhere: kill {number}\n"
+        )
     (folder / ".demo").symlink_to(folder / "home")
     cleaned = demo_clean(folder)
     assert (cleaned.returncode, cleaned.stdout) == (
@@ -104,9 +119,13 @@ def demo_clean(folder: Path) -> "subprocess.CompletedProcess[str]":
 
 def processes_of(running: Playing) -> list[psutil.Process]:
     """All that it has started, and what those have started."""
-    family = psutil.Process(running.process.pid).children(recursive=True)
-    assert len(family) >= 4, "webserver, daemon and a code server for each"
+    family = children_of(running)
+    assert len(family) >= 5, "webserver, daemon, who watches over them, and a code server for each"
     return family
+
+
+def children_of(running: Playing) -> list[psutil.Process]:
+    return psutil.Process(running.process.pid).children(recursive=True)
 
 
 def assert_nothing_left(family: list[psutil.Process], url: str) -> None:

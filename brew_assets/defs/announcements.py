@@ -8,7 +8,7 @@ import msgspec
 
 from brew_assets.compose import build_channels
 from brew_assets.defs.assets import pending_bottles
-from brew_assets.defs.incomplete_syncs import MOST_FOLLOWED, IncompleteSync
+from brew_assets.defs.incomplete_syncs import FOLLOWED_FOR_S, MOST_FOLLOWED, IncompleteSync
 from brew_assets.defs.planning_runs import FailedPlanning, failed_plannings
 from brew_assets.defs.sync_stories import OpenSync, opened_sync, story_of
 from brew_assets.defs.teller import Teller
@@ -19,6 +19,8 @@ from brew_assets.settings import Settings, read_settings
 MAX_EVENTS_PER_TICK = 50
 # A deployment that has just begun to tell says nothing of what was long before.
 LOOK_BACK_S = 3600.0
+# Of each kind, when the cursor is lost: the syncs of five weeks on a busy day each.
+_MOST_EARLIER = 200
 _NEVER_LOOKED = -1
 
 
@@ -59,8 +61,13 @@ def announce_syncs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     channels = build_channels(settings)
     if not channels:
         return dg.SkipReason("No channel is configured.")
-    cursor = with_news(context.instance, decode_cursor(context.cursor))
+    known = decode_cursor(context.cursor)
+    cursor = with_news(context.instance, known)
     teller = Teller(context.instance, settings, channels, log=context.log)
+    if known is None:
+        earlier = _syncs_before(context.instance, cursor)
+        found = tuple(again for sync in earlier if (again := teller.recall(sync)) is not None)
+        cursor = msgspec.structs.replace(cursor, incomplete=found[-MOST_FOLLOWED:])
     left = [one for sync in cursor.syncs if (one := teller.tell(sync)) is not None]
     plannings = tuple(planning for planning in cursor.plannings if not teller.tell_failed_planning(planning))
     incomplete = [one for known in cursor.incomplete if (one := teller.follow(known)) is not None]
@@ -104,9 +111,7 @@ def with_news(instance: dg.DagsterInstance, cursor: Cursor | None) -> Cursor:
     syncs = list(cursor.syncs)
     earlier = _going_on(instance, before=since) if is_lost else []
     for record in (*earlier, *made, *seen):
-        event = record.asset_materialization or record.asset_observation
-        metadata: Mapping[str, dg.MetadataValue[Any]] = event.metadata if event else {}
-        sync = opened_sync(instance, metadata, run_id=record.run_id, at=record.timestamp)
+        sync = _sync_of(instance, record)
         if sync is not None and sync.sync_id not in known:
             known.add(sync.sync_id)
             syncs.append(sync)
@@ -157,8 +162,32 @@ def _going_on(instance: dg.DagsterInstance, *, before: float) -> list[dg.EventLo
     return [record for record in newest if _goes_on(instance, record)]
 
 
-def _goes_on(instance: dg.DagsterInstance, record: dg.EventLogRecord) -> bool:
+def _syncs_before(instance: dg.DagsterInstance, cursor: Cursor) -> list[OpenSync]:
+    """The syncs of the weeks before the cursor's beginning that it does not have, oldest first."""
+    wanted = dg.AssetRecordsFilter(
+        asset_key=pending_bottles.key,
+        before_timestamp=cursor.since,
+        after_timestamp=cursor.since - FOLLOWED_FOR_S,
+    )
+    records = [
+        *instance.fetch_materializations(wanted, limit=_MOST_EARLIER).records,
+        *instance.fetch_observations(wanted, limit=_MOST_EARLIER).records,
+    ]
+    known = {sync.sync_id for sync in cursor.syncs}
+    found: dict[str, OpenSync] = {}
+    for record in sorted(records, key=lambda record: record.storage_id):
+        sync = _sync_of(instance, record)
+        if sync is not None and sync.sync_id not in known:
+            found.setdefault(sync.sync_id, sync)
+    return list(found.values())
+
+
+def _sync_of(instance: dg.DagsterInstance, record: dg.EventLogRecord) -> OpenSync | None:
     event = record.asset_materialization or record.asset_observation
     metadata: Mapping[str, dg.MetadataValue[Any]] = event.metadata if event else {}
-    sync = opened_sync(instance, metadata, run_id=record.run_id, at=record.timestamp)
+    return opened_sync(instance, metadata, run_id=record.run_id, at=record.timestamp)
+
+
+def _goes_on(instance: dg.DagsterInstance, record: dg.EventLogRecord) -> bool:
+    sync = _sync_of(instance, record)
     return sync is not None and not story_of(instance, sync)[0].ended

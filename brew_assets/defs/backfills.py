@@ -8,12 +8,20 @@ from dagster._core.execution.backfill import (
     BulkActionStatus,
     PartitionBackfill,
 )
-from dagster._core.storage.tags import BACKFILL_ID_TAG, PARENT_RUN_ID_TAG, ROOT_RUN_ID_TAG
+from dagster._core.storage.tags import (
+    BACKFILL_ID_TAG,
+    PARENT_BACKFILL_ID_TAG,
+    PARENT_RUN_ID_TAG,
+    ROOT_RUN_ID_TAG,
+)
 
 from brew_assets.defs.partitions import platforms
 from brew_assets.defs.route_tags import PARTITION_TAG
 
 PENDING_BOTTLES = dg.AssetKey("pending_bottles")
+_WELL = (BulkActionStatus.COMPLETED_SUCCESS, BulkActionStatus.COMPLETED)
+# Whoever executes a backfill again and again does not do so more often.
+_MOST_PARENTS = 20
 BOTTLES, HASH_MANIFEST = dg.AssetKey("bottles"), dg.AssetKey("hash_manifest")
 
 
@@ -61,6 +69,20 @@ class Backfill:
             return False
         return HASH_MANIFEST in record.asset_backfill_data.target_subset.asset_keys
 
+    @property
+    def failed_before(self) -> tuple[str, ...]:
+        """The ids of the backfills that were no success and that this one executes again, newest first."""
+        found: list[str] = []
+        record = self._record
+        while record is not None and len(found) < _MOST_PARENTS:
+            parent = record.tags.get(PARENT_BACKFILL_ID_TAG)
+            record = self._instance.get_backfill(parent) if parent and parent not in found else None
+            if record is not None and record.status not in _WELL:
+                found.append(record.backfill_id)
+            else:
+                record = None
+        return tuple(found)
+
     def records(self) -> Sequence[dg.RunRecord]:
         """Its runs, oldest first."""
         wanted = dg.RunsFilter(tags={BACKFILL_ID_TAG: self.id})
@@ -69,12 +91,6 @@ class Backfill:
     def has_run_for(self, platform: str) -> bool:
         """Whether it has started a run for that platform."""
         return any(r.dagster_run.tags.get(PARTITION_TAG) == platform for r in self.records())
-
-    def manifest_run(self) -> dg.DagsterRun | None:
-        """The newest of its runs that materializes hash_manifest and no bottles, None while there is none."""
-        runs = [record.dagster_run for record in self.records()]
-        mine = [r for r in runs if HASH_MANIFEST in (r.asset_selection or ()) and PARTITION_TAG not in r.tags]
-        return mine[-1] if mine else None
 
 
 def backfill_of(instance: dg.DagsterInstance, run: dg.DagsterRun | None) -> Backfill | None:
@@ -93,3 +109,8 @@ def former_backfill_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
         if before is not None and (found := before.tags.get(BACKFILL_ID_TAG, "")):
             return str(found)
     return ""
+
+
+def is_of_manifest(run: dg.DagsterRun) -> bool:
+    """Whether the run materializes hash_manifest and no bottles, as the last one of a backfill does."""
+    return HASH_MANIFEST in (run.asset_selection or ()) and PARTITION_TAG not in run.tags

@@ -6,7 +6,7 @@ from datetime import UTC
 import dagster as dg
 import msgspec
 
-from brew_assets.defs.sync_stories import OpenSync, runs_of
+from brew_assets.defs.sync_stories import OpenSync, last_runs_of, runs_of
 from brew_assets.domain.report import Report
 
 # A month and a bit: whoever executes a sync again after that time looks at the run.
@@ -41,17 +41,27 @@ class LaterRuns(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(report for report in reports if report.run_id in self.run_ids)
 
 
-def ended_runs(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[str, ...]:
-    """The ids of the sync's runs that have ended, oldest first."""
+def ended_runs(
+    instance: dg.DagsterInstance, sync: OpenSync, *, until: float = float("inf")
+) -> tuple[str, ...]:
+    """The ids of the sync's runs that had ended by that time, oldest first."""
     return tuple(
-        record.dagster_run.run_id for record in runs_of(instance, sync) if record.dagster_run.is_finished
+        record.dagster_run.run_id
+        for record in _all_runs_of(instance, sync)
+        if record.dagster_run.is_finished and (record.end_time or 0.0) <= until
     )
+
+
+def _all_runs_of(instance: dg.DagsterInstance, sync: OpenSync) -> list[dg.RunRecord]:
+    """Those of the platforms and those of the manifest, oldest first."""
+    both = (*runs_of(instance, sync), *last_runs_of(instance, sync))
+    return sorted(both, key=lambda record: record.storage_id)
 
 
 def later_runs(instance: dg.DagsterInstance, sync: OpenSync, *, since: float) -> LaterRuns:
     """The runs that began after that time."""
     first_end, later, ids = sync.created_at, [], set()
-    for record in runs_of(instance, sync):
+    for record in _all_runs_of(instance, sync):
         began = began_at(record)
         if began > since:
             ids.add(record.dagster_run.run_id)

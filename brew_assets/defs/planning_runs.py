@@ -5,8 +5,10 @@ from collections.abc import Iterable
 import dagster as dg
 import msgspec
 from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES
+from dagster._core.storage.tags import BACKFILL_ID_TAG, PARENT_RUN_ID_TAG
 
 from brew_assets.defs.assets import bottles, pending_bottles
+from brew_assets.defs.backfills import Backfill
 from brew_assets.defs.failure_causes import why_it_failed
 from brew_assets.defs.jobs import selective_sync, weekly_sync
 from brew_assets.defs.route_tags import CHANNEL_TAG, SCHEDULE_TAG, SYNC_ID_TAG
@@ -16,7 +18,6 @@ from brew_assets.engine.clock import SystemClock
 CANCELLED = "cancelled"
 _CANCELLED_TEXT = "the run was cancelled before there was a plan"
 _JOBS = frozenset({weekly_sync.name, selective_sync.name})
-_BACKFILL_TAG = "dagster/backfill"
 # Nobody waits longer for a backfill that Dagster's daemon has lost sight of.
 _BACKFILL_ENDS_WITHIN_S = 86_400.0
 # Somebody who executes again what failed does not do so more often.
@@ -89,16 +90,21 @@ def _has_a_plan(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Whether there is a sync that the run belongs to: its own, or that of its backfill."""
     if SYNC_ID_TAG in run.tags or made_a_plan(instance, run.run_id):
         return True
-    backfill = run.tags.get(_BACKFILL_TAG)
-    if not backfill:
-        return False
-    others = instance.get_runs(dg.RunsFilter(tags={_BACKFILL_TAG: backfill}))
-    return any(SYNC_ID_TAG in other.tags or made_a_plan(instance, other.run_id) for other in others)
+    backfill = run.tags.get(BACKFILL_ID_TAG)
+    return backfill is not None and _is_planned(instance, backfill)
+
+
+def _is_planned(instance: dg.DagsterInstance, backfill: str) -> bool:
+    """Whether a run of the backfill has made a plan, or has one."""
+    runs = instance.get_runs(dg.RunsFilter(tags={BACKFILL_ID_TAG: backfill}))
+    return any(SYNC_ID_TAG in run.tags or made_a_plan(instance, run.run_id) for run in runs)
 
 
 def _may_get_a_plan(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
     """Whether another run of its backfill may still make the plan that this one could not make."""
-    backfill = instance.get_backfill(found) if (found := record.dagster_run.tags.get(_BACKFILL_TAG)) else None
+    backfill = (
+        instance.get_backfill(found) if (found := record.dagster_run.tags.get(BACKFILL_ID_TAG)) else None
+    )
     if backfill is None or backfill.status in BULK_ACTION_TERMINAL_STATUSES:
         return False
     ended_s = SystemClock().now().timestamp() - (record.end_time or 0.0)
@@ -124,14 +130,22 @@ def _failed_planning(instance: dg.DagsterInstance, record: dg.RunRecord) -> Fail
 
 
 def _subject_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
-    """The backfill, or the first of the runs that failed and were executed again one after the other."""
-    if backfill := run.tags.get(_BACKFILL_TAG):
-        return f"backfill-{backfill}"
+    """The first of the runs that failed and were executed again one after the other, or its backfill.
+
+    What is executed again after its backfill's end is no part of it any more.
+    """
     for _ in range(_MOST_PARENTS):
-        parent = instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
+        parent_id = run.parent_run_id or run.tags.get(PARENT_RUN_ID_TAG)
+        parent = instance.get_run_by_id(parent_id) if parent_id else None
         if parent is None or not is_planning(parent) or _has_a_plan(instance, parent):
             break
         if parent.status not in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED):
             break
         run = parent
-    return f"run-{run.run_id}"
+    if not (backfill := run.tags.get(BACKFILL_ID_TAG)):
+        return f"run-{run.run_id}"
+    for before in Backfill(instance, backfill).failed_before:
+        if _is_planned(instance, before):
+            break
+        backfill = before
+    return f"backfill-{backfill}"

@@ -13,8 +13,14 @@ from brew_assets.errors import PlanInvalid, SettingsInvalid
 
 
 def platforms_to_plan(context: dg.AssetExecutionContext, engine: Mirror) -> tuple[str, ...]:
-    """What a plan of this planning run covers: its backfill's platforms, or else all."""
-    backfill = backfill_of(context.instance, _run(context))
+    """What a plan of this planning run covers: its backfill's platforms, or else all.
+
+    Executed again after the backfill's end it still covers what somebody has chosen.
+    """
+    run = _run(context)
+    backfill = backfill_of(context.instance, run)
+    if backfill is None and (before := former_backfill_of(context.instance, run)):
+        backfill = Backfill(context.instance, before)
     return (backfill.platforms if backfill else ()) or engine.options.platforms
 
 
@@ -29,8 +35,11 @@ def sync_of_backfill(context: dg.AssetExecutionContext, engine: Mirror) -> str:
     """The sync id of the plan that this run's backfill carries out, empty when there is none."""
     run = _run(context)
     backfill = backfill_of(context.instance, run)
-    found = backfill.id if backfill else former_backfill_of(context.instance, run)
-    sync_id = _shared(context, engine, found).known() if found else ""
+    if backfill is not None:
+        sync_id = _shared(context, engine, backfill.id).known() or _sync_before(context, engine, backfill)
+    else:
+        before = former_backfill_of(context.instance, run)
+        sync_id = _shared(context, engine, before).known() if before else ""
     if sync_id and run.tags.get(SYNC_ID_TAG) != sync_id:
         context.instance.add_run_tags(context.run_id, {SYNC_ID_TAG: sync_id})
     return sync_id
@@ -89,10 +98,29 @@ def _plan_of_backfill(
     else:
         wanted = _platforms_of(backfill, platform)
         engine.store.prepare()
-        shared = _shared(context, engine, backfill.id)
-        sync_id, made = shared.find_or_make(lambda: _new_plan(engine, wanted))
+        shared, before = _shared(context, engine, backfill.id), _sync_before(context, engine, backfill)
+
+        def make() -> Plan:
+            return _kept_plan(engine, before, wanted) or _new_plan(engine, wanted)
+
+        sync_id, made = shared.find_or_make(make)
     plan = _covering(context, engine, sync_id, "The backfill's plan", made=made)
-    return plan, plan is not None and made is not None
+    return plan, plan is not None and made is not None and made.sync_id != before
+
+
+def _sync_before(context: dg.AssetExecutionContext, engine: Mirror, backfill: Backfill) -> str:
+    """The sync id of the backfill that was no success and that this one executes again; else empty."""
+    known = (_shared(context, engine, found).known() for found in backfill.failed_before)
+    return next((sync_id for sync_id in known if sync_id), "")
+
+
+def _kept_plan(engine: Mirror, sync_id: str, platforms: tuple[str, ...]) -> Plan | None:
+    """The plan of that sync, if it can be carried out for all of these platforms."""
+    try:
+        plan = engine.load_plan(sync_id) if sync_id else None
+    except PlanInvalid:
+        return None
+    return plan if plan is not None and set(platforms) <= set(plan.platforms) else None
 
 
 def _covering(

@@ -24,6 +24,8 @@ _INTERVAL_S = 30
 _LATE_S = 86_400.0
 # The cursor of a sensor that has found no plan at all; storage ids begin with 1.
 _BEFORE_ALL = "0"
+# Databases count no further than 2^63.
+_MOST_DIGITS = 18
 
 
 def pending_sensor(settings: Settings) -> dg.SensorDefinition:
@@ -63,17 +65,17 @@ def route_pending_bottles(context: dg.SensorEvaluationContext) -> dg.SensorResul
 
 def _new_plans(context: dg.SensorEvaluationContext) -> tuple[list[dg.EventLogRecord], str]:
     """The plans that this tick looks at, oldest first, and the cursor after them."""
-    instance = context.instance
-    most = 1 if context.cursor else MAX_PLANS_PER_TICK
+    instance, after = context.instance, _storage_id(context.cursor)
+    most = MAX_PLANS_PER_TICK if after is None else 1
     newest = instance.fetch_materializations(pending_bottles.key, limit=most).records
-    if not context.cursor:
+    if after is None:
         # Without any plan every one counts from now on, also when several come before the next tick.
         plans = [next((record for record in newest if _names_a_plan(record)), newest[0])] if newest else []
         if plans:
             context.log.info("This sensor has no cursor: it begins at the newest plan.")
         return plans, str(newest[0].storage_id) if newest else _BEFORE_ALL
     found = instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=pending_bottles.key, after_storage_id=int(context.cursor)),
+        dg.AssetRecordsFilter(asset_key=pending_bottles.key, after_storage_id=after),
         limit=MAX_PLANS_PER_TICK,
         ascending=True,
     ).records
@@ -83,7 +85,14 @@ def _new_plans(context: dg.SensorEvaluationContext) -> tuple[list[dg.EventLogRec
     if len(plans) < len(found):
         late = len(found) - len(plans)
         context.log.warning(f"No run is started for {late} plan(s) of more than a day ago: later ones count.")
-    return plans, str(found[-1].storage_id) if found else context.cursor
+    return plans, str(found[-1].storage_id if found else after)
+
+
+def _storage_id(cursor: str | None) -> int | None:
+    """The cursor's storage id; None where there is none, as after a reset, or what somebody typed is none."""
+    given = cursor or ""
+    is_one = given.isascii() and given.isdecimal() and len(given) <= _MOST_DIGITS
+    return int(given) if is_one else None
 
 
 def _names_a_plan(record: dg.EventLogRecord) -> bool:

@@ -8,7 +8,7 @@ import msgspec
 from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from brew_assets.defs.assets import bottles, pending_bottles
-from brew_assets.defs.backfills import Backfill, backfill_of
+from brew_assets.defs.backfills import HASH_MANIFEST, Backfill, backfill_of, is_of_manifest
 from brew_assets.defs.failure_causes import why_it_failed
 from brew_assets.defs.metadata import (
     BOTTLES_DONE,
@@ -137,8 +137,11 @@ def story_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Story, float
     planning = instance.get_run_by_id(sync.run_id)
     ends = [record.end_time for record in newest.values() if record.end_time]
     since = max(ends, default=sync.created_at)
-    manifest, is_due = _manifest_of(backfill, since=since)
+    manifest = _manifest_run(instance, sync)
+    is_due = _is_manifest_due(backfill, manifest, since=since)
     is_due = is_due and all(run.state == "succeeded" for run in runs)
+    if manifest is not None and manifest.state in ("failed", "cancelled"):
+        runs += (manifest,)
     story = Story(
         sync_id=sync.sync_id,
         date=sync.date,
@@ -153,14 +156,25 @@ def story_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Story, float
         platforms=(*sync.platforms, *sync.unserved),
         notes=sync.notes,
         runs=(*runs, *unserved),
-        manifest_run_id=manifest,
+        manifest_run_id=manifest.run_id if manifest else "",
         planning=_goes_on(planning, since=since) or is_due,
     )
     return story, max(ends, default=None)
 
 
 def runs_of(instance: dg.DagsterInstance, sync: OpenSync) -> list[dg.RunRecord]:
-    """Every run that carries the sync out for one of its platforms, oldest first.
+    """Every run that carries the sync out for one of its platforms, oldest first."""
+    records = _records_of(instance, sync)
+    return [record for record in records if record.dagster_run.tags.get(PARTITION_TAG) in sync.platforms]
+
+
+def last_runs_of(instance: dg.DagsterInstance, sync: OpenSync) -> list[dg.RunRecord]:
+    """Those that look at the manifest after all others, oldest first: a backfill's last run, and again."""
+    return [record for record in _records_of(instance, sync) if is_of_manifest(record.dagster_run)]
+
+
+def _records_of(instance: dg.DagsterInstance, sync: OpenSync) -> list[dg.RunRecord]:
+    """All runs of the sync, oldest first.
 
     Those of its backfill are among them before they know their plan.
     """
@@ -169,8 +183,7 @@ def runs_of(instance: dg.DagsterInstance, sync: OpenSync) -> list[dg.RunRecord]:
     for record in Backfill(instance, sync.backfill).records() if sync.backfill else ():
         if record.dagster_run.tags.get(SYNC_ID_TAG, sync.sync_id) == sync.sync_id:
             found[record.storage_id] = record
-    records = [found[storage_id] for storage_id in sorted(found)]
-    return [record for record in records if record.dagster_run.tags.get(PARTITION_TAG) in sync.platforms]
+    return [found[storage_id] for storage_id in sorted(found)]
 
 
 def _speaking(
@@ -217,14 +230,22 @@ def _is_of(metadata: Mapping[str, dg.MetadataValue[Any]], sync_id: str) -> bool:
     return SYNC_ID in metadata and metadata[SYNC_ID].value == sync_id
 
 
-def _manifest_of(backfill: Backfill | None, *, since: float) -> tuple[str, bool]:
-    """The backfill's run that looks at the manifest after all others, and whether it is to be awaited."""
+def _manifest_run(instance: dg.DagsterInstance, sync: OpenSync) -> PlatformRun | None:
+    """The run that looks at the manifest after a backfill's others: one that succeeded, else the newest.
+
+    It stands beside those of the platforms, under the name of what it materializes.
+    """
+    records = last_runs_of(instance, sync)
+    well = [record for record in records if record.dagster_run.status == dg.DagsterRunStatus.SUCCESS]
+    found = next(reversed(well or records), None)
+    return _platform_run(instance, HASH_MANIFEST.to_user_string(), found) if found is not None else None
+
+
+def _is_manifest_due(backfill: Backfill | None, run: PlatformRun | None, *, since: float) -> bool:
+    """Whether the backfill's run that looks at the manifest is to be awaited."""
     if backfill is None or not backfill.ends_with_manifest:
-        return "", False
-    run = backfill.manifest_run()
-    if run is not None:
-        return run.run_id, _goes_on(run, since=since)
-    return "", not backfill.is_over and _is_recent(since)
+        return False
+    return not (run.ended if run is not None else backfill.is_over) and _is_recent(since)
 
 
 def _goes_on(planning: dg.DagsterRun | None, *, since: float) -> bool:

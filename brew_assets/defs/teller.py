@@ -126,6 +126,19 @@ class Teller:
             return None
         return IncompleteSync(sync=sync, reported_at=self._clock.now().timestamp(), seen=seen)
 
+    def recall(self, sync: OpenSync) -> IncompleteSync | None:
+        """The sync as it is to be followed by a sensor that has lost its cursor.
+
+        None when no channel was given an end that was no success, or one was given the completion.
+        """
+        given = [one for one in self._announcer.given(sync.sync_id, END) if one.state != "waiting"]
+        bad = [one for one in given if one.outcome not in ("", "success")]
+        if not bad or self._announcer.given(sync.sync_id, COMPLETION):
+            return None
+        reported_at = max(one.at for one in bad)
+        seen = ended_runs(self._instance, sync, until=reported_at)
+        return IncompleteSync(sync=sync, reported_at=reported_at, seen=seen)
+
     def follow(self, known: IncompleteSync) -> IncompleteSync | None:
         """The sync as it is followed further; None when it is complete and that was sent, or after a month.
 

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+from dagster._core.storage.tags import PARENT_BACKFILL_ID_TAG, ROOT_BACKFILL_ID_TAG
 
 from brew_assets.definitions import defs
 from brew_assets_tests.defs.deployment import Deployment
@@ -16,9 +17,14 @@ ALL = (*PLANNING, "bottles", "hash_manifest")
 
 
 def asset_backfill(
-    instance: dg.DagsterInstance, assets: Sequence[str], platforms: Sequence[str], *, backfill_id: str
+    instance: dg.DagsterInstance,
+    assets: Sequence[str],
+    platforms: Sequence[str],
+    *,
+    backfill_id: str,
+    parent: str = "",
 ) -> PartitionBackfill:
-    """The record of a backfill as the button "Materialize all" makes it."""
+    """The record of a backfill as the button "Materialize all" makes it, or "Re-execute" of the parent."""
     graph = defs.resolve_asset_graph()
     keys = {dg.AssetKey(name) for name in assets}
     partitioned = {key for key in keys if graph.get(key).is_partitioned}
@@ -32,7 +38,7 @@ def asset_backfill(
     made: PartitionBackfill = PartitionBackfill.from_asset_graph_subset(
         backfill_id=backfill_id,
         backfill_timestamp=time.time(),
-        tags={},
+        tags={PARENT_BACKFILL_ID_TAG: parent, ROOT_BACKFILL_ID_TAG: parent} if parent else {},
         dynamic_partitions_store=instance,
         asset_graph_subset=target,
         title=None,
@@ -52,12 +58,13 @@ class Backfilled:
         platforms: Sequence[str],
         *,
         backfill_id: str = "qwertyui",
+        parent: str = "",
     ) -> None:
         self.id = backfill_id
         self._deployment = deployment
         self._instance = deployment.instance
         self._instance.add_backfill(
-            asset_backfill(self._instance, assets, platforms, backfill_id=backfill_id)
+            asset_backfill(self._instance, assets, platforms, backfill_id=backfill_id, parent=parent)
         )
 
     def run(

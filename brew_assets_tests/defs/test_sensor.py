@@ -165,3 +165,13 @@ def test_the_newest_plan_is_the_newest_that_names_one(deployment: Deployment) ->
     deployment.instance.report_runless_asset_event(dg.AssetMaterialization("pending_bottles"))
     assert [request.run_key for request in deployment.tick().run_requests] == ["sync-1:arm64_sonoma"]
     assert deployment.tick().skip_message == "No new plan."
+
+
+@pytest.mark.parametrize("typed", ["none", "-", "12a", "²", "-1", "1" * 30])
+def test_a_cursor_that_somebody_typed_and_that_is_none_is_as_good_as_lost(
+    deployment: Deployment, typed: str
+) -> None:
+    *_, newest = plans(deployment, *PLATFORMS)
+    deployment.cursor = typed
+    assert [request.run_key for request in deployment.tick().run_requests] == [f"{newest}:{PLATFORMS[-1]}"]
+    assert deployment.tick().skip_message == "No new plan."

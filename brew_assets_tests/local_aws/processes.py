@@ -4,46 +4,10 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
-_REAPER = Path(__file__).with_name("reaper.py")
-
-
-class Reaper:
-    """A process that kills the groups it watches over when this one ends without having done so."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_REAPER)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            text=True,
-            bufsize=1,
-        )
-
-    def watch(self, group: int) -> None:
-        """The group will not outlive this process."""
-        self._tell(f"+{group}")
-
-    def forget(self, group: int) -> None:
-        """The group has ended."""
-        self._tell(f"-{group}")
-
-    def close(self) -> None:
-        """What it still watches over is killed, and it ends."""
-        if self._process.stdin:
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
-        self._process.wait(10)
-
-    def _tell(self, line: str) -> None:
-        if self._process.stdin:
-            with contextlib.suppress(OSError):
-                self._process.stdin.write(f"{line}\n")
+from brew_assets.demo_processes import Reaper
 
 
 class Processes:
