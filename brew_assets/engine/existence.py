@@ -24,7 +24,7 @@ def mirror_exists(store: Store, *, backup_suffices: bool = False) -> bool:
             or (backup_suffices and next(iter(store.listing(BACKUP_PREFIX)), None) is not None)
         )
     except StoreError as exc:
-        if store.url in str(exc):
+        if store.url.rstrip("/") in str(exc):
             raise
         raise type(exc)(f"{store.url}: {exc}", status=exc.status, code=exc.code) from exc
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from brew_assets.engine.transferred import Transferred
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Check that every recorded bottle is there, byte for byte.")
 @click.option("--deep", is_flag=True, help="Read every byte back, not only what the store vouches for.")
 @click.option("--repair", "do_repair", is_flag=True, help="Fetch again what is missing or wrong.")
 @click.option("--platform", "platforms", multiple=True, metavar="TAG", help="Only bottles of this tag.")

@@ -19,7 +19,7 @@ from brew_assets.domain.addresses import shown_url, with_shown_urls
 from brew_assets.errors import ObjectRefused, SettingsInvalid, StoreError, StoreRefused, StoreUnavailable
 
 _LONGEST = 500
-_VARIABLES = "check AWS_ENDPOINT_URL (or AWS_ENDPOINT_URL_S3, AWS_REGION, the AWS profile), and HTTPS_PROXY"
+_VARIABLES = "check AWS_ENDPOINT_URL (or AWS_ENDPOINT_URL_S3, AWS_REGION, the AWS profile), and "
 _NO_WAY = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.ENETDOWN, errno.EHOSTDOWN)
 _NESTED = 8
 
@@ -71,20 +71,21 @@ def connection_error(subject: str, exc: BaseException, *, url: str, endpoint: st
 
 def _why_not_reached(exc: BaseException, place: str) -> str:
     """Why there was no connection at all, and the remedy; "" where there was one."""
+    variables = _VARIABLES + ("HTTP_PROXY" if urlsplit(place).scheme == "http" else "HTTPS_PROXY")
     for cause in _causes(exc):
         if isinstance(cause, socket.gaierror):
-            return f"the name {urlsplit(place).hostname} is not known; {_VARIABLES}"
+            return f"the name {urlsplit(place).hostname} is not known; {variables}"
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
                 f"its certificate is not trusted ({cause.verify_message}); "
                 "name the authority's file by SSL_CERT_FILE or AWS_CA_BUNDLE"
             )
         if isinstance(cause, ConnectionRefusedError):
-            return f"connection refused; {_VARIABLES}"
+            return f"connection refused; {variables}"
         if isinstance(cause, ConnectTimeoutError):
-            return f"no answer to a connection; {_VARIABLES}"
+            return f"no answer to a connection; {variables}"
         if isinstance(cause, OSError) and cause.errno in _NO_WAY:
-            return f"{(cause.strerror or 'no way to it').lower()}; {_VARIABLES}"
+            return f"{(cause.strerror or 'no way to it').lower()}; {variables}"
     return ""
 
 
