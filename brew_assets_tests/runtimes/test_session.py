@@ -312,6 +312,15 @@ def test_bottles_that_all_lie_at_another_host_are_one_line_with_the_value_to_set
     assert "Stored 3 bottles" in session.type("sync", *PLATFORM, BOTTLE_CDN_HOSTS=hosts)[0]
 
 
+def test_bottles_at_several_other_hosts_are_one_line_too(session: Session, upstream: Simulator) -> None:
+    for number, bottle in enumerate(upstream.world.bottles):
+        upstream.fault(bottle.filename, Fault.redirects_to(f"https://cdn{number}.example/blob", times=1))
+    head, held, *said = session.type("--quiet", "sync", *PLATFORM, code=2)
+    assert (head.split(":")[0], held.split(":")[0]) == ("Sync <sync>", "Held now")
+    assert said[-1].startswith("! Error: ended early, 3 bottles are not copied: no bottle can be had, ")
+    assert said[-1].endswith("set BOTTLE_CDN_HOSTS=<host>,cdn0.example,cdn1.example,cdn2.example")
+
+
 def test_a_repair_that_finds_them_all_there_says_so_too(
     session: Session, mirror: DirectoryMirror, upstream: Simulator
 ) -> None:
@@ -377,21 +386,3 @@ def test_the_platforms_are_listed_also_where_the_setting_is_wrong(session: Sessi
     wrong = session.type("platforms", TARGET_PLATFORMS="sonmoa")
     assert wrong[:-1] == [row.replace("yes         no", "no          no") for row in rows]
     assert wrong[-1].startswith("! Warning: TARGET_PLATFORMS: ")
-
-
-def test_the_simulator_says_what_it_does_and_quiet_says_nothing(session: Session) -> None:
-    for options, said in (
-        ((), ["Making the bottles of 3 formulae …", "Serving 18 bottles; Ctrl-C ends it."]),
-        (("--quiet",), []),
-    ):
-        process = subprocess.Popen(
-            [PROGRAM, *options, "simulate", "--formulae", "3"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        for name in ("FORMULAE_API_URL", "BOTTLE_REGISTRY_URL", "BOTTLE_CDN_HOSTS"):
-            assert process.stdout.readline().startswith(f"export {name}=")
-        process.terminate()
-        assert process.communicate(timeout=20)[1].splitlines() == said

@@ -143,3 +143,21 @@ def test_of_a_bar_that_does_not_fit_whole_parts_are_left_out(columns: int, row: 
 
 def test_a_wait_that_does_not_fit_is_cut() -> None:
     assert fitting(["Bottles 1/2", "Waiting for the registry"], 24) == "Bottles 1/2  Waiting f…"
+
+
+def test_the_simulator_says_what_it_does_and_quiet_says_nothing() -> None:
+    for options, said in (
+        ((), ["Making the bottles of 3 formulae …", "Serving 18 bottles; Ctrl-C ends it."]),
+        (("--quiet",), []),
+    ):
+        process = subprocess.Popen(
+            [PROGRAM, *options, "simulate", "--formulae", "3"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        for name in ("FORMULAE_API_URL", "BOTTLE_REGISTRY_URL", "BOTTLE_CDN_HOSTS"):
+            assert process.stdout.readline().startswith(f"export {name}=")
+        process.terminate()
+        assert process.communicate(timeout=20)[1].splitlines() == said
