@@ -83,6 +83,8 @@ demo-clean: ## Remove ./mirror if it holds the demo's simulated bottles
 
 dev: install .dagster_home/dagster.yaml ## Open Dagster's UI (http://127.0.0.1:3000) on this project
 	@$(REFUSE_DEMO)
+	@echo "Starting Dagster on this project: http://127.0.0.1:3000 answers in half a minute. Ctrl-C ends it."
+	@echo "Schedule and sensors mirror real bottles into MIRROR_URL ($(MIRROR)/ by itself); SCHEDULE_ENABLED=false leaves them off."
 	@DAGSTER_HOME="$$(pwd)/.dagster_home" PYTHONWARNINGS='$(QUIET_DEV)' $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1
 
 dev-aws: dev-install ## Open Dagster on a local AWS: PostgreSQL, ECS tasks and Lambdas as processes
@@ -90,7 +92,7 @@ dev-aws: dev-install ## Open Dagster on a local AWS: PostgreSQL, ECS tasks and L
 
 sync: install ## Mirror real bottles: make sync FORMULAE="jq ripgrep" PLATFORMS=arm64_sonoma
 	@$(REFUSE_DEMO)
-	MIRROR_URL="$${MIRROR_URL-$(MIRROR)}" $(BIN)/brew-mirror sync \
+	@MIRROR_URL="$${MIRROR_URL-$(MIRROR)}" $(BIN)/brew-mirror sync \
 	$$(for name in $(FORMULAE); do echo "--formula $$name"; done) \
 	$$(for tag in $(PLATFORMS); do echo "--platform $$tag"; done)
 

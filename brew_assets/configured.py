@@ -42,7 +42,7 @@ def configured_platforms(settings: Settings) -> tuple[str, ...]:
     """
     if unknown := unknown_platforms(settings.target_platforms):
         found = ", ".join(
-            f"{shown_value(tag)}{f' (did you mean {meant}?)' if meant else ''}"
+            f"{shown_value(tag)}{f' (did you mean {chr(44).join(meant)}?)' if meant else ''}"
             for tag, meant in unknown.items()
         )
         expected = "tags that `brew-mirror platforms` lists"

@@ -131,7 +131,8 @@ def _expected(annotated: Any) -> str:
     """What a variable may be, in words: "an integer from 1 to 256", "one of AES256, aws:kms, bucket"."""
     kind, *metas = get_args(annotated)
     if choices := get_args(kind) if get_origin(kind) is Literal else ():
-        return f"one of {', '.join(choices)}"
+        named = f"one of {', '.join(choice for choice in choices if choice)}"
+        return named if all(choices) else f"{named}, or nothing"
     words = {int: "an integer", float: "a number"}.get(kind, "text")
     for meta in metas:
         if meta.pattern is not None:

@@ -1,13 +1,13 @@
 """The formulae that somebody names: asks for, or leaves out."""
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
 from brew_assets.domain.catalogue import Catalogue
 from brew_assets.domain.rejections import Rejected
+from brew_assets.domain.suggestions import question, suggest
 from brew_assets.errors import PlanInvalid
 
 # Looking for names that are like one takes a tenth of a second.
@@ -88,7 +88,6 @@ def _why_rejected(name: str, rejected: Rejected) -> str:
     return f"formula {name[:80]!r} is in the catalogue, but rejected: {rejected}"
 
 
-def _why_unknown(name: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    return f"formula {name[:80]!r} is not in the catalogue{hint}"
+def _why_unknown(name: str, names: Collection[str]) -> str:
+    hint = question(suggest(_TAP.sub("", name, count=1), names))
+    return f"formula {name[:80]!r} is not in the catalogue{f'; {hint}' if hint else ''}"

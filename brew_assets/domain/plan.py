@@ -4,7 +4,6 @@ A name is needed when no held object has it; a digest is fetched once, and its o
 the store. In a plan over several platforms each digest has one owner.
 """
 
-import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Literal
 
@@ -28,6 +27,7 @@ from brew_assets.domain.proof import (
     wrong,
 )
 from brew_assets.domain.sealed import SealedKind
+from brew_assets.domain.suggestions import question, suggest
 from brew_assets.errors import PlanInvalid
 
 Route = Literal["local", "ecs", "lambda"]
@@ -177,17 +177,17 @@ def check_platforms(platforms: Sequence[str]) -> tuple[str, ...]:
         raise PlanInvalid("platforms: expected at least one, found none")
     if unknown := unknown_platforms(platforms):
         named = "; ".join(
-            f"platform {tag[:80]!r} is not known{f' (did you mean {meant}?)' if meant else ''}"
+            f"platform {tag[:80]!r} is not known{f' ({question(meant)})' if meant else ''}"
             for tag, meant in unknown.items()
         )
         raise PlanInvalid(f"{named}; `brew-mirror platforms` lists all")
     return tuple(dict.fromkeys(platforms))
 
 
-def unknown_platforms(platforms: Sequence[str]) -> dict[str, str]:
-    """Those that no client machine can be of, and the one that may have been meant, "" for none."""
+def unknown_platforms(platforms: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Those that no client machine can be of, and what may have been meant by each."""
     unknown = (platform for platform in platforms if not is_platform(platform))
-    return {tag: "".join(difflib.get_close_matches(tag, KNOWN_PLATFORMS, n=1)) for tag in unknown}
+    return {tag: suggest(tag, KNOWN_PLATFORMS) for tag in unknown}
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from brew_assets.domain.left_out import LeftOut
 from brew_assets.domain.object_keys import is_date
 from brew_assets.domain.plan import Route
 from brew_assets.domain.proof import shown, wrong
-from brew_assets.errors import UNREADABLE
+from brew_assets.errors import UNREADABLE, HostRefused
 
 REPORT_PREFIX = "state/reports/"
 
@@ -33,6 +33,13 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 def cause_of(failure: Failure) -> str:
     """Why the bottle is not there, without its name: the same for all that one thing keeps out."""
     return failure.message.removeprefix(f"{failure.name}: ")
+
+
+def is_said_by(failure: Failure, ended: str) -> bool:
+    """Whether why a run ended says also why this bottle is not there."""
+    # Of several refused hosts the causes stand there joined.
+    all_refused = failure.reason == HostRefused.reason and "a host that is not allowed" in ended
+    return all_refused or cause_of(failure) in ended
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

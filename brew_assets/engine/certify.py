@@ -37,8 +37,9 @@ def entries_of_tags(manifest: Manifest, tags: Collection[str]) -> list[tuple[str
         return entries
     known = {entry.platform for _, entry in entries}
     if unknown := sorted(set(tags) - known):
-        expected = f"the tag of a recorded bottle ({', '.join(sorted(known)) or 'there is none'})"
-        raise PlanInvalid(f"platform {', '.join(unknown)[:80]}: expected {expected}")
+        found = ", ".join(f"{tag[:80]!r}" for tag in unknown)
+        expected = f"tags of recorded bottles ({', '.join(sorted(known)) or 'there are none'})"
+        raise PlanInvalid(f"platforms: expected {expected}, found {found}")
     return [(key, entry) for key, entry in entries if entry.platform in tags]
 
 

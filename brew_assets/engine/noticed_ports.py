@@ -38,7 +38,11 @@ _T = TypeVar("_T")
 def _with(error: object, hint: str) -> str:
     """The error's text with the hint, unless the adapter has said what to check."""
     text = str(error)
-    return text if not hint or "; check " in text else f"{text}; {hint}"
+    if not hint or "; check " in text:
+        return text
+    settings, _, way = hint.partition("; ")
+    # How the server is reached, a connection that was not made may have said already.
+    return f"{text}; {settings if not way or way in text else hint}"
 
 
 class NoticedCatalogue:

@@ -265,7 +265,9 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
     def sentence(self) -> str:
         """The same in words."""
-        why = f": {self.why}" if self.why else ""
+        # An error of the store begins with its place.
+        place = self.what.rpartition(" ")[2].rstrip("/")
+        why = f": {self.why.removeprefix(f'{place}: ')}" if self.why else ""
         then = f"; next try in {self.next_try_in_s:,.0f} s" if self.next_try_in_s is not None else ""
         return f"Waiting for {self.what}{why}{then or f' ({self.waited_s:,.0f} s)'}"
 

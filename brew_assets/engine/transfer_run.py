@@ -112,10 +112,11 @@ class TransferRun:
 
     def abort(self, reason: str, *, kind: type[MirrorError] = StoreRefused) -> None:
         """No further bottle starts: the store, or the registry, refuses everything."""
-        if not self.aborted:
-            _log.error("no further bottle starts", extra={"reason": kind.reason, "error": reason})
-        self.aborted = self.aborted or reason
+        with self._running_lock:  # of several threads that find the same, one says so
+            is_first, self.aborted = not self.aborted, self.aborted or reason
         self.ended.set()
+        if is_first:
+            _log.error("no further bottle starts", extra={"reason": kind.reason, "error": reason})
 
     def end_thread(self) -> None:
         """One worker has ended."""

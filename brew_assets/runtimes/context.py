@@ -86,7 +86,8 @@ class CommandContext:
             watch = threading.Timer(stop.grace_s + writing_s, _end_now, (last_word,))
             watch.daemon = True
             watch.start()
-            print_line("Stopping: bottles under way are finished, receipts written …", err=True)
+            under_way = ": bottles under way are finished, receipts written" if self.copies else ""
+            print_line(f"Stopping{under_way} …", err=True)
             stop.set()
 
         signal.signal(signal.SIGTERM, ask_to_stop)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from brew_assets.engine.transferred import Transferred
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Check that every recorded bottle is there, byte for byte.")
 @click.option("--deep", is_flag=True, help="Read every byte back, not only what the store vouches for.")
 @click.option("--repair", "do_repair", is_flag=True, help="Fetch again what is missing or wrong.")
 @click.option("--platform", "platforms", multiple=True, metavar="TAG", help="Only bottles of this tag.")
@@ -80,13 +80,13 @@ def verify(
 
 
 def _show_verified(counts: "RepairCounts", wrong: list["Certificate"], done: "Transferred | None") -> None:
-    from brew_assets.domain.report import cause_of
+    from brew_assets.domain.report import is_said_by
 
     for certificate in wrong:
         print_line(f"{certificate.verdict} {certificate.entry.s3_key} {certificate.finding}".rstrip())
     if done is not None:
         # What ended the repair is said once.
-        for failure in (found for found in done.failed if cause_of(found) not in done.aborted):
+        for failure in (found for found in done.failed if not is_said_by(found, done.aborted)):
             print_line(f"NOT REPAIRED {failure.name}: {failure.message}")
     print_line(
         f"Checked {counts.checked:,}: {counts.current:,} current, {counts.missing:,} missing, "

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _PIECE_BYTES = 1024 * 1024
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, short_help="Restore, rebuild or import bottles_hash.json.")
 def manifest() -> None:
     """Make bottles_hash.json anew: from the bottles, from a backup, or from another tool's file.
 
@@ -33,7 +33,7 @@ def manifest() -> None:
     """
 
 
-@manifest.command()
+@manifest.command(short_help="Make it from the stored bottles.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @click.pass_obj
 def rebuild(context: CommandContext, as_json: bool) -> None:
@@ -63,7 +63,7 @@ def rebuild(context: CommandContext, as_json: bool) -> None:
     print_line(f"bottles_hash.json has {len(made):,} entries. Backup: {backup or 'none was needed'}.")
 
 
-@manifest.command()
+@manifest.command(short_help="Put a backup in its place.")
 @click.option("--backup", metavar="KEY", help="This backup; default: the newest valid one.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @click.pass_obj
@@ -110,7 +110,7 @@ def _show_restored(key: str, restored: "Restored") -> None:
         )
 
 
-@manifest.command()
+@manifest.command(short_help="List its backups, the newest first.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @click.pass_obj
 def backups(context: CommandContext, as_json: bool) -> None:
@@ -144,11 +144,12 @@ def backups(context: CommandContext, as_json: bool) -> None:
             )
             for backup in found
         ),
+        copied=True,
     )
     print_line(f"Put one back with: {command('manifest restore --backup KEY')}")
 
 
-@manifest.command("import")
+@manifest.command("import", short_help="Take over the entries of another manifest.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @click.pass_obj

@@ -21,7 +21,7 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
     default: bool
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="List the platforms that there are, and which are set.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @click.pass_obj
 def platforms(context: CommandContext, as_json: bool) -> None:

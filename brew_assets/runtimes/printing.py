@@ -134,18 +134,24 @@ def print_json(value: Any) -> None:
 
 
 def print_table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = False
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    numbers: bool = False,
+    copied: bool = False,
 ) -> None:
     """The table stands on standard output; with `numbers` all columns but the first are set to the right.
 
-    In a terminal it is as wide as that; elsewhere it is plain text, a line for each row.
+    In a terminal it is as wide as that; elsewhere it is plain text, a line for each row, and so is in a
+    narrow terminal one from which the reader copies: in a frame its values would be broken.
     """
     cells = [[printable(with_options(cell), _CELL_CHARACTERS) for cell in row] for row in rows]
-    if is_terminal():
-        _write(_boxed(printable(title), columns, cells, numbers=numbers), err=False, end="")
-        return
     table = [list(columns), *cells]
     widths = [max(len(row[place]) for row in table) for place in range(len(columns))]
+    if is_terminal() and not (copied and _framed(widths) > console(err=False).width):
+        _write(_boxed(printable(title), columns, cells, numbers=numbers), err=False, end="")
+        return
     lines = [printable(title)] if title else []
     for row in table:
         set_out = (
@@ -154,6 +160,11 @@ def print_table(
         )
         lines.append(_GAP.join(set_out).rstrip())
     _write("\n".join(lines), err=False)
+
+
+def _framed(widths: Sequence[int]) -> int:
+    """How wide a frame with such columns is."""
+    return sum(width + 3 for width in widths) + 1
 
 
 def _boxed(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool) -> str:
@@ -186,6 +197,9 @@ def print_error(error: MirrorError) -> None:
 
 def print_usage_error(error: click.ClickException) -> None:
     """How the command is used, and what was wrong with it, stand on standard error."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):  # nothing was: its message is the help
+        print_lines(error.format_message(), err=True)
+        return
     shown = io.StringIO()
     error.show(file=shown)
     usage, _, _ = shown.getvalue().partition("Error: ")

@@ -99,7 +99,7 @@ def plan(
         show_plan(summary, warnings=warnings, recorded=not dry_run)
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Copy what is not held yet, verify it and record it.")
 @_selection
 @click.option("--plan", "sync_id", metavar="SYNC_ID", help="Copy what a plan made before names.")
 @click.option(

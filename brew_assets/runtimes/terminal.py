@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from brew_assets.domain.left_out import first_names, remarks_of
 from brew_assets.domain.plan import COUNTED_ONCE, PlanSummary, PlatformTotals
 from brew_assets.domain.quantities import human_bytes
-from brew_assets.domain.report import Report, cause_of, describe_found
+from brew_assets.domain.report import Report, describe_found, is_said_by
 from brew_assets.runtimes.printing import command, is_terminal, print_line, print_table
 from brew_assets.runtimes.warnings import warn, warnings_of_report
 
@@ -69,7 +69,7 @@ def show_report(report: Report, *, held: int, store_url: str) -> None:
 def _show_failures(report: Report) -> None:
     """A row for each; a person who looks on gets the first of them."""
     # What ended the sync is said once.
-    others = [failure for failure in report.failed if cause_of(failure) not in report.aborted]
+    others = [failure for failure in report.failed if not is_said_by(failure, report.aborted)]
     shown = others[:_FAILURES_SHOWN] if is_terminal() else others
     if shown:
         print_table(

@@ -18,6 +18,7 @@ from brew_assets.adapters.directory_store import DirectoryStore
 from brew_assets.adapters.rooted_files import MOST_NESTED
 from brew_assets.domain.batch import BATCH_PREFIX, DirectRequest, decode_event
 from brew_assets.domain.hash_file import MAX_HASH_FILE_BYTES, decode_hash_file
+from brew_assets.domain.left_out import LeftOut
 from brew_assets.domain.manifest import BACKUP_PREFIX, BACKUPS_KEPT, MANIFEST_KEY, decode_manifest
 from brew_assets.domain.report import REPORT_PREFIX
 from brew_assets.engine.adoption import PLAN_PREFIX
@@ -132,6 +133,14 @@ def test_the_exit_codes_of_the_readme_are_those_of_the_command_line() -> None:
     for code, meaning in rows:
         own_words = re.split(r"[:;]", meaning)[0]
         assert f"{code} {own_words}" in (cli.__doc__ or "")
+
+
+def test_what_the_readme_says_is_left_out_has_the_names_of_the_json() -> None:
+    named = {
+        name for row in table(README, "In `left_out`", "What is not mirrored") for name in code_of(row[0])
+    }
+    assert {name for name in named if name not in LeftOut.__struct_fields__} == set()
+    assert {"rejected", "skipped_bottles", "disabled", "excluded", "unserved"} <= named
 
 
 def test_the_layout_of_the_readme_is_that_of_the_code(tmp_path: Path) -> None:

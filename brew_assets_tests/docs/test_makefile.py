@@ -92,6 +92,27 @@ def test_the_tests_say_how_long_they_take_as_the_readme_does() -> None:
     assert duration in said
 
 
+def test_make_sync_shows_what_the_command_says_and_nothing_of_the_shell(tmp_path: Path) -> None:
+    clean = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    done = subprocess.run(
+        ["make", "-o", "install", "sync", "FORMULAE=jq", f"VENV={Path(sys.executable).parents[1]}"],
+        cwd=ROOT,
+        env=clean | {"MIRROR_URL": str(tmp_path), "LOG_LEVEL": "LOUD"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[0].startswith("Error: LOG_LEVEL: ")
+
+
+def test_who_starts_dagster_reads_first_where_and_what_it_does() -> None:
+    lines = dry_run("dev").splitlines()
+    (start,) = [number for number, line in enumerate(lines) if "dagster dev" in line]
+    said = "".join(line for line in lines[:start] if line.startswith("echo "))
+    for part in ("http://127.0.0.1:3000", "Ctrl-C", "real bottles", "MIRROR_URL", "SCHEDULE_ENABLED=false"):
+        assert part in said
+
+
 @pytest.mark.parametrize(
     ("target", "code"),
     [

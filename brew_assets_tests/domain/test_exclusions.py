@@ -31,18 +31,18 @@ def catalogue() -> Catalogue:
 @pytest.mark.parametrize(
     ("written", "names", "unknown"),
     [
-        (("jq",), {"jq"}, ()),
-        ((" JQ ", "jq", ""), {"jq"}, ()),
-        (("homebrew/core/jq", "Homebrew/homebrew-core/wget"), {"jq", "wget"}, ()),
-        (("python3", "Python4", "python@3.14"), {"python@3.14"}, ()),
-        (("broken", "cracked"), {"broken"}, ()),
+        (("jq",), ("jq",), ()),
+        ((" JQ ", "jq", ""), ("jq",), ()),
+        (("homebrew/core/jq", "Homebrew/homebrew-core/wget"), ("jq", "wget"), ()),
+        (("python3", "Python4", "python@3.14"), ("python@3.14",), ()),
+        (("broken", "cracked"), ("broken",), ()),
         (("somebody/tap/jq", "python@*", "no-such"), None, ("somebody/tap/jq", "python@*", "no-such")),
-        ((), set(), ()),
+        ((), (), ()),
     ],
     ids=str,
 )
 def test_formulae_are_excluded_by_every_name_that_they_have(
-    catalogue: Catalogue, written: tuple[str, ...], names: "set[str] | None", unknown: tuple[str, ...]
+    catalogue: Catalogue, written: tuple[str, ...], names: "tuple[str, ...] | None", unknown: tuple[str, ...]
 ) -> None:
     found = exclusions_of(catalogue, written)
     assert found.names == frozenset(unknown if names is None else names)

@@ -1,16 +1,21 @@
 """Bottles at a host that is not allowed: one among good ones is a failed bottle, all of them end the sync."""
 
+import logging
+from collections import deque
+
 import pytest
 
 from brew_assets.domain.bottle import Bottle
 from brew_assets.domain.plan import Request
-from brew_assets.domain.report import Report
+from brew_assets.domain.report import Report, is_said_by
 from brew_assets.engine.refused_host import REFUSALS_IN_A_ROW
+from brew_assets.engine.transfer import TransferOptions, TransferPorts
+from brew_assets.engine.transfer_run import TransferRun
 from brew_assets.errors import HostRefused
 from brew_assets_tests.engine.carrying import Carrying
 from brew_assets_tests.engine.test_sync import Upstream
 from brew_assets_tests.fakes import Act, MemoryStore
-from brew_assets_tests.worlds import bottle, fetch
+from brew_assets_tests.worlds import DATE, bottle, fetch
 
 PLATFORM = ("arm64_sonoma",)
 ELSEWHERE = "http://127.0.0.1:9"
@@ -34,6 +39,52 @@ def test_so_many_refusals_in_a_row_end_a_transfer_and_nothing_more_is_asked_for(
     assert len(done.failed) == len(story.blobs.opened) == REFUSALS_IN_A_ROW
     assert done.left == 2 * REFUSALS_IN_A_ROW
     assert done.aborted.endswith(f"refuses to contact {ELSEWHERE}; allowed: https://ghcr.io; {SET}")
+
+
+def test_several_refused_hosts_end_a_transfer_as_one_does_and_the_setting_names_them_all() -> None:
+    story = Carrying()
+    items = bottles(3 * REFUSALS_IN_A_ROW)
+    for number, item in enumerate(items):
+        host = f"cdn{number % 3}.example"
+        remedy = f"set BOTTLE_CDN_HOSTS=own.example,{host}"
+        refused = HostRefused(
+            subject=item.filename, address=f"https://{host}", allowed="https://ghcr.io", remedy=remedy
+        )
+        story.blobs.always(item, Act(error=refused))
+    done = story.carry(*(fetch(item) for item in items))
+    assert (len(done.failed), done.left) == (REFUSALS_IN_A_ROW, 2 * REFUSALS_IN_A_ROW)
+    assert done.aborted.endswith(
+        "refuses to contact https://cdn0.example, https://cdn1.example, https://cdn2.example; allowed: "
+        "https://ghcr.io; set BOTTLE_CDN_HOSTS=own.example,cdn0.example,cdn1.example,cdn2.example"
+    )
+    assert all(is_said_by(failure, done.aborted) for failure in done.failed)
+
+
+class _Another(logging.Handler):
+    """While one thread's line is written, another one finds the same."""
+
+    def __init__(self, run: TransferRun) -> None:
+        super().__init__()
+        self.said: list[str] = []
+        self._run = run
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())
+        if len(self.said) == 1:
+            self._run.abort("refused")
+
+
+def test_of_threads_that_find_the_same_one_says_so() -> None:
+    story = Carrying()
+    ports = TransferPorts(blobs=story.blobs, store=story.store, clock=story.clock, stop=story.stop)
+    run = TransferRun(ports, TransferOptions(workers=2), date=DATE, look_first=False, work=deque(), gate=None)
+    handler, log = _Another(run), logging.getLogger("brew_assets.engine.transfer_run")
+    log.addHandler(handler)
+    try:
+        run.abort("refused")
+    finally:
+        log.removeHandler(handler)
+    assert (handler.said, run.aborted) == (["no further bottle starts"], "refused")
 
 
 def test_a_refusal_now_and_then_ends_nothing() -> None:

@@ -57,6 +57,14 @@ def onlooker() -> Onlooker:
     return Onlooker()
 
 
+def test_a_reason_that_begins_with_the_place_does_not_repeat_it() -> None:
+    why = "s3://bottles/brew: http://localhost:1 cannot be reached"
+    notice = Notice(what="the store s3://bottles/brew/", waited_s=3.0, why=why)
+    assert notice.sentence() == (
+        "Waiting for the store s3://bottles/brew/: http://localhost:1 cannot be reached (3 s)"
+    )
+
+
 def test_a_wait_is_heard_after_two_seconds_and_once_more_when_it_is_over(onlooker: Onlooker) -> None:
     with heard(onlooker.waits):
         with waiting_for("the store s3://a"):

@@ -4,27 +4,17 @@
 Only what varies is evened out: ids, times, ports, places, and what an operating system calls a failure.
 """
 
-import fcntl
 import json
-import os
-import pty
 import re
-import signal
-import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import click
 import pytest
 
-from brew_assets.runtimes.cli import cli
-from brew_assets.runtimes.progress import fitting
 from brew_assets.simulator import Fault, Simulator, SizeDistribution, World
 from brew_assets_tests.integration.mirrors import PROGRAM, DirectoryMirror
 from brew_assets_tests.ports import free_ports
-from brew_assets_tests.runtimes.test_output import Screen, in_terminal
 
 PLATFORM = ("--platform", "arm64_sonoma")
 _EVENED: tuple[tuple[str, str], ...] = (
@@ -108,6 +98,9 @@ def test_from_the_first_plan_to_a_backup(session: Session) -> None:
         "left 0: 2 planned. Downloaded 8.0 KB in <s> s.",
         "Held now: 3 bottles in <mirror>/",
     ]
+    assert session.type("verify", "--platform", "sonoma", code=2) == [
+        "! Error: platforms: expected tags of recorded bottles (arm64_sonoma), found 'sonoma'"
+    ]
     assert session.type("verify") == ["Checked 3: 3 current, 0 missing, 0 wrong, 0 unreadable; repaired 0."]
     assert session.type("status") == [
         "Store: <mirror>/",
@@ -166,6 +159,30 @@ def test_commands_to_be_copied_repeat_the_options_before_them(
             {},
             "platform 'arm64_sonmoa' is not known (did you mean arm64_sonoma?); platform 'x' is not known; "
             "`brew-mirror platforms` lists all",
+        ),
+        (
+            ("plan", "--platform", "ARM64_Sonoma", "--platform", "sonoma,ventura"),
+            {},
+            "platform 'ARM64_Sonoma' is not known (did you mean arm64_sonoma?); platform 'sonoma,ventura' is not "
+            "known (did you mean each by itself: sonoma, ventura?); `brew-mirror platforms` lists all",
+        ),
+        (
+            ("sync", "--formula", "jq wget", "--formula", "RipGrep"),
+            {},
+            "formula 'jq wget' is not in the catalogue; did you mean each by itself: jq, wget?; formula 'RipGrep' is "
+            "not in the catalogue; did you mean ripgrep?",
+        ),
+        (
+            ("plan",),
+            {"TARGET_PLATFORMS": "sonoma arm64_tahoe"},
+            "TARGET_PLATFORMS: expected tags that `brew-mirror platforms` lists, found 'sonoma arm64_tahoe' (did "
+            "you mean sonoma,arm64_tahoe?)",
+        ),
+        (
+            ("plan",),
+            {"S3_ACL": "public"},
+            "S3_ACL: expected one of private, bucket-owner-full-control, bucket-owner-read, or nothing, found "
+            "'public'",
         ),
         (
             ("plan",),
@@ -231,6 +248,14 @@ def test_nobody_who_answers_is_named_with_the_settings_that_lead_there(
         "! Error: http://<host>/api/formula.json: <why>; check FORMULAE_API_URL and the network; no proxy is set "
         "(HTTP_PROXY)"
     ]
+    far = {"FORMULAE_API_URL": "https://api.invalid", "HTTPS_PROXY": f"http://user:secret@127.0.0.1:{port}"}
+    assert session.type("plan", code=2, **far) == [
+        "! Error: https://api.invalid/formula.json: <why>; check HTTPS_PROXY"
+    ]
+    said = mirror.run(upstream, "plan", FORMULAE_API_URL="https://api.invalid").stderr
+    (line,) = [line for line in said.splitlines() if not line.startswith("{")]
+    assert line.count("no proxy is set (HTTPS_PROXY)") == 1
+    assert line.endswith("; check FORMULAE_API_URL and the network")
     lists = {"EXTERNAL_HASH_FILE_URL": f"{nobody}/hashes.json"}
     (warning,) = [line for line in session.type("plan", *PLATFORM, code=0, **lists) if line.startswith("!")]
     assert warning == (
@@ -259,13 +284,16 @@ def test_a_bucket_that_nobody_answers_for_is_named_with_its_endpoint_and_the_var
         "AWS_SECRET_ACCESS_KEY": "b",
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
     }
-    for command in ("status", "sync"):
-        done = mirror.run(upstream, "--mirror", "s3://bottles/brew", command, **keys)
-        assert (done.returncode, done.stdout) == (2, "")
-        (line,) = [line for line in done.stderr.splitlines() if not line.startswith("{")]
-        assert line.startswith("Error: s3://bottles/brew")
-        for part in (f"127.0.0.1:{port}", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION"):
-            assert part in line
+    place = ("--mirror", "s3://bottles/brew")
+    asked = [mirror.start(upstream, *place, command, **keys) for command in ("status", "sync")]
+    for process in asked:
+        shown, said = process.communicate(timeout=60)
+        assert (process.returncode, shown) == (2, "")
+        (line,) = [line for line in said.splitlines() if not line.startswith("{")]
+        assert line == (
+            f"Error: s3://bottles/brew: http://127.0.0.1:{port} cannot be reached: connection refused; check "
+            "AWS_ENDPOINT_URL (or AWS_ENDPOINT_URL_S3, AWS_REGION, the AWS profile), and HTTP_PROXY"
+        )
 
 
 def test_bottles_that_all_lie_at_another_host_are_one_line_with_the_value_to_set(
@@ -282,6 +310,15 @@ def test_bottles_that_all_lie_at_another_host_are_one_line_with_the_value_to_set
     assert [line.split(":")[0] for line in said[:-2]] == ["Sync <sync>", "Held now"]
     hosts = f"cdn.example,{upstream.cdn_host}"
     assert "Stored 3 bottles" in session.type("sync", *PLATFORM, BOTTLE_CDN_HOSTS=hosts)[0]
+
+
+def test_bottles_at_several_other_hosts_are_one_line_too(session: Session, upstream: Simulator) -> None:
+    for number, bottle in enumerate(upstream.world.bottles):
+        upstream.fault(bottle.filename, Fault.redirects_to(f"https://cdn{number}.example/blob", times=1))
+    head, held, *said = session.type("--quiet", "sync", *PLATFORM, code=2)
+    assert (head.split(":")[0], held.split(":")[0]) == ("Sync <sync>", "Held now")
+    assert said[-1].startswith("! Error: ended early, 3 bottles are not copied: no bottle can be had, ")
+    assert said[-1].endswith("set BOTTLE_CDN_HOSTS=<host>,cdn0.example,cdn1.example,cdn2.example")
 
 
 def test_a_repair_that_finds_them_all_there_says_so_too(
@@ -349,129 +386,3 @@ def test_the_platforms_are_listed_also_where_the_setting_is_wrong(session: Sessi
     wrong = session.type("platforms", TARGET_PLATFORMS="sonmoa")
     assert wrong[:-1] == [row.replace("yes         no", "no          no") for row in rows]
     assert wrong[-1].startswith("! Warning: TARGET_PLATFORMS: ")
-
-
-def _commands(group: click.Group, *above: str) -> Iterator[tuple[str, ...]]:
-    yield above
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from _commands(command, *above, name)
-        else:
-            yield (*above, name)
-
-
-@pytest.mark.parametrize("names", list(_commands(cli)), ids=lambda names: " ".join(names) or "brew-mirror")
-def test_help_is_the_same_where_settings_are_wrong(names: tuple[str, ...]) -> None:
-    wrong = {"LOG_LEVEL": "LOUD", "MIRROR_URL": "", "TARGET_PLATFORMS": "x"}
-    shown = [
-        subprocess.run(
-            [PROGRAM, *names, "--help"], env=environment, capture_output=True, text=True, check=True
-        )
-        for environment in ({}, wrong)
-    ]
-    assert shown[0].stdout == shown[1].stdout
-    assert shown[1].stderr == ""
-
-
-def test_the_simulator_says_what_it_does_and_quiet_says_nothing(session: Session) -> None:
-    for options, said in (
-        ((), ["Making the bottles of 3 formulae …", "Serving 18 bottles; Ctrl-C ends it."]),
-        (("--quiet",), []),
-    ):
-        process = subprocess.Popen(
-            [PROGRAM, *options, "simulate", "--formulae", "3"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        for name in ("FORMULAE_API_URL", "BOTTLE_REGISTRY_URL", "BOTTLE_CDN_HOSTS"):
-            assert process.stdout.readline().startswith(f"export {name}=")
-        process.terminate()
-        assert process.communicate(timeout=20)[1].splitlines() == said
-
-
-@contextmanager
-def silent_server() -> Iterator[str]:
-    """The address of a server that takes connections and never answers."""
-    with socket.create_server(("127.0.0.1", 0), backlog=16) as server:
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
-
-
-def test_a_catalogue_that_does_not_come_is_a_line_of_the_log(
-    mirror: DirectoryMirror, upstream: Simulator
-) -> None:
-    with silent_server() as address:
-        process = mirror.start(upstream, "plan", FORMULAE_API_URL=address, LOG_FORMAT="text")
-        assert process.stderr is not None
-        line = process.stderr.readline()
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
-    assert re.search(rf"INFO Waiting for the formulae API {address}/formula.json \(\d s\)$", line.strip())
-
-
-def test_in_a_terminal_what_is_waited_for_stands_in_one_row_and_is_gone_at_the_end(
-    mirror: DirectoryMirror, upstream: Simulator
-) -> None:
-    ours, theirs = pty.openpty()
-    with silent_server() as address:
-        environment = mirror.environment(upstream, FORMULAE_API_URL=address, TERM="xterm", COLUMNS="60")
-        with subprocess.Popen([PROGRAM, "plan"], env=environment, stdout=theirs, stderr=theirs) as process:
-            os.close(theirs)
-            shown = ""
-            while "s)" not in shown and "…" not in shown:
-                shown += os.read(ours, 4096).decode()
-            process.send_signal(signal.SIGTERM)
-            try:
-                while piece := os.read(ours, 4096):
-                    shown += piece.decode()
-            except OSError:
-                pass  # Linux's way to say that nobody writes there any more
-        os.close(ours)
-    assert process.returncode == 1
-    assert "Waiting for the formulae API http://127.0.0.1:" in shown
-    rows = [row.strip() for row in Screen(shown).rows]
-    assert not any("Waiting" in row for row in rows), rows
-    assert any(row.startswith("Stopped") for row in rows)
-
-
-def test_a_lock_that_another_process_holds_is_named(mirror: DirectoryMirror, upstream: Simulator) -> None:
-    mirror.sync(upstream, *PLATFORM)
-    with (mirror.root / ".lock").open("rb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        process = mirror.start(upstream, "sync", "--force", *PLATFORM, LOG_FORMAT="text")
-        assert process.stderr is not None
-        line = process.stderr.readline()
-    _, rest = process.communicate(timeout=60)
-    assert process.returncode == 0, rest
-    waiting = rf"WARNING Waiting for the store {mirror.root}/: another process holds \.lock \(\d s\)$"
-    assert re.search(waiting, line.strip())
-
-
-def test_in_a_terminal_a_table_has_a_frame_and_a_bar_is_never_cut_within_a_figure(
-    mirror: DirectoryMirror, upstream: Simulator
-) -> None:
-    code, shown = in_terminal([PROGRAM, "sync", *PLATFORM], mirror.environment(upstream), columns=40)
-    assert code == 0
-    assert "Bottles 3/3" in shown
-    assert not re.search(r"\d/\?|byt\b", shown)
-    code, shown = in_terminal([PROGRAM, "status"], mirror.environment(upstream), columns=80)
-    assert code == 0
-    assert shown.count("┏") == 2
-
-
-@pytest.mark.parametrize(
-    ("columns", "row"),
-    [
-        (80, "Bottles 1/2  ━━──  4.0 KB of 8.0 KB  2.0 KB/s"),
-        (40, "Bottles 1/2  ━━──  4.0 KB of 8.0 KB"),
-        (30, "Bottles 1/2  ━━──"),
-        (5, ""),
-    ],
-)
-def test_of_a_bar_that_does_not_fit_whole_parts_are_left_out(columns: int, row: str) -> None:
-    assert fitting(["Bottles 1/2", "━━──", "4.0 KB of 8.0 KB", "2.0 KB/s"], columns) == row
-
-
-def test_a_wait_that_does_not_fit_is_cut() -> None:
-    assert fitting(["Bottles 1/2", "Waiting for the registry"], 24) == "Bottles 1/2  Waiting f…"

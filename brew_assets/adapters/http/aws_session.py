@@ -136,7 +136,7 @@ def _named(error: ProxyConnectionError, proxy: Proxy, netloc: str) -> BotoCoreEr
         if failure is not None and not isinstance(failure, ProxyFailure):
             return RefusedByProxy(finding=str(failure))
     else:
-        failure = ProxyFailure(proxy, f"cannot be reached or used: {cause[:200]}")
+        failure = ProxyFailure(proxy, f"cannot be reached or used: {cause[:200]}; check {proxy.setting}")
     return FailedAtProxy(finding=str(failure), proxy_url=str(proxy))
 
 

@@ -149,7 +149,7 @@ class Reach:
         except ConnectionAbortedError:
             raise
         except OSError as exc:
-            raise ProxyFailure(proxy, f"cannot be reached: {exc}") from exc
+            raise ProxyFailure(proxy, f"cannot be reached: {exc}; check {proxy.setting}") from exc
         try:
             opening(sock)
             if proxy.scheme == "https":
