@@ -292,7 +292,7 @@ def test_a_bucket_that_nobody_answers_for_is_named_with_its_endpoint_and_the_var
         (line,) = [line for line in said.splitlines() if not line.startswith("{")]
         assert line == (
             f"Error: s3://bottles/brew: http://127.0.0.1:{port} cannot be reached: connection refused; check "
-            "AWS_ENDPOINT_URL (or AWS_ENDPOINT_URL_S3, AWS_REGION, the AWS profile), and HTTP_PROXY"
+            "AWS_ENDPOINT_URL (or AWS_ENDPOINT_URL_S3, AWS_REGION, the AWS profile); no proxy is set (HTTP_PROXY)"
         )
 
 
