@@ -80,14 +80,15 @@ def test_every_brew_mirror_command_line_can_be_read(path: Path) -> None:
             _parse(cli.cli, words[place + 1 :])
 
 
-def _parse(command: click.Command, words: list[str]) -> None:
+def _parse(command: click.Command, words: list[str], above: click.Context | None = None) -> None:
     """Returns when command, subcommands and options exist; values are not looked at."""
-    context = click.Context(command, info_name=command.name)
+    # A command keeps the help option that the first context gave it.
+    context = click.Context(command, above, info_name=command.name, **command.context_settings)
     _, rest, _ = command.make_parser(context).parse_args(list(words))
     if isinstance(command, click.Group) and rest:
         below = command.get_command(context, rest[0])
         assert below is not None, f"{command.name} has no command {rest[0]}"
-        _parse(below, rest[1:])
+        _parse(below, rest[1:], context)
     else:
         assert rest == [], f"{command.name} takes no {rest}"
 
