@@ -4,6 +4,7 @@ No value passes between assets in memory: the store carries the data, and runs s
 """
 
 import hashlib
+import logging
 from datetime import timedelta
 
 import dagster as dg
@@ -35,7 +36,7 @@ from brew_assets.domain.foreign_text import printable
 from brew_assets.domain.left_out import first_names, notes_of
 from brew_assets.domain.links import Links
 from brew_assets.domain.manifest import MANIFEST_KEY, Manifest
-from brew_assets.domain.plan import Plan, Request
+from brew_assets.domain.plan import Plan, Request, summarize
 from brew_assets.domain.report import Report, failures_by_reason
 from brew_assets.domain.route import ROUTES
 from brew_assets.engine.carrier import Carrier
@@ -44,6 +45,8 @@ from brew_assets.engine.rebuild import rebuild_manifest
 from brew_assets.engine.sync import Mirror
 from brew_assets.errors import PlanInvalid
 from brew_assets.settings import Settings, read_settings
+
+_log = logging.getLogger(__name__)
 
 OWNERS = ["team:mirror"]
 # The UI has an icon for both.
@@ -119,10 +122,18 @@ def pending_bottles(
             progress=log_sizes(context, engine.ports.clock),
         )
         name_plan_of_backfill(context, engine, planned.plan)
+        log_plan(planned.plan)
     for warning in notes_of(planned.plan):
         context.log.warning(warning)
     places = Places(engine.store.url, mirror.settings())
     return dg.MaterializeResult(metadata=plan_metadata(planned, now.kept, places))
+
+
+def log_plan(plan: Plan) -> None:
+    """The log, which people read where no UI is, has a line on what has to be copied."""
+    found = summarize(plan)
+    facts = {"pending": found.objects, "downloads": found.downloads, "bytes": found.bytes}
+    _log.info("planned", extra={"sync_id": plan.sync_id, "route": found.route, **facts})
 
 
 @dg.asset(
@@ -145,6 +156,7 @@ def bottles(
         if made:
             # An observation, not a materialization: nobody else is to start runs for it.
             context.log_event(dg.AssetObservation(pending_bottles.key, metadata=own_plan_metadata(plan)))
+            log_plan(plan)
         settings = mirror.settings()
         carrier = carrier_of_run(context, engine, plan, settings)
         listener = observe_progress(context, engine.ports.clock, every_s=settings.progress_update_interval)

@@ -283,7 +283,7 @@ def test_the_launchers_command_carries_out_a_run(
     finished = instance.get_run_by_id(run_id)
     assert finished is not None
     assert finished.status == dg.DagsterRunStatus.SUCCESS, worker.output[-3000:]
-    assert run_id in {line.get("run_id") for line in _in_json(worker.output)}
+    assert run_id in {line.get("run_id") for line in _in_json(worker.output)}, worker.output[-6000:]
     s3 = boto3.client("s3", endpoint_url=account["AWS_ENDPOINT_URL"])
     stored = [item["Key"] for item in s3.list_objects_v2(Bucket="output")["Contents"]]
     assert stored
