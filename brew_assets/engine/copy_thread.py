@@ -45,9 +45,8 @@ def work_through(run: TransferRun) -> None:
         run.crash = crash
         run.ended.set()
     finally:
-        for port in (run.ports.blobs, run.ports.store):
-            with contextlib.suppress(Exception):  # what cannot be closed is closed with the process
-                port.close()
+        with contextlib.suppress(Exception):  # what cannot be closed is closed with the process
+            run.ports.store.close()
         run.end_thread()
 
 

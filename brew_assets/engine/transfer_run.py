@@ -1,5 +1,6 @@
 """What the threads of one transfer share: its ports, its options, the work that is left, what came of it."""
 
+import contextlib
 import logging
 import threading
 from collections import deque
@@ -119,8 +120,11 @@ class TransferRun:
             _log.error("no further bottle starts", extra={"reason": kind.reason, "error": reason})
 
     def end_thread(self) -> None:
-        """One worker has ended."""
+        """One worker has ended; the last one closes the connections to upstream, which all of them used."""
         with self._running_lock:
             self._running -= 1
-            if self._running == 0:
-                self.all_ended.set()
+            is_last = self._running == 0
+        if is_last:
+            with contextlib.suppress(Exception):  # what cannot be closed is closed with the process
+                self.ports.blobs.close()
+            self.all_ended.set()
