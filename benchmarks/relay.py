@@ -9,12 +9,12 @@ import argparse
 import asyncio
 import select
 import selectors
-import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
+
+from benchmarks.child import Child
 
 # What a server does not take is no longer read once so much of it waits.
 _MOST_WAITING_BYTES = 16 << 20
@@ -160,37 +160,11 @@ async def _serve(target: int, round_trip_s: float) -> None:
     listener.close()
 
 
-class Relay:
+class Relay(Child):
     """A relay to a port of this machine as the harness sees it; use as a context manager."""
 
     def __init__(self, target: int, *, round_trip_ms: float) -> None:
-        self._target = target
-        self._round_trip_ms = round_trip_ms
-        self._process: subprocess.Popen[str] | None = None
-        self.port = 0
-
-    def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "benchmarks.relay", str(self._target), str(self._round_trip_ms)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the relay ended with code {self._process.wait()} before it listened")
-        self.port = int(line)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._process is None:
-            return
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        super().__init__("benchmarks.relay", str(target), str(round_trip_ms))
 
 
 if __name__ == "__main__":

@@ -5,14 +5,13 @@ Prints its port on standard output and serves until standard input ends.
 
 import asyncio
 import json
-import subprocess
 import sys
 from http.client import HTTPConnection
-from types import TracebackType
-from typing import Self, cast
+from typing import cast
 from urllib.parse import unquote
 
 from benchmarks.bucket import Answer, Buckets, Request
+from benchmarks.child import Child
 
 _BUFFER_BYTES = 256 << 10
 _REASONS = {
@@ -196,48 +195,15 @@ async def _serve() -> None:
     server.close()
 
 
-class Sink:
+class Sink(Child):
     """The sink as the harness sees it; use as a context manager."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[str] | None = None
-        self.port = 0
+        super().__init__("benchmarks.sink")
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
-    def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.sink"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the sink ended with code {self._process.wait()} before it listened")
-        self.port = int(line)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._process is None:
-            return
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
 
     def reset(self) -> None:
         """Forget every object."""

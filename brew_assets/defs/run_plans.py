@@ -1,4 +1,4 @@
-"""Which plan a run carries out: the one that it names, its backfill's, or one of its own."""
+"""Which plan a run copies by: the one that it names, its backfill's, or one of its own."""
 
 import dagster as dg
 
@@ -32,7 +32,7 @@ def name_plan_of_backfill(context: dg.AssetExecutionContext, engine: Mirror, pla
 
 
 def sync_of_backfill(context: dg.AssetExecutionContext, engine: Mirror) -> str:
-    """The sync id of the plan that this run's backfill carries out, empty when there is none."""
+    """The sync id of the plan that this run's backfill copies by, empty when there is none."""
     run = _run(context)
     backfill = backfill_of(context.instance, run)
     if backfill is not None:
@@ -115,7 +115,7 @@ def _sync_before(context: dg.AssetExecutionContext, engine: Mirror, backfill: Ba
 
 
 def _kept_plan(engine: Mirror, sync_id: str, platforms: tuple[str, ...]) -> Plan | None:
-    """The plan of that sync, if it can be carried out for all of these platforms."""
+    """The plan of that sync, if it can be copied for all of these platforms."""
     try:
         plan = engine.load_plan(sync_id) if sync_id else None
     except PlanInvalid:

@@ -19,7 +19,7 @@ from brew_assets.settings import Settings, read_settings
 # The rest waits for the next tick; a tick has a minute.
 MAX_PLANS_PER_TICK = 50
 _INTERVAL_S = 30
-# A daemon that was down for a night carries out what was planned meanwhile. What is older, later plans have
+# A daemon that was down for a night starts what was planned meanwhile. What is older, later plans have
 # planned again: all of it at once would be a task for each platform of each week.
 _LATE_S = 86_400.0
 # The cursor of a sensor that has found no plan at all; storage ids begin with 1.
@@ -121,7 +121,7 @@ def _requests_of(context: dg.SensorEvaluationContext, record: dg.EventLogRecord)
 
 
 def _has_run(instance: dg.DagsterInstance, sync_id: str, platform: str) -> bool:
-    """Whether a run carries out the plan for the platform. One that was never submitted is none yet.
+    """Whether a run copies the plan for the platform. One that was never submitted is none yet.
 
     Dagster submits such a run when it is requested again with its run key (dagster/_daemon/sensor.py). Run
     keys alone do not tell: they are of one location, and those of another one count anew.

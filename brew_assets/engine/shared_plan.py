@@ -91,7 +91,7 @@ class SharedPlan:
         return found.claim.sync_id if found else ""
 
     def name(self, plan: Plan) -> None:
-        """The runs of the backfill carry out this plan, whoever else makes one.
+        """The runs of the backfill copy by this plan, whoever else makes one.
 
         Raises:
             StoreError: the store did not answer.

@@ -7,12 +7,11 @@ Only what varies is evened out: ids, times, ports, places, and what an operating
 import json
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from brew_assets.simulator import Fault, Simulator, SizeDistribution, World
+from brew_assets.simulator import Fault, Simulator
 from brew_assets_tests.integration.mirrors import PROGRAM, DirectoryMirror
 from brew_assets_tests.ports import free_ports
 
@@ -27,20 +26,6 @@ _EVENED: tuple[tuple[str, str], ...] = (
     (r"ConnectionRefusedError: \[Errno \d+\] Connection refused", "<why>"),
     (r"(?<=cannot be had: ).*?(?=; check)", "<why>"),
 )
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[Simulator]:
-    world = World(seed=3, sizes=SizeDistribution.fixed(4_000))
-    for name in ("jq", "ripgrep", "wget"):
-        world.publish(name, "1.0", tags=["arm64_sonoma"])
-    with Simulator(world) as running:
-        yield running
-
-
-@pytest.fixture
-def mirror(tmp_path: Path) -> DirectoryMirror:
-    return DirectoryMirror(tmp_path / "mirror")
 
 
 class Session:

@@ -9,30 +9,15 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from brew_assets.runtimes.progress import fitting
-from brew_assets.simulator import Simulator, SizeDistribution, World
+from brew_assets.simulator import Simulator
 from brew_assets_tests.integration.mirrors import PROGRAM, DirectoryMirror
 from brew_assets_tests.runtimes.test_output import Screen, in_terminal
 
 PLATFORM = ("--platform", "arm64_sonoma")
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[Simulator]:
-    world = World(seed=3, sizes=SizeDistribution.fixed(4_000))
-    for name in ("jq", "ripgrep", "wget"):
-        world.publish(name, "1.0", tags=["arm64_sonoma"])
-    with Simulator(world) as running:
-        yield running
-
-
-@pytest.fixture
-def mirror(tmp_path: Path) -> DirectoryMirror:
-    return DirectoryMirror(tmp_path / "mirror")
 
 
 @contextmanager

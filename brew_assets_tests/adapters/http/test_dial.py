@@ -1,6 +1,7 @@
 """Connections to hosts whose addresses do not all lead somewhere."""
 
 import contextlib
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -41,6 +42,9 @@ def black_hole(address: str) -> Iterator[int]:
 
 
 def has_ipv6() -> bool:
+    """Whether loopback has IPv6; in CI nobody may say that it has not."""
+    if os.environ.get("CI"):
+        return True
     try:
         with socket.socket(socket.AF_INET6) as sock:
             sock.bind(("::1", 0))
