@@ -1,15 +1,19 @@
 """Receipts: proof that bottles were stored, until a fold has taken them into the manifest."""
 
 import contextlib
+import contextvars
+import functools
 import logging
 import secrets
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from brew_assets.domain.manifest import Receipt, decode_receipts, encode_receipts
 from brew_assets.domain.object_keys import is_journal_name
 from brew_assets.engine.foreign_objects import own_listing
-from brew_assets.engine.ports import Clock, ListedObject, Store
+from brew_assets.engine.ports import Clock, Document, ListedObject, Store
 from brew_assets.engine.stored_names import StoredNames
 from brew_assets.errors import (
     KeyTaken,
@@ -27,6 +31,8 @@ _ABSENT_AFTER = 5
 _MOST_NAMED = 20
 # Each reading again means that somebody has folded meanwhile.
 _MOST_READINGS = 50
+_READ_AHEAD = 8
+_WORTH_READING_AHEAD = 16
 
 _log = logging.getLogger(__name__)
 
@@ -82,17 +88,45 @@ def _is_of_a_sync(name: str) -> bool:
 def read_objects(store: Store, keys: Iterable[str]) -> Iterator[tuple[str, list[Receipt] | None]]:
     """The receipts of each journal object; None for one that vanished: another fold took it.
 
-    One object at a time: a journal of 50,000 receipts never is in memory as a whole. One that the store
+    A few objects at a time: a journal of 50,000 receipts never is in memory as a whole. One that the store
     does not give out is left out: its bottles are found where they stand.
     """
-    for key in keys:
+    for key, read in _read_ahead(store, list(keys)):
         try:
-            document = store.read(key)
+            document = read()
         except (ObjectRefused, StoreUnavailable) as error:
             # A store that answers nothing says so again when the manifest is read.
             _log.warning("receipts cannot be read", extra={"key": key, "error": str(error)})
             continue
         yield key, None if document is None else decode_receipts(document.data, key=key)
+
+
+def _read_ahead(store: Store, keys: list[str]) -> Iterator[tuple[str, Callable[[], Document | None]]]:
+    """Each key, in order, and what gives its object or raises; those after it are read meanwhile.
+
+    One after the other, a distant bucket would be waited for as often as there are objects.
+    """
+    if len(keys) < _WORTH_READING_AHEAD:
+        yield from ((key, functools.partial(store.read, key)) for key in keys)
+        return
+    pool = ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="receipts")
+    reading: deque[tuple[str, Future[Document | None]]] = deque()
+    try:
+        for key in keys:
+            # A context has one user at a time.
+            here = contextvars.copy_context()
+            reading.append((key, pool.submit(here.run, store.read, key)))
+            if len(reading) > _READ_AHEAD:
+                first, found = reading.popleft()
+                yield first, found.result
+        while reading:
+            first, found = reading.popleft()
+            yield first, found.result
+    except BaseException:
+        # Whoever stops reading does not wait for a store that hangs.
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def read_settled(store: Store, convert: Callable[[Receipt], _T]) -> list[_T]:

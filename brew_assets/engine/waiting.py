@@ -97,7 +97,6 @@ class Waits:
     def __init__(self, listener: NoticeListener, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.monotonic = monotonic
         self._listener = listener
-        self._lock = threading.Lock()
         self._waiting: dict[int, Wait] = {}
         self._innermost = threading.local()
         self._was_told = False
@@ -106,15 +105,13 @@ class Waits:
         """The wait has begun; the one of the same thread around it."""
         outer: Wait | None = getattr(self._innermost, "wait", None)
         self._innermost.wait = wait
-        with self._lock:
-            self._waiting[id(wait)] = wait
+        self._waiting[id(wait)] = wait
         return outer
 
     def leave(self, wait: Wait, outer: Wait | None) -> None:
         """It is over."""
         self._innermost.wait = outer
-        with self._lock:
-            self._waiting.pop(id(wait), None)
+        self._waiting.pop(id(wait), None)
 
     def innermost(self) -> Wait | None:
         """What the calling thread waits for."""
@@ -133,8 +130,8 @@ class Waits:
 
     def _lasting(self) -> list[Notice]:
         now = self.monotonic()
-        with self._lock:
-            waiting = list(self._waiting.values())
+        # One step of the interpreter, as is each change: no lock for what each bottle does five times.
+        waiting = list(self._waiting.values())
         return [
             Notice(
                 what=wait.what,

@@ -37,6 +37,8 @@ def main() -> None:
         _run()
     finally:
         settle_streams()
+        # The interpreter looks for cycles once more when it ends, in all that the libraries keep.
+        gc.freeze()
 
 
 def _run() -> None:

@@ -1,7 +1,5 @@
 """Commands whose help and version are printed as all else is (printing.py)."""
 
-from importlib.metadata import version
-
 import click
 
 from brew_assets.runtimes.printing import print_line, print_lines
@@ -28,6 +26,9 @@ class Group(click.Group):
 def show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     """The callback of `--version`: it is printed, and the program ends."""
     if value and not ctx.resilient_parsing:
+        # Slow to import, and for this alone.
+        from importlib.metadata import version
+
         print_line(f"brew-mirror, version {version('brew-assets')}")
         ctx.exit()
 

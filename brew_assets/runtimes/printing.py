@@ -226,10 +226,12 @@ def _write(text: str, *, err: bool, end: str = "\n", over_row: bool = False) -> 
     Raises:
         click.ClickException: standard output does not take it; a result that nobody has is no success.
     """
-    if not over_row:
-        clear_row()
     try:
-        click.echo(text + end, err=err, nl=False)
+        # As one: another thread may draw the row anew in between, and it would stay before the text.
+        with _row_lock:
+            if not over_row:
+                clear_row()
+            click.echo(text + end, err=err, nl=False)
     except OSError as error:
         _let_go(sys.stderr if err else sys.stdout)
         if not err and not isinstance(error, BrokenPipeError):

@@ -1,6 +1,9 @@
 """What is handed to the one way to the terminal, and what arrives there."""
 
+import io
 import json
+import sys
+import threading
 
 import click
 import pytest
@@ -8,6 +11,7 @@ import pytest
 from brew_assets.engine.ports import Progress
 from brew_assets.errors import BackupInvalid, PlanInvalid
 from brew_assets.runtimes.printing import (
+    clear_row,
     print_error,
     print_json,
     print_line,
@@ -15,6 +19,7 @@ from brew_assets.runtimes.printing import (
     print_table,
     print_traceback,
     print_usage_error,
+    show_row,
 )
 from brew_assets.runtimes.progress import Display
 
@@ -101,3 +106,37 @@ def test_a_bar_shows_the_name_of_a_bottle_as_text(capsys: pytest.CaptureFixture[
         listen(Progress(bottles_done=1, bottles_total=2, bytes_done=1, bytes_total=2, failed=0, current=name))
     shown = capsys.readouterr().err
     assert "\x1b[2J" not in shown
+
+
+class _Slow(io.StringIO):
+    """A stream in which, once a row is erased, another thread has its turn, if anything lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.erased, self.drawn = threading.Event(), threading.Event()
+
+    def write(self, text: str) -> int:
+        count = super().write(text)
+        if text.startswith("\r") and not self.erased.is_set():
+            self.erased.set()
+            self.drawn.wait(0.2)
+        return count
+
+
+def test_a_row_that_another_thread_draws_stands_before_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = _Slow()
+    monkeypatch.setattr(sys, "stderr", stream)
+
+    def draw() -> None:
+        stream.erased.wait(10)
+        show_row("again")
+        stream.drawn.set()
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    show_row("waiting")
+    print_line("the line", err=True)
+    thread.join()
+    clear_row()
+    # What click leaves of the erasing where no terminal is.
+    assert stream.getvalue().split("\r") == ["waiting", "the line\nagain", ""]

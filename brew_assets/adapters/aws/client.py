@@ -3,13 +3,16 @@
 boto3 resolves credentials, region, endpoint and addressing: from the environment and the AWS profile.
 """
 
+import contextlib
 import functools
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3.session
 import botocore.loaders
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, ParamValidationError, SSLError
+from botocore.utils import parse_timestamp
 
 from brew_assets.adapters.aws.answers import bound_answers
 from brew_assets.adapters.aws_credentials import credentials_failure, is_of_credentials
@@ -28,6 +31,8 @@ READ_TIMEOUT_S = 5
 REPEATED = 2
 DEFAULT_REGION = "us-east-1"
 S3_CONNECT_TIMEOUT_S = 30.0
+# botocore would describe the machine, and put that together anew for each call.
+USER_AGENT = "brew-mirror"
 # The connection stood when these were met (SSLError also before): the call may have arrived.
 _UNCERTAIN = (HTTPClientError, SSLError)
 _THROTTLED = ("Throttling", "ThrottlingException", "Throttled", "RequestLimitExceeded", "TooManyRequests")
@@ -46,6 +51,7 @@ def aws_session(reach: Reach = PLAIN) -> boto3.session.Session:
     for service, name in _OWN_ENDPOINTS.items():
         core.session_var_map[f"{service}_endpoint"] = (None, name, None, None)
     core.register_component("data_loader", _models())
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_time_of)
     return boto3.session.Session(botocore_session=core)
 
 
@@ -98,9 +104,10 @@ def aws_client(
         retries={"total_max_attempts": tries, "mode": "standard"},
         max_pool_connections=connections,
         tcp_keepalive=tcp_keepalive,
+        user_agent=USER_AGENT,
     )
     client: Any = _made(session, service, region=region, endpoint_url=endpoint_url, config=config)
-    bound_answers(client)
+    bound_answers(client, context=session_reach(session, reach).aws_context)
     return client
 
 
@@ -130,6 +137,7 @@ def s3_client(
         read_timeout=timeout_s,
         # Tried again by us: the library knows of no 409 that passes.
         retries={"total_max_attempts": 1},
+        user_agent=USER_AGENT,
         # The thin connection signs in no other way.
         signature_version="s3v4",
         request_checksum_calculation="when_required",
@@ -155,6 +163,14 @@ def _made(
         endpoint_url = own
     make: Any = session.client
     return make(service, region_name=region, endpoint_url=endpoint_url, config=config)
+
+
+def _time_of(value: Any) -> Any:
+    """As botocore's, which asks dateutil for the date of each answer: a tenth of a call's processor time."""
+    if isinstance(value, str) and value.endswith("GMT"):
+        with contextlib.suppress(ValueError):
+            return parsedate_to_datetime(value)
+    return parse_timestamp(value)
 
 
 @functools.cache

@@ -88,6 +88,14 @@ class Reach:
         """
         return self.trust.context()
 
+    def aws_context(self) -> ssl.SSLContext:
+        """One that AWS's clients may change, which others would have to wait for.
+
+        Raises:
+            SettingsInvalid: a file or folder of certificates that is named has none.
+        """
+        return self.trust.context(user="aws")
+
     def ca_file(self) -> str:
         """The same certificates as a file, which is gone when the process ends.
 

@@ -77,7 +77,7 @@ class S3Store:
             sse=options.sse, kms_key_id=options.kms_key_id, acl=options.acl, api_base_url=options.api_base_url
         )
         self._session = aws_session(reach)
-        reach = session_reach(self._session, reach)
+        self._reach = reach = session_reach(self._session, reach)
         self._made_client: S3Client | None = None
         self._answers: BoundedSession | None = None
         self._bucket_url = ""
@@ -115,7 +115,7 @@ class S3Store:
         except Exception as exc:  # of providers of credentials, and of settings that are none
             raise setting_error(exc, url=self.url) from exc
         self._bucket_url = address.partition("?")[0].removesuffix(f"/{_ANY_KEY}")
-        self._answers = bound_answers(client, is_xml=True)
+        self._answers = bound_answers(client, context=self._reach.aws_context, is_xml=True)
         check_documents(client)
         return client
 
