@@ -109,18 +109,17 @@ def test_a_bar_shows_the_name_of_a_bottle_as_text(capsys: pytest.CaptureFixture[
 
 
 class _Slow(io.StringIO):
-    """A stream in which, once a row is erased, another thread has its turn, if anything lets it."""
+    """A stream in which another thread has its turn before a line is written, if anything lets it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.erased, self.drawn = threading.Event(), threading.Event()
+        self.begins, self.drawn = threading.Event(), threading.Event()
 
     def write(self, text: str) -> int:
-        count = super().write(text)
-        if text.startswith("\r") and not self.erased.is_set():
-            self.erased.set()
+        if text.startswith("the line"):
+            self.begins.set()
             self.drawn.wait(0.2)
-        return count
+        return super().write(text)
 
 
 def test_a_row_that_another_thread_draws_stands_before_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +127,7 @@ def test_a_row_that_another_thread_draws_stands_before_no_line(monkeypatch: pyte
     monkeypatch.setattr(sys, "stderr", stream)
 
     def draw() -> None:
-        stream.erased.wait(10)
+        stream.begins.wait(10)
         show_row("again")
         stream.drawn.set()
 
