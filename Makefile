@@ -100,12 +100,12 @@ sync: install ## Mirror real bottles: make sync FORMULAE="jq ripgrep" PLATFORMS=
 
 test: dev-install ## Run all tests
 	@echo "Running all tests: $(ABOUT_TESTS) …"
-	$(PYTEST) -n 2 --dist worksteal -m "not long and not aws and not browser and not infra" $(ARGS)
+	$(PYTEST) -n 3 --dist worksteal -m "not long and not aws and not browser and not infra" $(ARGS)
 	$(MAKE) -j 2 test-stories test-infra
 
 # Daemons, tasks and Terraform wait more than they work: both halves at the same time.
 test-stories: dev-install $(JUDGES)/.done ## Run only the stories: on a local AWS, and in Dagster's UI
-	$(PYTEST) -n 2 --dist loadfile -m "aws or browser" $(ARGS)
+	$(PYTEST) -n 3 --dist loadfile -m "aws or browser" $(ARGS)
 
 test-aws: dev-install $(JUDGES)/.done ## Run only the stories on a local AWS, with a real daemon, ECS tasks and Lambdas
 	$(PYTEST) -n 2 --dist loadfile -m aws $(ARGS)
