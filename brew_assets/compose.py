@@ -4,35 +4,35 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from brew_assets.adapters.directory_store import DirectoryStore
+from brew_assets.adapters.directory_store.store import DirectoryStore
 from brew_assets.adapters.formulae_api import FormulaeApi
-from brew_assets.adapters.ghcr import Ghcr
+from brew_assets.adapters.ghcr.login import CredentialsSource, given_credentials
+from brew_assets.adapters.ghcr.registry import Ghcr
 from brew_assets.adapters.http.reach import Reach
 from brew_assets.adapters.http.trust import Trust
-from brew_assets.adapters.origin import split_url
-from brew_assets.adapters.registry_login import CredentialsSource, given_credentials
+from brew_assets.adapters.http.url import split_url
 from brew_assets.configured import configured_platforms, path_of, routing_rules
 from brew_assets.domain.addresses import shown_url
-from brew_assets.engine.announce import Channel
 from brew_assets.engine.clock import GracefulStop, SystemClock
-from brew_assets.engine.download_slots import copy_threads
 from brew_assets.engine.noticed_ports import (
     NoticedCatalogue,
     NoticedHashFile,
     NoticedRegistry,
     NoticedStore,
 )
+from brew_assets.engine.notifier import Channel
 from brew_assets.engine.options import MirrorOptions, MirrorPorts
 from brew_assets.engine.ports import HashFileSource, StopSignal, Store
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.sync import Mirror
+from brew_assets.engine.transfer.download_slots import copy_threads
 from brew_assets.errors import SettingsInvalid
 from brew_assets.setting_values import shown_value
 from brew_assets.settings import PLACES, Secret, Settings
 
 if TYPE_CHECKING:
-    from brew_assets.adapters.cloudwatch import CloudWatchMetrics
-    from brew_assets.adapters.event_queue import EventQueue
+    from brew_assets.adapters.aws.cloudwatch import CloudWatchMetrics
+    from brew_assets.adapters.aws.sqs import EventQueue
     from brew_assets.adapters.s3.store import S3Options
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/?#@\[\]\\]+)(:[0-9]{1,5})?")
@@ -139,7 +139,7 @@ def build_hash_files(settings: Settings, *, stop: StopSignal | None = None) -> t
         or settings.external_hash_file_s3_key
     ):
         return ()
-    from brew_assets.adapters.hash_file_sources import HttpsHashFile, PathHashFile, S3HashFile
+    from brew_assets.adapters.skip_list_sources import HttpsHashFile, PathHashFile, S3HashFile
 
     sources: list[HashFileSource] = []
     if settings.external_hash_file_s3_key:
@@ -171,7 +171,7 @@ def build_event_queue(settings: Settings) -> "EventQueue | None":
     """The queue of TRIGGER_QUEUE_URL, None where that is empty. Nothing is contacted yet."""
     if not settings.trigger_queue_url:
         return None
-    from brew_assets.adapters.event_queue import EventQueue
+    from brew_assets.adapters.aws.sqs import EventQueue
 
     return EventQueue(
         settings.trigger_queue_url,
@@ -186,7 +186,7 @@ def build_metrics(settings: Settings) -> "CloudWatchMetrics | None":
     """Where metrics go, None unless ENABLE_METRICS. Nothing is contacted yet."""
     if not settings.enable_metrics:
         return None
-    from brew_assets.adapters.cloudwatch import CloudWatchMetrics
+    from brew_assets.adapters.aws.cloudwatch import CloudWatchMetrics
 
     return CloudWatchMetrics(
         region=settings.aws_region,
@@ -201,7 +201,7 @@ def build_channels(settings: Settings) -> tuple[Channel, ...]:
     region, endpoint_url = settings.aws_region, settings.aws_endpoint_url or None
     reach = reach_of(settings)
     if settings.enable_notifications and settings.slack_webhook_secret_name:
-        from brew_assets.adapters.secrets import WebhookSecret
+        from brew_assets.adapters.aws.secrets import WebhookSecret
 
         secret = settings.slack_webhook_secret_name
         webhook = WebhookSecret(secret, region=region, endpoint_url=endpoint_url, reach=reach)
@@ -209,7 +209,7 @@ def build_channels(settings: Settings) -> tuple[Channel, ...]:
     elif settings.enable_notifications and settings.slack_webhook_url:
         channels.append(_slack(settings, lambda: settings.slack_webhook_url))
     if settings.enable_notifications and (settings.sns_topic_arn or settings.sns_security_topic_arn):
-        from brew_assets.adapters.sns import SnsSecurityTopic, SnsTopic
+        from brew_assets.adapters.aws.sns import SnsSecurityTopic, SnsTopic
 
         if settings.sns_topic_arn:
             channels.append(
@@ -223,7 +223,7 @@ def build_channels(settings: Settings) -> tuple[Channel, ...]:
             )
     metrics = build_metrics(settings)
     if metrics is not None:
-        from brew_assets.adapters.cloudwatch import MetricsChannel
+        from brew_assets.adapters.aws.cloudwatch import MetricsChannel
 
         channels.append(MetricsChannel(metrics, SystemClock()))
     return tuple(channels)
@@ -289,7 +289,7 @@ def _registry_credentials(settings: Settings, reach: Reach) -> CredentialsSource
     username = settings.bottle_registry_username
     if username or not settings.bottle_registry_secret_name:
         return given_credentials(username, settings.bottle_registry_password)
-    from brew_assets.adapters.secrets import RegistrySecret
+    from brew_assets.adapters.aws.secrets import RegistrySecret
 
     return RegistrySecret(
         settings.bottle_registry_secret_name,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from brew_assets.domain.links import Links
 from brew_assets.domain.plan import check_platforms, unknown_platforms
-from brew_assets.domain.route import RoutingRules, TaskSize, decode_task_sizes
-from brew_assets.domain.story import Deployment
+from brew_assets.domain.routing import RoutingRules, TaskSize, decode_task_sizes
+from brew_assets.domain.sync_status import Deployment
 from brew_assets.errors import PlanInvalid, SettingsInvalid
 from brew_assets.setting_values import shown_value
 from brew_assets.settings import Settings

@@ -2,17 +2,17 @@
 
 import dagster as dg
 
-from brew_assets.defs.absence import absence_sensor
-from brew_assets.defs.announcements import announcing_sensor
 from brew_assets.defs.assets import ASSETS
 from brew_assets.defs.checks import CHECKS
 from brew_assets.defs.executor import worker_executor
 from brew_assets.defs.jobs import JOBS
+from brew_assets.defs.notifications.missing_syncs import absence_sensor
+from brew_assets.defs.notifications.sensor import announcing_sensor
 from brew_assets.defs.resources import MirrorResource
 from brew_assets.defs.run_lines import loggers_of_all_runs
 from brew_assets.defs.schedules import weekly_schedule
-from brew_assets.defs.sensors import pending_sensor
-from brew_assets.defs.triggers import trigger_sensor
+from brew_assets.defs.sensors.launch_runs import pending_sensor
+from brew_assets.defs.sensors.sync_events import trigger_sensor
 from brew_assets.settings import read_settings
 
 settings = read_settings()

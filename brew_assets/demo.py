@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import dagster as dg
 
-from brew_assets.adapters.directory_store import DirectoryStore
+from brew_assets.adapters.directory_store.store import DirectoryStore
 from brew_assets.demo_processes import only_one
 from brew_assets.demo_upstream import demo_environment, demo_world
 from brew_assets.domain.manifest import MANIFEST_KEY
@@ -89,8 +89,8 @@ def _describe_upstream(world: World, url: str) -> str:
 def _sync(instance: dg.DagsterInstance, title: str, place: str) -> int:
     """How many bottles a weekly sync stored: the planning job, the sensor and its runs, as with a daemon."""
     from brew_assets.definitions import defs
-    from brew_assets.defs.metadata import PENDING_BOTTLES
-    from brew_assets.defs.sensors import route_pending_bottles
+    from brew_assets.defs.pages.metadata import PENDING_BOTTLES
+    from brew_assets.defs.sensors.launch_runs import route_pending_bottles
 
     before = instance.fetch_materializations(dg.AssetKey("pending_bottles"), limit=1).records
     weekly = defs.resolve_job_def("weekly_sync").execute_in_process(
@@ -130,7 +130,7 @@ def _show(root: Path, mirror: str, place: str, *, stored: int, downloads: int, a
     """Proves every byte, and prints the report and where to look."""
     from brew_assets.compose import build_store
     from brew_assets.domain.manifest import decode_manifest
-    from brew_assets.engine.certify import certify
+    from brew_assets.engine.record.verify import certify
     from brew_assets.runtimes.status import read_status, show_status
     from brew_assets.settings import read_settings
 

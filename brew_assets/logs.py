@@ -128,7 +128,7 @@ def _name_credentials_failure(record: logging.LogRecord) -> bool:
     """True; what credentials failed by is a fact of the record, in our words, and no traceback."""
     if record.name in _CREDENTIALS and record.exc_info:
         # botocore has been imported by whoever logs this.
-        from brew_assets.adapters.aws_credentials import credentials_failure
+        from brew_assets.adapters.aws.credentials import credentials_failure
 
         error = record.exc_info[1]
         record.__dict__["error"] = credentials_failure(error).message if error else ""

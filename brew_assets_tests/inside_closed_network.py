@@ -11,8 +11,8 @@ import subprocess
 import sys
 
 from brew_assets import compose
-from brew_assets.domain.messages import absence_message
-from brew_assets.engine.announce import Announcement
+from brew_assets.domain.notifications.blocks import absence_message
+from brew_assets.engine.notifier import Announcement
 from brew_assets.settings import read_settings
 
 PROXY_PORT = 3128

@@ -73,8 +73,8 @@ def escapes_by_itself(node: ast.AST) -> bool:
         (imports_rich, {PRINTING, PROGRESS}),
         (prints, {PRINTING}),
         (imports_click_by_halves, set()),
-        (makes_markdown, {"defs/markdown.py"}),
-        (makes_mrkdwn, {"domain/messages.py"}),
+        (makes_markdown, {"defs/pages/markdown.py"}),
+        (makes_mrkdwn, {"domain/notifications/blocks.py"}),
         (escapes_by_itself, {"domain/foreign_text.py", PRINTING}),
     ],
 )

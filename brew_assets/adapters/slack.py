@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 import httpx
 import msgspec
 
+from brew_assets.adapters.http.body import Connection
 from brew_assets.adapters.http.reach import PLAIN, Reach
-from brew_assets.adapters.http_body import Connection
-from brew_assets.adapters.origin import split_url
-from brew_assets.engine.announce import LONGEST_BUSY_S, UNCERTAIN_STATUSES, Announcement
+from brew_assets.adapters.http.url import split_url
 from brew_assets.engine.clock import GracefulStop
+from brew_assets.engine.notifier import LONGEST_BUSY_S, UNCERTAIN_STATUSES, Announcement
 from brew_assets.engine.retry import parse_retry_after
 from brew_assets.engine.until_stopped import until_stopped
 from brew_assets.errors import (

@@ -10,39 +10,39 @@ from datetime import timedelta
 import dagster as dg
 from pydantic import Field
 
-from brew_assets.defs import descriptions
 from brew_assets.defs.lambda_route import lambda_carrier
-from brew_assets.defs.markdown import MAX_ROWS
-from brew_assets.defs.metadata import (
+from brew_assets.defs.pages import descriptions
+from brew_assets.defs.pages.figures import metadata_of_manifest, metadata_of_run, sync_of_run
+from brew_assets.defs.pages.markdown import MAX_ROWS
+from brew_assets.defs.pages.metadata import (
     Metadata,
     catalogue_metadata,
     own_plan_metadata,
     plan_metadata,
 )
-from brew_assets.defs.pages import metadata_of_manifest, metadata_of_run, sync_of_run
+from brew_assets.defs.pages.store_links import Places
 from brew_assets.defs.partitions import platforms
-from brew_assets.defs.places import Places
 from brew_assets.defs.pools import MANIFEST_POOL, make_pool_known
 from brew_assets.defs.progress import log_sizes, observe_progress
 from brew_assets.defs.resources import PASSING_REASONS, MirrorResource, end_step
-from brew_assets.defs.route_tags import ROUTE_TAG
 from brew_assets.defs.run_plans import (
     name_plan_of_backfill,
     plan_of_run,
     platforms_to_plan,
     sync_of_backfill,
 )
+from brew_assets.defs.tags import ROUTE_TAG
 from brew_assets.domain.foreign_text import printable
 from brew_assets.domain.left_out import first_names, notes_of
 from brew_assets.domain.links import Links
 from brew_assets.domain.manifest import MANIFEST_KEY, Manifest
 from brew_assets.domain.plan import Plan, Request, summarize
 from brew_assets.domain.report import Report, failures_by_reason
-from brew_assets.domain.route import ROUTES
-from brew_assets.engine.carrier import Carrier
+from brew_assets.domain.routing import ROUTES
 from brew_assets.engine.ports import Store
-from brew_assets.engine.rebuild import rebuild_manifest
+from brew_assets.engine.record.rebuild import rebuild_manifest
 from brew_assets.engine.sync import Mirror
+from brew_assets.engine.transfer.local_copier import Carrier
 from brew_assets.errors import PlanInvalid
 from brew_assets.settings import Settings, read_settings
 

@@ -16,7 +16,7 @@ from dagster._core.storage.tags import (
 )
 
 from brew_assets.defs.partitions import platforms
-from brew_assets.defs.route_tags import PARTITION_TAG
+from brew_assets.defs.tags import PARTITION_TAG
 
 PENDING_BOTTLES = dg.AssetKey("pending_bottles")
 _WELL = (BulkActionStatus.COMPLETED_SUCCESS, BulkActionStatus.COMPLETED)

@@ -9,15 +9,15 @@ import dagster as dg
 import msgspec
 
 from brew_assets.defs.assets import formula_catalog, hash_manifest, pending_bottles
-from brew_assets.defs.markdown import escaped
-from brew_assets.defs.metadata import CATALOGUE_BOTTLES, CATALOGUE_FORMULAE, SYNC_ID, table
+from brew_assets.defs.pages.markdown import escaped
+from brew_assets.defs.pages.metadata import CATALOGUE_BOTTLES, CATALOGUE_FORMULAE, SYNC_ID, table
 from brew_assets.defs.resources import MirrorResource
-from brew_assets.defs.route_tags import SYNC_ID_TAG
+from brew_assets.defs.tags import SYNC_ID_TAG
 from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
 from brew_assets.domain.platforms import newer_macos
-from brew_assets.engine.certify import certify
+from brew_assets.engine.catalogue_cache import KeptCatalogue, kept_catalogue, load_catalogue
+from brew_assets.engine.record.verify import certify
 from brew_assets.engine.sync import Mirror
-from brew_assets.engine.upstream import KeptCatalogue, kept_catalogue, load_catalogue
 from brew_assets.errors import UNREADABLE, ManifestInvalid, PlanInvalid, StoreError
 
 SAMPLE_SIZE = 20

@@ -7,11 +7,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from dagster_aws.pipes import PipesLambdaClient, PipesLambdaLogsMessageReader
 
 from brew_assets.adapters.aws.client import aws_client, is_shortage
-from brew_assets.adapters.aws_credentials import credentials_failure, is_of_credentials
+from brew_assets.adapters.aws.credentials import credentials_failure, is_of_credentials
 from brew_assets.compose import reach_of
 from brew_assets.domain.addresses import with_shown_urls
 from brew_assets.domain.foreign_text import printable
-from brew_assets.engine.dispatch import Dispatcher, DispatchOptions
+from brew_assets.engine.lambda_copier import Dispatcher, DispatchOptions
 from brew_assets.engine.sync import Mirror
 from brew_assets.errors import SettingsInvalid, WorkerBusy, WorkerFailed, WorkerRefused
 from brew_assets.settings import Settings

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from brew_assets.defs.metadata import progress_metadata
+from brew_assets.defs.pages.metadata import progress_metadata
 from brew_assets.defs.resources import StepContext
 from brew_assets.engine.ports import Clock, Progress, ProgressListener
 

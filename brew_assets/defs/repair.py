@@ -6,18 +6,18 @@ from pydantic import Field
 from brew_assets.configured import task_sizes
 from brew_assets.defs.assets import hash_manifest
 from brew_assets.defs.executor import worker_executor
-from brew_assets.defs.metadata import Metadata, failure_table, table
+from brew_assets.defs.pages.metadata import Metadata, failure_table, table
 from brew_assets.defs.progress import log_count
 from brew_assets.defs.resources import PASSING_REASONS, MirrorResource, end_step
-from brew_assets.defs.route_tags import CPU_TAG, MEMORY_TAG, STORAGE_TAG
+from brew_assets.defs.tags import CPU_TAG, MEMORY_TAG, STORAGE_TAG
 from brew_assets.domain.foreign_text import printable
-from brew_assets.domain.route import task_size
-from brew_assets.engine.certify import Certificate, certify, entries_of_tags
+from brew_assets.domain.routing import task_size
+from brew_assets.domain.transfer_result import Transferred
 from brew_assets.engine.existence import require_mirror
 from brew_assets.engine.ports import Progress
+from brew_assets.engine.record.verify import Certificate, certify, entries_of_tags
 from brew_assets.engine.repair import MENDED, RepairCounts, count, repair
 from brew_assets.engine.sync import Mirror
-from brew_assets.engine.transferred import Transferred
 from brew_assets.settings import Settings, read_settings
 
 _NAMED = 3

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import dagster._loggers
 
-from brew_assets.defs.route_tags import ROUTE_TAG, SYNC_ID_TAG
+from brew_assets.defs.tags import ROUTE_TAG, SYNC_ID_TAG
 from brew_assets.logs import OURS, configure_logging
 from brew_assets.settings import read_settings
 

@@ -3,8 +3,8 @@
 import dagster as dg
 
 from brew_assets.defs.backfills import PENDING_BOTTLES, Backfill, backfill_of, former_backfill_of
-from brew_assets.defs.pages import sync_of_run
-from brew_assets.defs.route_tags import PARTITION_TAG, SYNC_ID_TAG
+from brew_assets.defs.pages.figures import sync_of_run
+from brew_assets.defs.tags import PARTITION_TAG, SYNC_ID_TAG
 from brew_assets.domain.left_out import notes_of
 from brew_assets.domain.plan import Plan, Request
 from brew_assets.engine.shared_plan import SharedPlan

@@ -5,7 +5,7 @@ from urllib.parse import quote
 import msgspec
 
 from brew_assets.domain.addresses import shown_url
-from brew_assets.domain.messages import Link
+from brew_assets.domain.notifications.blocks import Link
 
 
 class Links(msgspec.Struct, frozen=True, kw_only=True):

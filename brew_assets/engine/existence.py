@@ -2,8 +2,8 @@
 
 from brew_assets.domain.bottle import parse_filename, parse_key
 from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY
-from brew_assets.engine.journal import journal_objects
 from brew_assets.engine.ports import Store
+from brew_assets.engine.record.journal import journal_objects
 from brew_assets.errors import MirrorMissing, StoreError
 
 

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from brew_assets.domain.object_keys import is_plan_name
 from brew_assets.domain.plan import Plan, decode_plan, encode_plan
 from brew_assets.domain.proof import is_sync_id, shown
-from brew_assets.engine.adoption import PLAN_PREFIX
 from brew_assets.engine.ports import Store
+from brew_assets.engine.record.identify import PLAN_PREFIX
 from brew_assets.errors import KeyTaken, PlanInvalid
 
 _PLANS_NAMED = 5

@@ -4,9 +4,9 @@ import logging
 
 from brew_assets.domain.proof import is_sync_id
 from brew_assets.domain.report import REPORT_PREFIX, Report, decode_report
-from brew_assets.engine.foreign_objects import own_listing
 from brew_assets.engine.ports import Store
-from brew_assets.engine.stored_names import STORED_SUFFIX
+from brew_assets.engine.record.foreign_objects import own_listing
+from brew_assets.engine.record.stored_names import STORED_SUFFIX
 from brew_assets.errors import ObjectRefused
 
 MOST_REPORTS = 50

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from brew_assets.domain.route import RoutingRules
+from brew_assets.domain.routing import RoutingRules
 from brew_assets.engine.ports import (
     Blobs,
     CatalogueSource,

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 from brew_assets.domain.downloads import Fetch
 from brew_assets.domain.object_keys import is_backfill_name, is_plan_name
-from brew_assets.engine.adoption import PLAN_PREFIX
-from brew_assets.engine.foreign_objects import own_listing
 from brew_assets.engine.kept_reports import kept_reports
 from brew_assets.engine.ports import Store
+from brew_assets.engine.record.foreign_objects import own_listing
+from brew_assets.engine.record.identify import PLAN_PREFIX
 from brew_assets.errors import StoreError
 
 

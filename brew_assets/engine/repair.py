@@ -7,12 +7,12 @@ import msgspec
 from brew_assets.domain.downloads import group_fetches
 from brew_assets.domain.manifest import Entry, bottle_of
 from brew_assets.domain.plan import PlannedBottle
-from brew_assets.engine.carrier import Consignment
-from brew_assets.engine.certify import Certificate, Verdict
+from brew_assets.domain.transfer_result import Transferred
 from brew_assets.engine.ports import ProgressListener
-from brew_assets.engine.refused_host import all_lead_elsewhere
+from brew_assets.engine.record.verify import Certificate, Verdict
 from brew_assets.engine.sync import Mirror
-from brew_assets.engine.transferred import Transferred
+from brew_assets.engine.transfer.local_copier import Consignment
+from brew_assets.engine.transfer.refused_host import all_lead_elsewhere
 
 # What a repair fetches again.
 MENDED: tuple[Verdict, ...] = ("MISSING", "MISMATCH")

@@ -6,8 +6,8 @@ from collections.abc import Container, Iterable
 import msgspec
 
 from brew_assets.domain.foreign_text import printable
-from brew_assets.domain.hash_file import HashList, decode_hash_file
 from brew_assets.domain.left_out import LISTED, LeftOut
+from brew_assets.domain.skip_list import HashList, decode_hash_file
 from brew_assets.engine.ports import HashFileSource
 from brew_assets.errors import HashFileInvalid, PlanningStopped
 

@@ -22,30 +22,30 @@ from brew_assets.domain.plan import (
     with_sizes,
 )
 from brew_assets.domain.report import REPORT_PREFIX, Report, encode_report
-from brew_assets.domain.route import Decision, check_size, choose_route, load_of
-from brew_assets.engine.adoption import Stray
-from brew_assets.engine.carrier import Carrier, OwnCarrier
-from brew_assets.engine.carrying_out import CarryingOut
-from brew_assets.engine.earlier_workers import let_earlier_workers_finish
+from brew_assets.domain.routing import Decision, check_size, choose_route, load_of
+from brew_assets.domain.transfer_result import Transferred
+from brew_assets.engine.bottle_sizes import SizeLookUp, SizesFound
+from brew_assets.engine.catalogue_cache import CatalogueNow, names_in_catalogue, refresh_catalogue
+from brew_assets.engine.coordination import Companions
 from brew_assets.engine.existence import mirror_exists
-from brew_assets.engine.forget import lacks_everything, really_gone
-from brew_assets.engine.inventory import Inventory, take_inventory
 from brew_assets.engine.kept_plans import keep_plan, load_plan, new_sync_id
-from brew_assets.engine.ledger import FoldResult, fold, read_held
 from brew_assets.engine.log_context import bound, figures
 from brew_assets.engine.options import MirrorOptions, MirrorPorts
+from brew_assets.engine.orphaned_invocations import let_earlier_workers_finish
+from brew_assets.engine.plan_copy import CarryingOut
 from brew_assets.engine.ports import ProgressListener, StopSignal
-from brew_assets.engine.recorded import fail_the_unrecorded
+from brew_assets.engine.record.fold import FoldResult, fold, read_held
+from brew_assets.engine.record.forget import lacks_everything, really_gone
+from brew_assets.engine.record.held import Inventory, take_inventory
+from brew_assets.engine.record.identify import Stray
+from brew_assets.engine.record.recorded import fail_the_unrecorded
 from brew_assets.engine.refused_before import refused_before, refused_last
-from brew_assets.engine.refused_host import all_lead_elsewhere
-from brew_assets.engine.reporting import Stopwatch
-from brew_assets.engine.runs import Companions
-from brew_assets.engine.sizes import SizeLookUp, SizesFound
+from brew_assets.engine.reports import Stopwatch
 from brew_assets.engine.skip_list import SkipList, load_skip_list
-from brew_assets.engine.transfer import TransferPorts
-from brew_assets.engine.transferred import Transferred
+from brew_assets.engine.transfer.local_copier import Carrier, OwnCarrier
+from brew_assets.engine.transfer.pool import TransferPorts
+from brew_assets.engine.transfer.refused_host import all_lead_elsewhere
 from brew_assets.engine.until_stopped import go_on_planning, until_stopped
-from brew_assets.engine.upstream import CatalogueNow, names_in_catalogue, refresh_catalogue
 from brew_assets.errors import PlanInvalid, StoreError
 
 _log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class Mirror:
         )
 
     def take_inventory(self, *, record: bool = True, also: str = "") -> Inventory:
-        """What is held; see engine/inventory.py."""
+        """What is held; see engine/record/held.py."""
         return take_inventory(
             self.store,
             self.ports.clock,

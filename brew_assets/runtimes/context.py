@@ -113,7 +113,7 @@ class CommandContext:
 
     def _refuse_demo(self) -> None:
         """Nothing real is stored among the demo's simulated bottles, with which it would be removed."""
-        from brew_assets.adapters.origin import split_url
+        from brew_assets.adapters.http.url import split_url
         from brew_assets.configured import path_of
 
         settings = self.settings

@@ -11,9 +11,9 @@ from brew_assets.runtimes.context import EXIT_CANNOT_RUN, EXIT_FAILED, CommandCo
 from brew_assets.runtimes.printing import print_json, print_line
 
 if TYPE_CHECKING:
-    from brew_assets.engine.certify import Certificate
+    from brew_assets.domain.transfer_result import Transferred
+    from brew_assets.engine.record.verify import Certificate
     from brew_assets.engine.repair import RepairCounts
-    from brew_assets.engine.transferred import Transferred
 
 
 @click.command(cls=Command, short_help="Check that every recorded bottle is there, byte for byte.")
@@ -38,9 +38,9 @@ def verify(
       brew-mirror verify
       brew-mirror verify --deep --repair --json
     """
-    from brew_assets.engine.certify import certify, entries_of_tags
+    from brew_assets.engine.record.verify import certify, entries_of_tags
+    from brew_assets.engine.record.whole_record import WholeRecord, read_whole_record
     from brew_assets.engine.repair import MENDED, count, repair
-    from brew_assets.engine.whole_record import WholeRecord, read_whole_record
     from brew_assets.runtimes.warnings import warn
 
     mirror = context.existing_mirror(stores=do_repair)

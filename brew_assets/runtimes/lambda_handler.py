@@ -16,8 +16,8 @@ from brew_assets.domain.batch import answer, decode_event
 from brew_assets.domain.foreign_text import encodable, printable
 from brew_assets.domain.report import Report, describe_report
 from brew_assets.engine.clock import DeadlineStop
+from brew_assets.engine.sync_worker import work_on
 from brew_assets.engine.waiting import NoticeLog, Waits, heard
-from brew_assets.engine.worker import work_on
 from brew_assets.errors import MirrorError
 from brew_assets.logs import configure_logging
 from brew_assets.runtimes.lambda_pipes import open_pipes

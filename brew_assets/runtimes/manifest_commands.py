@@ -16,7 +16,7 @@ from brew_assets.runtimes.context import EXIT_FAILED, CommandContext
 from brew_assets.runtimes.printing import command, print_json, print_line, print_table
 
 if TYPE_CHECKING:
-    from brew_assets.engine.rebuild import Restored
+    from brew_assets.engine.record.rebuild import Restored
 
 _PIECE_BYTES = 1024 * 1024
 
@@ -47,7 +47,7 @@ def rebuild(context: CommandContext, as_json: bool) -> None:
     Example:
       brew-mirror manifest rebuild
     """
-    from brew_assets.engine.rebuild import rebuild_manifest
+    from brew_assets.engine.record.rebuild import rebuild_manifest
 
     mirror = context.existing_mirror(backup_suffices=True)
     mirror.store.prepare()
@@ -78,7 +78,7 @@ def restore(context: CommandContext, backup: str | None, as_json: bool) -> None:
       brew-mirror manifest restore
       brew-mirror manifest restore --backup backups/bottles_hash/2026-11-15T031502.123456Z.json
     """
-    from brew_assets.engine.rebuild import restore_manifest
+    from brew_assets.engine.record.rebuild import restore_manifest
 
     mirror = context.existing_mirror(backup_suffices=True)
     mirror.store.prepare()
@@ -120,7 +120,7 @@ def backups(context: CommandContext, as_json: bool) -> None:
     Example:
       brew-mirror manifest backups
     """
-    from brew_assets.engine.kept_backups import kept_backups
+    from brew_assets.engine.record.kept_backups import kept_backups
 
     store = context.existing_mirror(backup_suffices=True).store
     with context.display.counting("Backups") as progress:
@@ -163,7 +163,7 @@ def import_(context: CommandContext, file: Path, as_json: bool) -> None:
     Example:
       aws s3 cp s3://old-mirror/bottles_hash.json old.json && brew-mirror manifest import old.json
     """
-    from brew_assets.engine.rebuild import import_manifest
+    from brew_assets.engine.record.rebuild import import_manifest
 
     mirror = context.existing_mirror(backup_suffices=True)
     mirror.store.prepare()

@@ -4,11 +4,11 @@ import msgspec
 
 from brew_assets.domain.manifest import MANIFEST_KEY, Manifest, Statistics, decode_manifest
 from brew_assets.domain.quantities import human_bytes
-from brew_assets.engine.journal import read_journal
-from brew_assets.engine.ledger import backups
+from brew_assets.engine.catalogue_cache import KeptCatalogue, kept_catalogue
 from brew_assets.engine.ports import Store
-from brew_assets.engine.rebuild import receipts_waiting
-from brew_assets.engine.upstream import KeptCatalogue, kept_catalogue
+from brew_assets.engine.record.fold import backups
+from brew_assets.engine.record.journal import read_journal
+from brew_assets.engine.record.rebuild import receipts_waiting
 from brew_assets.runtimes.printing import print_line, print_table
 
 

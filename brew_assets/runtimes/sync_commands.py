@@ -14,7 +14,7 @@ from brew_assets.runtimes.printing import print_json, print_line
 if TYPE_CHECKING:
     from brew_assets.domain.plan import Request
     from brew_assets.domain.report import Report
-    from brew_assets.engine.ledger import FoldResult
+    from brew_assets.engine.record.fold import FoldResult
     from brew_assets.engine.sync import Mirror, Planned
 
 

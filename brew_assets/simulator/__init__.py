@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from brew_assets.simulator.access import Access
     from brew_assets.simulator.faults import Fault
-    from brew_assets.simulator.ledger import SeenRequest
     from brew_assets.simulator.server import Simulator
     from brew_assets.simulator.sizes import SizeDistribution
+    from brew_assets.simulator.traffic import SeenRequest
     from brew_assets.simulator.world import DEFAULT_TAGS, SimulatedBottle, SimulatedFormula, World
 
 _HOMES = {

@@ -4,7 +4,7 @@ import base64
 from dataclasses import dataclass
 from typing import Literal
 
-from brew_assets.simulator.wire import Request
+from brew_assets.simulator.http_server import Request
 
 Scheme = Literal["any", "token", "basic", "token for credentials"]
 

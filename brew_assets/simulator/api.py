@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 
-from brew_assets.simulator.ledger import Ledger
-from brew_assets.simulator.wire import Reply, Request
+from brew_assets.simulator.http_server import Reply, Request
+from brew_assets.simulator.traffic import Ledger
 from brew_assets.simulator.world import World
 
 CATALOGUE_PATH = "/api/formula.json"

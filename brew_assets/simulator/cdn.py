@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import count
 
 from brew_assets.simulator.faults import BODY_KINDS, RANGE_KINDS, Fault, FaultScript, Kind
-from brew_assets.simulator.ledger import Ledger
-from brew_assets.simulator.wire import Ending, Reply, Request
+from brew_assets.simulator.http_server import Ending, Reply, Request
+from brew_assets.simulator.traffic import Ledger
 from brew_assets.simulator.world import CACHED_BLOB_BYTES, World
 
 LAST_MODIFIED = "Sat, 22 Aug 2026 03:00:00 GMT"

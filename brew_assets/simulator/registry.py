@@ -11,8 +11,8 @@ from urllib.parse import parse_qs
 from brew_assets.simulator import oci
 from brew_assets.simulator.access import Access
 from brew_assets.simulator.faults import INDEX_KINDS, Fault, FaultScript, Kind
-from brew_assets.simulator.ledger import Ledger
-from brew_assets.simulator.wire import Reply, Request
+from brew_assets.simulator.http_server import Reply, Request
+from brew_assets.simulator.traffic import Ledger
 from brew_assets.simulator.world import SimulatedBottle, World
 
 ANONYMOUS = "QQ=="  # what brew sends (LH/brew.sh:626-641)

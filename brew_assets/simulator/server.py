@@ -9,9 +9,9 @@ from brew_assets.simulator.access import Access
 from brew_assets.simulator.api import FormulaeApi
 from brew_assets.simulator.cdn import Cdn
 from brew_assets.simulator.faults import Fault, FaultScript
-from brew_assets.simulator.ledger import Ledger, SeenRequest
+from brew_assets.simulator.http_server import LoopbackServer
 from brew_assets.simulator.registry import Registry
-from brew_assets.simulator.wire import LoopbackServer
+from brew_assets.simulator.traffic import Ledger, SeenRequest
 from brew_assets.simulator.world import World
 
 

@@ -10,14 +10,14 @@ from contextlib import ExitStack
 import pytest
 
 from brew_assets.adapters.aws.client import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, REPEATED
-from brew_assets.adapters.cloudwatch import CloudWatchMetrics, MetricsChannel
-from brew_assets.adapters.secrets import WebhookSecret
+from brew_assets.adapters.aws.cloudwatch import CloudWatchMetrics, MetricsChannel
+from brew_assets.adapters.aws.secrets import WebhookSecret
+from brew_assets.adapters.aws.sns import SnsTopic
 from brew_assets.adapters.slack import SlackWebhook
-from brew_assets.adapters.sns import SnsTopic
-from brew_assets.domain.messages import absence_message
 from brew_assets.domain.metrics import gauges
-from brew_assets.engine.announce import Announcement, Announcer, Channel, Delivery
+from brew_assets.domain.notifications.blocks import absence_message
 from brew_assets.engine.clock import SystemClock
+from brew_assets.engine.notifier import Announcement, Announcer, Channel, Delivery
 from brew_assets.errors import ChannelError
 from brew_assets.settings import Secret
 from brew_assets_tests.event_account import REGION

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from brew_assets.adapters.cloudwatch import CloudWatchMetrics
-from brew_assets.adapters.event_queue import EventQueue
-from brew_assets.adapters.secrets import WebhookSecret
-from brew_assets.adapters.sns import SnsTopic
-from brew_assets.domain.messages import absence_message
+from brew_assets.adapters.aws.cloudwatch import CloudWatchMetrics
+from brew_assets.adapters.aws.secrets import WebhookSecret
+from brew_assets.adapters.aws.sns import SnsTopic
+from brew_assets.adapters.aws.sqs import EventQueue
 from brew_assets.domain.metrics import gauges
-from brew_assets.engine.announce import Announcement
+from brew_assets.domain.notifications.blocks import absence_message
+from brew_assets.engine.notifier import Announcement
 from brew_assets.errors import ChannelFailed, ChannelRefused, MirrorError, QueueUnavailable
 from brew_assets_tests.aws_profiles import NOBODY, Profiles, Sts
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from brew_assets.adapters.directory_store import DirectoryStore
-from brew_assets.adapters.file_calls import FileCalls
+from brew_assets.adapters.directory_store.file_calls import FileCalls
+from brew_assets.adapters.directory_store.store import DirectoryStore
 from brew_assets.engine.ports import Store
 from brew_assets.errors import KeyTaken, StoreRefused, StoreUnsupported
 from brew_assets_tests.adapters.store_contract import CONTENT, StoreContract, give

@@ -9,10 +9,10 @@ from brew_assets.adapters.s3.store import S3Options, S3Store
 from brew_assets.domain.manifest import MANIFEST_KEY
 from brew_assets.domain.plan import Request
 from brew_assets.domain.report import Report
-from brew_assets.engine.canary import CANARY_KEY
-from brew_assets.engine.certify import certify
-from brew_assets.engine.download_slots import copy_threads
-from brew_assets.engine.journal import RECEIPT_PREFIX
+from brew_assets.engine.record.journal import RECEIPT_PREFIX
+from brew_assets.engine.record.verify import certify
+from brew_assets.engine.transfer.canary import CANARY_KEY
+from brew_assets.engine.transfer.download_slots import copy_threads
 from brew_assets.errors import (
     ChecksumRefused,
     KeyTaken,

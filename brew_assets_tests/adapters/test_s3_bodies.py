@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from brew_assets.adapters.body_limits import LEAST_BYTES_PER_S, PACE_WINDOW_S, SlowBody
+from brew_assets.adapters.http.body_limits import LEAST_BYTES_PER_S, PACE_WINDOW_S, SlowBody
 from brew_assets.adapters.s3 import bodies
 from brew_assets.adapters.s3.bodies import ANSWER_BYTES, BOTTLE_BYTES
 from brew_assets.adapters.s3.store import S3Options, S3Store

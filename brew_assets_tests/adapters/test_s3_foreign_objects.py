@@ -11,9 +11,9 @@ from brew_assets.domain.bottle import is_object_key
 from brew_assets.domain.manifest import BACKUP_PREFIX, BACKUPS_KEPT, MANIFEST_KEY
 from brew_assets.domain.plan import Request
 from brew_assets.domain.report import Report
-from brew_assets.engine.certify import certify
-from brew_assets.engine.ledger import backups
-from brew_assets.engine.rebuild import rebuild_manifest, restore_manifest
+from brew_assets.engine.record.fold import backups
+from brew_assets.engine.record.rebuild import rebuild_manifest, restore_manifest
+from brew_assets.engine.record.verify import certify
 from brew_assets.errors import StoreError, StoreUnavailable
 from brew_assets.runtimes.status import read_status
 from brew_assets_tests.adapters.store_contract import CONTENT, give

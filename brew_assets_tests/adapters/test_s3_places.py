@@ -16,7 +16,7 @@ from brew_assets.compose import _s3_options, build_store
 from brew_assets.configured import region_of
 from brew_assets.domain.plan import Request
 from brew_assets.domain.report import Report
-from brew_assets.engine.certify import certify
+from brew_assets.engine.record.verify import certify
 from brew_assets.errors import StoreError, StoreRefused, StoreUnavailable
 from brew_assets.settings import Secret, Settings
 from brew_assets_tests.adapters.store_contract import give

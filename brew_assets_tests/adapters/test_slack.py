@@ -16,8 +16,8 @@ import pytest
 
 from brew_assets.adapters.http.reach import PLAIN
 from brew_assets.adapters.slack import SlackWebhook
-from brew_assets.domain.messages import Message, absence_message
-from brew_assets.engine.announce import Announcement
+from brew_assets.domain.notifications.blocks import Message, absence_message
+from brew_assets.engine.notifier import Announcement
 from brew_assets.errors import ChannelBusy, ChannelError, ChannelFailed, ChannelRefused, ChannelUncertain
 from brew_assets.settings import Secret
 from brew_assets_tests.fakes import FakeClock

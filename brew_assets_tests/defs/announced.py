@@ -7,7 +7,7 @@ import dagster as dg
 
 from brew_assets.adapters.aws.client import aws_client
 from brew_assets.definitions import defs
-from brew_assets.defs.deliveries import InstanceDeliveries, SyncState
+from brew_assets.defs.notifications.deliveries import InstanceDeliveries, SyncState
 from brew_assets_tests.defs.deployment import Deployment
 from brew_assets_tests.slack_sink import SlackSink
 

@@ -10,12 +10,12 @@ from dagster._core.execution.backfill import BulkActionStatus
 
 from brew_assets.definitions import defs
 from brew_assets.defs.backfills import Backfill
-from brew_assets.defs.sync_stories import CHECKED_WITHIN_S
+from brew_assets.defs.notifications.run_history import CHECKED_WITHIN_S
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.announced import COMPLETE, FAILED, START, WARNING, Announced, state_of
 from brew_assets_tests.defs.backfilled import ALL, PLANNING, Backfilled, asset_backfill, job_backfill
 from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, metadata_of
-from brew_assets_tests.defs.test_store_findings import security_events
+from brew_assets_tests.defs.pages.test_store_findings import security_events
 
 TAHOE, SEQUOIA, SONOMA = PLATFORMS
 TOLD = [START, COMPLETE]
@@ -291,7 +291,7 @@ def test_a_last_run_that_never_comes_is_not_waited_for_for_ever(
         assert backfill.run("bottles", platform=platform).success
     announced.tick()
     assert announced.slack.texts == [START]
-    monkeypatch.setattr("brew_assets.defs.sync_stories.CHECKED_WITHIN_S", -CHECKED_WITHIN_S)
+    monkeypatch.setattr("brew_assets.defs.notifications.run_history.CHECKED_WITHIN_S", -CHECKED_WITHIN_S)
     announced.tick()
     assert (announced.slack.texts, announced.open) == (TOLD, 0)
 

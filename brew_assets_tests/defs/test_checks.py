@@ -9,13 +9,13 @@ import pytest
 from markdown_it import MarkdownIt
 
 from brew_assets.defs.checks import CHECKS
-from brew_assets.defs.markdown import without_escapes
+from brew_assets.defs.pages.markdown import without_escapes
 from brew_assets.defs.resources import MirrorResource
 from brew_assets.domain.manifest import MANIFEST_KEY, Manifest
 from brew_assets.domain.seal import seal
-from brew_assets.engine.upstream import kept_catalogue
+from brew_assets.engine.catalogue_cache import kept_catalogue
 from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, checks_of
-from brew_assets_tests.defs.test_markdown import flat
+from brew_assets_tests.defs.pages.test_markdown import flat
 
 SEVERITY = dg.AssetCheckSeverity
 

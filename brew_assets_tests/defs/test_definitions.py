@@ -13,8 +13,8 @@ from brew_assets.definitions import defs
 from brew_assets.defs.executor import worker_executor
 from brew_assets.defs.partitions import platform_partitions
 from brew_assets.defs.schedules import weekly_schedule
-from brew_assets.defs.sensors import pending_sensor
-from brew_assets.defs.triggers import trigger_sensor
+from brew_assets.defs.sensors.launch_runs import pending_sensor
+from brew_assets.defs.sensors.sync_events import trigger_sensor
 from brew_assets.errors import SettingsInvalid
 from brew_assets.settings import read_settings
 

@@ -13,7 +13,7 @@ from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster_shared.error import SerializableErrorInfo
 
 from brew_assets.definitions import defs
-from brew_assets.defs.failure_causes import _REASONS, why_it_failed
+from brew_assets.defs.notifications.failure_causes import _REASONS, why_it_failed
 from brew_assets.errors import CatalogueUnavailable, MirrorError, StoreUnavailable, UpstreamInterrupted
 from brew_assets_tests.defs.announced import COMPLETE, FAILED, START, Announced
 
@@ -201,7 +201,7 @@ def test_what_was_cancelled_before_an_upgrade_is_no_news_after_it(
     cursor["since"] -= 30 * 86_400
     del cursor["cancels"], cursor["incomplete"]
     announced.cursor = json.dumps(cursor)
-    monkeypatch.setattr("brew_assets.defs.announcements.LOOK_BACK_S", -60.0)
+    monkeypatch.setattr("brew_assets.defs.notifications.sensor.LOOK_BACK_S", -60.0)
     announced.tick()
     assert announced.slack.texts == []
 

@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 
 from brew_assets.defs.resources import MirrorResource
-from brew_assets.defs.route_tags import SYNC_ID_TAG
+from brew_assets.defs.tags import SYNC_ID_TAG
 from brew_assets.domain.catalogue import choose_bottles
 from brew_assets.errors import SettingsInvalid
 from brew_assets.simulator import Fault

@@ -6,8 +6,8 @@ import dagster as dg
 import msgspec
 import pytest
 
-from brew_assets.defs.absence import Cursor, report_missing_syncs
-from brew_assets.defs.deliveries import InstanceDeliveries, SyncState
+from brew_assets.defs.notifications.deliveries import InstanceDeliveries, SyncState
+from brew_assets.defs.notifications.missing_syncs import Cursor, report_missing_syncs
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.announced import COMPLETE, START, WARNING, Announced, published, state_of
 from brew_assets_tests.ports import free_ports

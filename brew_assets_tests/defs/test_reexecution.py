@@ -11,8 +11,8 @@ import pytest
 
 from brew_assets.adapters.aws.client import aws_client
 from brew_assets.definitions import defs
-from brew_assets.defs.deliveries import InstanceDeliveries, SyncState
-from brew_assets.defs.incomplete_syncs import covered_s
+from brew_assets.defs.notifications.deliveries import InstanceDeliveries, SyncState
+from brew_assets.defs.notifications.incomplete_syncs import covered_s
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.announced import (
     COMPLETE,
@@ -306,7 +306,7 @@ def aged(announced: Announced, *, days: float) -> None:
 def test_the_number_of_syncs_that_are_followed_is_bounded(
     announced: Announced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("brew_assets.defs.announcements.MOST_FOLLOWED", 1)
+    monkeypatch.setattr("brew_assets.defs.notifications.sensor.MOST_FOLLOWED", 1)
     for _ in range(2):
         assert announced.deployment.plan(platforms=["x86_64_linux"]).success
         announced.tick()

@@ -7,7 +7,7 @@ import pytest
 
 from brew_assets.definitions import defs
 from brew_assets.defs.repair import repair_job
-from brew_assets.engine.certify import certify
+from brew_assets.engine.record.verify import certify
 from brew_assets.settings import Settings
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.deployment import Deployment, checks_of

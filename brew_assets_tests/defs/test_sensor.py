@@ -3,7 +3,7 @@
 import dagster as dg
 import pytest
 
-from brew_assets.defs import sensors
+from brew_assets.defs.sensors import launch_runs as sensors
 from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, metadata_of
 
 # Dagster's own: of the sensor, the job and the partition.

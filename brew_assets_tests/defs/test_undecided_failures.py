@@ -10,7 +10,7 @@ from dagster._core.events import DagsterEvent, JobFailureData, RunFailureReason
 from dagster._core.events.log import EventLogEntry
 
 from brew_assets.definitions import defs
-from brew_assets.defs.absence import finding_of
+from brew_assets.defs.notifications.missing_syncs import finding_of
 from brew_assets_tests.defs.announced import COMPLETE, FAILED, START, Announced
 
 RETRY = {"dagster/will_retry": "true"}
@@ -104,7 +104,7 @@ def test_a_lost_run_of_which_nothing_more_is_heard_is_told_after_a_while(
     lost.status()
     announced.tick()
     assert announced.slack.texts == [START]
-    monkeypatch.setattr("brew_assets.defs.sync_stories.RETRY_KNOWN_WITHIN_S", 0.0)
+    monkeypatch.setattr("brew_assets.defs.notifications.run_history.RETRY_KNOWN_WITHIN_S", 0.0)
     announced.tick()
     assert announced.slack.texts == [START, FAILED]
 

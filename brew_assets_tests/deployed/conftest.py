@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from brew_assets.engine.stored_names import STORED_SUFFIX
+from brew_assets.engine.record.stored_names import STORED_SUFFIX
 from brew_assets.simulator import Fault, Simulator, World
 from brew_assets.simulator.world import SimulatedBottle
 from brew_assets_tests.deployed.deployment import Deployed, deployed

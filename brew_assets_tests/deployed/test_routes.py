@@ -3,7 +3,7 @@
 import pytest
 
 from brew_assets.domain.report import decode_report
-from brew_assets.engine.stored_names import STORED_SUFFIX
+from brew_assets.engine.record.stored_names import STORED_SUFFIX
 from brew_assets.simulator import Simulator, World
 from brew_assets_tests.deployed.conftest import PLATFORM, SETTINGS, Story
 from brew_assets_tests.deployed.deployment import Deployed, deployed

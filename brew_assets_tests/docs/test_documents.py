@@ -14,19 +14,19 @@ import yaml
 from click.testing import CliRunner
 
 from brew_assets import errors
-from brew_assets.adapters.directory_store import DirectoryStore
-from brew_assets.adapters.rooted_files import MOST_NESTED
+from brew_assets.adapters.directory_store.rooted_files import MOST_NESTED
+from brew_assets.adapters.directory_store.store import DirectoryStore
 from brew_assets.domain.batch import BATCH_PREFIX, DirectRequest, decode_event
-from brew_assets.domain.hash_file import MAX_HASH_FILE_BYTES, decode_hash_file
 from brew_assets.domain.left_out import LeftOut
 from brew_assets.domain.manifest import BACKUP_PREFIX, BACKUPS_KEPT, MANIFEST_KEY, decode_manifest
 from brew_assets.domain.report import REPORT_PREFIX
-from brew_assets.engine.adoption import PLAN_PREFIX
-from brew_assets.engine.canary import CANARY_KEY
-from brew_assets.engine.journal import RECEIPT_PREFIX, REJECTED_PREFIX
-from brew_assets.engine.runs import RUN_PREFIX
-from brew_assets.engine.sizes import INDEX_PREFIX
-from brew_assets.engine.upstream import CATALOGUE_PREFIX
+from brew_assets.domain.skip_list import MAX_HASH_FILE_BYTES, decode_hash_file
+from brew_assets.engine.bottle_sizes import INDEX_PREFIX
+from brew_assets.engine.catalogue_cache import CATALOGUE_PREFIX
+from brew_assets.engine.coordination import RUN_PREFIX
+from brew_assets.engine.record.identify import PLAN_PREFIX
+from brew_assets.engine.record.journal import RECEIPT_PREFIX, REJECTED_PREFIX
+from brew_assets.engine.transfer.canary import CANARY_KEY
 from brew_assets.runtimes import cli, context
 from brew_assets.settings import REPLACED, Settings, read_settings
 from brew_assets_tests.docs.reading import (

@@ -5,19 +5,19 @@ import re
 import pytest
 
 from brew_assets.adapters.aws.answers import MOST_MARKS, MOST_S
-from brew_assets.adapters.body_limits import LEAST_BYTES_PER_S, PACE_WINDOW_S
-from brew_assets.adapters.ghcr import MAX_REDIRECTS
+from brew_assets.adapters.directory_store.rooted_files import MOST_NESTED
+from brew_assets.adapters.ghcr.registry import MAX_REDIRECTS
+from brew_assets.adapters.http.body import MOST_HEAD_BYTES
+from brew_assets.adapters.http.body_limits import LEAST_BYTES_PER_S, PACE_WINDOW_S
 from brew_assets.adapters.http.reach import CONNECT_TIMEOUT_S
+from brew_assets.adapters.http.reader import HEAD_TIME_S
+from brew_assets.adapters.http.response import MAX_HEAD_BYTES, MAX_HEADERS, MAX_INFORMATIONAL
 from brew_assets.adapters.http.trust import MOST_BYTES as CERTIFICATES_BYTES
 from brew_assets.adapters.http.tunnel import MOST_HEAD_BYTES as PROXY_HEAD_BYTES
-from brew_assets.adapters.http_body import MOST_HEAD_BYTES
-from brew_assets.adapters.rooted_files import MOST_NESTED
 from brew_assets.adapters.s3.bodies import ANSWER_BYTES, BOTTLE_BYTES
 from brew_assets.adapters.s3.listing import MOST_OBJECTS, MOST_PAGES
 from brew_assets.adapters.s3.store import MOST_BOTTLE_BYTES
-from brew_assets.adapters.wire_reader import HEAD_TIME_S
-from brew_assets.adapters.wire_response import MAX_HEAD_BYTES, MAX_HEADERS, MAX_INFORMATIONAL
-from brew_assets.domain import trigger
+from brew_assets.domain import sync_event as trigger
 from brew_assets.domain.batch import MAX_GIVEN
 from brew_assets.domain.formula import (
     MAX_CATALOGUE_BYTES,
@@ -26,9 +26,9 @@ from brew_assets.domain.formula import (
     MAX_NAMES,
     MAX_TAGS,
 )
-from brew_assets.domain.hash_file import MAX_HASH_FILE_BYTES, MAX_HASH_FILE_VALUES
 from brew_assets.domain.oci import MAX_INDEX_BYTES, MAX_OBJECTS
-from brew_assets.domain.trigger import MAX_BODY_BYTES
+from brew_assets.domain.skip_list import MAX_HASH_FILE_BYTES, MAX_HASH_FILE_VALUES
+from brew_assets.domain.sync_event import MAX_BODY_BYTES
 from brew_assets.engine.ports import MAX_DOCUMENT_BYTES
 from brew_assets_tests.docs.reading import ROOT
 from brew_assets_tests.integration.test_bodies_from_outside import (

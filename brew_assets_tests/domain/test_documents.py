@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brew_assets.domain import hash_file
+from brew_assets.domain import skip_list as hash_file
 from brew_assets.domain.bottle import is_digest
-from brew_assets.domain.hash_file import HashList, decode_hash_file
 from brew_assets.domain.oci import covers, decode_child_size, decode_index
 from brew_assets.domain.report import Failure, Report, decode_report, encode_report, failures_by_reason
+from brew_assets.domain.skip_list import HashList, decode_hash_file
 from brew_assets.errors import HashFileInvalid
 from brew_assets_tests.domain.test_catalogue import JSON
 from brew_assets_tests.worlds import bottle, digest_of, manifest_of

@@ -5,11 +5,11 @@ from typing import Any
 
 from brew_assets.domain.downloads import Fetch
 from brew_assets.domain.manifest import Receipt, decode_receipts
-from brew_assets.engine.journal import RECEIPT_PREFIX, Journal
+from brew_assets.domain.transfer_result import Transferred
 from brew_assets.engine.ports import ProgressListener
+from brew_assets.engine.record.journal import RECEIPT_PREFIX, Journal
 from brew_assets.engine.retry import RetryPolicy
-from brew_assets.engine.transfer import TransferOptions, TransferPorts, transfer
-from brew_assets.engine.transferred import Transferred
+from brew_assets.engine.transfer.pool import TransferOptions, TransferPorts, transfer
 from brew_assets_tests.fakes import FakeClock, FakeStop, MemoryStore, ScriptedBlobs
 from brew_assets_tests.worlds import DATE, SYNC_ID
 

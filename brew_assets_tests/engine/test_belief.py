@@ -12,16 +12,16 @@ from msgspec import structs
 from brew_assets.domain.batch import Batch, BatchReference, batch_key, batch_report_key, encode_batch
 from brew_assets.domain.plan import Plan, encode_plan
 from brew_assets.domain.report import REPORT_PREFIX, encode_report
-from brew_assets.engine.adoption import PLAN_PREFIX
-from brew_assets.engine.journal import RECEIPT_PREFIX
+from brew_assets.engine.catalogue_cache import LATEST_KEY, kept_catalogue
 from brew_assets.engine.kept_plans import kept_plan
 from brew_assets.engine.kept_reports import kept_reports
-from brew_assets.engine.ledger import read_held
-from brew_assets.engine.stored_names import STORED_SUFFIX, stored_names
-from brew_assets.engine.upstream import LATEST_KEY, kept_catalogue
-from brew_assets.engine.worker import work_on
+from brew_assets.engine.record.fold import read_held
+from brew_assets.engine.record.identify import PLAN_PREFIX
+from brew_assets.engine.record.journal import RECEIPT_PREFIX
+from brew_assets.engine.record.stored_names import STORED_SUFFIX, stored_names
+from brew_assets.engine.sync_worker import work_on
 from brew_assets.errors import PlanInvalid, WorkerFailed
-from brew_assets_tests.engine.test_dispatch import Story
+from brew_assets_tests.engine.test_lambda_copier import Story
 from brew_assets_tests.engine.test_sync import Upstream
 from brew_assets_tests.fakes import MemoryStore
 from brew_assets_tests.worlds import resealed, unsealed

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from brew_assets.adapters.directory_store import DirectoryStore
+from brew_assets.adapters.directory_store.store import DirectoryStore
 from brew_assets.engine.existence import mirror_exists, require_mirror
 from brew_assets.engine.ports import Store
 from brew_assets.errors import MirrorMissing, StoreRefused

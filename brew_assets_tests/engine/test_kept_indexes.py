@@ -8,9 +8,9 @@ import pytest
 
 from brew_assets.domain.bottle import Bottle, image_name, index_reference
 from brew_assets.domain.oci import MAX_INDEX_BYTES, decode_index
+from brew_assets.engine.bottle_sizes import SizeLookUp, SizesFound
 from brew_assets.engine.kept_indexes import INDEX_PREFIX, index_key
 from brew_assets.engine.retry import RetryPolicy
-from brew_assets.engine.sizes import SizeLookUp, SizesFound
 from brew_assets.errors import ObjectRefused, StoreUnavailable, UpstreamInterrupted
 from brew_assets_tests.engine.carrying import Carrying
 from brew_assets_tests.fakes import FakeIndexes, FakeStop

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from brew_assets.domain.batch import BATCH_PREFIX
-from brew_assets.engine.canary import CANARY_KEY
 from brew_assets.engine.log_context import bound
 from brew_assets.engine.retry import Gate
+from brew_assets.engine.transfer.canary import CANARY_KEY
 from brew_assets.errors import (
     BlobNotFound,
     HostRefused,
@@ -16,9 +16,9 @@ from brew_assets.errors import (
 )
 from brew_assets.settings import Settings
 from brew_assets_tests.engine.carrying import Carrying
-from brew_assets_tests.engine.test_dispatch import Story
+from brew_assets_tests.engine.test_lambda_copier import Story
 from brew_assets_tests.engine.test_sync import ARM, Upstream
-from brew_assets_tests.engine.test_transfer import SMALL, published
+from brew_assets_tests.engine.transfer.test_pool import SMALL, published
 from brew_assets_tests.fakes import Act, MemoryStore
 from brew_assets_tests.log_lines import Lines, log_lines
 from brew_assets_tests.worlds import fetch

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from brew_assets.adapters.directory_store import DirectoryStore
+from brew_assets.adapters.directory_store.store import DirectoryStore
 from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY, Entry, decode_manifest
 from brew_assets.domain.plan import Request
-from brew_assets.engine.certify import certify
+from brew_assets.engine.record.verify import certify
 from brew_assets.engine.refused_before import refused_before
 from brew_assets.errors import BlobNotFound, ObjectRefused
 from brew_assets_tests.engine.test_sync import ARM, FakeHashFile, Upstream

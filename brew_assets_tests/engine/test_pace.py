@@ -1,7 +1,7 @@
 """How batches are cut: by what earlier ones really took."""
 
-from brew_assets.engine.dispatch import Pace
-from brew_assets_tests.engine.test_dispatch import Story
+from brew_assets.engine.lambda_copier import Pace
+from brew_assets_tests.engine.test_lambda_copier import Story
 
 
 def test_slow_workers_get_smaller_batches() -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from brew_assets.adapters.directory_store import DirectoryStore
+from brew_assets.adapters.directory_store.store import DirectoryStore
 from brew_assets.domain.plan import Plan
-from brew_assets.engine.adoption import planned_bottles
 from brew_assets.engine.clock import SystemClock
 from brew_assets.engine.ports import StopSignal, Store
+from brew_assets.engine.record.identify import planned_bottles
 from brew_assets.engine.shared_plan import LONGEST_S, RENEW_EVERY_S, SILENCE_S, SharedPlan
 from brew_assets.errors import CatalogueUnavailable, KeyTaken, PlanningStopped, PreconditionFailed
 from brew_assets_tests.fakes import FakeClock, FakeStop, MemoryStore

@@ -9,19 +9,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from brew_assets.adapters.directory_store import DirectoryStore
+from brew_assets.adapters.directory_store.store import DirectoryStore
 from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
 from brew_assets.domain.plan import Plan, Request
 from brew_assets.domain.report import REPORT_PREFIX, decode_report
-from brew_assets.engine.canary import CANARY_KEY
-from brew_assets.engine.journal import RECEIPT_PREFIX
+from brew_assets.engine.catalogue_cache import kept_catalogue
 from brew_assets.engine.kept_reports import kept_reports
-from brew_assets.engine.ledger import read_held
 from brew_assets.engine.options import MirrorOptions, MirrorPorts
 from brew_assets.engine.ports import FetchedCatalogue, HashFile, ListedObject, Store
+from brew_assets.engine.record.fold import read_held
+from brew_assets.engine.record.journal import RECEIPT_PREFIX
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.sync import Mirror
-from brew_assets.engine.upstream import kept_catalogue
+from brew_assets.engine.transfer.canary import CANARY_KEY
 from brew_assets.errors import (
     BlobNotFound,
     CatalogueInvalid,

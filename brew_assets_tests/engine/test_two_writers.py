@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from brew_assets.adapters.directory_store import DirectoryStore
+from brew_assets.adapters.directory_store.store import DirectoryStore
 from brew_assets.domain.bottle import Bottle
 from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY, decode_manifest
-from brew_assets.engine.certify import certify
-from brew_assets.engine.journal import RECEIPT_PREFIX, Journal
-from brew_assets.engine.ledger import MAX_FOLD_RACES, backups, fold, read_held
-from brew_assets.engine.rebuild import (
+from brew_assets.engine.record.fold import MAX_FOLD_RACES, backups, fold, read_held
+from brew_assets.engine.record.journal import RECEIPT_PREFIX, Journal
+from brew_assets.engine.record.rebuild import (
     import_manifest,
     rebuild_manifest,
     rebuild_missing_manifest,
     restore_manifest,
 )
+from brew_assets.engine.record.verify import certify
 from brew_assets.errors import StoreError, StoreUnavailable
 from brew_assets_tests.fakes import FakeClock, MemoryStore
 from brew_assets_tests.worlds import DATE, SYNC_ID, bottle, manifest_of, receipt

@@ -6,12 +6,12 @@ import msgspec
 import pytest
 
 from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY, decode_manifest, encode_receipts
-from brew_assets.engine.inventory import take_inventory
-from brew_assets.engine.journal import RECEIPT_PREFIX, REJECTED_PREFIX, read_journal
-from brew_assets.engine.ledger import fold, read_held
 from brew_assets.engine.ports import Document
-from brew_assets.engine.rebuild import import_manifest, rebuild_manifest, restore_manifest
-from brew_assets.engine.whole_record import read_whole_record
+from brew_assets.engine.record.fold import fold, read_held
+from brew_assets.engine.record.held import take_inventory
+from brew_assets.engine.record.journal import RECEIPT_PREFIX, REJECTED_PREFIX, read_journal
+from brew_assets.engine.record.rebuild import import_manifest, rebuild_manifest, restore_manifest
+from brew_assets.engine.record.whole_record import read_whole_record
 from brew_assets.errors import ManifestInvalid, ObjectRefused, StoreError
 from brew_assets.runtimes.status import read_status
 from brew_assets_tests.fakes import FakeClock, MemoryStore

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from brew_assets.engine.bottle_sizes import SizeLookUp
 from brew_assets.engine.noticed_ports import NoticedCatalogue, NoticedHashFile, NoticedRegistry, NoticedStore
 from brew_assets.engine.ports import FetchedCatalogue, HashFile, Notice
 from brew_assets.engine.retry import Gate, RetryPolicy
-from brew_assets.engine.sizes import SizeLookUp
 from brew_assets.engine.waiting import (
     REPEATED_AFTER_S,
     NoticeLog,

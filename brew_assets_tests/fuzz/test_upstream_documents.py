@@ -4,12 +4,12 @@ import json
 from datetime import UTC, datetime
 from random import Random
 
-from brew_assets.adapters.registry_answers import answer_error
+from brew_assets.adapters.ghcr.answers import answer_error
 from brew_assets.domain.bottle import is_digest
 from brew_assets.domain.catalogue import check_served, check_serves, choose_bottles, decode_catalogue
-from brew_assets.domain.hash_file import decode_hash_file
 from brew_assets.domain.oci import MAX_BOTTLE_BYTES, decode_child_size, decode_index
 from brew_assets.domain.platforms import KNOWN_PLATFORMS
+from brew_assets.domain.skip_list import decode_hash_file
 from brew_assets.engine.retry import MAX_BUSY_WAIT_S, MIN_BUSY_WAIT_S, parse_retry_after
 from brew_assets.errors import CatalogueInvalid, HashFileInvalid, UpstreamBusy, UpstreamError
 from brew_assets_tests.fuzz.fuzzing import assert_sound, decoded, fuzzed

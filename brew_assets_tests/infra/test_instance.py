@@ -18,15 +18,15 @@ from dagster_shared.serdes import serialize_value
 from moto import mock_aws
 
 from brew_assets.defs.pools import MANIFEST_POOL
-from brew_assets.defs.route_tags import ROUTE_TAG, SYNC_ID_TAG
+from brew_assets.defs.tags import ROUTE_TAG, SYNC_ID_TAG
 from brew_assets.domain.batch import BATCH_PREFIX
 from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY
 from brew_assets.domain.report import REPORT_PREFIX
-from brew_assets.engine.adoption import PLAN_PREFIX
-from brew_assets.engine.journal import RECEIPT_PREFIX
-from brew_assets.engine.runs import RUN_PREFIX
-from brew_assets.engine.sizes import INDEX_PREFIX
-from brew_assets.engine.upstream import CATALOGUE_PREFIX
+from brew_assets.engine.bottle_sizes import INDEX_PREFIX
+from brew_assets.engine.catalogue_cache import CATALOGUE_PREFIX
+from brew_assets.engine.coordination import RUN_PREFIX
+from brew_assets.engine.record.identify import PLAN_PREFIX
+from brew_assets.engine.record.journal import RECEIPT_PREFIX
 from brew_assets.settings import read_settings
 
 ROOT = Path(__file__).resolve().parents[2]

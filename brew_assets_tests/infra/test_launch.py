@@ -17,7 +17,7 @@ from dagster._core.origin import DEFAULT_DAGSTER_ENTRY_POINT, JobPythonOrigin, R
 from dagster_aws.ecs import EcsRunLauncher
 
 from brew_assets.definitions import defs
-from brew_assets.defs.route_tags import run_tags
+from brew_assets.defs.tags import run_tags
 from brew_assets.settings import read_settings
 from brew_assets_tests.infra.image import ROOT
 from brew_assets_tests.postgres import Postgres

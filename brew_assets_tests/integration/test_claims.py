@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from brew_assets.compose import build_store
-from brew_assets.engine.journal import read_recorded
 from brew_assets.engine.ports import Store
-from brew_assets.engine.stored_names import stored_names
+from brew_assets.engine.record.journal import read_recorded
+from brew_assets.engine.record.stored_names import stored_names
 from brew_assets.settings import read_settings
 from brew_assets.simulator import Fault, Simulator, SizeDistribution, World
 from brew_assets_tests.integration.mirrors import MirrorUnderTest

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
-from brew_assets.engine.stored_names import STORED_SUFFIX
+from brew_assets.engine.record.stored_names import STORED_SUFFIX
 from brew_assets.simulator import Simulator, World
 from brew_assets_tests.integration.mirrors import (
     BucketMirror,

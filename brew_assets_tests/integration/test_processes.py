@@ -7,8 +7,8 @@ import sys
 import psutil
 import pytest
 
-from brew_assets.engine.processes import BOTTLES_PER_PROCESS
-from brew_assets.engine.stored_names import STORED_SUFFIX
+from brew_assets.engine.process_copier import BOTTLES_PER_PROCESS
+from brew_assets.engine.record.stored_names import STORED_SUFFIX
 from brew_assets.simulator import Fault, Simulator, SizeDistribution, World
 from brew_assets_tests.integration.mirrors import BucketMirror, MirrorUnderTest, assert_consistent
 from brew_assets_tests.local_aws.session import wait_for

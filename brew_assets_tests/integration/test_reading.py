@@ -10,7 +10,7 @@ import click
 import pytest
 
 from brew_assets.domain.manifest import MANIFEST_KEY, encode_receipts
-from brew_assets.engine.rebuild import survey
+from brew_assets.engine.record.rebuild import survey
 from brew_assets.runtimes.cli import cli
 from brew_assets.simulator import Simulator, World
 from brew_assets_tests.integration.mirrors import (

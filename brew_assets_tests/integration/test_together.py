@@ -11,9 +11,9 @@ from brew_assets.compose import build_store
 from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, blob_url
 from brew_assets.domain.manifest import MANIFEST_KEY, Receipt, decode_manifest, entry_for
 from brew_assets.engine.clock import SystemClock
-from brew_assets.engine.journal import RECEIPT_PREFIX, Journal
-from brew_assets.engine.ledger import fold
 from brew_assets.engine.ports import Store
+from brew_assets.engine.record.fold import fold
+from brew_assets.engine.record.journal import RECEIPT_PREFIX, Journal
 from brew_assets.settings import read_settings
 from brew_assets.simulator import Simulator, SizeDistribution, World
 from brew_assets_tests.integration.mirrors import (

@@ -11,10 +11,10 @@ from brew_assets.compose import build_store
 from brew_assets.domain.bottle import Bottle
 from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY, Manifest, decode_manifest
 from brew_assets.engine.clock import SystemClock
-from brew_assets.engine.journal import RECEIPT_PREFIX, REJECTED_PREFIX, Journal
-from brew_assets.engine.ledger import fold
 from brew_assets.engine.ports import Store
-from brew_assets.engine.rebuild import rebuild_manifest, restore_manifest
+from brew_assets.engine.record.fold import fold
+from brew_assets.engine.record.journal import RECEIPT_PREFIX, REJECTED_PREFIX, Journal
+from brew_assets.engine.record.rebuild import rebuild_manifest, restore_manifest
 from brew_assets.settings import read_settings
 from brew_assets.simulator import Simulator, World
 from brew_assets_tests.integration.mirrors import BucketMirror, MirrorUnderTest, assert_complete

@@ -7,7 +7,7 @@ from brew_assets.compose import build_mirror
 from brew_assets.domain.batch import batch_report_key
 from brew_assets.domain.plan import Request
 from brew_assets.domain.report import Report, decode_report
-from brew_assets.engine.dispatch import Dispatcher, DispatchOptions
+from brew_assets.engine.lambda_copier import Dispatcher, DispatchOptions
 from brew_assets.engine.ports import Store
 from brew_assets.settings import read_settings
 from brew_assets.simulator import Fault, Simulator, SizeDistribution, World

@@ -15,11 +15,11 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, Par
 from botocore.utils import parse_timestamp
 
 from brew_assets.adapters.aws.answers import bound_answers
-from brew_assets.adapters.aws_credentials import credentials_failure, is_of_credentials
+from brew_assets.adapters.aws.credentials import credentials_failure, is_of_credentials
 from brew_assets.adapters.http.aws_session import ReachSession
 from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.domain.addresses import with_shown_urls
-from brew_assets.engine.announce import UNCERTAIN_STATUSES
+from brew_assets.engine.notifier import UNCERTAIN_STATUSES
 from brew_assets.errors import ChannelBusy, ChannelError, ChannelFailed, ChannelRefused, ChannelUncertain
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from botocore.httpsession import ProxyConfiguration
 from brew_assets.adapters.http.proxies import Proxy
 from brew_assets.adapters.http.reach import Reach
 from brew_assets.adapters.http.tunnel import ProxyFailure, answer_failure
-from brew_assets.adapters.origin import Origin, split_url
+from brew_assets.adapters.http.url import Origin, split_url
 
 # http.client's words for an answer to CONNECT.
 _TUNNEL_FAILED = re.compile(r"Tunnel connection failed: (\d{3})")

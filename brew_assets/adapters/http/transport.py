@@ -9,8 +9,8 @@ import httpcore
 import httpx
 
 from brew_assets.adapters.http.tunnel import ASKS_FOR_CREDENTIALS, ProxyFailure, credentials_wanted
+from brew_assets.adapters.http.url import Origin
 from brew_assets.adapters.http.wrapped import wrapped
-from brew_assets.adapters.origin import Origin
 
 if TYPE_CHECKING:
     from brew_assets.adapters.http.reach import Reach

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from brew_assets.adapters.aws.answers import MOST_BYTES
-from brew_assets.adapters.body_limits import Pace
+from brew_assets.adapters.http.body_limits import Pace
 from brew_assets.errors import ObjectRefused
 
 # Of a page of a listing, the result of a deletion or a copy.

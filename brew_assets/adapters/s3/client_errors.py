@@ -16,7 +16,7 @@ from botocore.exceptions import (
 )
 
 from brew_assets.adapters.aws.answers import AnswerMalformed, AnswerRefused
-from brew_assets.adapters.aws_credentials import is_of_credentials
+from brew_assets.adapters.aws.credentials import is_of_credentials
 from brew_assets.adapters.http.aws_session import FailedAtProxy, RefusedByProxy
 from brew_assets.adapters.http.tunnel import ProxyFailure
 from brew_assets.adapters.s3.answers import Sent, answer_error

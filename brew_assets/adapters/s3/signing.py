@@ -8,8 +8,8 @@ from urllib.parse import quote
 from botocore.auth import S3SigV4Auth
 from botocore.credentials import Credentials
 
-from brew_assets.adapters.aws_credentials import credentials_failure
-from brew_assets.adapters.origin import split_url
+from brew_assets.adapters.aws.credentials import credentials_failure
+from brew_assets.adapters.http.url import split_url
 from brew_assets.errors import StoreError, StoreRefused, StoreUnavailable
 
 _CONTENT_HASH = "X-Amz-Content-SHA256"

@@ -14,6 +14,7 @@ import msgspec
 
 from brew_assets.adapters.aws.answers import BoundedSession, asked_for, bound_answers
 from brew_assets.adapters.aws.client import aws_session, resolved_region, s3_client, session_reach
+from brew_assets.adapters.http.pool import ThreadWires
 from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.adapters.s3.client_errors import setting_error
 from brew_assets.adapters.s3.documents import S3Documents, check_documents
@@ -21,13 +22,12 @@ from brew_assets.adapters.s3.labels import ObjectLabels
 from brew_assets.adapters.s3.listing import Page, pages_to_the_end
 from brew_assets.adapters.s3.signing import BulkSigner, credentials_error
 from brew_assets.adapters.s3.uploads import ThinObjects
-from brew_assets.adapters.wires import ThreadWires
 from brew_assets.domain.bottle import Bottle, is_object_key
 from brew_assets.domain.manifest import MANIFEST_KEY
 from brew_assets.domain.object_keys import is_date
-from brew_assets.engine.foreign_objects import ForeignObjects
 from brew_assets.engine.kept_indexes import INDEX_PREFIX
 from brew_assets.engine.ports import MAX_DOCUMENT_BYTES, BottleSink, Document, ListedObject, ObjectFacts
+from brew_assets.engine.record.foreign_objects import ForeignObjects
 from brew_assets.errors import (
     KeyTaken,
     ObjectRefused,

@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
+from brew_assets.adapters.http.connection import NETWORK_ERRORS, Wire
+from brew_assets.adapters.http.pool import ThreadWires
+from brew_assets.adapters.http.response import WireResponse
 from brew_assets.adapters.s3.answers import Sent, answer_error, persistently
 from brew_assets.adapters.s3.client_errors import connection_error
 from brew_assets.adapters.s3.signing import BulkSigner
-from brew_assets.adapters.wire import NETWORK_ERRORS, Wire
-from brew_assets.adapters.wire_response import WireResponse
-from brew_assets.adapters.wires import ThreadWires
 from brew_assets.errors import StoreError, StoreRefused, StoreUnavailable
 
 _EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()

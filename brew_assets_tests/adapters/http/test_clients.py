@@ -16,8 +16,8 @@ from brew_assets.adapters.http.aws_session import ReachSession
 from brew_assets.adapters.http.reach import Reach
 from brew_assets.defs.lambda_route import lambda_client
 from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, blob_url
-from brew_assets.domain.messages import absence_message
-from brew_assets.engine.announce import Announcement
+from brew_assets.domain.notifications.blocks import absence_message
+from brew_assets.engine.notifier import Announcement
 from brew_assets.errors import MirrorError
 from brew_assets.settings import Secret, Settings, read_settings
 from brew_assets.simulator import Simulator, World

@@ -11,16 +11,16 @@ from pathlib import Path
 import httpx
 import pytest
 
+from brew_assets.adapters.aws.sns import SnsTopic
 from brew_assets.adapters.http.aws_session import ReachSession
+from brew_assets.adapters.http.connection import Wire
 from brew_assets.adapters.http.proxies import read_proxy
 from brew_assets.adapters.http.reach import Reach
 from brew_assets.adapters.http.tunnel import MOST_HEAD_BYTES, ProxyFailure, open_tunnel
-from brew_assets.adapters.origin import split_url
+from brew_assets.adapters.http.url import split_url
 from brew_assets.adapters.s3.store import S3Options, S3Store
-from brew_assets.adapters.sns import SnsTopic
-from brew_assets.adapters.wire import Wire
-from brew_assets.domain.messages import absence_message
-from brew_assets.engine.announce import Announcement
+from brew_assets.domain.notifications.blocks import absence_message
+from brew_assets.engine.notifier import Announcement
 from brew_assets.errors import ChannelUncertain, ProxyRefused, StoreUnavailable
 from brew_assets.settings import Secret
 from brew_assets_tests.event_account import CREDENTIALS

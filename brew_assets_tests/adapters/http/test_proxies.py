@@ -6,7 +6,7 @@ import pytest
 
 from brew_assets.adapters.http.proxies import goes_past, read_proxy
 from brew_assets.adapters.http.reach import Reach
-from brew_assets.adapters.origin import Origin, split_url
+from brew_assets.adapters.http.url import Origin, split_url
 from brew_assets.errors import SettingsInvalid
 from brew_assets.settings import Secret, read_settings
 

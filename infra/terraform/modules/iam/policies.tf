@@ -92,7 +92,7 @@ locals {
     ] : "${var.bucket_arn}/${key}"]
   }
   # All that the engine ever deletes: receipts that are folded, and the oldest backups of the manifest
-  # (engine/ledger.py). No bottle, no manifest.
+  # (engine/record/fold.py). No bottle, no manifest.
   delete_settled = {
     Sid    = "DeleteSettled"
     Effect = "Allow"

@@ -1,0 +1,102 @@
+"""What a registry's answer means: the one table of statuses and codes.
+
+Codes are those of the OCI distribution specification ("Error Codes") and of the registry that it grew out of
+(UNAVAILABLE, TAG_INVALID, …), in a body of `{"errors": [{"code": …}]}`. In this order:
+
+1. Too much was asked: code TOOMANYREQUESTS whatever the status, status 429 whatever the code, 503 with a
+   Retry-After. All workers wait.
+2. A code of the table: the registry says what it found, and a proxy before it may have its own idea of a
+   status (404 with UNSUPPORTED is no missing blob, 400 with BLOB_UNKNOWN is one).
+3. The status.
+
+Status and code decide, never text: texts are for people, and change.
+"""
+
+import re
+from datetime import UTC, datetime
+
+import msgspec
+
+from brew_assets.adapters.http.status import may_pass
+from brew_assets.engine.retry import parse_retry_after
+from brew_assets.errors import (
+    UNREADABLE,
+    BlobNotFound,
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamFailed,
+    UpstreamRefused,
+    UpstreamUnauthorized,
+)
+
+# Enough for every error document; what is longer is none.
+ERROR_BODY_BYTES = 16_384
+TOO_MANY = "TOOMANYREQUESTS"
+CODES: dict[str, type[UpstreamError]] = {
+    TOO_MANY: UpstreamBusy,
+    "BLOB_UNKNOWN": BlobNotFound,
+    "MANIFEST_BLOB_UNKNOWN": BlobNotFound,
+    "MANIFEST_UNKNOWN": BlobNotFound,
+    "NAME_UNKNOWN": BlobNotFound,
+    "UNAVAILABLE": UpstreamFailed,
+    "UNAUTHORIZED": UpstreamUnauthorized,
+    "BLOB_UPLOAD_INVALID": UpstreamRefused,
+    "BLOB_UPLOAD_UNKNOWN": UpstreamRefused,
+    "DENIED": UpstreamRefused,
+    "DIGEST_INVALID": UpstreamRefused,
+    "MANIFEST_INVALID": UpstreamRefused,
+    "MANIFEST_UNVERIFIED": UpstreamRefused,
+    "NAME_INVALID": UpstreamRefused,
+    "PAGINATION_NUMBER_INVALID": UpstreamRefused,
+    "RANGE_INVALID": UpstreamRefused,
+    "SIZE_INVALID": UpstreamRefused,
+    "TAG_INVALID": UpstreamRefused,
+    "UNSUPPORTED": UpstreamRefused,
+}
+_TOO_MANY_STATUS, _UNAVAILABLE_STATUS = 429, 503
+_GONE = frozenset({404, 410})
+_CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+
+
+class _Error(msgspec.Struct):
+    code: object = ""
+
+
+class _Errors(msgspec.Struct):
+    errors: list[_Error]
+
+
+_errors_decoder = msgspec.json.Decoder(_Errors)
+
+
+def answer_error(
+    subject: str, *, status: int, body: bytes = b"", retry_after: str | None = None
+) -> UpstreamError:
+    """The error of an answer that has not what was asked for; its message names subject, status and code."""
+    code = code_of(body)
+    kind = _kind(status, code, named_wait=bool(retry_after))
+    message = f"{subject}: {status}{f' {code}' if code else ''} from upstream"
+    if kind is UpstreamBusy:
+        text = body.decode("utf-8", "replace")
+        return UpstreamBusy(message, wait_s=parse_retry_after(retry_after, now=datetime.now(UTC), body=text))
+    return kind(message)
+
+
+def code_of(body: bytes) -> str:
+    """The first code of the table in the body, else the first one at all; empty when there is none."""
+    try:
+        errors = _errors_decoder.decode(body).errors
+    except UNREADABLE:
+        return ""
+    codes = [error.code for error in errors if isinstance(error.code, str) and _CODE.fullmatch(error.code)]
+    return next((code for code in codes if code in CODES), codes[0] if codes else "")
+
+
+def _kind(status: int, code: str, *, named_wait: bool) -> type[UpstreamError]:
+    if status == _TOO_MANY_STATUS or (status == _UNAVAILABLE_STATUS and named_wait):
+        return UpstreamBusy
+    if code in CODES:
+        return CODES[code]
+    if status in _GONE:
+        return BlobNotFound
+    return UpstreamFailed if may_pass(status) else UpstreamRefused

@@ -1,0 +1,389 @@
+"""Who tells the syncs: looks at each, works out what is due, and hands it to the channels."""
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from logging import Logger
+
+import dagster as dg
+import msgspec
+
+from brew_assets.compose import build_store
+from brew_assets.configured import deployment_of
+from brew_assets.defs.notifications.deliveries import InstanceDeliveries
+from brew_assets.defs.notifications.incomplete_syncs import (
+    FOLLOWED_FOR_S,
+    IncompleteSync,
+    LaterRuns,
+    ended_runs,
+    later_runs,
+)
+from brew_assets.defs.notifications.planning_runs import FailedPlanning
+from brew_assets.defs.notifications.run_history import OpenSync, progress_of_runs, story_of
+from brew_assets.defs.pages.store_findings import store_findings
+from brew_assets.defs.schedules import next_scheduled_sync
+from brew_assets.domain.metrics import Metric, gauges, sync_metrics
+from brew_assets.domain.notifications.blocks import Message
+from brew_assets.domain.notifications.messages import (
+    SECURITY_REASONS,
+    completed_note,
+    end_of,
+    end_without_plan,
+    is_large,
+    large_download_of,
+    progress_of,
+    security_event,
+    security_text,
+    start_of,
+)
+from brew_assets.domain.plan import Plan
+from brew_assets.domain.report import Outcome
+from brew_assets.domain.sync_status import Ending, Story
+from brew_assets.engine.clock import SystemClock
+from brew_assets.engine.kept_plans import kept_plan
+from brew_assets.engine.kept_reports import kept_reports
+from brew_assets.engine.notifier import Announcement, Announcer, Channel
+from brew_assets.engine.record.stored_names import stored_names
+from brew_assets.errors import MirrorError
+from brew_assets.settings import Settings
+
+START, LARGE, END, COMPLETION = "start", "large-download", "end", "completion"
+# A tick has a minute; what is left waits for the next one.
+_TICK_S = 40.0
+# So long the end waits for a store that cannot be read; then it is told without the reports.
+_PATIENCE_S = 600.0
+_TOO_OLD_S = 7 * 86_400.0
+# Platforms times tries; more would be a run that is begun again and again.
+_MOST_REPORTS = 1000
+_OUTCOMES: dict[Ending, Outcome] = {"success": "success", "warning": "partial", "failure": "failed"}
+
+
+class _Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """A sync that has ended, with what the store says of it; `ended` in seconds since 1970.
+
+    `names` are the entry keys of what it stored itself, None like the plan when the store did not say.
+    """
+
+    story: Story
+    ended: float
+    plan: Plan | None
+    names: frozenset[str] | None
+
+    @property
+    def left(self) -> int:
+        """How many of the planned bottles are not held."""
+        story = self.story
+        return max(0, story.planned - story.done - len(story.forgotten))
+
+
+class Teller:
+    """Tells syncs to the channels, for one tick."""
+
+    def __init__(
+        self, instance: dg.DagsterInstance, settings: Settings, channels: Sequence[Channel], *, log: Logger
+    ) -> None:
+        self._instance = instance
+        self._settings = settings
+        self._deployment = deployment_of(settings)
+        self._clock = SystemClock()
+        self._record = InstanceDeliveries(instance)
+        self._announcer = Announcer(channels, self._record, self._clock, log=log)
+        self._log = log
+        self._deadline = self._clock.monotonic() + _TICK_S
+
+    def tell(self, sync: OpenSync) -> OpenSync | IncompleteSync | None:
+        """What is left to tell of the sync; None when all was told, or it is too old to tell.
+
+        One whose end was no success is reported again when a later run completes it: `follow` looks for that.
+        """
+        if self._clock.now().timestamp() - sync.created_at > _TOO_OLD_S:
+            self._log.warning(f"sync {sync.sync_id}: not told to its end within a week; given up")
+            return None
+        try:
+            return self._tell_sync(sync)
+        except Exception:  # a mistake of ours about one sync must not silence the others
+            self._log.exception(f"sync {sync.sync_id}: cannot be told now")
+            return sync
+
+    def _tell_sync(self, sync: OpenSync) -> OpenSync | IncompleteSync | None:
+        # Before the look at the runs: one that ends meanwhile is looked at again.
+        seen = ended_runs(self._instance, sync)
+        story, ended_at = story_of(self._instance, sync)
+        due = [self._start(story, sync)]
+        if is_large(story, self._deployment):
+            due.append(self._announcement(LARGE, sync, message=large_download_of(story, self._deployment)))
+        if not story.ended:
+            self._remember(sync, pending=story.planned)
+            self._tell(sync.sync_id, due)
+            return self._tell_progress(story, sync, after=[announcement.name for announcement in due])
+        found = self._look_at_end(story, sync, ended_at)
+        if found is None:
+            self._tell(sync.sync_id, due)
+            return sync
+        due += [self._end(sync, found), *self._completion(sync, found)]
+        if not self._tell(sync.sync_id, due):
+            return sync
+        if found.story.ending == "success":
+            return None
+        return IncompleteSync(sync=sync, reported_at=self._clock.now().timestamp(), seen=seen)
+
+    def recall(self, sync: OpenSync) -> IncompleteSync | None:
+        """The sync as it is to be followed by a sensor that has lost its cursor.
+
+        None when no channel was given an end that was no success, or one was given the completion.
+        """
+        given = [one for one in self._announcer.given(sync.sync_id, END) if one.state != "waiting"]
+        bad = [one for one in given if one.outcome not in ("", "success")]
+        if not bad or self._announcer.given(sync.sync_id, COMPLETION):
+            return None
+        reported_at = max(one.at for one in bad)
+        seen = ended_runs(self._instance, sync, until=reported_at)
+        return IncompleteSync(sync=sync, reported_at=reported_at, seen=seen)
+
+    def follow(self, known: IncompleteSync) -> IncompleteSync | None:
+        """The sync as it is followed further; None when it is complete and that was sent, or after a month.
+
+        What another try leaves undone is no news, but for what it found that is a security event.
+        """
+        sync = known.sync
+        if self._clock.now().timestamp() - known.reported_at > FOLLOWED_FOR_S:
+            return None
+        if self._clock.monotonic() > self._deadline:
+            return known
+        try:
+            return self._follow(known)
+        except Exception:  # a mistake of ours about one sync must not silence the others
+            self._log.exception(f"sync {sync.sync_id}: its later runs cannot be looked at now")
+            return known
+
+    def _follow(self, known: IncompleteSync) -> IncompleteSync | None:
+        sync, seen = known.sync, ended_runs(self._instance, known.sync)
+        fresh = set(seen) - set(known.seen)
+        if not fresh:
+            return known
+        story, ended_at = story_of(self._instance, sync)
+        found = self._look_at_end(story, sync, ended_at) if story.ended else None
+        if found is None:
+            return known
+        completed = found.story.ending == "success"
+        newest = sync.created_at >= self._record.state().pending_of
+        # The mirror is as good as what was planned: an older sync does not vouch for today.
+        good_at = (found.ended if newest else sync.created_at) if completed else None
+        self._remember(sync, pending=found.left, good_at=good_at)
+        due = [*self._new_findings(sync, found.story, fresh, name=seen[-1]), *self._completion(sync, found)]
+        if not self._tell(sync.sync_id, due):
+            return known
+        return None if completed else msgspec.structs.replace(known, seen=seen)
+
+    def tell_failed_planning(self, planning: FailedPlanning) -> bool:
+        """Whether it was told that there is no plan, or it is too old to tell."""
+        if self._clock.now().timestamp() - planning.ended_at > _TOO_OLD_S:
+            self._log.warning(f"planning run {planning.run_id}: not told within a week; given up")
+            return True
+        deployment, at = self._deployment, datetime.fromtimestamp(planning.ended_at, tz=UTC)
+        found = [("planning", planning.reason, planning.error)] if planning.reason in SECURITY_REASONS else []
+        duration_s = planning.ended_at - planning.started_at
+        message = end_without_plan(
+            deployment,
+            date=f"{at:%Y-%m-%d}",
+            run_id=planning.run_id,
+            reason=planning.reason,
+            error=planning.error,
+            duration_s=duration_s,
+        )
+        metrics = sync_metrics(
+            environment=deployment.environment,
+            sync_date=f"{at:%Y-%m-%d}",
+            route="none",
+            downloaded=0,
+            bytes_downloaded=0,
+            duration_s=duration_s,
+            failed=0,
+            outcome="failed",
+        )
+        end = Announcement(
+            name=END,
+            subject=self._subject(message.text),
+            message=message,
+            channel=planning.channel,
+            security=security_event(
+                found, deployment, subject=f"the planning run {planning.run_id}", run_id=planning.run_id
+            ),
+            metrics=tuple(metrics),
+        )
+        return self._tell(planning.subject or f"run-{planning.run_id}", [end])
+
+    def _tell(self, sync: str, due: Sequence[Announcement]) -> bool:
+        left_s = self._deadline - self._clock.monotonic()
+        return left_s > 0 and self._announcer.tell(sync, due, within_s=left_s)
+
+    def _start(self, story: Story, sync: OpenSync) -> Announcement:
+        at = datetime.fromtimestamp(story.created_at, tz=UTC)
+        message = start_of(story, self._deployment, started_at=f"{at:%Y-%m-%d %H:%M:%S}")
+        metrics = self._gauges(sync, pending=story.planned)
+        return self._announcement(START, sync, message=message, metrics=metrics)
+
+    def _tell_progress(self, story: Story, sync: OpenSync, *, after: Sequence[str]) -> OpenSync:
+        """The sync, with what was told of its progress: at most once in an interval, and only of news."""
+        now = self._clock.now().timestamp()
+        begun = max(sync.created_at, sync.told_progress_at)
+        if story.route != "ecs" or now - begun < self._settings.progress_update_interval:
+            return sync
+        found = progress_of_runs(self._instance, sync)
+        if found is None or found[1] <= sync.told_progress_of:
+            return sync
+        progress, newest = found
+        message = progress_of(story, progress, now=now)
+        # Named by what it tells of: a tick that is repeated after a kill tells it no second time.
+        announcement = self._announcement(f"progress-{newest}", sync, message=message)
+        self._announcer.tell_once(sync.sync_id, announcement, after=after)
+        return msgspec.structs.replace(sync, told_progress_of=newest, told_progress_at=now)
+
+    def _look_at_end(self, story: Story, sync: OpenSync, ended_at: float | None) -> _Ended | None:
+        """The ended sync as the store knows it; None while the store cannot be read and may be soon."""
+        now = self._clock.now().timestamp()
+        ended = ended_at or now
+        try:
+            store = build_store(self._settings)
+            reports = tuple(kept_reports(store, story.sync_id, most=_MOST_REPORTS).values())
+            names = stored_names(store, story.sync_id)
+            plan = kept_plan(store, story.sync_id)
+        except MirrorError as error:
+            self._log.warning(f"sync {story.sync_id}: its reports cannot be read: {error}")
+            if now - ended < _PATIENCE_S:
+                return None
+            reports, names, plan = (), None, None
+        run_ids = dict.fromkeys((*(run.run_id for run in story.runs), story.run_id, story.manifest_run_id))
+        findings = store_findings(self._instance, [run_id for run_id in run_ids if run_id])
+        stored = None if names is None else len(names)
+        story = msgspec.structs.replace(story, reports=reports, stored=stored, store_findings=findings)
+        return _Ended(story=story, ended=ended, plan=plan, names=names)
+
+    def _end(self, sync: OpenSync, found: _Ended) -> Announcement:
+        story, duration_s = found.story, max(0.0, found.ended - found.story.created_at)
+        self._remember(sync, pending=found.left, good_at=found.ended if story.ending == "success" else None)
+        return self._announcement(
+            END,
+            sync,
+            message=self._end_message(found, duration_s),
+            security=security_text(story, self._deployment),
+            metrics=[*self._metrics(story, duration_s), *self._gauges(sync, pending=found.left)],
+            outcome=story.ending,
+        )
+
+    def _completion(self, sync: OpenSync, found: _Ended) -> list[Announcement]:
+        """That the sync is complete, for the channels that were given another end of it; else nothing."""
+        given = [
+            one for one in self._announcer.given(sync.sync_id, END) if one.outcome not in ("", "success")
+        ]
+        if found.story.ending != "success" or not given:
+            return []
+        reported = max(given, key=lambda delivery: delivery.at)
+        later = later_runs(self._instance, sync, since=reported.at)
+        note = completed_note(reported.outcome, at=datetime.fromtimestamp(reported.at, tz=UTC))
+        noted = msgspec.structs.replace(found.story, notes=(note, *found.story.notes))
+        message = self._end_message(
+            msgspec.structs.replace(found, story=noted), later.first_s + later.later_s
+        )
+        return [
+            self._announcement(
+                COMPLETION,
+                sync,
+                message=message,
+                metrics=[*self._later_metrics(found, later), *self._gauges(sync, pending=found.left)],
+                outcome="success",
+                corrects=END,
+            )
+        ]
+
+    def _new_findings(
+        self, sync: OpenSync, story: Story, fresh: Collection[str], *, name: str
+    ) -> list[Announcement]:
+        """The security event of what these runs of the sync found; nothing when they found nothing."""
+        runs = tuple(run for run in story.runs if run.run_id in fresh)
+        text = security_text(
+            msgspec.structs.replace(
+                story,
+                runs=runs,
+                reports=tuple(report for report in story.reports if report.run_id in fresh),
+                store_findings=tuple(one for one in story.store_findings if one.run_id in fresh),
+            ),
+            self._deployment,
+        )
+        if not text:
+            return []
+        subject = self._subject("Homebrew bottles sync, executed again")
+        return [Announcement(name=f"security-{name}", subject=subject, security=text)]
+
+    def _end_message(self, found: _Ended, duration_s: float) -> Message:
+        return end_of(
+            found.story,
+            self._deployment,
+            objects=found.plan.objects if found.plan else (),
+            stored=found.names,
+            duration_s=duration_s,
+            next_sync=next_scheduled_sync(self._instance, self._settings, after=self._clock.now()),
+        )
+
+    def _remember(self, sync: OpenSync, *, pending: int, good_at: float | None = None) -> None:
+        """The state that is published between syncs; a sync of a part says nothing about it."""
+        before = self._record.state()
+        after = before.after(created_at=sync.created_at, pending=pending, good_at=good_at)
+        if sync.whole and after != before:
+            self._record.set_state(after)
+
+    def _gauges(self, sync: OpenSync, *, pending: int) -> list[Metric]:
+        """What is pending, if the sync knows: it is the newest of everything."""
+        if not sync.whole or sync.created_at < self._record.state().pending_of:
+            return []
+        return gauges(environment=self._deployment.environment, pending=pending, last_good_age_s=None)
+
+    def _metrics(self, story: Story, duration_s: float) -> list[Metric]:
+        return sync_metrics(
+            environment=self._deployment.environment,
+            sync_date=story.date,
+            route=story.route or "local",
+            downloaded=story.new,
+            bytes_downloaded=story.downloaded,
+            duration_s=duration_s,
+            failed=len(story.failures),
+            outcome=_OUTCOMES[story.ending],
+        )
+
+    def _later_metrics(self, found: _Ended, later: LaterRuns) -> list[Metric]:
+        """What the later runs added to what was counted at the reported end."""
+        reports = later.of(found.story.reports)
+        return sync_metrics(
+            environment=self._deployment.environment,
+            sync_date=found.story.date,
+            route=found.story.route or "local",
+            downloaded=None if found.names is None else sum(report.new for report in reports),
+            bytes_downloaded=sum(report.bytes_downloaded for report in reports),
+            duration_s=later.later_s,
+            failed=0,
+            outcome="success",
+        )
+
+    def _announcement(
+        self,
+        name: str,
+        sync: OpenSync,
+        *,
+        message: Message,
+        security: str = "",
+        metrics: Sequence[Metric] = (),
+        outcome: str = "",
+        corrects: str = "",
+    ) -> Announcement:
+        return Announcement(
+            name=name,
+            subject=self._subject(message.text),
+            message=message,
+            channel=sync.channel,
+            security=security,
+            metrics=tuple(metrics),
+            outcome=outcome,
+            corrects=corrects,
+        )
+
+    def _subject(self, text: str) -> str:
+        return f"[{self._deployment.environment}] {text}"

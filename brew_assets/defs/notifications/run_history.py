@@ -1,0 +1,351 @@
+"""The story of a sync as Dagster's events and the store's reports tell it."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import dagster as dg
+import msgspec
+from dagster._core.storage.tags import WILL_RETRY_TAG
+
+from brew_assets.defs.assets import bottles, pending_bottles
+from brew_assets.defs.backfills import HASH_MANIFEST, Backfill, backfill_of, is_of_manifest
+from brew_assets.defs.notifications.failure_causes import why_it_failed
+from brew_assets.defs.pages.metadata import (
+    BOTTLES_DONE,
+    BYTES_DONE,
+    BYTES_PER_SECOND,
+    CURRENT,
+    ESTIMATED_BYTES,
+    FORMULA_NAMES,
+    FOUND,
+    HELD,
+    NOTES,
+    PENDING,
+    PENDING_BOTTLES,
+    ROUTE,
+    STORED,
+    SYNC_DATE,
+    SYNC_ID,
+    UNKNOWN_SIZES,
+)
+from brew_assets.defs.partitions import platforms
+from brew_assets.defs.tags import CHANNEL_TAG, PARTITION_TAG, SYNC_ID_TAG, inherited_tags
+from brew_assets.defs.tags import TRIGGER_TAG as _TRIGGER
+from brew_assets.domain.bottle import shown_entry
+from brew_assets.domain.notifications.messages import Progress
+from brew_assets.domain.proof import is_sync_id
+from brew_assets.domain.sync_status import PlatformRun, RunState, Story
+from brew_assets.engine.clock import SystemClock
+
+_STATES: Mapping[dg.DagsterRunStatus, RunState] = {
+    dg.DagsterRunStatus.SUCCESS: "succeeded",
+    dg.DagsterRunStatus.FAILURE: "failed",
+    dg.DagsterRunStatus.CANCELED: "cancelled",
+    dg.DagsterRunStatus.QUEUED: "waiting",
+    dg.DagsterRunStatus.NOT_STARTED: "waiting",
+}
+# Dagster stores a failure first, and in a later step whether another run follows. A process that dies between
+# the two leaves that to the daemon, which looks every few seconds.
+RETRY_KNOWN_WITHIN_S = 120.0
+# The checks that follow a plan take seconds; a store that hangs takes some minutes.
+CHECKED_WITHIN_S = 600.0
+# Of one platform since the plan.
+_MOST_MATERIALIZATIONS = 100
+_UNSERVED = "not among TARGET_PLATFORMS; no run is started for it"
+_NOT_BEGUN = "its backfill ended before this platform was begun"
+
+
+class OpenSync(msgspec.Struct, frozen=True, kw_only=True):
+    """A sync that is not told to its end; what its plan said. Times are seconds since 1970.
+
+    `notes` say what the plan leaves out.
+
+    `whole` says that it is of all formulae for all of TARGET_PLATFORMS: only such a sync tells how the mirror
+    stands. `unserved` are platforms of the plan that are none of TARGET_PLATFORMS: nobody starts a run for
+    them. `backfill` is the id of the one whose runs carry it out, empty when the sensor starts them.
+    """
+
+    sync_id: str
+    run_id: str
+    created_at: float
+    date: str
+    route: str
+    trigger: str
+    channel: str
+    planned: int
+    held: int
+    size: int
+    unknown_sizes: int = 0
+    notes: tuple[str, ...] = ()
+    whole: bool = False
+    platforms: tuple[str, ...]
+    unserved: tuple[str, ...] = ()
+    backfill: str = ""
+    told_progress_of: int = 0
+    told_progress_at: float = 0.0
+
+
+def opened_sync(
+    instance: dg.DagsterInstance,
+    metadata: Mapping[str, dg.MetadataValue[Any]],
+    *,
+    run_id: str,
+    at: float,
+) -> OpenSync | None:
+    """The sync of a plan that was recorded, None when the record names none."""
+    found = {name: value.value for name, value in metadata.items()}
+    sync_id, pending = found.get(SYNC_ID), found.get(PENDING)
+    if not isinstance(sync_id, str) or not is_sync_id(sync_id) or not isinstance(pending, dict):
+        return None
+    run = instance.get_run_by_id(run_id)
+    tags = inherited_tags(run.tags) if run else {}
+    backfill = backfill_of(instance, run)
+    known = platforms.get_partition_keys()
+    return OpenSync(
+        sync_id=sync_id,
+        run_id=run_id,
+        created_at=at,
+        date=_text(found.get(SYNC_DATE)),
+        route=_text(found.get(ROUTE)),
+        trigger=tags.get(_TRIGGER, "Manual"),
+        channel=tags.get(CHANNEL_TAG, ""),
+        planned=_number(found.get(PENDING_BOTTLES)),
+        held=_number(found.get(HELD)),
+        size=_number(found.get(ESTIMATED_BYTES)),
+        unknown_sizes=_number(found.get(UNKNOWN_SIZES)),
+        notes=_texts(found.get(NOTES)),
+        whole=not found.get(FORMULA_NAMES) and set(known) <= set(pending),
+        platforms=tuple(name for name in known if pending.get(name)),
+        unserved=tuple(name for name in pending if pending[name] and name not in known),
+        backfill=backfill.id if backfill else "",
+    )
+
+
+def story_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Story, float | None]:
+    """The story without its reports, and when the last of its runs ended."""
+    backfill = Backfill(instance, sync.backfill) if sync.backfill else None
+    newest = _speaking(instance, sync, runs_of(instance, sync))
+    runs = tuple(_platform_run(instance, name, record) for name, record in newest.items())
+    unserved = tuple(
+        PlatformRun(platform=name, run_id="", state="failed", error=_UNSERVED) for name in sync.unserved
+    )
+    if backfill is not None and backfill.is_over:
+        not_begun = [name for name in sync.platforms if name in backfill.stores and name not in newest]
+        unserved += tuple(
+            PlatformRun(platform=name, run_id="", state="cancelled", error=_NOT_BEGUN) for name in not_begun
+        )
+    planning = instance.get_run_by_id(sync.run_id)
+    ends = [record.end_time for record in newest.values() if record.end_time]
+    since = max(ends, default=sync.created_at)
+    manifest = _manifest_run(instance, sync)
+    is_due = _is_manifest_due(backfill, manifest, since=since)
+    is_due = is_due and all(run.state == "succeeded" for run in runs)
+    if manifest is not None and manifest.state in ("failed", "cancelled"):
+        runs += (manifest,)
+    story = Story(
+        sync_id=sync.sync_id,
+        date=sync.date,
+        created_at=sync.created_at,
+        route=sync.route,
+        trigger=sync.trigger,
+        planned=sync.planned,
+        held=sync.held,
+        size=sync.size,
+        unknown_sizes=sync.unknown_sizes,
+        run_id=sync.run_id,
+        platforms=(*sync.platforms, *sync.unserved),
+        notes=sync.notes,
+        runs=(*runs, *unserved),
+        manifest_run_id=manifest.run_id if manifest else "",
+        planning=_goes_on(planning, since=since) or is_due,
+    )
+    return story, max(ends, default=None)
+
+
+def runs_of(instance: dg.DagsterInstance, sync: OpenSync) -> list[dg.RunRecord]:
+    """Every run that carries the sync out for one of its platforms, oldest first."""
+    records = _records_of(instance, sync)
+    return [record for record in records if record.dagster_run.tags.get(PARTITION_TAG) in sync.platforms]
+
+
+def last_runs_of(instance: dg.DagsterInstance, sync: OpenSync) -> list[dg.RunRecord]:
+    """Those that look at the manifest after all others, oldest first: a backfill's last run, and again."""
+    return [record for record in _records_of(instance, sync) if is_of_manifest(record.dagster_run)]
+
+
+def _records_of(instance: dg.DagsterInstance, sync: OpenSync) -> list[dg.RunRecord]:
+    """All runs of the sync, oldest first.
+
+    Those of its backfill are among them before they know their plan.
+    """
+    of_sync = dg.RunsFilter(tags={SYNC_ID_TAG: sync.sync_id})
+    found = {r.storage_id: r for r in instance.get_run_records(of_sync, ascending=True, order_by="id")}
+    for record in Backfill(instance, sync.backfill).records() if sync.backfill else ():
+        if record.dagster_run.tags.get(SYNC_ID_TAG, sync.sync_id) == sync.sync_id:
+            found[record.storage_id] = record
+    return [found[storage_id] for storage_id in sorted(found)]
+
+
+def _speaking(
+    instance: dg.DagsterInstance, sync: OpenSync, records: Iterable[dg.RunRecord]
+) -> dict[str, dg.RunRecord]:
+    """Platform -> the run that says how it stands: one that succeeded, else the newest.
+
+    What a run has stored stays, whatever becomes of a later one. A run of chosen steps succeeds without a
+    bottle where `bottles` is none of them: it counts where they were stored before.
+    """
+    found: dict[str, dg.RunRecord] = {}
+    for record in records:
+        run = record.dagster_run
+        platform, succeeded = run.tags[PARTITION_TAG], run.status == dg.DagsterRunStatus.SUCCESS
+        before = found.get(platform)
+        if before is not None and before.dagster_run.status == dg.DagsterRunStatus.SUCCESS:
+            continue
+        if succeeded and not _copies(run) and not _were_stored(instance, sync, platform):
+            continue
+        found[platform] = record
+    return found
+
+
+def _copies(run: dg.DagsterRun) -> bool:
+    """Whether the run's steps are such that it copies bottles."""
+    if run.step_keys_to_execute is not None:
+        return bottles.key.to_user_string() in run.step_keys_to_execute
+    return run.asset_selection is None or bottles.key in run.asset_selection
+
+
+def _were_stored(instance: dg.DagsterInstance, sync: OpenSync, platform: str) -> bool:
+    """Whether a run of the sync has materialized the platform's bottles."""
+    made = instance.fetch_materializations(
+        dg.AssetRecordsFilter(
+            asset_key=bottles.key, asset_partitions=[platform], after_timestamp=sync.created_at
+        ),
+        limit=_MOST_MATERIALIZATIONS,
+    ).records
+    found = (record.asset_materialization for record in made)
+    return any(one is not None and _is_of(one.metadata, sync.sync_id) for one in found)
+
+
+def _is_of(metadata: Mapping[str, dg.MetadataValue[Any]], sync_id: str) -> bool:
+    return SYNC_ID in metadata and metadata[SYNC_ID].value == sync_id
+
+
+def _manifest_run(instance: dg.DagsterInstance, sync: OpenSync) -> PlatformRun | None:
+    """The run that looks at the manifest after a backfill's others: one that succeeded, else the newest.
+
+    It stands beside those of the platforms, under the name of what it materializes.
+    """
+    records = last_runs_of(instance, sync)
+    well = [record for record in records if record.dagster_run.status == dg.DagsterRunStatus.SUCCESS]
+    found = next(reversed(well or records), None)
+    return _platform_run(instance, HASH_MANIFEST.to_user_string(), found) if found is not None else None
+
+
+def _is_manifest_due(backfill: Backfill | None, run: PlatformRun | None, *, since: float) -> bool:
+    """Whether the backfill's run that looks at the manifest is to be awaited."""
+    if backfill is None or not backfill.ends_with_manifest:
+        return False
+    return not (run.ended if run is not None else backfill.is_over) and _is_recent(since)
+
+
+def _goes_on(planning: dg.DagsterRun | None, *, since: float) -> bool:
+    """Whether a planning run may still find something.
+
+    One that died without a word stays STARTED for ever where nobody monitors runs: so long after the plan was
+    made, and after its runs have ended, nobody waits for it.
+    """
+    if planning is None or planning.is_finished:
+        return False
+    return _is_recent(since)
+
+
+def _is_recent(since: float) -> bool:
+    return SystemClock().now().timestamp() - since < CHECKED_WITHIN_S
+
+
+def _platform_run(instance: dg.DagsterInstance, platform: str, record: dg.RunRecord) -> PlatformRun:
+    run = record.dagster_run
+    state = _STATES.get(run.status, "going")
+    if state == "failed" and fate_of(instance, record) != "final":
+        state = "waiting"
+    reason, error = why_it_failed(instance, run.run_id) if state == "failed" else ("", "")
+    return PlatformRun(platform=platform, run_id=run.run_id, state=state, reason=reason, error=error)
+
+
+Fate = Literal["retried", "open", "final"]
+
+
+def fate_of(instance: dg.DagsterInstance, record: dg.RunRecord) -> Fate:
+    """Whether another run takes the place of this failed one; open as long as Dagster may still decide it."""
+    tag = record.dagster_run.tags.get(WILL_RETRY_TAG)
+    if tag is not None or not instance.run_retries_enabled:
+        return "retried" if (tag or "").lower() == "true" else "final"
+    ended_s = SystemClock().now().timestamp() - (record.end_time or 0.0)
+    return "open" if ended_s < RETRY_KNOWN_WITHIN_S else "final"
+
+
+def progress_of_runs(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Progress, int] | None:
+    """How far the runs are together, and the storage id of the newest observation; None before the first."""
+    newest = 0
+    bottles_done = bytes_done = 0
+    rate, current = 0.0, ""
+    for platform in sync.platforms:
+        record = _newest_of_platform(instance, sync, platform)
+        if record is None:
+            continue
+        storage_id, found, going = record
+        ended_with = _number(found.get(STORED)) + _number(found.get(FOUND))
+        bottles_done += _number(found.get(BOTTLES_DONE, ended_with))
+        bytes_done += _number(found.get(BYTES_DONE, found.get("bytes_downloaded")))
+        if going:
+            rate += float(found.get(BYTES_PER_SECOND) or 0.0)
+            if storage_id > newest:
+                newest, current = storage_id, _text(found.get(CURRENT))
+    if not newest:
+        return None
+    progress = Progress(
+        bottles_done=bottles_done,
+        bytes_done=bytes_done,
+        bytes_per_second=rate,
+        current=shown_entry(current),
+    )
+    return progress, newest
+
+
+def _newest_of_platform(
+    instance: dg.DagsterInstance, sync: OpenSync, platform: str
+) -> tuple[int, dict[str, Any], bool] | None:
+    """Storage id, metadata, and whether the run goes on: its last event about the platform's bottles."""
+    wanted = dg.AssetRecordsFilter(
+        asset_key=bottles.key, asset_partitions=[platform], after_timestamp=sync.created_at
+    )
+    stored = instance.fetch_materializations(wanted, limit=1).records
+    if stored and (made := stored[0].asset_materialization):
+        found = {name: value.value for name, value in made.metadata.items()}
+        if found.get(SYNC_ID) == sync.sync_id:
+            return stored[0].storage_id, found, False
+    observed = instance.fetch_observations(wanted, limit=1).records
+    if observed and (seen := observed[0].asset_observation):
+        run = instance.get_run_by_id(observed[0].run_id)
+        if run is not None and run.tags.get(SYNC_ID_TAG) == sync.sync_id:
+            found = {name: value.value for name, value in seen.metadata.items()}
+            return observed[0].storage_id, found, BOTTLES_DONE in found
+    return None
+
+
+def made_a_plan(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether the run has recorded a plan."""
+    records = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
+    return any(record.asset_key == pending_bottles.key for record in records)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(map(_text, value)) if isinstance(value, list) else ()
+
+
+def _number(value: object) -> int:
+    return int(value) if isinstance(value, int | float) else 0

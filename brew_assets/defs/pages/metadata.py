@@ -1,0 +1,283 @@
+"""What a materialization shows: counts, bytes and rates that plot over time, and tables to read.
+
+Pure functions from what the engine returned. Sizes are bytes, durations seconds.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ParamSpec
+
+import dagster as dg
+
+from brew_assets.defs.pages.markdown import markdown, markdown_table
+from brew_assets.defs.pages.store_links import Places
+from brew_assets.defs.pages.sync_report import Holdings, left_out_list, run_report
+from brew_assets.domain.foreign_text import printable
+from brew_assets.domain.left_out import LeavesOut, message_notes_of
+from brew_assets.domain.manifest import MANIFEST_KEY, Tally
+from brew_assets.domain.plan import COUNTED_ONCE, Plan, PlanSummary, summarize
+from brew_assets.domain.report import REPORT_PREFIX, Failure, Report, failures_by_reason
+from brew_assets.domain.routing import load_of
+from brew_assets.engine.catalogue_cache import CatalogueNow, KeptCatalogue
+from brew_assets.engine.ports import Progress
+from brew_assets.engine.record.held import Inventory
+from brew_assets.engine.record.identify import PLAN_PREFIX, Stray
+from brew_assets.engine.sync import Planned
+
+Metadata = dict[str, Any]
+_P = ParamSpec("_P")
+
+# The metadata of a plan that the sensor and the checks read.
+SYNC_ID = "sync_id"
+PENDING = "pending"
+PENDING_BYTES = "pending_bytes"
+ROUTE = "route"
+SYNC_DATE = "sync_date"
+PENDING_BOTTLES = "pending_bottles"
+HELD = "held"
+ESTIMATED_BYTES = "estimated_bytes"
+UNKNOWN_SIZES = "unknown_sizes"
+FORMULA_NAMES = "formula_names"
+NOTES = "notes"
+# What is read of a run's progress.
+BOTTLES_DONE = "bottles_done"
+BYTES_DONE = "bytes_done"
+BYTES_PER_SECOND = "bytes_per_second"
+CURRENT = "current"
+# What a run has done, as its end tells it.
+STORED = "stored"
+FOUND = "found"
+CATALOGUE_FORMULAE = "catalogue_formulae"
+CATALOGUE_BOTTLES = "catalogue_bottles"
+
+
+def printable_texts(make: Callable[_P, Metadata]) -> Callable[_P, Metadata]:
+    """The same metadata, each text on one line and printable: pages, GraphQL and databases take it."""
+
+    @functools.wraps(make)
+    def printable_metadata(*args: _P.args, **named: _P.kwargs) -> Metadata:
+        made = make(*args, **named)
+        return {name: printable(value) if isinstance(value, str) else value for name, value in made.items()}
+
+    return printable_metadata
+
+
+@printable_texts
+def catalogue_metadata(now: CatalogueNow) -> Metadata:
+    """What upstream shows."""
+    catalogue, kept = now.catalogue, now.kept
+    tags = sorted(catalogue.tags())
+    return {
+        "formulae": kept.formulae,
+        "bottles": kept.bottles,
+        "modified": now.modified,
+        "etag": kept.etag,
+        "last_modified": kept.last_modified,
+        "fetched_at": kept.fetched_at,
+        "url": dg.MetadataValue.url(kept.url),
+        "key": kept.key,
+        "sha256": kept.sha256,
+        "tags": len(tags),
+        "tag_names": dg.MetadataValue.json(tags),
+        "rejected": len(catalogue.rejected),
+        "rejected_entries": table(
+            ("formula", "bottle", "why it is not used"),
+            ((item.name, item.tag, item.why) for item in catalogue.rejected),
+        ),
+    }
+
+
+@printable_texts
+def plan_metadata(planned: Planned, kept: KeptCatalogue, places: Places) -> Metadata:
+    """What has to be copied, in all and per platform."""
+    plan, skip = planned.plan, planned.skip
+    summary = summarize(plan)
+    return {
+        SYNC_ID: plan.sync_id,
+        SYNC_DATE: plan.sync_date,
+        **_plan_links(places, plan.sync_id),
+        "store": places.folder().metadata(),
+        PENDING_BOTTLES: summary.objects,
+        "downloads": summary.downloads,
+        "bytes": summary.bytes,
+        ESTIMATED_BYTES: load_of(plan.objects).bytes,
+        UNKNOWN_SIZES: summary.unknown_sizes,
+        HELD: summary.held,
+        **_left_out_metadata(plan),
+        ROUTE: summary.route,
+        "route_reason": summary.route_reason,
+        "adopted": planned.adopted,
+        "force_download": plan.force,
+        FORMULA_NAMES: dg.MetadataValue.json(list(plan.formulae)),
+        "platforms": table(("platform", "bottles", "bytes to download", "unknown sizes"), _rows(summary)),
+        PENDING: dg.MetadataValue.json({name: t.bottles for name, t in summary.platforms.items()}),
+        PENDING_BYTES: dg.MetadataValue.json(
+            {name: load_of(plan.pending(name)).bytes for name in summary.platforms}
+        ),
+        "catalogue_sha256": kept.sha256,
+        CATALOGUE_FORMULAE: kept.formulae,
+        CATALOGUE_BOTTLES: kept.bottles,
+        "external_hash_files": dg.MetadataValue.json(list(skip.sources)),
+        "external_hash_entries_rejected": skip.rejected,
+        "external_hash_warnings": len(skip.warnings),
+        "external_hash_findings": table(("finding",), ((warning,) for warning in skip.warnings)),
+        "size_problems": len(planned.sizes.problems),
+        "size_findings": table(("finding",), ((problem,) for problem in planned.sizes.problems)),
+        **_stray_metadata(planned.strays),
+    }
+
+
+def _rows(summary: PlanSummary) -> list[tuple[str, int, int, int]]:
+    """A row per platform and, where several add up to more than there is, one of each bottle once."""
+    rows = [(name, t.bottles, t.bytes, t.unknown_sizes) for name, t in summary.platforms.items()]
+    if len(rows) > 1:
+        rows.append((COUNTED_ONCE, summary.objects, summary.bytes, summary.unknown_sizes))
+    return rows
+
+
+@printable_texts
+def own_plan_metadata(plan: Plan) -> Metadata:
+    """What a run that planned for itself has to copy."""
+    summary = summarize(plan)
+    return {
+        SYNC_ID: plan.sync_id,
+        SYNC_DATE: plan.sync_date,
+        "plan_key": f"{PLAN_PREFIX}{plan.sync_id}.json",
+        PENDING_BOTTLES: summary.objects,
+        ESTIMATED_BYTES: load_of(plan.objects).bytes,
+        UNKNOWN_SIZES: summary.unknown_sizes,
+        HELD: summary.held,
+        **_left_out_metadata(plan),
+        ROUTE: summary.route,
+        "route_reason": summary.route_reason,
+        PENDING: dg.MetadataValue.json({name: t.bottles for name, t in summary.platforms.items()}),
+    }
+
+
+@printable_texts
+def report_metadata(report: Report, places: Places, *, key: str = "") -> Metadata:
+    """What a run did; `key` is where its report lies. A table names bottles that failed, and why."""
+    return {
+        "report": markdown(run_report(report)),
+        SYNC_ID: report.sync_id,
+        "sync_date": report.sync_date,
+        ROUTE: report.route,
+        "outcome": report.outcome,
+        "planned": report.planned,
+        "kept": report.kept,
+        STORED: report.new,
+        FOUND: report.found,
+        "recorded": report.recorded,
+        "downloaded": report.downloaded,
+        "duplicated": report.duplicated,
+        "failed": len(report.failed),
+        "left": report.left,
+        "forgotten": len(report.forgotten),
+        **_left_out_metadata(report),
+        "retries": report.retries,
+        "bytes_downloaded": report.bytes_downloaded,
+        "bytes_stored": report.bytes_stored,
+        "duration_s": report.duration_s,
+        "bytes_per_second": round(report.bytes_per_second, 1),
+        "failures_by_reason": dg.MetadataValue.json(failures_by_reason(report.failed)),
+        "failures": failure_table(report.failed),
+        **({"aborted": report.aborted} if report.aborted else {}),
+        **_store_links(places, report.sync_date),
+        **_plan_links(places, report.sync_id),
+        **({"report_document": places.document(key).metadata(), "report_key": key} if key else {}),
+    }
+
+
+@printable_texts
+def progress_metadata(progress: Progress, *, bytes_per_second: float) -> Metadata:
+    """How far a transfer is."""
+    return {
+        BOTTLES_DONE: progress.bottles_done,
+        "bottles_total": progress.bottles_total,
+        BYTES_DONE: progress.bytes_done,
+        "bytes_total": progress.bytes_total,
+        "failed": progress.failed,
+        BYTES_PER_SECOND: round(bytes_per_second, 1),
+        CURRENT: progress.current,
+    }
+
+
+@printable_texts
+def manifest_metadata(
+    holdings: Holdings,
+    places: Places,
+    *,
+    report: str,
+    sync: Report | None = None,
+    inventory: Inventory | None = None,
+) -> Metadata:
+    """What is held, in all, per platform and per date. `sync` is of the last run, if there was one."""
+    return {
+        "report": markdown(report),
+        "total_bottles": holdings.total.count,
+        "total_size_bytes": holdings.total.total_size_bytes,
+        "platforms": len(holdings.by_platform),
+        "dates": len(holdings.by_date),
+        "formulae": len(holdings.by_formula),
+        "by_platform": tally_table("tag", holdings.by_platform),
+        "by_date": tally_table("date", holdings.by_date),
+        "rebuilt": inventory is not None,
+        **_stray_metadata(inventory.strays if inventory else ()),
+        **_store_links(places, sync.sync_date if sync else ""),
+        **(_sync_links(places, sync.sync_id) if sync else {}),
+    }
+
+
+def _store_links(places: Places, date: str) -> Metadata:
+    """Where the bottles and the manifest lie; no date, no folder."""
+    return {
+        "store": places.folder().metadata(),
+        **({"bottles_folder": places.folder(f"{date}/").metadata()} if date else {}),
+        "manifest": places.document(MANIFEST_KEY).metadata(),
+    }
+
+
+def _plan_links(places: Places, sync_id: str) -> Metadata:
+    key = f"{PLAN_PREFIX}{sync_id}.json"
+    return {"plan": places.document(key).metadata(), "plan_key": key}
+
+
+def _sync_links(places: Places, sync_id: str) -> Metadata:
+    reports = places.folder(f"{REPORT_PREFIX}{sync_id}/").metadata()
+    return {SYNC_ID: sync_id, **_plan_links(places, sync_id), "reports": reports}
+
+
+def _left_out_metadata(found: LeavesOut) -> Metadata:
+    """What is not covered: counts that plot, sentences to read, and those that the messages say."""
+    return {
+        "rejected": found.left_out.rejected,
+        "skipped": found.skipped,
+        "disabled": found.left_out.disabled,
+        "excluded": found.left_out.excluded,
+        "left_out": markdown(left_out_list(found) or "nothing"),
+        NOTES: dg.MetadataValue.json(list(message_notes_of(found))),
+    }
+
+
+def _stray_metadata(strays: Sequence[Stray]) -> Metadata:
+    return {
+        "strays": len(strays),
+        "stray_objects": table(("object", "why it is not recorded"), ((s.key, s.why) for s in strays)),
+    }
+
+
+def failure_table(failures: Sequence[Failure]) -> dg.MarkdownMetadataValue:
+    """Bottle, reason and message per failure."""
+    rows = ((failure.name, failure.reason, failure.message) for failure in failures)
+    return table(("bottle", "reason", "message"), rows)
+
+
+def tally_table(title: str, tallies: Mapping[str, Tally]) -> dg.MarkdownMetadataValue:
+    """Bottles and bytes per name."""
+    rows = ((name, tally.count, tally.total_size_bytes) for name, tally in tallies.items())
+    return table((title, "bottles", "bytes"), rows)
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.MarkdownMetadataValue:
+    """The table of the first MAX_ROWS rows, as Dagster shows it."""
+    return markdown(markdown_table(titles, rows))

@@ -1,0 +1,167 @@
+"""From plans to runs."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+
+from brew_assets.configured import task_sizes
+from brew_assets.defs.assets import pending_bottles
+from brew_assets.defs.backfills import backfill_of
+from brew_assets.defs.jobs import mirror_platform
+from brew_assets.defs.pages.metadata import PENDING, PENDING_BYTES, ROUTE, SYNC_ID
+from brew_assets.defs.partitions import platforms
+from brew_assets.defs.tags import PARTITION_TAG, SYNC_ID_TAG, inherited_tags, run_tags
+from brew_assets.domain.proof import is_sync_id
+from brew_assets.engine.clock import SystemClock
+from brew_assets.settings import Settings, read_settings
+
+# The rest waits for the next tick; a tick has a minute.
+MAX_PLANS_PER_TICK = 50
+_INTERVAL_S = 30
+# A daemon that was down for a night starts what was planned meanwhile. What is older, later plans have
+# planned again: all of it at once would be a task for each platform of each week.
+_LATE_S = 86_400.0
+# The cursor of a sensor that has found no plan at all; storage ids begin with 1.
+_BEFORE_ALL = "0"
+# Databases count no further than 2^63.
+_MOST_DIGITS = 18
+
+
+def pending_sensor(settings: Settings) -> dg.SensorDefinition:
+    """The sensor that has plans carried out; running from the start unless SCHEDULE_ENABLED says no.
+
+    Raises:
+        SettingsInvalid: ECS_TASK_SIZES cannot be read; no tick would come further.
+    """
+    task_sizes(settings)
+    running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
+    return dg.SensorDefinition(
+        name="route_pending_bottles",
+        evaluation_fn=route_pending_bottles,
+        job=mirror_platform,
+        minimum_interval_seconds=_INTERVAL_S,
+        default_status=running if settings.schedule_enabled else stopped,
+        description="Starts one run per platform with pending bottles, for every plan; a backfill's plan is "
+        "left to the backfill.",
+    )
+
+
+def route_pending_bottles(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    """One run request per platform with something pending, for every plan since the cursor.
+
+    The cursor is the storage id of the last plan seen. Dagster's own asset sensor shows only the newest of
+    several materializations, and every one of them is a plan. Without a cursor the newest plan is the first.
+    """
+    plans, cursor = _new_plans(context)
+    if not plans:
+        return dg.SensorResult(skip_reason="No new plan.", cursor=cursor)
+    requests = [request for plan in plans for request in _requests_of(context, plan)]
+    if not requests:
+        reason = f"Nothing is pending in {len(plans)} new plan(s) that needs a run of this sensor."
+        return dg.SensorResult(skip_reason=reason, cursor=cursor)
+    return dg.SensorResult(run_requests=requests, cursor=cursor)
+
+
+def _new_plans(context: dg.SensorEvaluationContext) -> tuple[list[dg.EventLogRecord], str]:
+    """The plans that this tick looks at, oldest first, and the cursor after them."""
+    instance, after = context.instance, _storage_id(context.cursor)
+    most = MAX_PLANS_PER_TICK if after is None else 1
+    newest = instance.fetch_materializations(pending_bottles.key, limit=most).records
+    if after is None:
+        # Without any plan every one counts from now on, also when several come before the next tick.
+        plans = [next((record for record in newest if _names_a_plan(record)), newest[0])] if newest else []
+        if plans:
+            context.log.info("This sensor has no cursor: it begins at the newest plan.")
+        return plans, str(newest[0].storage_id) if newest else _BEFORE_ALL
+    found = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=pending_bottles.key, after_storage_id=after),
+        limit=MAX_PLANS_PER_TICK,
+        ascending=True,
+    ).records
+    since = SystemClock().now().timestamp() - _LATE_S
+    last = newest[0].storage_id if newest else 0
+    plans = [record for record in found if record.timestamp >= since or record.storage_id >= last]
+    if len(plans) < len(found):
+        late = len(found) - len(plans)
+        context.log.warning(f"No run is started for {late} plan(s) of more than a day ago: later ones count.")
+    return plans, str(found[-1].storage_id if found else after)
+
+
+def _storage_id(cursor: str | None) -> int | None:
+    """The cursor's storage id; None where there is none, as after a reset, or what somebody typed is none."""
+    given = cursor or ""
+    is_one = given.isascii() and given.isdecimal() and len(given) <= _MOST_DIGITS
+    return int(given) if is_one else None
+
+
+def _names_a_plan(record: dg.EventLogRecord) -> bool:
+    materialization = record.asset_materialization
+    return materialization is not None and SYNC_ID in materialization.metadata
+
+
+def _requests_of(context: dg.SensorEvaluationContext, record: dg.EventLogRecord) -> Iterator[dg.RunRequest]:
+    """The run requests of one plan: not for what its own backfill stores, or what has its run already."""
+    materialization = record.asset_materialization
+    planning = context.instance.get_run_by_id(record.run_id)
+    backfill = backfill_of(context.instance, planning)
+    left = backfill.stores if backfill is not None else ()
+    for request in _requests(
+        context,
+        materialization.metadata if materialization else {},
+        inherited_tags(planning.tags) if planning else {},
+    ):
+        sync_id, platform = request.tags[SYNC_ID_TAG], str(request.partition_key)
+        if platform in left:
+            context.log.info(f"sync {sync_id}: {platform} is left to the backfill that planned it.")
+        elif _has_run(context.instance, sync_id, platform):
+            context.log.info(f"sync {sync_id}: {platform} has its run already.")
+        else:
+            yield request
+
+
+def _has_run(instance: dg.DagsterInstance, sync_id: str, platform: str) -> bool:
+    """Whether a run copies the plan for the platform. One that was never submitted is none yet.
+
+    Dagster submits such a run when it is requested again with its run key (dagster/_daemon/sensor.py). Run
+    keys alone do not tell: they are of one location, and those of another one count anew.
+    """
+    wanted = dg.RunsFilter(tags={SYNC_ID_TAG: sync_id, PARTITION_TAG: platform})
+    return any(r.status != dg.DagsterRunStatus.NOT_STARTED for r in instance.get_runs(wanted))
+
+
+def _requests(
+    context: dg.SensorEvaluationContext,
+    metadata: Mapping[str, dg.MetadataValue[Any]],
+    inherited: dict[str, str],
+) -> Iterator[dg.RunRequest]:
+    sync_id, pending, route, sizes = (
+        metadata[name].value if name in metadata else None
+        for name in (SYNC_ID, PENDING, ROUTE, PENDING_BYTES)
+    )
+    if not isinstance(sync_id, str) or not is_sync_id(sync_id) or not isinstance(pending, dict):
+        context.log.warning("A materialization of pending_bottles that names no plan was left out.")
+        return
+    settings = read_settings()
+    known = platforms.get_partition_keys()
+    for platform in (name for name in pending if name not in known):
+        context.log.warning(
+            f"sync {sync_id}: {pending[platform]} bottles are pending for {platform}, which is not among "
+            f"TARGET_PLATFORMS ({', '.join(known)}); no run is started for it."
+        )
+    for platform in (name for name in known if name in pending and not pending[name]):
+        context.log.info(f"sync {sync_id}: nothing is pending for {platform}.")
+    for number, platform in enumerate(name for name in known if pending.get(name)):
+        size = sizes.get(platform) if isinstance(sizes, dict) else None
+        yield dg.RunRequest(
+            run_key=f"{sync_id}:{platform}",
+            partition_key=platform,
+            tags=run_tags(
+                settings,
+                sync_id=sync_id,
+                route=route if isinstance(route, str) else "",
+                pending_bytes=size if isinstance(size, int) else 0,
+                number=number,
+            )
+            | inherited,
+        )

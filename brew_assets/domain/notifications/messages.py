@@ -1,0 +1,307 @@
+"""What is told about a sync: its story as messages, with the numbers worked out."""
+
+import math
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from brew_assets.domain.bottle import parse_filename
+from brew_assets.domain.foreign_text import printable
+from brew_assets.domain.left_out import first_names
+from brew_assets.domain.notifications.blocks import (
+    FAILURES_SHOWN,
+    FORMULAE_SHOWN,
+    Message,
+    TopFormula,
+    cause_in_words,
+    failure_message,
+    large_download_message,
+    progress_message,
+    shown_failure,
+    start_message,
+    success_message,
+    warning_message,
+)
+from brew_assets.domain.plan import PlannedBottle
+from brew_assets.domain.report import Failure
+from brew_assets.domain.routing import GB
+from brew_assets.domain.sync_status import Deployment, Story
+
+# What such a failure says is not that something broke but that something is not what it must be.
+SECURITY_REASONS = frozenset(
+    {
+        "digest mismatch",
+        "size mismatch",
+        "content mismatch",
+        "host refused",
+        "checksum refused by store",
+        "invalid manifest",
+    }
+)
+# Bytes per second at worst and at best, for the duration that people are told: a guess, no promise.
+_SLOW, _FAST = 13.3e6, 17.7e6
+_ROUND_TO_MINUTES = 5
+_SECURITY_ROWS = 50
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far all runs of a sync are together; sizes in bytes."""
+
+    bottles_done: int
+    bytes_done: int
+    bytes_per_second: float
+    current: str
+
+
+def start_of(story: Story, deployment: Deployment, *, started_at: str) -> Message:
+    """The message that the sync begins; `started_at` as "2025-07-21 03:00:15"."""
+    return start_message(
+        environment=deployment.environment,
+        date=story.date,
+        bottles=story.planned,
+        size=story.size,
+        route=story.route,
+        trigger=story.trigger,
+        started_at=started_at,
+        notes=story.notes,
+        links=deployment.links.of_sync(story.sync_id),
+    )
+
+
+def is_large(story: Story, deployment: Deployment) -> bool:
+    """Whether the sync goes through ECS for its size: it exceeds what Lambda gets, or nobody knows."""
+    size = story.known_size
+    exceeds = size is None or size >= deployment.threshold_gb * GB
+    return story.route == "ecs" and bool(story.platforms) and exceeds
+
+
+def large_download_of(story: Story, deployment: Deployment) -> Message:
+    """The message that the sync goes through ECS."""
+    return large_download_message(
+        environment=deployment.environment,
+        date=story.date,
+        size=story.known_size,
+        threshold_gb=deployment.threshold_gb,
+        bottles=story.planned,
+        cluster=deployment.cluster,
+        expected_minutes=None if story.known_size is None else expected_minutes(story.size),
+    )
+
+
+def expected_minutes(size: int) -> tuple[int, int]:
+    """How long a download of so many bytes takes at best and at worst, in steps of five minutes."""
+    low = math.floor(size / _FAST / 60 / _ROUND_TO_MINUTES) * _ROUND_TO_MINUTES
+    high = math.ceil(size / _SLOW / 60 / _ROUND_TO_MINUTES) * _ROUND_TO_MINUTES
+    return max(1, low), max(_ROUND_TO_MINUTES, high)
+
+
+def progress_of(story: Story, progress: Progress, *, now: float) -> Message:
+    """The message how far the sync is."""
+    done, size = min(progress.bottles_done, story.planned), max(story.size, progress.bytes_done)
+    rate = progress.bytes_per_second
+    return progress_message(
+        bottles_done=done,
+        bottles_total=story.planned,
+        bytes_done=progress.bytes_done,
+        bytes_total=size,
+        elapsed_s=max(0.0, now - story.created_at),
+        eta_s=(size - progress.bytes_done) / rate if rate > 0 else None,
+        bytes_per_second=rate,
+        current=progress.current,
+    )
+
+
+def end_of(
+    story: Story,
+    deployment: Deployment,
+    *,
+    objects: Sequence[PlannedBottle],
+    duration_s: float,
+    next_sync: str,
+    stored: Collection[str] | None = None,
+) -> Message:
+    """The message how the sync ended; `objects` are the plan's, `next_sync` as "2025-07-28 03:00".
+
+    `stored` are the entry keys of what the sync put into the store itself; None: nobody knows.
+    """
+    links = deployment.links
+    environment, date = deployment.environment, story.date
+    if story.ending == "success":
+        return success_message(
+            environment=environment,
+            date=date,
+            new=story.new,
+            existing=story.existing,
+            downloaded=story.downloaded,
+            duration_s=duration_s,
+            location=f"{deployment.store_url}/{date}/",
+            top=top_formulae(p for p in objects if stored is None or p.bottle.entry_key in stored),
+            next_sync=next_sync,
+            notes=story.end_notes,
+            links=links.of_sync(story.sync_id),
+        )
+    if story.ending == "warning":
+        return warning_message(
+            environment=environment,
+            date=date,
+            done=story.done,
+            planned=story.planned,
+            failed=failed_lines(story.failures, objects),
+            duration_s=duration_s,
+            notes=story.end_notes,
+            links=links.of_sync(story.sync_id),
+        )
+    return failure_message(
+        environment=environment,
+        date=date,
+        error_type=error_type(story),
+        duration_s=duration_s,
+        done=story.done,
+        planned=story.planned,
+        size=story.downloaded,
+        details=error_details(story),
+        log_group=links.log_group,
+        notes=story.end_notes,
+        links=links.of_failure(story.failed_run_id),
+    )
+
+
+_REPORTED: dict[str, str] = {"failure": "as failed", "warning": "as completed with warnings"}
+
+
+def completed_note(outcome: str, *, at: datetime) -> str:
+    """What a message says first of a sync that was reported otherwise before; `at` in UTC."""
+    reported = _REPORTED.get(outcome, "otherwise")
+    return (
+        f"This sync was reported {reported} on {at:%Y-%m-%d} at {at:%H:%M} UTC. "
+        "After a re-execution it is now complete."
+    )
+
+
+def end_without_plan(
+    deployment: Deployment, *, date: str, run_id: str, reason: str, error: str, duration_s: float
+) -> Message:
+    """The message that no plan could be made."""
+    return failure_message(
+        environment=deployment.environment,
+        date=date,
+        error_type=cause_in_words(reason, error) if reason else "Planning failed",
+        duration_s=duration_s,
+        done=0,
+        planned=None,
+        size=0,
+        details=[error],
+        log_group=deployment.links.log_group,
+        links=deployment.links.of_failure(run_id),
+    )
+
+
+def top_formulae(objects: Iterable[PlannedBottle]) -> list[TopFormula]:
+    """The formulae with the most bytes that were stored, and the platforms that they serve."""
+    sizes: dict[tuple[str, str], int] = {}
+    platforms: dict[tuple[str, str], dict[str, None]] = {}
+    for planned in objects:
+        name = (planned.bottle.formula, str(planned.bottle.pkg_version))
+        sizes[name] = sizes.get(name, 0) + (planned.size or 0)
+        platforms.setdefault(name, {}).update(dict.fromkeys(planned.platforms))
+    ordered = sorted(sizes, key=lambda name: (-sizes[name], name))[:FORMULAE_SHOWN]
+    return [TopFormula(name=name[0], version=name[1], platforms=tuple(platforms[name])) for name in ordered]
+
+
+def failed_lines(failures: Sequence[Failure], objects: Iterable[PlannedBottle]) -> list[str]:
+    """One line per failure; the name is split where the plan knows how."""
+    wanted = {failure.name for failure in failures}
+    bottles = {p.bottle.filename: p.bottle for p in objects if p.bottle.filename in wanted}
+    lines = []
+    for failure in failures:
+        bottle, parts = bottles.get(failure.name), parse_filename(failure.name)
+        if bottle is not None:
+            name, version, tag = bottle.formula, str(bottle.pkg_version), bottle.tag
+        else:
+            name, version, tag = (parts.stem, "", parts.tag) if parts else (failure.name, "", "?")
+        lines.append(shown_failure(failure, name=name, version=version, tag=tag))
+    return lines
+
+
+def error_type(story: Story) -> str:
+    """What ended the sync, in a few words: the most frequent cause."""
+    if any(run.state == "cancelled" for run in story.broken):
+        return "Cancelled"
+    causes = [cause_in_words(failure.reason, failure.message) for failure in story.failures]
+    causes += [cause_in_words(run.reason, run.error) for run in story.broken if run.reason]
+    return max(causes, key=lambda cause: (causes.count(cause), cause)) if causes else "Run failed"
+
+
+def error_details(story: Story) -> list[str]:
+    """What went wrong: the runs that broke, then the first failures and how many others."""
+    reports = story.newest_reports
+    lines = []
+    for run in story.broken:
+        report = reports.get(run.platform)
+        told = (report.aborted if report else "") or run.error or run.state
+        names = f": {first_names(report.left_bottles, report.left)}" if report and report.left_bottles else ""
+        left = f" ({report.left:,} bottles left{names})" if report and report.left else ""
+        lines.append(f"{run.platform}: {told}{left}")
+    failures = story.failures
+    lines += [failure.message for failure in failures[:FAILURES_SHOWN]]
+    if len(failures) > FAILURES_SHOWN:
+        lines.append(f"... and {len(failures) - FAILURES_SHOWN:,} others")
+    return lines
+
+
+def security_text(story: Story, deployment: Deployment) -> str:
+    """What is not what it must be (a digest, size, host or manifest), for those who watch over that.
+
+    A paragraph for what came from upstream, and one for what lies in the store.
+    """
+    found = [(f.name, f.reason, f.message) for f in story.failures if f.reason in SECURITY_REASONS]
+    broken = [run for run in story.broken if run.reason in SECURITY_REASONS]
+    found += [(run.platform, run.reason, run.error) for run in broken]
+    finders = {
+        platform
+        for platform, report in story.newest_reports.items()
+        if any(failure.reason in SECURITY_REASONS for failure in report.failed)
+    } | {run.platform for run in broken}
+    run_id = next((run.run_id for run in story.runs if run.platform in finders and run.run_id), story.run_id)
+    subject = f"sync {story.sync_id}"
+    texts = [security_event(found, deployment, subject=subject, run_id=run_id)]
+    if story.store_findings:
+        stored = [(finding.check, "check failed", finding.message) for finding in story.store_findings]
+        texts.append(
+            security_event(
+                stored,
+                deployment,
+                subject=f"the store after {subject}",
+                run_id=story.store_findings[0].run_id,
+                consequence="look with brew-mirror verify --deep, mend with --repair",
+            )
+        )
+    return "\n\n".join(text for text in texts if text)
+
+
+def security_event(
+    found: Sequence[tuple[str, str, str]],
+    deployment: Deployment,
+    *,
+    subject: str,
+    run_id: str,
+    consequence: str = "nothing of it was stored",
+) -> str:
+    """The text of a security event; empty when nothing was found. Rows: what, reason, message."""
+    if not found:
+        return ""
+    shown = [
+        f"- {printable(f'{name}: {reason}: {message}')}" for name, reason, message in found[:_SECURITY_ROWS]
+    ]
+    others = [f"... and {len(found) - _SECURITY_ROWS:,} others"] if len(found) > _SECURITY_ROWS else []
+    where = [link.url for link in deployment.links.of_run(run_id)]
+    count = f"{len(found):,} finding{'' if len(found) == 1 else 's'}"
+    return "\n".join(
+        (
+            f"{count} in {subject} of {deployment.environment}; {consequence}:",
+            *shown,
+            *others,
+            *where,
+        )
+    )

@@ -1,0 +1,99 @@
+"""Runs of one plan that go on at the same time, on one machine or several.
+
+Each announces itself under `state/runs/<sync id>/`, and empties the announcement when it ends: a run needs no
+permission to delete there. Before a run copies what another one owns, it says that
+it helps, and lets that one finish as long as it gets on; a run that was killed is waited for PATIENCE_S and
+no longer. A run that starts while another one helps looks first whether its bottles are there already.
+"""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+
+from brew_assets.domain.bottle import is_tag
+from brew_assets.domain.downloads import Fetch
+from brew_assets.domain.plan import Plan
+from brew_assets.engine.ports import Clock, StopSignal, Store
+from brew_assets.engine.record.foreign_objects import own_listing
+from brew_assets.engine.waiting import waiting_for
+from brew_assets.errors import ObjectRefused, StoreError
+
+RUN_PREFIX = "state/runs/"
+# Longer than a large bottle takes on a fair line, in which nothing new appears.
+PATIENCE_S = 30.0
+_LOOK_EVERY_S = 0.5
+_HELPING = ".helping"
+_ENDED = b""
+
+_log = logging.getLogger(__name__)
+
+
+class Companions:
+    """The other runs of a plan, as one of its platforms sees them."""
+
+    def __init__(self, store: Store, clock: Clock, stop: StopSignal, *, plan: Plan, platform: str) -> None:
+        self._store = store
+        self._clock = clock
+        self._stop = stop
+        self._prefix = f"{RUN_PREFIX}{plan.sync_id}/"
+        self._own = f"{self._prefix}{platform}"
+        self._own_help = f"{self._own}{_HELPING}"
+        self._date = plan.sync_date
+        self._has_helped = False
+
+    @contextlib.contextmanager
+    def announced(self) -> Iterator[None]:
+        """The others know of this run while the block lasts."""
+        self._announce(self._own, b"running\n")
+        try:
+            yield
+        finally:
+            # An announcement that stays is waited for PATIENCE_S, no longer.
+            with contextlib.suppress(StoreError):
+                self._store.write(self._own, _ENDED)
+                if self._has_helped:
+                    self._store.write(self._own_help, _ENDED)
+
+    def help(self) -> None:
+        """Runs that start from now on know that this one may copy what they own."""
+        self._has_helped = True
+        self._announce(self._own_help, b"helping\n")
+
+    def _announce(self, key: str, text: bytes) -> None:
+        try:
+            self._store.write(key, text)
+        except ObjectRefused as error:
+            # The others may copy the same bottles; whoever comes second then finds them there.
+            _log.warning("other runs do not know of this one", extra={"key": key, "error": str(error)})
+
+    def are_running(self) -> bool:
+        """Whether another run of the plan has announced itself."""
+        return any(not key.endswith(_HELPING) for key in self._others())
+
+    def are_helping(self) -> bool:
+        """Whether another run may be copying what this one owns."""
+        return any(key.endswith(_HELPING) for key in self._others())
+
+    def _others(self) -> list[str]:
+        own = (self._own, self._own_help)
+        listing = own_listing(self._store, self._prefix, lambda name: is_tag(name.removesuffix(_HELPING)))
+        return [listed.key for listed in listing if listed.size > len(_ENDED) and listed.key not in own]
+
+    def wait_while_they_get_on(self, fetches: list[Fetch]) -> None:
+        """Returns when no other run is left, nothing of the fetches is missing, or nothing new appears."""
+        left, since = -1, self._clock.monotonic()
+        with waiting_for("the other runs of this sync, which copy bottles that this one needs too"):
+            while self.are_running():
+                missing = self._missing(fetches)
+                if missing != left:
+                    left, since = missing, self._clock.monotonic()
+                if missing == 0 or self._clock.monotonic() - since >= PATIENCE_S:
+                    return
+                if self._clock.wait(_LOOK_EVERY_S, self._stop):
+                    return
+
+    def _missing(self, fetches: list[Fetch]) -> int:
+        """How many of the names do not stand in the sync's folder yet."""
+        there = {listed.key for listed in self._store.listing(f"{self._date}/")}
+        keys = (planned.bottle.key(self._date) for fetch in fetches for planned in fetch.names)
+        return sum(1 for key in keys if key not in there)

@@ -1,0 +1,382 @@
+"""Has workers elsewhere copy bottles, a batch each: what the Lambda route is made of.
+
+Batches travel by reference, a key in the store. What a worker did is told by its report object and by
+nothing else: an invocation that fails may have stored everything, one that succeeds nothing.
+"""
+
+import logging
+import queue
+import random
+import secrets
+import threading
+from collections import deque
+
+import msgspec
+
+from brew_assets.domain.batch import (
+    Batch,
+    batch_key,
+    batch_name,
+    encode_batch,
+)
+from brew_assets.domain.downloads import Fetch, cut_batch
+from brew_assets.domain.report import Report
+from brew_assets.domain.transfer_result import Transferred
+from brew_assets.engine.invocation_reports import counts_of, names_without_record, read_worker_report
+from brew_assets.engine.log_context import figures, in_this_context
+from brew_assets.engine.ports import Clock, Invoker, Progress, ProgressListener, StopSignal, Store
+from brew_assets.engine.record.journal import read_recorded
+from brew_assets.engine.transfer.local_copier import Carrier, Consignment
+from brew_assets.errors import ObjectRefused, WorkerBusy, WorkerError, WorkerFailed, WorkerRefused
+
+_TICK_S = 0.2
+
+_log = logging.getLogger(__name__)
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """How batches are cut.
+
+    A bottle is taken to cost its bytes / `bytes_per_s` + its names / `names_per_s` seconds of a worker; what
+    batches really took corrects that. A batch is planned to last `target_s`, a third of the quarter of an
+    hour that a Lambda has, and never less than `least_s`: starting a worker costs about as much.
+    """
+
+    bytes_per_s: float = 20e6
+    names_per_s: float = 20.0
+    target_s: float = 300.0
+    least_s: float = 1.0
+
+
+class Throttling(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a throttled invocation is tried again: full jitter, doubling from `first_wait_s`."""
+
+    tries: int = 10
+    first_wait_s: float = 1.0
+    longest_wait_s: float = 30.0
+
+
+class DispatchOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """`rounds` of invocations before the run's own process takes what is left."""
+
+    concurrency: int = 10
+    rounds: int = 2
+    pace: Pace = Pace()
+    throttling: Throttling = Throttling()
+
+
+class _Given(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch in the hands of a worker, and the slowness that it was cut for."""
+
+    sync_id: str
+    key: str
+    fetches: list[Fetch]
+    slowness: float
+
+
+class _Back(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch that came back, with the worker's report if there is one, and what went wrong if anything."""
+
+    given: _Given
+    report: Report | None = None
+    error: WorkerError | None = None
+
+
+class Dispatcher:
+    """A carrier whose bottles are copied by workers; what they could not finish it gives to `fallback`."""
+
+    route = "lambda"
+
+    def __init__(
+        self,
+        invoker: Invoker,
+        *,
+        store: Store,
+        clock: Clock,
+        stop: StopSignal,
+        fallback: Carrier,
+        options: DispatchOptions | None = None,
+    ) -> None:
+        self._invoker = invoker
+        self._store = store
+        self._clock = clock
+        self._stop = stop
+        self._fallback = fallback
+        self._options = options or DispatchOptions()
+        # Enough for a batch of small bottles to every worker; between gulps the owner is looked for.
+        self.gulp = 200 * self._options.concurrency
+        # How much longer batches take than their cost says; the slowest of the recent ones counts.
+        self._slowness = 1.0
+        self._refused = False
+
+    def carry(self, consignment: Consignment, *, progress: ProgressListener | None = None) -> Transferred:
+        """Every name is in the store with a receipt, or counted as failed or undone.
+
+        Stopping starts no new invocation; running ones are waited for as long as the grace lasts. Those go
+        on by themselves, and their receipts are folded by whoever folds next.
+
+        Raises:
+            StoreError: a batch could not be written, or the receipts not be read.
+            ManifestInvalid: a receipt or the manifest cannot be trusted.
+        """
+        tally = Transferred()
+        teller = _Teller(progress, consignment.fetches)
+        left = consignment.fetches
+        for number in range(self._options.rounds):
+            if not left or self._stop.is_set() or self._refused or tally.aborted:
+                break
+            look_first = consignment.look_first or number > 0
+            todo = msgspec.structs.replace(consignment, fetches=left, look_first=look_first)
+            again = self._one_round(todo, tally, teller)
+            left = self._still_to_force(consignment, again, tally) + self._unproven(todo, again, tally)
+        if left and not self._stop.is_set() and not tally.aborted:
+            names = sum(len(fetch.names) for fetch in left)
+            self._invoker.tell(f"{names:,} bottles are copied by the run itself, after its workers.")
+            rest = msgspec.structs.replace(consignment, fetches=left, look_first=True)
+            tally.add(self._fallback.carry(rest, progress=teller.after(tally)))
+            left = []
+        for fetch in left:
+            tally.leave(fetch.names)
+        return tally
+
+    def _still_to_force(
+        self, consignment: Consignment, fetches: list[Fetch], tally: Transferred
+    ) -> list[Fetch]:
+        """Of a forced plan the names without a receipt of this very sync; those with one count as stored.
+
+        What stands in the store proves nothing here: it may be what the plan is to replace.
+        """
+        if not consignment.force:
+            return fetches
+        left: list[Fetch] = []
+        recorded = read_recorded(self._store, consignment.sync_id)
+        for fetch in fetches:
+            names = tuple(p for p in fetch.names if p.bottle.entry_key not in recorded)
+            done = len(fetch.names) - len(names)
+            tally.stored += done
+            tally.adopted += done
+            if names:
+                left.append(msgspec.structs.replace(fetch, names=names))
+        return left
+
+    def _unproven(self, todo: Consignment, again: list[Fetch], tally: Transferred) -> list[Fetch]:
+        """What workers say to have stored, and nothing records: it is done again, after a look."""
+        if self._stop.expired():
+            return []
+        excepted = {planned.bottle.filename for fetch in again for planned in fetch.names}
+        excepted.update(failure.name for failure in tally.failed)
+        claimed = [
+            msgspec.structs.replace(fetch, names=names)
+            for fetch in todo.fetches
+            if (names := tuple(p for p in fetch.names if p.bottle.filename not in excepted))
+        ]
+        unproven = names_without_record(self._store, todo.sync_id, claimed)
+        if count := sum(len(fetch.names) for fetch in unproven):
+            tally.stored -= count
+            self._invoker.tell(f"Reported as stored and not recorded, so done again: {count:,} bottles.")
+        return unproven
+
+    def tell(self, message: str) -> None:
+        """Tells a person."""
+        self._invoker.tell(message)
+
+    def _one_round(self, consignment: Consignment, tally: Transferred, teller: "_Teller") -> list[Fetch]:
+        """What is to be done again: of batches that failed, were not finished or were never given out."""
+        options = self._options
+        work = deque(consignment.fetches)
+        weigh = _Weigher(consignment.fetches, options.pace)
+        # A little more than the share: sums of fractions must not leave one bottle over.
+        share_s = max(options.pace.least_s, 1.01 * sum(map(weigh, work)) / options.concurrency)
+        # No SimpleQueue, see engine/bottle_sizes.py.
+        back: queue.Queue[_Back] = queue.Queue()
+        running: dict[str, _Given] = {}
+        again: list[Fetch] = []
+        while running or (work and self._may_start(tally)):
+            while work and len(running) < options.concurrency and self._may_start(tally):
+                room = max(options.pace.least_s, min(share_s, options.pace.target_s / self._slowness))
+                fetches = cut_batch(work, room=room, weigh=weigh)
+                try:
+                    given = self._give_out(consignment, fetches, back=back)
+                except ObjectRefused as error:
+                    # Nobody can be told what to copy: the run does it itself.
+                    self._invoker.tell(f"No Lambda can be given a batch: {error}")
+                    self._refused = True
+                    again.extend(fetches)
+                    break
+                running[given.key] = given
+            try:
+                came = back.get(timeout=_TICK_S)
+            except queue.Empty:
+                came = None
+            if came is not None:
+                del running[came.given.key]
+                again.extend(self._take_back(came, tally, weigh))
+            teller.tell(tally)
+            if self._stop.expired():
+                # Nobody waits for these any longer; they end by themselves.
+                again.extend(fetch for given in running.values() for fetch in given.fetches)
+                break
+        return again + list(work)
+
+    def _may_start(self, tally: Transferred) -> bool:
+        return not (self._stop.is_set() or self._refused or tally.aborted)
+
+    def _give_out(
+        self,
+        consignment: Consignment,
+        fetches: list[Fetch],
+        *,
+        back: "queue.Queue[_Back]",
+    ) -> _Given:
+        """The batch stands in the store, and a thread waits for its worker.
+
+        Not a pool: its threads would be joined at the end of the process, a quarter of an hour later.
+        """
+        batch = Batch(
+            sync_id=consignment.sync_id,
+            sync_date=consignment.sync_date,
+            force=consignment.force,
+            look_first=consignment.look_first,
+            objects=tuple(planned for fetch in fetches for planned in fetch.names),
+        )
+        name = batch_name(self._clock.now(), secrets.token_hex(8))
+        key = batch_key(consignment.sync_id, name)
+        given = _Given(sync_id=batch.sync_id, key=key, fetches=fetches, slowness=self._slowness)
+        self._store.write(given.key, encode_batch(batch), create_only=True)
+        _log.info("batch given out", extra={"batch": given.key, "bottles": len(batch.objects)})
+        see_through = in_this_context(lambda: back.put(self._see_through(given)))
+        threading.Thread(target=see_through, name=f"invoke-{given.key[-21:-5]}", daemon=True).start()
+        return given
+
+    def _see_through(self, given: _Given) -> _Back:
+        """One batch's way to a worker and back; no exception leaves it."""
+        error: WorkerError | None = None
+        try:
+            self._invoke(given.key)
+        except WorkerError as found:
+            error = found
+        except Exception as found:  # the thread has nobody else to tell
+            error = WorkerFailed(f"{given.key}: {found}")
+        try:
+            report = read_worker_report(self._store, given.key, sync_id=given.sync_id, fetches=given.fetches)
+        except Exception as found:  # as above
+            return _Back(given=given, error=WorkerFailed(f"{given.key}: {found}"))
+        finally:
+            try:
+                self._store.close()
+            except Exception as found:  # what cannot be closed is closed with the process
+                _log.warning("not closed", extra={"batch": given.key, "error": str(found)})
+        return _Back(given=given, report=report, error=error)
+
+    def _invoke(self, key: str) -> None:
+        """A worker was given the batch, as often as throttling let it wait.
+
+        Raises:
+            WorkerError: it did not end well.
+        """
+        throttling = self._options.throttling
+        for number in range(throttling.tries):
+            try:
+                self._invoker.invoke(key)
+            except WorkerBusy:
+                longest = min(throttling.longest_wait_s, throttling.first_wait_s * 2.0**number)
+                if number + 1 == throttling.tries or self._clock.wait(
+                    random.uniform(0.0, longest), self._stop
+                ):
+                    raise
+            else:
+                return
+
+    def _take_back(self, came: _Back, tally: Transferred, weigh: "_Weigher") -> list[Fetch]:
+        """The fetches of the batch that are to be done again; what was done is in the tally."""
+        given, report = came.given, came.report
+        _log_return(came)
+        if came.error is not None:
+            self._invoker.tell(str(came.error))
+            self._refused = self._refused or isinstance(came.error, WorkerRefused)
+        if report is None:
+            return given.fetches
+        tally.add(counts_of(report))
+        undone = set(report.undone)
+        again = [
+            msgspec.structs.replace(fetch, names=names)
+            for fetch in given.fetches
+            if (names := tuple(p for p in fetch.names if p.bottle.filename in undone))
+        ]
+        self._learn(given, report, done_s=sum(map(weigh, given.fetches)) - sum(map(weigh, again)))
+        return again
+
+    def _learn(self, given: _Given, report: Report, *, done_s: float) -> None:
+        """Later batches are cut by how long the worker took for what it did, by its cost `done_s`."""
+        slowness = self._slowness
+        # Full batches tell how fast workers are; a nearly empty one only how long a worker takes to start.
+        # The least batches are a little under the least cost.
+        if done_s >= self._options.pace.least_s / 2:
+            slowness = max(report.duration_s / done_s, slowness * 0.8, 0.05)
+        if report.undone:
+            # Of what the batch was cut for: several that come back together all tell the same.
+            slowness = max(slowness, given.slowness * 2.0)
+        self._slowness = slowness
+
+
+def _log_return(came: _Back) -> None:
+    facts: dict[str, object] = {"batch": came.given.key}
+    if came.report is not None:
+        facts |= figures(came.report)
+    if came.error is None:
+        _log.info("batch returned", extra=facts)
+    else:
+        _log.warning("batch failed", extra=facts | {"reason": came.error.reason, "error": str(came.error)})
+
+
+class _Weigher:
+    """The seconds of a worker that a fetch costs; unknown sizes count as the mean of the known ones."""
+
+    def __init__(self, fetches: list[Fetch], pace: Pace) -> None:
+        known = [fetch.size for fetch in fetches if fetch.size is not None]
+        self._mean = sum(known) / len(known) if known else 0.0
+        self._pace = pace
+
+    def __call__(self, fetch: Fetch) -> float:
+        size = self._mean if fetch.size is None else fetch.size
+        return size / self._pace.bytes_per_s + len(fetch.names) / self._pace.names_per_s
+
+
+class _Teller:
+    """Tells a listener how far the workers are; a batch counts when it is back."""
+
+    def __init__(self, listener: ProgressListener | None, fetches: list[Fetch]) -> None:
+        self._listener = listener
+        self._bottles = sum(len(fetch.names) for fetch in fetches)
+        self._bytes = sum(fetch.size or 0 for fetch in fetches)
+
+    def tell(self, tally: Transferred) -> None:
+        if self._listener is not None:
+            self._listener(self._progress(tally, bottles=0, moved=0, failed=0, current=""))
+
+    def after(self, tally: Transferred) -> ProgressListener | None:
+        """A listener for who goes on after the tally."""
+        listener = self._listener
+        if listener is None:
+            return None
+        return lambda more: listener(
+            self._progress(
+                tally,
+                bottles=more.bottles_done,
+                moved=more.bytes_done,
+                failed=more.failed,
+                current=more.current,
+            )
+        )
+
+    def _progress(
+        self, tally: Transferred, *, bottles: int, moved: int, failed: int, current: str
+    ) -> Progress:
+        return Progress(
+            bottles_done=tally.stored + len(tally.failed) + bottles,
+            bottles_total=self._bottles,
+            bytes_done=tally.bytes_downloaded + moved,
+            bytes_total=self._bytes,
+            failed=len(tally.failed) + failed,
+            current=current,
+        )

@@ -1,0 +1,319 @@
+"""What is held: receipts (the journal), the manifest (the snapshot), and folding one into the other.
+
+Receipts are created, never changed. A fold writes the manifest with compare-and-swap and deletes the
+receipts afterwards, so at every instant a stored bottle is named by a receipt, the manifest, or both.
+"""
+
+import logging
+import random
+import secrets
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+
+import msgspec
+
+from brew_assets.domain.manifest import (
+    BACKUP_PREFIX,
+    BACKUPS_KEPT,
+    MANIFEST_KEY,
+    Entry,
+    HeldEntry,
+    Manifest,
+    Receipt,
+    decode_held,
+    decode_manifest,
+)
+from brew_assets.domain.object_keys import is_backup_name
+from brew_assets.engine.clock import GracefulStop
+from brew_assets.engine.ports import Clock, Document, Store
+from brew_assets.engine.record.foreign_objects import own_listing
+from brew_assets.engine.record.journal import (
+    RECEIPT_PREFIX,
+    Absent,
+    empty,
+    journal_keys,
+    read_objects,
+    read_settled,
+)
+from brew_assets.errors import (
+    KeyTaken,
+    ManifestInvalid,
+    ObjectRefused,
+    PreconditionFailed,
+    StoreError,
+)
+
+# Every lost race means that another fold won; so many in a row mean that something else is wrong.
+MAX_FOLD_RACES = 50
+_BLOCKED_AFTER = 3
+_MOST_BACKUP_NAMES = 5
+_FIRST_STAND_BACK_S = 0.02
+_LONGEST_STAND_BACK_S = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What is held: entry key -> the fields that planning needs."""
+
+    entries: dict[str, HeldEntry]
+    manifest_missing: bool = False
+
+    def places(self, digests: "set[str] | frozenset[str]") -> dict[str, HeldEntry]:
+        """Digest -> one held object that has it, for the digests asked about."""
+        return {entry.sha256: entry for entry in self.entries.values() if entry.sha256 in digests}
+
+
+class FoldResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fold did. `races` counts the times that another writer was faster."""
+
+    entries: int
+    added: int
+    races: int
+    manifest: Manifest
+
+
+def read_held(store: Store) -> Held:
+    """Manifest entries and receipts not yet folded.
+
+    Receipts are read before the manifest, and all again when one vanished meanwhile: a fold in between
+    then hides nothing.
+
+    Raises:
+        ManifestInvalid: the manifest or a receipt cannot be trusted.
+        StoreError: the store cannot be read.
+    """
+    journal = dict(read_settled(store, lambda receipt: (receipt.key, _slim(receipt.entry))))
+    document = store.read(MANIFEST_KEY)
+    entries = decode_held(document.data) if document else {}
+    entries.update(journal)
+    return Held(entries, document is None)
+
+
+def _slim(entry: Entry) -> HeldEntry:
+    return HeldEntry(sha256=entry.sha256, file_size=entry.file_size, s3_key=entry.s3_key)
+
+
+def fold(
+    store: Store, clock: Clock, *, extra: Iterable[Receipt] = (), gone: Mapping[str, str] | None = None
+) -> FoldResult:
+    """All receipts are in the manifest, the old manifest is among the backups, the receipts are gone.
+
+    `extra` are entries to record besides (a rebuild, an import) where none of a newer date is recorded,
+    `gone` entries to forget: entry key -> the key of the object that it names. A manifest that nothing of
+    this changes is left as it is, without a backup; a first one is written even when it is empty. A receipt
+    that the store does not give out stays.
+
+    Raises:
+        ManifestInvalid: the manifest or a receipt cannot be trusted; nothing was changed.
+        StoreError: the store cannot be read or written.
+    """
+    additional, absent, blocked = list(extra), Absent(), _Blocked()
+    for races in range(MAX_FOLD_RACES):
+        _stand_back(clock, races)
+        # Listed before the manifest is read: what another fold takes meanwhile is seen to vanish.
+        keys = journal_keys(store, absent)
+        document = store.read(MANIFEST_KEY)
+        manifest = decode_manifest(document.data) if document else Manifest()
+        change = _Change(manifest)
+        folded, vanished = change.take_journal(store, keys)
+        if vanished:
+            absent.note(vanished)
+            continue
+        change.take_unless_newer(additional)
+        change.forget(gone or {})
+        if change.is_one() or document is None:
+            try:
+                _replace_manifest(store, clock, document, manifest)
+            except (PreconditionFailed, KeyTaken) as error:
+                blocked.check(document, error)
+                continue
+        if not _delete(store, folded) and gone:
+            # They would bring back what has just been forgotten.
+            empty(store, folded)
+        added = len(manifest) - change.entries_before
+        # What says nothing is for who looks for a mistake.
+        _log.log(
+            logging.INFO if folded or added or races else logging.DEBUG,
+            "folded",
+            extra={"journals": len(folded), "entries": len(manifest), "added": added, "races": races},
+        )
+        return FoldResult(entries=len(manifest), added=added, races=races, manifest=manifest)
+    raise StoreError(f"{MANIFEST_KEY}: lost {MAX_FOLD_RACES} races in a row against other writers")
+
+
+class _Blocked:
+    """Whether the manifest's name is taken by what is no manifest: a folder, or a link that leads nowhere."""
+
+    def __init__(self) -> None:
+        self._times = 0
+
+    def check(self, document: Document | None, error: StoreError) -> None:
+        """Returns after a race that another writer may have won.
+
+        Raises:
+            ObjectRefused: there was none to read, again and again, and none could be created.
+        """
+        self._times += document is None and isinstance(error, KeyTaken)
+        if self._times >= _BLOCKED_AFTER:
+            raise ObjectRefused(
+                f"{MANIFEST_KEY}: expected a file or nothing, found what is neither (a folder, a link that "
+                "leads nowhere). Move it away; the next sync makes the manifest anew"
+            ) from error
+
+
+class _Change:
+    """What a fold does to a manifest. Receipts that could not be deleted say what it says already."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self.entries_before = len(manifest)
+        self._before: dict[str, bytes | None] = {}
+
+    def take_journal(self, store: Store, keys: Iterable[str]) -> tuple[list[str], list[str]]:
+        """The keys of what was taken of the journal, and of what vanished: another fold took that."""
+        taken: list[str] = []
+        vanished: list[str] = []
+        for key, receipts in read_objects(store, keys):
+            (vanished if receipts is None else taken).append(key)
+            self.take(receipts or ())
+        return taken, vanished
+
+    def take(self, receipts: Iterable[Receipt]) -> None:
+        """The entries of the receipts are in the manifest."""
+        for receipt in receipts:
+            self._before.setdefault(receipt.key, self._manifest.encoded(receipt.key))
+            self._manifest.put(receipt.key, receipt.entry)
+
+    def take_unless_newer(self, receipts: Iterable[Receipt]) -> None:
+        """The same, but for bottles that have a newer place: a sync has put them there meanwhile."""
+        for receipt in receipts:
+            known = self._manifest.get(receipt.key)
+            if known is None or known.download_date <= receipt.entry.download_date:
+                self.take([receipt])
+
+    def forget(self, gone: Mapping[str, str]) -> None:
+        """The entries are not in the manifest."""
+        for key, s3_key in gone.items():
+            self._before.setdefault(key, self._manifest.encoded(key))
+            self._manifest.forget(key, s3_key=s3_key)
+
+    def is_one(self) -> bool:
+        """Whether the manifest is another than before."""
+        return any(self._manifest.encoded(key) != before for key, before in self._before.items())
+
+
+# Stores in which a deletion was refused: that is said once.
+_keeping: "weakref.WeakSet[Store]" = weakref.WeakSet()
+
+
+def _delete(store: Store, keys: list[str]) -> bool:
+    """Whether nothing stands under the keys any more; what the store lets nobody delete does no harm."""
+    try:
+        store.delete(keys)
+    except StoreError as error:
+        if store in _keeping:
+            return False
+        _keeping.add(store)
+        _log.warning(
+            "what is no longer needed cannot be deleted; it stays and grows. Allow deletions below "
+            f"{RECEIPT_PREFIX} and {BACKUP_PREFIX} (s3:DeleteObject)",
+            extra={"reason": error.reason, "error": str(error), "objects": len(keys)},
+        )
+        return False
+    return True
+
+
+def _stand_back(clock: Clock, races: int) -> None:
+    """A random wait after a lost race, longer each time: a slow writer would lose to quick ones for ever."""
+    if races:
+        longest_s = min(_LONGEST_STAND_BACK_S, _FIRST_STAND_BACK_S * 2.0 ** (races - 1))
+        # No stop shortens it: the fold is what a stop leaves time for, and all waits together are under 50 s.
+        clock.wait(random.uniform(0.0, longest_s), GracefulStop())
+
+
+def _replace_manifest(store: Store, clock: Clock, document: Document | None, manifest: Manifest) -> None:
+    data = manifest.encode(last_updated=clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
+    if document is None:
+        store.write(MANIFEST_KEY, data, create_only=True)
+        return
+    back_up(store, clock, document.data)
+    store.write(MANIFEST_KEY, data, replaces=document.version)
+    prune_backups(store)
+
+
+def back_up(store: Store, clock: Clock, data: bytes, *, suffix: str = "") -> str:
+    """The key of the new backup that holds `data`."""
+    token = ""
+    for _ in range(_MOST_BACKUP_NAMES):
+        key = f"{BACKUP_PREFIX}{clock.now().strftime('%Y-%m-%dT%H%M%S.%fZ')}{token}{suffix}.json"
+        try:
+            store.write(key, data, create_only=True)
+        except KeyTaken:
+            # This one's own, of which only the answer was lost; or one of the same microsecond.
+            document = store.read(key)
+            if document is None or document.data != data:
+                token = f"-{secrets.token_hex(3)}"
+                continue
+        return key
+    raise StoreError(f"{BACKUP_PREFIX}: expected a name for a backup, found {_MOST_BACKUP_NAMES} taken")
+
+
+def backups(store: Store) -> list[str]:
+    """The keys of the backups, newest first; what others keep beside them is none."""
+    listed = own_listing(store, BACKUP_PREFIX, is_backup_name)
+    return sorted((backup.key for backup in listed), reverse=True)
+
+
+def prune_backups(store: Store) -> None:
+    """Only the newest BACKUPS_KEPT backups are left."""
+    try:
+        superfluous = backups(store)[BACKUPS_KEPT:]
+    except StoreError:  # one backup too many harms nobody
+        return
+    if superfluous:
+        _delete(store, superfluous)
+
+
+def replace_manifest(
+    store: Store, clock: Clock, successor_of: Callable[[Manifest | None], Manifest]
+) -> tuple[Manifest, str | None]:
+    """The manifest that stands there now, and the key of the backup of what it replaced.
+
+    `successor_of` says what is to take the place of a manifest, None where none can be read; it is asked
+    again whenever another writer was faster. For deliberate repairs (rebuild, restore) only; a sync folds.
+
+    Raises:
+        StoreError: the store cannot be read or written.
+    """
+    blocked = _Blocked()
+    backup: str | None = None
+    for races in range(MAX_FOLD_RACES):
+        _stand_back(clock, races)
+        document = store.read(MANIFEST_KEY)
+        current = _valid_manifest(document)
+        manifest = successor_of(current)
+        if races and current is not None and current.has_the_entries_of(manifest):
+            # Written by the try before this one, of which only the answer was lost.
+            prune_backups(store)
+            return manifest, backup
+        data = manifest.encode(last_updated=clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
+        try:
+            if document is None:
+                store.write(MANIFEST_KEY, data, create_only=True)
+                return manifest, None
+            backup = back_up(store, clock, document.data, suffix="" if current is not None else ".invalid")
+            store.write(MANIFEST_KEY, data, replaces=document.version)
+        except (PreconditionFailed, KeyTaken) as error:
+            blocked.check(document, error)
+            continue
+        prune_backups(store)
+        return manifest, backup
+    raise StoreError(f"{MANIFEST_KEY}: lost {MAX_FOLD_RACES} races in a row against other writers")
+
+
+def _valid_manifest(document: Document | None) -> Manifest | None:
+    try:
+        return None if document is None else decode_manifest(document.data)
+    except ManifestInvalid:
+        return None

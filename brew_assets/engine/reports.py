@@ -1,0 +1,67 @@
+"""Reports of what a transfer did, for a run and for a worker's batch alike."""
+
+from collections.abc import Sequence
+
+from brew_assets.domain.left_out import LISTED, LeavesOut, LeftOut
+from brew_assets.domain.report import Report
+from brew_assets.domain.transfer_result import Transferred
+from brew_assets.engine.ports import Clock
+
+
+class Stopwatch:
+    """When a piece of work began."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._started, self._begin = clock.now(), clock.monotonic()
+
+    def report(
+        self,
+        tally: Transferred,
+        *,
+        sync_id: str,
+        sync_date: str,
+        platforms: Sequence[str],
+        route: str,
+        planned: int,
+        kept: int = 0,
+        adopted: int = 0,
+        forgotten: Sequence[str] = (),
+        name_undone: bool = False,
+        plan: LeavesOut | None = None,
+        run_id: str = "",
+        run_url: str = "",
+    ) -> Report:
+        """What was done until now. `adopted` are those before the transfer; undone names can be many.
+
+        What the plan leaves out is the report's too.
+        """
+        return Report(
+            sync_id=sync_id,
+            sync_date=sync_date,
+            platforms=tuple(platforms),
+            route=route,
+            started_at=self._started.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            ended_at=self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+            duration_s=round(self._clock.monotonic() - self._begin, 3),
+            planned=planned,
+            kept=kept,
+            stored=tally.stored,
+            downloaded=tally.downloaded,
+            duplicated=tally.duplicated,
+            adopted=tally.adopted + adopted,
+            found=tally.adopted,
+            left=tally.left,
+            left_bottles=tuple(tally.undone[:LISTED]),
+            skipped=plan.skipped if plan else 0,
+            left_out=plan.left_out if plan else LeftOut(),
+            retries=tally.retries,
+            bytes_downloaded=tally.bytes_downloaded,
+            bytes_stored=tally.bytes_stored,
+            failed=tuple(tally.failed),
+            undone=tuple(tally.undone) if name_undone else (),
+            forgotten=tuple(forgotten),
+            aborted=tally.aborted,
+            run_id=run_id,
+            run_url=run_url,
+        )

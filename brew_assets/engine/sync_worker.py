@@ -1,0 +1,87 @@
+"""What a worker does with the batch that it was given; its report object tells how it went."""
+
+import logging
+
+import msgspec
+
+from brew_assets.domain.batch import (
+    Batch,
+    BatchReference,
+    DirectRequest,
+    batch_report_key,
+    decode_batch,
+)
+from brew_assets.domain.exclusions import excluded_of
+from brew_assets.domain.named_formulae import why_excluded
+from brew_assets.domain.report import Report, encode_report
+from brew_assets.engine.kept_plans import check_folder_date, new_sync_id
+from brew_assets.engine.log_context import bound, figures
+from brew_assets.engine.reports import Stopwatch
+from brew_assets.engine.sync import Mirror
+from brew_assets.engine.transfer.local_copier import Consignment
+from brew_assets.errors import EventInvalid
+
+ROUTE = "lambda"
+
+_log = logging.getLogger(__name__)
+
+
+def work_on(mirror: Mirror, work: BatchReference | DirectRequest) -> Report:
+    """The report on the work, which stands in the store too.
+
+    Of a batch only receipts are written: the run that cut it folds. Bottles by value are folded at once.
+
+    Raises:
+        EventInvalid: there is no such batch, a folder of the future is asked for, or an excluded formula.
+        PlanInvalid: the batch cannot be believed.
+        StoreError: the store ended the work; what was stored is adopted by whoever comes next.
+    """
+    if isinstance(work, DirectRequest):
+        return _work_on_request(mirror, work)
+    document = mirror.store.read(work.batch_key)
+    if document is None:
+        raise EventInvalid(f"{work.batch_key}: expected a batch in {mirror.store.url}, found none")
+    batch = decode_batch(document.data, key=work.batch_key)
+    check_folder_date(batch.sync_date, mirror.ports.clock.now(), where=work.batch_key)
+    platforms = ",".join(batch.platforms())
+    with bound(sync_id=batch.sync_id, batch=work.batch_key, platform=platforms, route=ROUTE):
+        _log.info("batch begins", extra={"planned": len(batch.objects)})
+        report = _work_on_batch(mirror, batch)
+        mirror.store.write(batch_report_key(work.batch_key), encode_report(report))
+        _log.info("batch ends", extra=figures(report))
+    return report
+
+
+def _work_on_batch(mirror: Mirror, batch: Batch) -> Report:
+    watch = Stopwatch(mirror.ports.clock)
+    consignment = Consignment(
+        sync_id=batch.sync_id,
+        sync_date=batch.sync_date,
+        fetches=batch.fetches(),
+        force=batch.force,
+        look_first=batch.look_first,
+    )
+    tally = mirror.own_carrier(ROUTE).carry(consignment)
+    return watch.report(
+        tally,
+        sync_id=batch.sync_id,
+        sync_date=batch.sync_date,
+        platforms=batch.platforms(),
+        route=ROUTE,
+        planned=len(batch.objects),
+        name_undone=True,
+    )
+
+
+def _work_on_request(mirror: Mirror, request: DirectRequest) -> Report:
+    now = mirror.ports.clock.now()
+    request.check_date(now.date())
+    if named := sorted(excluded_of(request.objects, mirror.excluded_names())):
+        raise EventInvalid("; ".join(why_excluded(name, name) for name in named))
+    plan = request.plan(sync_id=new_sync_id(now), created_at=now.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    plan = msgspec.structs.replace(plan, excludes=mirror.options.exclude_formulae)
+    mirror.store.prepare()
+    mirror.keep_plan(plan)
+    # Somebody waits for the answer, and a Lambda's own time is short.
+    report, _ = mirror.carry_out(plan, carrier=mirror.own_carrier(ROUTE), patient=False)
+    return report

@@ -1,0 +1,95 @@
+"""What a sync's checks find wrong in the store is a security event."""
+
+import logging
+
+import dagster as dg
+import pytest
+
+from brew_assets.defs.notifications.due import Teller
+from brew_assets.defs.notifications.sensor import with_news
+from brew_assets.engine.notifier import Announcement
+from brew_assets.settings import read_settings
+from brew_assets_tests.defs.announced import Announced
+from brew_assets_tests.defs.deployment import PLATFORMS, Deployment
+
+
+class SecurityChannel:
+    """Keeps the security events that it is given."""
+
+    name = "security"
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def takes(self, announcement: Announcement) -> bool:
+        return bool(announcement.security)
+
+    def send(self, announcement: Announcement) -> None:
+        self.texts.append(announcement.security)
+
+
+def synced(deployment: Deployment, number: int) -> list[str]:
+    """The ids of the runs of a sync of one formula."""
+    deployment.plan(formula_names=[deployment.world.formulae[number].name], platforms=list(PLATFORMS))
+    return [run.run_id for run in deployment.carry_out(deployment.tick().run_requests)]
+
+
+def security_events(deployment: Deployment) -> list[str]:
+    """What is told of all syncs so far."""
+    channel = SecurityChannel()
+    teller = Teller(
+        deployment.instance, read_settings(), [channel], log=logging.getLogger("brew_assets_tests.teller")
+    )
+    for sync in with_news(deployment.instance, None).syncs:
+        teller.tell(sync)
+    return channel.texts
+
+
+def test_a_stored_object_that_was_changed_is_a_security_event_of_the_next_sync(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_URL", "https://dagster.example")
+    synced(deployment, 0)
+    assert security_events(deployment) == []
+    changed, *_ = [entry.s3_key for entry in deployment.entries().values()]
+    path = deployment.root / changed
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    runs = synced(deployment, 1)
+    (text,) = security_events(deployment)
+    assert "in the store after sync" in text
+    assert f"{changed} is MISMATCH expected sha256" in text
+    assert "nothing of it was stored" not in text
+    assert f"https://dagster.example/runs/{runs[0]}" in text
+
+
+def test_what_a_weekly_run_finds_in_the_store_is_a_security_event_though_nothing_was_pending(
+    deployment: Deployment,
+) -> None:
+    deployment.sync()
+    for entry in deployment.entries().values():
+        path = deployment.root / entry.s3_key
+        data = path.read_bytes()
+        path.unlink()
+        path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert deployment.run("weekly_sync").success
+    assert not deployment.tick().run_requests
+    (text,) = security_events(deployment)
+    assert "held_objects_present" in text
+    assert "is MISMATCH expected sha256" in text
+    assert "job `repair`" in text
+
+
+def test_a_planning_run_that_died_without_a_word_delays_the_end_and_loses_it_not(
+    announced: Announced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planning = announced.deployment.run("weekly_sync")
+    announced.deployment.carry_out(announced.deployment.tick().run_requests)
+    began = dg.DagsterEvent("PIPELINE_START", "weekly_sync", message="")
+    announced.deployment.instance.report_dagster_event(began, planning.run_id)
+    announced.tick()
+    assert len(announced.slack.texts) == 1
+    monkeypatch.setattr("brew_assets.defs.notifications.run_history.CHECKED_WITHIN_S", 0.0)
+    announced.tick()
+    assert len(announced.slack.texts) == 2

@@ -1,0 +1,80 @@
+"""Runs of one plan at the same time: each lets the others finish what they own, and waits for no dead one."""
+
+import pytest
+
+from brew_assets.engine.coordination import PATIENCE_S, RUN_PREFIX, Companions
+from brew_assets_tests.fakes import FakeClock, FakeStop, MemoryStore
+from brew_assets_tests.worlds import DATE, SYNC_ID, catalogue_of, fetch, formula, plan_of
+
+PLAN = plan_of(catalogue_of(*(formula(f"f{number}") for number in range(4))), "arm64_sonoma", "arm64_tahoe")
+FETCHES = [fetch(item.bottle) for item in PLAN.objects]
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+def companions(
+    store: MemoryStore, clock: FakeClock, platform: str, stop: FakeStop | None = None
+) -> Companions:
+    return Companions(store, clock, stop or FakeStop(), plan=PLAN, platform=platform)
+
+
+def test_a_run_is_announced_while_it_lasts(store: MemoryStore, clock: FakeClock) -> None:
+    sonoma, tahoe = companions(store, clock, "arm64_sonoma"), companions(store, clock, "arm64_tahoe")
+    with sonoma.announced():
+        assert not sonoma.are_running()
+        assert tahoe.are_running()
+    assert not tahoe.are_running()
+    assert store.called("delete") == []
+
+
+def test_an_announcement_goes_with_a_run_that_fails(store: MemoryStore, clock: FakeClock) -> None:
+    sonoma = companions(store, clock, "arm64_sonoma")
+    with pytest.raises(ZeroDivisionError), sonoma.announced():
+        raise ZeroDivisionError
+    assert not companions(store, clock, "arm64_tahoe").are_running()
+
+
+def test_alone_a_run_waits_for_nobody(store: MemoryStore, clock: FakeClock) -> None:
+    companions(store, clock, "arm64_sonoma").wait_while_they_get_on(FETCHES)
+    assert clock.waits == []
+
+
+def test_a_run_waits_as_long_as_the_others_get_on(store: MemoryStore, clock: FakeClock) -> None:
+    tahoe = companions(store, clock, "arm64_tahoe")
+    with companions(store, clock, "arm64_sonoma").announced():
+        listings = iter(range(10_000))
+
+        def another_bottle_now_and_then() -> None:
+            number = next(listings)
+            if number % 80 == 79 and number // 80 < len(FETCHES):
+                store.put(FETCHES[number // 80].names[0].bottle.key(DATE), b"x")
+            store.before("listing", another_bottle_now_and_then)
+
+        store.before("listing", another_bottle_now_and_then)
+        tahoe.wait_while_they_get_on(FETCHES)
+    assert len(store.bottle_keys()) == len(FETCHES)
+    assert clock.monotonic() > PATIENCE_S
+
+
+def test_a_run_that_was_killed_is_waited_for_no_longer_than_patience(
+    store: MemoryStore, clock: FakeClock
+) -> None:
+    store.put(f"{RUN_PREFIX}{SYNC_ID}/arm64_sonoma", b"running\n")
+    companions(store, clock, "arm64_tahoe").wait_while_they_get_on(FETCHES)
+    assert PATIENCE_S <= clock.monotonic() <= PATIENCE_S + 1
+
+
+def test_a_stop_signal_ends_the_wait(store: MemoryStore, clock: FakeClock) -> None:
+    store.put(f"{RUN_PREFIX}{SYNC_ID}/arm64_sonoma", b"running\n")
+    stop = FakeStop()
+    stop.set()
+    companions(store, clock, "arm64_tahoe", stop).wait_while_they_get_on(FETCHES)
+    assert clock.monotonic() < 1
