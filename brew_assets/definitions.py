@@ -4,10 +4,10 @@ import dagster as dg
 
 from brew_assets.defs.assets import ASSETS
 from brew_assets.defs.checks import CHECKS
-from brew_assets.defs.executor import worker_executor
+from brew_assets.defs.executor import interruptible_executor
 from brew_assets.defs.jobs import JOBS
 from brew_assets.defs.notifications.missing_syncs import absence_sensor
-from brew_assets.defs.notifications.sensor import announcing_sensor
+from brew_assets.defs.notifications.sensor import notifying_sensor
 from brew_assets.defs.resources import MirrorResource
 from brew_assets.defs.run_lines import loggers_of_all_runs
 from brew_assets.defs.schedules import weekly_schedule
@@ -25,10 +25,10 @@ defs = dg.Definitions(
     sensors=[
         pending_sensor(settings),
         trigger_sensor(settings),
-        announcing_sensor(settings),
+        notifying_sensor(settings),
         absence_sensor(settings),
     ],
     resources={"mirror": MirrorResource()},
     loggers=loggers_of_all_runs(),
-    executor=worker_executor,
+    executor=interruptible_executor,
 )

@@ -323,23 +323,23 @@ class EventInvalid(MirrorError):
     reason = "invalid event"
 
 
-class WorkerError(MirrorError):
+class InvocationError(MirrorError):
     """A batch that was given to a Lambda did not come back as done."""
 
     reason = "worker failed"
 
 
-class WorkerBusy(WorkerError):
+class InvocationThrottled(InvocationError):
     """The invocation was throttled; nothing was begun."""
 
     reason = "worker busy"
 
 
-class WorkerFailed(WorkerError):
+class InvocationFailed(InvocationError):
     """The invocation timed out, died or was not reached. What it stored stays, with or without receipts."""
 
 
-class WorkerRefused(WorkerError):
+class InvocationRefused(InvocationError):
     """The invocation was refused for good: no such function, no permission."""
 
     reason = "worker refused"

@@ -12,7 +12,7 @@ import sys
 
 from brew_assets import compose
 from brew_assets.domain.notifications.blocks import absence_message
-from brew_assets.engine.notifier import Announcement
+from brew_assets.engine.notifier import Notification
 from brew_assets.settings import read_settings
 
 PROXY_PORT = 3128
@@ -37,7 +37,7 @@ def main() -> int:
             if done.returncode:
                 return done.returncode
     for channel in compose.build_channels(read_settings()):
-        channel.send(Announcement(name="absence", subject="x", message=_MESSAGE))
+        channel.send(Notification(name="absence", subject="x", message=_MESSAGE))
     return 0
 
 

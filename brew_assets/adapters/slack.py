@@ -15,7 +15,7 @@ from brew_assets.adapters.http.body import Connection
 from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.adapters.http.url import split_url
 from brew_assets.engine.clock import GracefulStop
-from brew_assets.engine.notifier import LONGEST_BUSY_S, UNCERTAIN_STATUSES, Announcement
+from brew_assets.engine.notifier import LONGEST_BUSY_S, UNCERTAIN_STATUSES, Notification
 from brew_assets.engine.retry import parse_retry_after
 from brew_assets.engine.until_stopped import until_stopped
 from brew_assets.errors import (
@@ -63,19 +63,19 @@ class SlackWebhook:
         self._reach = reach
         self._monotonic = monotonic
 
-    def takes(self, announcement: Announcement) -> bool:
+    def takes(self, notification: Notification) -> bool:
         """Whether there is a message."""
-        return announcement.message is not None
+        return notification.message is not None
 
-    def send(self, announcement: Announcement) -> None:
+    def send(self, notification: Notification) -> None:
         """Slack has taken the message.
 
         Raises:
             ChannelBusy, ChannelFailed, ChannelRefused: it has not.
             ChannelUncertain: it may have.
         """
-        body = msgspec.to_builtins(announcement.message)
-        if channel := announcement.channel or self._channel:
+        body = msgspec.to_builtins(notification.message)
+        if channel := notification.channel or self._channel:
             body["channel"] = channel
         if self._username:
             body["username"] = self._username

@@ -10,7 +10,7 @@ from datetime import timedelta
 import dagster as dg
 from pydantic import Field
 
-from brew_assets.defs.lambda_route import lambda_carrier
+from brew_assets.defs.lambda_route import lambda_copier
 from brew_assets.defs.pages import descriptions
 from brew_assets.defs.pages.figures import metadata_of_manifest, metadata_of_run, sync_of_run
 from brew_assets.defs.pages.markdown import MAX_ROWS
@@ -42,7 +42,7 @@ from brew_assets.domain.routing import ROUTES
 from brew_assets.engine.ports import Store
 from brew_assets.engine.record.rebuild import rebuild_manifest
 from brew_assets.engine.sync import Mirror
-from brew_assets.engine.transfer.local_copier import Carrier
+from brew_assets.engine.transfer.local_copier import Copier
 from brew_assets.errors import PlanInvalid
 from brew_assets.settings import Settings, read_settings
 
@@ -53,7 +53,7 @@ OWNERS = ["team:mirror"]
 STORE_KIND = "s3" if read_settings().mirror_url.startswith("s3:") else "file"
 
 
-class PlanToCarryOut(dg.Config):
+class PlanToCopy(dg.Config):
     """Which plan a run carries out."""
 
     sync_id: str = Field(
@@ -146,7 +146,7 @@ def log_plan(plan: Plan) -> None:
     description=descriptions.BOTTLES,
 )
 def bottles(
-    context: dg.AssetExecutionContext, config: PlanToCarryOut, mirror: MirrorResource
+    context: dg.AssetExecutionContext, config: PlanToCopy, mirror: MirrorResource
 ) -> dg.MaterializeResult[None]:
     platform = context.partition_key
     # hash_manifest follows in the same run, and in those of the other platforms at about the same time.
@@ -158,11 +158,11 @@ def bottles(
             context.log_event(dg.AssetObservation(pending_bottles.key, metadata=own_plan_metadata(plan)))
             log_plan(plan)
         settings = mirror.settings()
-        carrier = carrier_of_run(context, engine, plan, settings)
+        copier = copier_of_run(context, engine, plan, settings)
         listener = observe_progress(context, engine.ports.clock, every_s=settings.progress_update_interval)
         run_url = Links(dagster_url=settings.dagster_url.rstrip("/")).run_url(context.run_id)
-        report, folded = engine.carry_out(
-            plan, platform, progress=listener, carrier=carrier, run_id=context.run_id, run_url=run_url
+        report, folded = engine.copy_plan(
+            plan, platform, progress=listener, copier=copier, run_id=context.run_id, run_url=run_url
         )
         metadata = metadata_of_run(engine, settings, report)
         if report.outcome != "success":
@@ -198,12 +198,14 @@ def hash_manifest(context: dg.AssetExecutionContext, mirror: MirrorResource) -> 
 def make_manifest_anew(context: dg.AssetExecutionContext, engine: Mirror) -> None:
     """The manifest names the bottles that stand in the store, as after `brew-mirror manifest rebuild`."""
     context.log.info(f"{MANIFEST_KEY} is made anew from the stored bottles.")
-    made, strays, backup = rebuild_manifest(engine.store, engine.ports.clock, workers=engine.options.workers)
-    for stray in strays[:MAX_ROWS]:
-        what = "Damaged:" if stray.kept else "Left out"
-        context.log.warning(printable(f"{what} {stray.key}: {stray.why}"))
+    made, unidentified, backup = rebuild_manifest(
+        engine.store, engine.ports.clock, workers=engine.options.workers
+    )
+    for item in unidentified[:MAX_ROWS]:
+        what = "Damaged:" if item.kept else "Left out"
+        context.log.warning(printable(f"{what} {item.key}: {item.why}"))
     context.log.info(
-        f"{MANIFEST_KEY} has {len(made):,} entries; {len(strays):,} objects are damaged or were left out. "
+        f"{MANIFEST_KEY} has {len(made):,} entries; {len(unidentified):,} objects are damaged or were left out. "
         f"Backup: {backup or 'none was needed'}."
     )
 
@@ -214,9 +216,9 @@ def manifest_version(store: Store) -> dg.DataVersion:
     return dg.DataVersion(hashlib.sha256(document.data if document else b"").hexdigest())
 
 
-def carrier_of_run(
+def copier_of_run(
     context: dg.AssetExecutionContext, engine: Mirror, plan: Plan, settings: Settings
-) -> Carrier:
+) -> Copier:
     """What copies the run's bottles: the route of its tag, else its plan's, else what its size asks for.
 
     Raises:
@@ -231,7 +233,7 @@ def carrier_of_run(
     if route not in ROUTES:
         raise PlanInvalid(f"{ROUTE_TAG}: expected one of {', '.join(ROUTES)}, found {route[:40]!r}")
     context.log.info(f"{context.partition_key}: carries out sync {plan.sync_id}; route {route}: {reason}")
-    return lambda_carrier(context, engine, settings) if route == "lambda" else engine.own_carrier(route)
+    return lambda_copier(context, engine, settings) if route == "lambda" else engine.local_copier(route)
 
 
 def record_shortfall(

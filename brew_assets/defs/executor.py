@@ -18,7 +18,7 @@ from dagster._core.execution.step_dependency_config import StepDependencyConfig
 TASK_TAG = "ecs/task_arn"
 
 
-class WorkerExecutor(dg.Executor):
+class InterruptibleExecutor(dg.Executor):
     """Another executor, after whose interruption an ECS task counts as lost.
 
     Every interrupt that Dagster raises in a run that is STARTED passes through here: in a step's own work, or
@@ -56,11 +56,11 @@ class WorkerExecutor(dg.Executor):
 
 # One process: the store is the only thing that steps share, and a second one would cost seconds and memory.
 @dg.executor(name="in_process", config_schema=dg.in_process_executor.config_schema.as_field())
-def worker_executor(init_context: dg.InitExecutorContext) -> WorkerExecutor:
+def interruptible_executor(init_context: dg.InitExecutorContext) -> InterruptibleExecutor:
     """All steps in one process, in an ECS task too."""
     create = dg.in_process_executor.executor_creation_fn
     assert create is not None
-    return WorkerExecutor(create(init_context))
+    return InterruptibleExecutor(create(init_context))
 
 
 def exit_as_interrupted() -> None:

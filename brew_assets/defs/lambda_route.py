@@ -13,7 +13,7 @@ from brew_assets.domain.addresses import with_shown_urls
 from brew_assets.domain.foreign_text import printable
 from brew_assets.engine.lambda_copier import Dispatcher, DispatchOptions
 from brew_assets.engine.sync import Mirror
-from brew_assets.errors import SettingsInvalid, WorkerBusy, WorkerFailed, WorkerRefused
+from brew_assets.errors import InvocationFailed, InvocationRefused, InvocationThrottled, SettingsInvalid
 from brew_assets.settings import Settings
 
 # A Lambda lives 900 s at most; the answer may take a little longer than that.
@@ -51,7 +51,7 @@ def lambda_client(settings: Settings) -> Any:
         what = f"the client of {settings.lambda_sync_function or 'Lambda'}"
         if is_of_credentials(error):
             raise _credentials_error(what, error) from error
-        kind = WorkerFailed if is_shortage(error) else WorkerRefused
+        kind = InvocationFailed if is_shortage(error) else InvocationRefused
         raise kind(f"{what} cannot be made: {type(error).__name__}: {with_shown_urls(str(error))}") from error
 
 
@@ -79,36 +79,38 @@ class PipesInvoker:
                 function_name=self._function_name, event={"batch_key": batch_key}, context=self._context
             )
         except Exception as error:  # Pipes has no class of its own for a function's error
-            raise _worker_error(batch_key, error) from error
+            raise _invocation_error(batch_key, error) from error
 
     def tell(self, message: str) -> None:
         """Tells a person what became of a batch."""
         self._context.log.warning(printable(message))
 
 
-def _worker_error(key: str, error: Exception) -> WorkerBusy | WorkerFailed | WorkerRefused:
+def _invocation_error(
+    key: str, error: Exception
+) -> InvocationThrottled | InvocationFailed | InvocationRefused:
     if is_of_credentials(error):
         return _credentials_error(key, error)
     text = with_shown_urls(str(error))
     if isinstance(error, BotoCoreError):
-        return WorkerFailed(f"{key}: the Lambda was not reached or did not answer: {text}")
+        return InvocationFailed(f"{key}: the Lambda was not reached or did not answer: {text}")
     if not isinstance(error, ClientError):
-        return WorkerFailed(f"{key}: {text[:1000] or type(error).__name__}")
+        return InvocationFailed(f"{key}: {text[:1000] or type(error).__name__}")
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if status == _THROTTLED or code in _PASSING:
-        return WorkerBusy(f"{key}: {text}")
+        return InvocationThrottled(f"{key}: {text}")
     if status >= _SERVER_ERROR:
-        return WorkerFailed(f"{key}: {text}")
-    return WorkerRefused(f"{key}: the Lambda cannot be invoked: {text}")
+        return InvocationFailed(f"{key}: {text}")
+    return InvocationRefused(f"{key}: the Lambda cannot be invoked: {text}")
 
 
-def _credentials_error(what: str, error: Exception) -> WorkerFailed | WorkerRefused:
+def _credentials_error(what: str, error: Exception) -> InvocationFailed | InvocationRefused:
     failure = credentials_failure(error)
-    return (WorkerFailed if failure.passing else WorkerRefused)(f"{what}: {failure.message}")
+    return (InvocationFailed if failure.passing else InvocationRefused)(f"{what}: {failure.message}")
 
 
-def lambda_carrier(context: dg.AssetExecutionContext, engine: Mirror, settings: Settings) -> Dispatcher:
+def lambda_copier(context: dg.AssetExecutionContext, engine: Mirror, settings: Settings) -> Dispatcher:
     """The carrier of the Lambda route; what Lambdas cannot finish this process does.
 
     Raises:
@@ -123,6 +125,6 @@ def lambda_carrier(context: dg.AssetExecutionContext, engine: Mirror, settings: 
         store=ports.store,
         clock=ports.clock,
         stop=ports.stop,
-        fallback=engine.own_carrier(),
+        fallback=engine.local_copier(),
         options=DispatchOptions(concurrency=settings.lambda_concurrency),
     )

@@ -5,14 +5,14 @@ from pydantic import Field
 
 from brew_assets.configured import task_sizes
 from brew_assets.defs.assets import hash_manifest
-from brew_assets.defs.executor import worker_executor
+from brew_assets.defs.executor import interruptible_executor
 from brew_assets.defs.pages.metadata import Metadata, failure_table, table
 from brew_assets.defs.progress import log_count
 from brew_assets.defs.resources import PASSING_REASONS, MirrorResource, end_step
 from brew_assets.defs.tags import CPU_TAG, MEMORY_TAG, STORAGE_TAG
 from brew_assets.domain.foreign_text import printable
 from brew_assets.domain.routing import task_size
-from brew_assets.domain.transfer_result import Transferred
+from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.existence import require_mirror
 from brew_assets.engine.ports import Progress
 from brew_assets.engine.record.verify import Certificate, certify, entries_of_tags
@@ -72,7 +72,7 @@ def _look(context: dg.OpExecutionContext, engine: Mirror, config: RepairRequest)
     )
 
 
-def _mend(context: dg.OpExecutionContext, engine: Mirror, certificates: list[Certificate]) -> Transferred:
+def _mend(context: dg.OpExecutionContext, engine: Mirror, certificates: list[Certificate]) -> TransferResult:
     log = log_count(context, engine.ports.clock, "Repaired: {done:,} of {total:,} bottles")
 
     def listen(progress: Progress) -> None:
@@ -88,7 +88,7 @@ def _described(counts: RepairCounts) -> str:
     )
 
 
-def _metadata(counts: RepairCounts, certificates: list[Certificate], done: Transferred | None) -> Metadata:
+def _metadata(counts: RepairCounts, certificates: list[Certificate], done: TransferResult | None) -> Metadata:
     rows = ((c.entry.s3_key, c.verdict, c.finding) for c in certificates if c.verdict != "CURRENT")
     return {
         "checked": counts.checked,
@@ -119,7 +119,7 @@ def repair_job(settings: Settings) -> dg.JobDefinition:
 
     @dg.job(
         name="repair",
-        executor_def=worker_executor,
+        executor_def=interruptible_executor,
         tags=tags,
         description=(
             "Looks at every bottle that the manifest names and fetches again what is missing or wrong, each "

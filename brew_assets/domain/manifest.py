@@ -75,7 +75,7 @@ def entry_for(bottle: Bottle, *, date: str, size: int) -> Entry:
     )
 
 
-class Tally(msgspec.Struct):
+class Total(msgspec.Struct):
     """Bottles and bytes of one platform or one date."""
 
     count: int = 0
@@ -90,15 +90,15 @@ class Tally(msgspec.Struct):
 class Statistics(msgspec.Struct, kw_only=True):
     """The specification's `statistics`, always computed from the entries."""
 
-    by_platform: dict[str, Tally] = {}
-    by_date: dict[str, Tally] = {}
+    by_platform: dict[str, Total] = {}
+    by_date: dict[str, Total] = {}
 
 
 def _statistics(entries: Iterable[Entry]) -> Statistics:
     found = Statistics(by_platform={}, by_date={})
     for entry in entries:
-        found.by_platform.setdefault(entry.platform, Tally()).add(entry.file_size)
-        found.by_date.setdefault(entry.download_date, Tally()).add(entry.file_size)
+        found.by_platform.setdefault(entry.platform, Total()).add(entry.file_size)
+        found.by_date.setdefault(entry.download_date, Total()).add(entry.file_size)
     return Statistics(
         by_platform=dict(sorted(found.by_platform.items())),
         by_date=dict(sorted(found.by_date.items(), reverse=True)),

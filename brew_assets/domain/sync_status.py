@@ -48,7 +48,7 @@ class StoreFinding(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
-class Story(msgspec.Struct, frozen=True, kw_only=True):
+class SyncStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A sync as it is known now. `planning`: its planning run goes on, or a backfill's last run does, and may
     still find something.
 

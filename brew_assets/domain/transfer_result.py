@@ -9,7 +9,7 @@ from brew_assets.domain.plan import PlannedBottle
 from brew_assets.domain.report import Failure
 
 
-class Transferred(msgspec.Struct, kw_only=True):
+class TransferResult(msgspec.Struct, kw_only=True):
     """What a transfer, or one fetch of it, did; see Report for the counts.
 
     `put_there` are the entry keys of what was stored and not found there whole; `undone` are the file names
@@ -38,7 +38,7 @@ class Transferred(msgspec.Struct, kw_only=True):
         """Counts the names as not begun or not finished."""
         self.undone.extend(planned.bottle.filename for planned in names)
 
-    def add(self, other: "Transferred") -> None:
+    def add(self, other: "TransferResult") -> None:
         """Adds the other's counts, failures and undone names; receipts and `put_there` are not kept."""
         self.failed.extend(other.failed)
         self.undone.extend(other.undone)

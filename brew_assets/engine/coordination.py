@@ -42,9 +42,9 @@ class Companions:
         self._has_helped = False
 
     @contextlib.contextmanager
-    def announced(self) -> Iterator[None]:
+    def registered(self) -> Iterator[None]:
         """The others know of this run while the block lasts."""
-        self._announce(self._own, b"running\n")
+        self._register(self._own, b"running\n")
         try:
             yield
         finally:
@@ -57,9 +57,9 @@ class Companions:
     def help(self) -> None:
         """Runs that start from now on know that this one may copy what they own."""
         self._has_helped = True
-        self._announce(self._own_help, b"helping\n")
+        self._register(self._own_help, b"helping\n")
 
-    def _announce(self, key: str, text: bytes) -> None:
+    def _register(self, key: str, text: bytes) -> None:
         try:
             self._store.write(key, text)
         except ObjectRefused as error:

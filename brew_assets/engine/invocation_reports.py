@@ -12,7 +12,7 @@ from brew_assets.domain.downloads import Fetch
 from brew_assets.domain.manifest import decode_receipts
 from brew_assets.domain.proof import shown, wrong
 from brew_assets.domain.report import Report, decode_report
-from brew_assets.domain.transfer_result import Transferred
+from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.ports import Store
 from brew_assets.engine.record.fold import read_held
 from brew_assets.engine.record.journal import RECEIPT_PREFIX
@@ -21,7 +21,7 @@ from brew_assets.errors import ObjectRefused, StoreUnavailable
 _log = logging.getLogger(__name__)
 
 
-def read_worker_report(
+def read_invocation_report(
     store: Store, batch_key: str, *, sync_id: str, fetches: Sequence[Fetch]
 ) -> Report | None:
     """The report on the batch of these fetches, None when there is none.
@@ -59,9 +59,9 @@ def _why_not(report: Report, names: Sequence[str]) -> str | None:
     return None
 
 
-def counts_of(report: Report) -> Transferred:
+def counts_of(report: Report) -> TransferResult:
     """The report's counts, without what it left: that is done again."""
-    return Transferred(
+    return TransferResult(
         failed=list(report.failed),
         stored=report.stored,
         downloaded=report.downloaded,

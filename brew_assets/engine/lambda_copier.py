@@ -21,13 +21,19 @@ from brew_assets.domain.batch import (
 )
 from brew_assets.domain.downloads import Fetch, cut_batch
 from brew_assets.domain.report import Report
-from brew_assets.domain.transfer_result import Transferred
-from brew_assets.engine.invocation_reports import counts_of, names_without_record, read_worker_report
+from brew_assets.domain.transfer_result import TransferResult
+from brew_assets.engine.invocation_reports import counts_of, names_without_record, read_invocation_report
 from brew_assets.engine.log_context import figures, in_this_context
 from brew_assets.engine.ports import Clock, Invoker, Progress, ProgressListener, StopSignal, Store
 from brew_assets.engine.record.journal import read_recorded
-from brew_assets.engine.transfer.local_copier import Carrier, Consignment
-from brew_assets.errors import ObjectRefused, WorkerBusy, WorkerError, WorkerFailed, WorkerRefused
+from brew_assets.engine.transfer.local_copier import Copier, CopyJob
+from brew_assets.errors import (
+    InvocationError,
+    InvocationFailed,
+    InvocationRefused,
+    InvocationThrottled,
+    ObjectRefused,
+)
 
 _TICK_S = 0.2
 
@@ -79,7 +85,7 @@ class _Back(msgspec.Struct, frozen=True, kw_only=True):
 
     given: _Given
     report: Report | None = None
-    error: WorkerError | None = None
+    error: InvocationError | None = None
 
 
 class Dispatcher:
@@ -94,7 +100,7 @@ class Dispatcher:
         store: Store,
         clock: Clock,
         stop: StopSignal,
-        fallback: Carrier,
+        fallback: Copier,
         options: DispatchOptions | None = None,
     ) -> None:
         self._invoker = invoker
@@ -104,12 +110,12 @@ class Dispatcher:
         self._fallback = fallback
         self._options = options or DispatchOptions()
         # Enough for a batch of small bottles to every worker; between gulps the owner is looked for.
-        self.gulp = 200 * self._options.concurrency
+        self.chunk_size = 200 * self._options.concurrency
         # How much longer batches take than their cost says; the slowest of the recent ones counts.
         self._slowness = 1.0
         self._refused = False
 
-    def carry(self, consignment: Consignment, *, progress: ProgressListener | None = None) -> Transferred:
+    def copy(self, job: CopyJob, *, progress: ProgressListener | None = None) -> TransferResult:
         """Every name is in the store with a receipt, or counted as failed or undone.
 
         Stopping starts no new invocation; running ones are waited for as long as the grace lasts. Those go
@@ -119,52 +125,50 @@ class Dispatcher:
             StoreError: a batch could not be written, or the receipts not be read.
             ManifestInvalid: a receipt or the manifest cannot be trusted.
         """
-        tally = Transferred()
-        teller = _Teller(progress, consignment.fetches)
-        left = consignment.fetches
+        result = TransferResult()
+        teller = _Teller(progress, job.fetches)
+        left = job.fetches
         for number in range(self._options.rounds):
-            if not left or self._stop.is_set() or self._refused or tally.aborted:
+            if not left or self._stop.is_set() or self._refused or result.aborted:
                 break
-            look_first = consignment.look_first or number > 0
-            todo = msgspec.structs.replace(consignment, fetches=left, look_first=look_first)
-            again = self._one_round(todo, tally, teller)
-            left = self._still_to_force(consignment, again, tally) + self._unproven(todo, again, tally)
-        if left and not self._stop.is_set() and not tally.aborted:
+            look_first = job.look_first or number > 0
+            todo = msgspec.structs.replace(job, fetches=left, look_first=look_first)
+            again = self._one_round(todo, result, teller)
+            left = self._still_to_force(job, again, result) + self._unproven(todo, again, result)
+        if left and not self._stop.is_set() and not result.aborted:
             names = sum(len(fetch.names) for fetch in left)
             self._invoker.tell(f"{names:,} bottles are copied by the run itself, after its workers.")
-            rest = msgspec.structs.replace(consignment, fetches=left, look_first=True)
-            tally.add(self._fallback.carry(rest, progress=teller.after(tally)))
+            rest = msgspec.structs.replace(job, fetches=left, look_first=True)
+            result.add(self._fallback.copy(rest, progress=teller.after(result)))
             left = []
         for fetch in left:
-            tally.leave(fetch.names)
-        return tally
+            result.leave(fetch.names)
+        return result
 
-    def _still_to_force(
-        self, consignment: Consignment, fetches: list[Fetch], tally: Transferred
-    ) -> list[Fetch]:
+    def _still_to_force(self, job: CopyJob, fetches: list[Fetch], result: TransferResult) -> list[Fetch]:
         """Of a forced plan the names without a receipt of this very sync; those with one count as stored.
 
         What stands in the store proves nothing here: it may be what the plan is to replace.
         """
-        if not consignment.force:
+        if not job.force:
             return fetches
         left: list[Fetch] = []
-        recorded = read_recorded(self._store, consignment.sync_id)
+        recorded = read_recorded(self._store, job.sync_id)
         for fetch in fetches:
             names = tuple(p for p in fetch.names if p.bottle.entry_key not in recorded)
             done = len(fetch.names) - len(names)
-            tally.stored += done
-            tally.adopted += done
+            result.stored += done
+            result.adopted += done
             if names:
                 left.append(msgspec.structs.replace(fetch, names=names))
         return left
 
-    def _unproven(self, todo: Consignment, again: list[Fetch], tally: Transferred) -> list[Fetch]:
+    def _unproven(self, todo: CopyJob, again: list[Fetch], result: TransferResult) -> list[Fetch]:
         """What workers say to have stored, and nothing records: it is done again, after a look."""
         if self._stop.expired():
             return []
         excepted = {planned.bottle.filename for fetch in again for planned in fetch.names}
-        excepted.update(failure.name for failure in tally.failed)
+        excepted.update(failure.name for failure in result.failed)
         claimed = [
             msgspec.structs.replace(fetch, names=names)
             for fetch in todo.fetches
@@ -172,7 +176,7 @@ class Dispatcher:
         ]
         unproven = names_without_record(self._store, todo.sync_id, claimed)
         if count := sum(len(fetch.names) for fetch in unproven):
-            tally.stored -= count
+            result.stored -= count
             self._invoker.tell(f"Reported as stored and not recorded, so done again: {count:,} bottles.")
         return unproven
 
@@ -180,23 +184,23 @@ class Dispatcher:
         """Tells a person."""
         self._invoker.tell(message)
 
-    def _one_round(self, consignment: Consignment, tally: Transferred, teller: "_Teller") -> list[Fetch]:
+    def _one_round(self, job: CopyJob, result: TransferResult, teller: "_Teller") -> list[Fetch]:
         """What is to be done again: of batches that failed, were not finished or were never given out."""
         options = self._options
-        work = deque(consignment.fetches)
-        weigh = _Weigher(consignment.fetches, options.pace)
+        work = deque(job.fetches)
+        weigh = _Weigher(job.fetches, options.pace)
         # A little more than the share: sums of fractions must not leave one bottle over.
         share_s = max(options.pace.least_s, 1.01 * sum(map(weigh, work)) / options.concurrency)
         # No SimpleQueue, see engine/bottle_sizes.py.
         back: queue.Queue[_Back] = queue.Queue()
         running: dict[str, _Given] = {}
         again: list[Fetch] = []
-        while running or (work and self._may_start(tally)):
-            while work and len(running) < options.concurrency and self._may_start(tally):
+        while running or (work and self._may_start(result)):
+            while work and len(running) < options.concurrency and self._may_start(result):
                 room = max(options.pace.least_s, min(share_s, options.pace.target_s / self._slowness))
                 fetches = cut_batch(work, room=room, weigh=weigh)
                 try:
-                    given = self._give_out(consignment, fetches, back=back)
+                    given = self._give_out(job, fetches, back=back)
                 except ObjectRefused as error:
                     # Nobody can be told what to copy: the run does it itself.
                     self._invoker.tell(f"No Lambda can be given a batch: {error}")
@@ -210,20 +214,20 @@ class Dispatcher:
                 came = None
             if came is not None:
                 del running[came.given.key]
-                again.extend(self._take_back(came, tally, weigh))
-            teller.tell(tally)
+                again.extend(self._take_back(came, result, weigh))
+            teller.tell(result)
             if self._stop.expired():
                 # Nobody waits for these any longer; they end by themselves.
                 again.extend(fetch for given in running.values() for fetch in given.fetches)
                 break
         return again + list(work)
 
-    def _may_start(self, tally: Transferred) -> bool:
-        return not (self._stop.is_set() or self._refused or tally.aborted)
+    def _may_start(self, result: TransferResult) -> bool:
+        return not (self._stop.is_set() or self._refused or result.aborted)
 
     def _give_out(
         self,
-        consignment: Consignment,
+        job: CopyJob,
         fetches: list[Fetch],
         *,
         back: "queue.Queue[_Back]",
@@ -233,14 +237,14 @@ class Dispatcher:
         Not a pool: its threads would be joined at the end of the process, a quarter of an hour later.
         """
         batch = Batch(
-            sync_id=consignment.sync_id,
-            sync_date=consignment.sync_date,
-            force=consignment.force,
-            look_first=consignment.look_first,
+            sync_id=job.sync_id,
+            sync_date=job.sync_date,
+            force=job.force,
+            look_first=job.look_first,
             objects=tuple(planned for fetch in fetches for planned in fetch.names),
         )
         name = batch_name(self._clock.now(), secrets.token_hex(8))
-        key = batch_key(consignment.sync_id, name)
+        key = batch_key(job.sync_id, name)
         given = _Given(sync_id=batch.sync_id, key=key, fetches=fetches, slowness=self._slowness)
         self._store.write(given.key, encode_batch(batch), create_only=True)
         _log.info("batch given out", extra={"batch": given.key, "bottles": len(batch.objects)})
@@ -250,17 +254,19 @@ class Dispatcher:
 
     def _see_through(self, given: _Given) -> _Back:
         """One batch's way to a worker and back; no exception leaves it."""
-        error: WorkerError | None = None
+        error: InvocationError | None = None
         try:
             self._invoke(given.key)
-        except WorkerError as found:
+        except InvocationError as found:
             error = found
         except Exception as found:  # the thread has nobody else to tell
-            error = WorkerFailed(f"{given.key}: {found}")
+            error = InvocationFailed(f"{given.key}: {found}")
         try:
-            report = read_worker_report(self._store, given.key, sync_id=given.sync_id, fetches=given.fetches)
+            report = read_invocation_report(
+                self._store, given.key, sync_id=given.sync_id, fetches=given.fetches
+            )
         except Exception as found:  # as above
-            return _Back(given=given, error=WorkerFailed(f"{given.key}: {found}"))
+            return _Back(given=given, error=InvocationFailed(f"{given.key}: {found}"))
         finally:
             try:
                 self._store.close()
@@ -278,7 +284,7 @@ class Dispatcher:
         for number in range(throttling.tries):
             try:
                 self._invoker.invoke(key)
-            except WorkerBusy:
+            except InvocationThrottled:
                 longest = min(throttling.longest_wait_s, throttling.first_wait_s * 2.0**number)
                 if number + 1 == throttling.tries or self._clock.wait(
                     random.uniform(0.0, longest), self._stop
@@ -287,16 +293,16 @@ class Dispatcher:
             else:
                 return
 
-    def _take_back(self, came: _Back, tally: Transferred, weigh: "_Weigher") -> list[Fetch]:
+    def _take_back(self, came: _Back, result: TransferResult, weigh: "_Weigher") -> list[Fetch]:
         """The fetches of the batch that are to be done again; what was done is in the tally."""
         given, report = came.given, came.report
         _log_return(came)
         if came.error is not None:
             self._invoker.tell(str(came.error))
-            self._refused = self._refused or isinstance(came.error, WorkerRefused)
+            self._refused = self._refused or isinstance(came.error, InvocationRefused)
         if report is None:
             return given.fetches
-        tally.add(counts_of(report))
+        result.add(counts_of(report))
         undone = set(report.undone)
         again = [
             msgspec.structs.replace(fetch, names=names)
@@ -350,18 +356,18 @@ class _Teller:
         self._bottles = sum(len(fetch.names) for fetch in fetches)
         self._bytes = sum(fetch.size or 0 for fetch in fetches)
 
-    def tell(self, tally: Transferred) -> None:
+    def tell(self, result: TransferResult) -> None:
         if self._listener is not None:
-            self._listener(self._progress(tally, bottles=0, moved=0, failed=0, current=""))
+            self._listener(self._progress(result, bottles=0, moved=0, failed=0, current=""))
 
-    def after(self, tally: Transferred) -> ProgressListener | None:
+    def after(self, result: TransferResult) -> ProgressListener | None:
         """A listener for who goes on after the tally."""
         listener = self._listener
         if listener is None:
             return None
         return lambda more: listener(
             self._progress(
-                tally,
+                result,
                 bottles=more.bottles_done,
                 moved=more.bytes_done,
                 failed=more.failed,
@@ -370,13 +376,13 @@ class _Teller:
         )
 
     def _progress(
-        self, tally: Transferred, *, bottles: int, moved: int, failed: int, current: str
+        self, result: TransferResult, *, bottles: int, moved: int, failed: int, current: str
     ) -> Progress:
         return Progress(
-            bottles_done=tally.stored + len(tally.failed) + bottles,
+            bottles_done=result.stored + len(result.failed) + bottles,
             bottles_total=self._bottles,
-            bytes_done=tally.bytes_downloaded + moved,
+            bytes_done=result.bytes_downloaded + moved,
             bytes_total=self._bytes,
-            failed=len(tally.failed) + failed,
+            failed=len(result.failed) + failed,
             current=current,
         )

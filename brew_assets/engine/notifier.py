@@ -29,7 +29,7 @@ LONGEST_BUSY_S = 86_400.0
 UNCERTAIN_STATUSES = frozenset({502, 504})
 
 
-class Announcement(msgspec.Struct, frozen=True, kw_only=True):
+class Notification(msgspec.Struct, frozen=True, kw_only=True):
     """Something to tell. `channel` is the Slack channel that was asked for; empty means the usual one.
 
     `outcome` is how the sync ended by it, empty where it does not say. `corrects` names an earlier one: only
@@ -51,10 +51,10 @@ class Channel(Protocol):
 
     name: str
 
-    def takes(self, announcement: Announcement) -> bool:
+    def takes(self, notification: Notification) -> bool:
         """Whether it has something for this channel."""
 
-    def send(self, announcement: Announcement) -> None:
+    def send(self, notification: Notification) -> None:
         """It was taken.
 
         Raises:
@@ -87,7 +87,7 @@ class DeliveryRecord(Protocol):
         """It is remembered."""
 
 
-class Announcer:
+class Notifier:
     """Tells announcements to all channels; what goes wrong with one harms neither the others nor a sync."""
 
     def __init__(
@@ -103,7 +103,7 @@ class Announcer:
         self._clock = clock
         self._log = log
 
-    def tell(self, sync: str, announcements: Sequence[Announcement], *, within_s: float = 30.0) -> bool:
+    def tell(self, sync: str, notifications: Sequence[Notification], *, within_s: float = 30.0) -> bool:
         """Whether nothing is left to do: each was taken, or given up, by every channel that it is for.
 
         A channel gets them in the given order: a later one waits for an earlier one. No sending begins
@@ -112,11 +112,11 @@ class Announcer:
         deadline = self._clock.monotonic() + within_s
         settled = True
         for channel in self._channels:
-            for announcement in announcements:
-                if not channel.takes(announcement) or not self._is_wanted(sync, channel, announcement):
+            for notification in notifications:
+                if not channel.takes(notification) or not self._is_wanted(sync, channel, notification):
                     continue
-                key = f"{sync}/{announcement.name}/{channel.name}"
-                if self._clock.monotonic() > deadline or not self._deliver(key, channel, announcement):
+                key = f"{sync}/{notification.name}/{channel.name}"
+                if self._clock.monotonic() > deadline or not self._deliver(key, channel, notification):
                     settled = False
                     break
         return settled
@@ -126,28 +126,28 @@ class Announcer:
         found = (self._record.read(f"{sync}/{name}/{channel.name}") for channel in self._channels)
         return [delivery for delivery in found if delivery is not None and delivery.tries]
 
-    def tell_once(self, sync: str, announcement: Announcement, *, after: Sequence[str] = ()) -> None:
+    def send_best_effort(self, sync: str, notification: Notification, *, after: Sequence[str] = ()) -> None:
         """Each channel gets it now or never, and only if those `after` have been settled there."""
         for channel in self._channels:
             before = [self._record.read(f"{sync}/{name}/{channel.name}") for name in after]
-            key = f"{sync}/{announcement.name}/{channel.name}"
+            key = f"{sync}/{notification.name}/{channel.name}"
             if (
-                channel.takes(announcement)
+                channel.takes(notification)
                 and not self._is_busy(channel)
                 and all(d is not None and d.state in ("sent", "dropped") for d in before)
                 and self._record.read(key) is None
             ):
                 now = self._now()
-                self._send(key, channel, announcement, _untried(now), once=True)
+                self._send(key, channel, notification, _untried(now), once=True)
 
-    def _is_wanted(self, sync: str, channel: Channel, announcement: Announcement) -> bool:
+    def _is_wanted(self, sync: str, channel: Channel, notification: Notification) -> bool:
         """Whether the channel was given what the announcement corrects, if it corrects anything."""
-        if not announcement.corrects:
+        if not notification.corrects:
             return True
-        earlier = self._record.read(f"{sync}/{announcement.corrects}/{channel.name}")
-        return earlier is not None and earlier.outcome not in ("", announcement.outcome)
+        earlier = self._record.read(f"{sync}/{notification.corrects}/{channel.name}")
+        return earlier is not None and earlier.outcome not in ("", notification.outcome)
 
-    def _deliver(self, key: str, channel: Channel, announcement: Announcement) -> bool:
+    def _deliver(self, key: str, channel: Channel, notification: Notification) -> bool:
         """Whether the channel has it, or never will."""
         now = self._now()
         known = self._record.read(key) or _untried(now)
@@ -161,17 +161,17 @@ class Announcer:
             return True
         if now < known.not_before or self._is_busy(channel):
             return False
-        return self._send(key, channel, announcement, known)
+        return self._send(key, channel, notification, known)
 
     def _send(
-        self, key: str, channel: Channel, announcement: Announcement, known: Delivery, *, once: bool = False
+        self, key: str, channel: Channel, notification: Notification, known: Delivery, *, once: bool = False
     ) -> bool:
         sending = msgspec.structs.replace(
-            known, state="sending", at=self._now(), tries=known.tries + 1, outcome=announcement.outcome
+            known, state="sending", at=self._now(), tries=known.tries + 1, outcome=notification.outcome
         )
         self._record.write(key, sending)
         try:
-            channel.send(announcement)
+            channel.send(notification)
         except ChannelError as error:
             return self._not_sent(key, channel, error, sending, once=once)
         except Exception as error:  # a mistake in one channel must not silence the others

@@ -17,7 +17,7 @@ from brew_assets.engine.ports import Clock, StopSignal, Store
 from brew_assets.errors import ObjectRefused, PlanInvalid
 
 # A Lambda's 900 s, after an invocation that was throttled for as long as it is tried again (dispatch.py).
-WORKER_LIVES_S = 1200.0
+INVOCATION_LIVES_S = 1200.0
 # 1.2 GB at the rate that batches are cut for, in which nothing new appears.
 PATIENCE_S = 60.0
 _LOOK_EVERY_S = 1.0
@@ -30,7 +30,7 @@ class _Unreported(msgspec.Struct, frozen=True, kw_only=True):
     bottles: frozenset[str]
 
 
-def let_earlier_workers_finish(
+def wait_for_orphaned_invocations(
     store: Store,
     clock: Clock,
     stop: StopSignal,
@@ -84,7 +84,7 @@ def _keys(store: Store, clock: Clock, sync_id: str) -> list[str]:
 def _may_be_at_work(store: Store, clock: Clock, key: str) -> bool:
     """Whether a worker may have the batch: it is young, and has no report."""
     given_out = given_out_at(key)
-    if given_out is None or (clock.now() - given_out).total_seconds() >= WORKER_LIVES_S:
+    if given_out is None or (clock.now() - given_out).total_seconds() >= INVOCATION_LIVES_S:
         return False
     try:
         return store.read(batch_report_key(key)) is None

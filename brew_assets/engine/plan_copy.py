@@ -7,35 +7,35 @@ import msgspec
 from brew_assets.domain.downloads import Fetch
 from brew_assets.domain.manifest import HeldEntry
 from brew_assets.domain.plan import Plan, PlannedBottle
-from brew_assets.domain.transfer_result import Transferred
+from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.ports import ProgressListener
 from brew_assets.engine.record.fold import Held
-from brew_assets.engine.transfer.local_copier import Carrier, Consignment
+from brew_assets.engine.transfer.local_copier import Copier, CopyJob
 
 
-class CarryingOut:
+class PlanCopy:
     """One carrying out of a plan: what brings the bottles, and what came of it so far."""
 
     def __init__(
-        self, plan: Plan, carrier: Carrier, tally: Transferred, progress: ProgressListener | None
+        self, plan: Plan, copier: Copier, result: TransferResult, progress: ProgressListener | None
     ) -> None:
         self.plan = plan
-        self.carrier = carrier
-        self.tally = tally
+        self.copier = copier
+        self.result = result
         self._progress = progress
 
     def copy(self, fetches: list[Fetch], held: dict[str, HeldEntry], *, look_first: bool) -> int:
         """How many names were held already; the others were copied as the tally says."""
         missing, kept = still_missing(fetches, held, force=self.plan.force)
         if missing:
-            consignment = Consignment(
+            job = CopyJob(
                 sync_id=self.plan.sync_id,
                 sync_date=self.plan.sync_date,
                 fetches=missing,
                 force=self.plan.force,
                 look_first=look_first,
             )
-            self.tally.add(self.carrier.carry(consignment, progress=self._progress))
+            self.result.add(self.copier.copy(job, progress=self._progress))
         return kept
 
 

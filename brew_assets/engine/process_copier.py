@@ -21,7 +21,7 @@ from multiprocessing.process import BaseProcess
 import msgspec
 
 from brew_assets.domain.downloads import Fetch
-from brew_assets.domain.transfer_result import Transferred
+from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.ports import Notice, Progress, ProgressListener, StopSignal
 from brew_assets.engine.record.journal import Journal
@@ -103,7 +103,7 @@ def transfer_in_processes(
     options: TransferOptions,
     look_first: bool = False,
     progress: ProgressListener | None = None,
-) -> Transferred:
+) -> TransferResult:
     """As `transfer`, in `count` processes, or as many as there are slots, that share the download slots.
 
     Raises:
@@ -125,7 +125,7 @@ def transfer_in_processes(
                     sender.close()
             stop = _own_stop(already=ports.stop.is_set())
 
-            def copy() -> Transferred:
+            def copy() -> TransferResult:
                 made = make_ports(stop)
                 told = _Teller(pipes[number][1])
                 with heard(Waits(told.hear)):
@@ -210,13 +210,13 @@ class _Gone(Exception):
     """The parent hears no more: it has died, or ends because of another child."""
 
 
-def _report_end(copy: Callable[[], Transferred], sender: Connection) -> None:
+def _report_end(copy: Callable[[], TransferResult], sender: Connection) -> None:
     """The parent knows what became of the child, and only the parent says it to anybody.
 
     Raises:
         SystemExit: the parent is gone.
     """
-    end: Transferred | _Failed
+    end: TransferResult | _Failed
     try:
         end = copy()
     except _Gone:
@@ -264,9 +264,9 @@ def _gather(
     children: Sequence[BaseProcess],
     stop: StopSignal,
     listener: ProgressListener | None,
-) -> Transferred:
+) -> TransferResult:
     """The sum of the children's tallies."""
-    total = Transferred()
+    total = TransferResult()
     latest: dict[int, Progress] = {}
     waiting = dict(enumerate(receivers))
     asked_to_stop = False
@@ -291,7 +291,7 @@ def _gather(
     return total
 
 
-def _next_message(receiver: Connection, child: BaseProcess) -> Progress | Transferred:
+def _next_message(receiver: Connection, child: BaseProcess) -> Progress | TransferResult:
     """How far a child is, or what it did.
 
     Raises:
@@ -305,7 +305,7 @@ def _next_message(receiver: Connection, child: BaseProcess) -> Progress | Transf
         return _progress_decoder.decode(message)
     with contextlib.suppress(msgspec.ValidationError):
         raise _error_of(_failed_decoder.decode(message))
-    return _transferred_decoder.decode(message)
+    return _result_decoder.decode(message)
 
 
 def _how_it_ended(child: BaseProcess) -> str:
@@ -337,7 +337,7 @@ def _summed(latest: dict[int, Progress]) -> Progress:
 
 _progress_decoder = msgspec.msgpack.Decoder(Progress)
 _failed_decoder = msgspec.msgpack.Decoder(_Failed)
-_transferred_decoder = msgspec.msgpack.Decoder(Transferred)
+_result_decoder = msgspec.msgpack.Decoder(TransferResult)
 
 
 def _parts(fetches: Sequence[Fetch], count: int) -> list[list[Fetch]]:

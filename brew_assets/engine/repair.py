@@ -7,11 +7,11 @@ import msgspec
 from brew_assets.domain.downloads import group_fetches
 from brew_assets.domain.manifest import Entry, bottle_of
 from brew_assets.domain.plan import PlannedBottle
-from brew_assets.domain.transfer_result import Transferred
+from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.ports import ProgressListener
 from brew_assets.engine.record.verify import Certificate, Verdict
 from brew_assets.engine.sync import Mirror
-from brew_assets.engine.transfer.local_copier import Consignment
+from brew_assets.engine.transfer.local_copier import CopyJob
 from brew_assets.engine.transfer.refused_host import all_lead_elsewhere
 
 # What a repair fetches again.
@@ -20,7 +20,7 @@ MENDED: tuple[Verdict, ...] = ("MISSING", "MISMATCH")
 
 def repair(
     mirror: Mirror, certificates: Iterable[Certificate], *, progress: ProgressListener | None = None
-) -> Transferred:
+) -> TransferResult:
     """What was done about the MISSING and MISMATCH certificates; each goes back under its old key.
 
     Bytes that another CURRENT entry has are copied inside the store. The manifest keeps its entries. What is
@@ -36,22 +36,22 @@ def repair(
         if certificate.verdict in MENDED:
             planned = _planned(certificate.entry, places.get(certificate.entry.sha256))
             by_date.setdefault(certificate.entry.download_date, []).append(planned)
-    tally = Transferred()
+    result = TransferResult()
     for date, objects in sorted(by_date.items()):
-        if tally.aborted:
-            tally.leave(objects)
+        if result.aborted:
+            result.leave(objects)
             continue
-        tally.add(_copy(mirror, objects, date, progress))
+        result.add(_copy(mirror, objects, date, progress))
     manifest, ports = mirror.fold().manifest, mirror.ports
-    tally.aborted = tally.aborted or all_lead_elsewhere(tally, ports.blobs, ports.stop, manifest)
-    return tally
+    result.aborted = result.aborted or all_lead_elsewhere(result, ports.blobs, ports.stop, manifest)
+    return result
 
 
 def _copy(
     mirror: Mirror, objects: list[PlannedBottle], date: str, progress: ProgressListener | None
-) -> Transferred:
-    consignment = Consignment(sync_id="repair", sync_date=date, fetches=group_fetches(objects), force=True)
-    return mirror.own_carrier().carry(consignment, progress=progress)
+) -> TransferResult:
+    job = CopyJob(sync_id="repair", sync_date=date, fetches=group_fetches(objects), force=True)
+    return mirror.local_copier().copy(job, progress=progress)
 
 
 def _planned(entry: Entry, source: str | None) -> PlannedBottle:
@@ -71,7 +71,7 @@ class RepairCounts(msgspec.Struct, frozen=True, kw_only=True):
     left: int = 0
 
 
-def count(certificates: Iterable[Certificate], done: Transferred | None = None) -> RepairCounts:
+def count(certificates: Iterable[Certificate], done: TransferResult | None = None) -> RepairCounts:
     """The verdicts counted, and what the repair did."""
     verdicts = [certificate.verdict for certificate in certificates]
     return RepairCounts(

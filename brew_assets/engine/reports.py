@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from brew_assets.domain.left_out import LISTED, LeavesOut, LeftOut
 from brew_assets.domain.report import Report
-from brew_assets.domain.transfer_result import Transferred
+from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.ports import Clock
 
 
@@ -17,7 +17,7 @@ class Stopwatch:
 
     def report(
         self,
-        tally: Transferred,
+        result: TransferResult,
         *,
         sync_id: str,
         sync_date: str,
@@ -46,22 +46,22 @@ class Stopwatch:
             duration_s=round(self._clock.monotonic() - self._begin, 3),
             planned=planned,
             kept=kept,
-            stored=tally.stored,
-            downloaded=tally.downloaded,
-            duplicated=tally.duplicated,
-            adopted=tally.adopted + adopted,
-            found=tally.adopted,
-            left=tally.left,
-            left_bottles=tuple(tally.undone[:LISTED]),
+            stored=result.stored,
+            downloaded=result.downloaded,
+            duplicated=result.duplicated,
+            adopted=result.adopted + adopted,
+            found=result.adopted,
+            left=result.left,
+            left_bottles=tuple(result.undone[:LISTED]),
             skipped=plan.skipped if plan else 0,
             left_out=plan.left_out if plan else LeftOut(),
-            retries=tally.retries,
-            bytes_downloaded=tally.bytes_downloaded,
-            bytes_stored=tally.bytes_stored,
-            failed=tuple(tally.failed),
-            undone=tuple(tally.undone) if name_undone else (),
+            retries=result.retries,
+            bytes_downloaded=result.bytes_downloaded,
+            bytes_stored=result.bytes_stored,
+            failed=tuple(result.failed),
+            undone=tuple(result.undone) if name_undone else (),
             forgotten=tuple(forgotten),
-            aborted=tally.aborted,
+            aborted=result.aborted,
             run_id=run_id,
             run_url=run_url,
         )

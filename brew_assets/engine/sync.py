@@ -23,7 +23,7 @@ from brew_assets.domain.plan import (
 )
 from brew_assets.domain.report import REPORT_PREFIX, Report, encode_report
 from brew_assets.domain.routing import Decision, check_size, choose_route, load_of
-from brew_assets.domain.transfer_result import Transferred
+from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.bottle_sizes import SizeLookUp, SizesFound
 from brew_assets.engine.catalogue_cache import CatalogueNow, names_in_catalogue, refresh_catalogue
 from brew_assets.engine.coordination import Companions
@@ -31,18 +31,18 @@ from brew_assets.engine.existence import mirror_exists
 from brew_assets.engine.kept_plans import keep_plan, load_plan, new_sync_id
 from brew_assets.engine.log_context import bound, figures
 from brew_assets.engine.options import MirrorOptions, MirrorPorts
-from brew_assets.engine.orphaned_invocations import let_earlier_workers_finish
-from brew_assets.engine.plan_copy import CarryingOut
+from brew_assets.engine.orphaned_invocations import wait_for_orphaned_invocations
+from brew_assets.engine.plan_copy import PlanCopy
 from brew_assets.engine.ports import ProgressListener, StopSignal
 from brew_assets.engine.record.fold import FoldResult, fold, read_held
 from brew_assets.engine.record.forget import lacks_everything, really_gone
 from brew_assets.engine.record.held import Inventory, take_inventory
-from brew_assets.engine.record.identify import Stray
+from brew_assets.engine.record.identify import Unidentified
 from brew_assets.engine.record.recorded import fail_the_unrecorded
 from brew_assets.engine.refused_before import refused_before, refused_last
 from brew_assets.engine.reports import Stopwatch
 from brew_assets.engine.skip_list import SkipList, load_skip_list
-from brew_assets.engine.transfer.local_copier import Carrier, OwnCarrier
+from brew_assets.engine.transfer.local_copier import Copier, LocalCopier
 from brew_assets.engine.transfer.pool import TransferPorts
 from brew_assets.engine.transfer.refused_host import all_lead_elsewhere
 from brew_assets.engine.until_stopped import go_on_planning, until_stopped
@@ -58,7 +58,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     skip: SkipList
     sizes: SizesFound
     adopted: int
-    strays: tuple[Stray, ...]
+    unidentified: tuple[Unidentified, ...]
 
 
 class Mirror:
@@ -182,7 +182,7 @@ class Mirror:
             skip=skip,
             sizes=found,
             adopted=inventory.adopted,
-            strays=inventory.strays,
+            unidentified=inventory.unidentified,
         )
 
     def _without_excluded(self, request: Request) -> Request:
@@ -224,13 +224,13 @@ class Mirror:
         bottles = [planned.bottle for planned in plan.objects if planned.size is None]
         return look_up.look_up(bottles, progress=progress)
 
-    def carry_out(
+    def copy_plan(
         self,
         plan: Plan,
         platform: str | None = None,
         *,
         progress: ProgressListener | None = None,
-        carrier: Carrier | None = None,
+        copier: Copier | None = None,
         patient: bool = True,
         run_id: str = "",
         run_url: str = "",
@@ -250,7 +250,7 @@ class Mirror:
             raise PlanInvalid(f"sync {plan.sync_id} covers {', '.join(plan.platforms)}, not {platform}")
         if not set(self.options.exclude_formulae) <= set(plan.excludes):
             plan = without_excluded(plan, self.excluded_names())
-        carrier = carrier or self.own_carrier()
+        copier = copier or self.local_copier()
         watch = Stopwatch(clock := self.ports.clock)
         self.store.prepare()
         own, rest = fetches_of_run(plan, platform)
@@ -258,35 +258,35 @@ class Mirror:
         refused = refused_before(self.store, plan.sync_id) if own or rest else frozenset()
         own, rest = refused_last(own, refused), refused_last(rest, refused)
         planned = sum(len(fetch.names) for fetch in (*own, *rest))
-        tally = Transferred()
+        result = TransferResult()
         whose = platform or ",".join(plan.platforms)
-        told = {"sync_id": plan.sync_id, "platform": whose, "route": carrier.route}
+        told = {"sync_id": plan.sync_id, "platform": whose, "route": copier.route}
         _log.info("sync begins", extra=told | {"planned": planned})
         with bound(**told), self._companions(plan, platform) as companions:
             # Before the inventory: what they store meanwhile is seen there.
-            unfinished = patient and self._let_earlier_workers_finish(plan, own, carrier)
+            unfinished = patient and self._wait_for_orphaned_invocations(plan, own, copier)
             # After the announcement: whoever helps from now on waits for this run first.
             inventory = self.take_inventory(also=plan.sync_date)
             look_first = unfinished or not patient or (companions is not None and companions.are_helping())
-            run = CarryingOut(plan, carrier, tally, progress)
+            run = PlanCopy(plan, copier, result, progress)
             kept = run.copy(own, inventory.entries, look_first=look_first)
             if rest and companions is not None:
                 kept += self._help(run, rest, companions, inventory)
             folded = self.fold()
-            fail_the_unrecorded((*own, *rest), tally, folded.manifest)
-            candidates = lost_and_not_found(tally.failed, (p for f in (*own, *rest) for p in f.names))
-            forgotten = self._forget(candidates, tally, folded.manifest)
+            fail_the_unrecorded((*own, *rest), result, folded.manifest)
+            candidates = lost_and_not_found(result.failed, (p for f in (*own, *rest) for p in f.names))
+            forgotten = self._forget(candidates, result, folded.manifest)
             if forgotten:
                 folded = self.fold(gone={p.bottle.entry_key: p.lost for p in forgotten})
             ports = self.ports
-            facts = (tally, ports.blobs, ports.stop, folded.manifest)
-            tally.aborted = tally.aborted or lacks_everything(*facts) or all_lead_elsewhere(*facts)
+            facts = (result, ports.blobs, ports.stop, folded.manifest)
+            result.aborted = result.aborted or lacks_everything(*facts) or all_lead_elsewhere(*facts)
         report = watch.report(
-            tally,
+            result,
             sync_id=plan.sync_id,
             sync_date=plan.sync_date,
             platforms=(platform,) if platform else plan.platforms,
-            route=carrier.route,
+            route=copier.route,
             planned=planned,
             kept=kept,
             adopted=inventory.adopted,
@@ -302,15 +302,15 @@ class Mirror:
         return report, folded
 
     def _forget(
-        self, candidates: list[PlannedBottle], tally: Transferred, manifest: Manifest
+        self, candidates: list[PlannedBottle], result: TransferResult, manifest: Manifest
     ) -> list[PlannedBottle]:
         """What of the candidates nobody has any more: that is no failure."""
         ports = self.ports
         gone = really_gone(
-            candidates, ports.blobs, self.store, ports.stop, manifest=manifest, downloaded=tally.downloaded
+            candidates, ports.blobs, self.store, ports.stop, manifest=manifest, downloaded=result.downloaded
         )
         names = {planned.bottle.filename for planned in gone}
-        tally.failed = [failure for failure in tally.failed if failure.name not in names]
+        result.failed = [failure for failure in result.failed if failure.name not in names]
         return gone
 
     def _keep_report(self, key: str, report: Report) -> None:
@@ -320,10 +320,10 @@ class Mirror:
             # All is stored and recorded; who reads the report later has to do without.
             _log.error("the report is not kept", extra={"key": key, "error": str(error)})
 
-    def own_carrier(self, route: str = "local") -> OwnCarrier:
+    def local_copier(self, route: str = "local") -> LocalCopier:
         """This process as the carrier, under the name of the route that brought the run here."""
         remake = self._remake
-        return OwnCarrier(
+        return LocalCopier(
             _transfer_ports(self.ports),
             slots=self.options.workers_in_ecs if route == "ecs" else self.options.workers,
             batch_size=self.options.batch_size,
@@ -334,13 +334,13 @@ class Mirror:
             route=route,
         )
 
-    def _let_earlier_workers_finish(self, plan: Plan, fetches: list[Fetch], carrier: Carrier) -> bool:
+    def _wait_for_orphaned_invocations(self, plan: Plan, fetches: list[Fetch], copier: Copier) -> bool:
         ports = self.ports
-        return let_earlier_workers_finish(
-            ports.store, ports.clock, ports.stop, plan=plan, fetches=fetches, tell=carrier.tell
+        return wait_for_orphaned_invocations(
+            ports.store, ports.clock, ports.stop, plan=plan, fetches=fetches, tell=copier.tell
         )
 
-    def _help(self, run: CarryingOut, rest: list[Fetch], companions: Companions, inventory: Inventory) -> int:
+    def _help(self, run: PlanCopy, rest: list[Fetch], companions: Companions, inventory: Inventory) -> int:
         """How many names of the rest were held; the others were copied, a few at a time.
 
         Between them the runs that own them are looked for: one that has come meanwhile is let do its work.
@@ -348,16 +348,16 @@ class Mirror:
         companions.help()
         companions.wait_while_they_get_on(rest)
         # Of a run that was ended meanwhile the workers are still there.
-        self._let_earlier_workers_finish(run.plan, rest, run.carrier)
+        self._wait_for_orphaned_invocations(run.plan, rest, run.copier)
         held = inventory.still_held(read_held(self.store).entries)
         kept = 0
-        for start in range(0, len(rest), run.carrier.gulp):
-            part = rest[start : start + run.carrier.gulp]
-            if start and not run.tally.aborted:
+        for start in range(0, len(rest), run.copier.chunk_size):
+            part = rest[start : start + run.copier.chunk_size]
+            if start and not run.result.aborted:
                 companions.wait_while_they_get_on(part)
-            if run.tally.aborted:
+            if run.result.aborted:
                 for fetch in part:
-                    run.tally.leave(fetch.names)
+                    run.result.leave(fetch.names)
             else:
                 kept += run.copy(part, held, look_first=not run.plan.force)
         return kept
@@ -380,7 +380,7 @@ class Mirror:
             return
         ports = self.ports
         companions = Companions(self.store, ports.clock, ports.stop, plan=plan, platform=platform)
-        with companions.announced():
+        with companions.registered():
             yield companions
 
 

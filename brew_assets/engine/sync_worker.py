@@ -18,7 +18,7 @@ from brew_assets.engine.kept_plans import check_folder_date, new_sync_id
 from brew_assets.engine.log_context import bound, figures
 from brew_assets.engine.reports import Stopwatch
 from brew_assets.engine.sync import Mirror
-from brew_assets.engine.transfer.local_copier import Consignment
+from brew_assets.engine.transfer.local_copier import CopyJob
 from brew_assets.errors import EventInvalid
 
 ROUTE = "lambda"
@@ -54,16 +54,16 @@ def work_on(mirror: Mirror, work: BatchReference | DirectRequest) -> Report:
 
 def _work_on_batch(mirror: Mirror, batch: Batch) -> Report:
     watch = Stopwatch(mirror.ports.clock)
-    consignment = Consignment(
+    job = CopyJob(
         sync_id=batch.sync_id,
         sync_date=batch.sync_date,
         fetches=batch.fetches(),
         force=batch.force,
         look_first=batch.look_first,
     )
-    tally = mirror.own_carrier(ROUTE).carry(consignment)
+    result = mirror.local_copier(ROUTE).copy(job)
     return watch.report(
-        tally,
+        result,
         sync_id=batch.sync_id,
         sync_date=batch.sync_date,
         platforms=batch.platforms(),
@@ -83,5 +83,5 @@ def _work_on_request(mirror: Mirror, request: DirectRequest) -> Report:
     mirror.store.prepare()
     mirror.keep_plan(plan)
     # Somebody waits for the answer, and a Lambda's own time is short.
-    report, _ = mirror.carry_out(plan, carrier=mirror.own_carrier(ROUTE), patient=False)
+    report, _ = mirror.copy_plan(plan, copier=mirror.local_copier(ROUTE), patient=False)
     return report

@@ -99,7 +99,7 @@ class Waits:
         self._listener = listener
         self._waiting: dict[int, Wait] = {}
         self._innermost = threading.local()
-        self._was_told = False
+        self._was_heard = False
 
     def enter(self, wait: Wait) -> Wait | None:
         """The wait has begun; the one of the same thread around it."""
@@ -124,8 +124,8 @@ class Waits:
             known = longest.get(notice.what)
             if known is None or (bool(known.why), known.waited_s) < (bool(notice.why), notice.waited_s):
                 longest[notice.what] = notice
-        if longest or self._was_told:
-            self._was_told = bool(longest)
+        if longest or self._was_heard:
+            self._was_heard = bool(longest)
             self._listener(sorted(longest.values(), key=lambda notice: -notice.waited_s))
 
     def _lasting(self) -> list[Notice]:

@@ -11,7 +11,7 @@ from brew_assets.runtimes.context import EXIT_CANNOT_RUN, EXIT_FAILED, CommandCo
 from brew_assets.runtimes.printing import print_json, print_line
 
 if TYPE_CHECKING:
-    from brew_assets.domain.transfer_result import Transferred
+    from brew_assets.domain.transfer_result import TransferResult
     from brew_assets.engine.record.verify import Certificate
     from brew_assets.engine.repair import RepairCounts
 
@@ -79,7 +79,7 @@ def verify(
         sys.exit(EXIT_FAILED)
 
 
-def _show_verified(counts: "RepairCounts", wrong: list["Certificate"], done: "Transferred | None") -> None:
+def _show_verified(counts: "RepairCounts", wrong: list["Certificate"], done: "TransferResult | None") -> None:
     from brew_assets.domain.report import is_said_by
 
     for certificate in wrong:

@@ -24,7 +24,7 @@ from brew_assets.runtimes.lambda_pipes import open_pipes
 from brew_assets.settings import read_settings
 
 # Messages come back in the last 4 KB of the invocation's log.
-_FAILURES_TOLD = 3
+_FAILURES_NAMED = 3
 
 
 class LambdaContext(Protocol):
@@ -66,5 +66,5 @@ def _printable_errors() -> Iterator[None]:
 def _tell(pipes: PipesContext, report: Report) -> None:
     """Messages are for people: the run reads the report."""
     pipes.log.info(describe_report(report))
-    for failure in report.failed[:_FAILURES_TOLD]:
+    for failure in report.failed[:_FAILURES_NAMED]:
         pipes.log.warning(printable(failure.message, 300))

@@ -52,14 +52,14 @@ def rebuild(context: CommandContext, as_json: bool) -> None:
     mirror = context.existing_mirror(backup_suffices=True)
     mirror.store.prepare()
     with context.display.counting("Bottles") as progress:
-        made, strays, backup = rebuild_manifest(
+        made, unidentified, backup = rebuild_manifest(
             mirror.store, mirror.ports.clock, workers=mirror.options.workers, progress=progress
         )
     if as_json:
-        print_json({"entries": len(made), "backup": backup, "left_out": strays})
+        print_json({"entries": len(made), "backup": backup, "left_out": unidentified})
         return
-    for stray in strays:
-        print_line(f"{'Damaged:' if stray.kept else 'Left out'} {stray.key}: {stray.why}")
+    for item in unidentified:
+        print_line(f"{'Damaged:' if item.kept else 'Left out'} {item.key}: {item.why}")
     print_line(f"bottles_hash.json has {len(made):,} entries. Backup: {backup or 'none was needed'}.")
 
 

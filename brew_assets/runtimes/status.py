@@ -55,7 +55,7 @@ def read_status(store: Store) -> Status:
         held=len({*manifest.keys(), *(receipt.key for receipt in journal)}),
         manifest_missing=document is None,
         total_bottles=len(manifest),
-        total_size_bytes=sum(tally.total_size_bytes for tally in statistics.by_platform.values()),
+        total_size_bytes=sum(total.total_size_bytes for total in statistics.by_platform.values()),
         last_updated=last_updated,
         statistics=statistics,
         journal_objects=receipts_waiting(store),
@@ -92,14 +92,14 @@ def show_status(status: Status) -> None:
             f"Catalogue: {kept.formulae:,} formulae, {kept.bottles:,} bottles{rejected}, "
             f"fetched {kept.fetched_at}"
         )
-    for title, tallies in (
+    for title, totals in (
         ("By tag", status.statistics.by_platform),
         ("By date", status.statistics.by_date),
     ):
-        if not tallies:
+        if not totals:
             continue
         rows = (
-            (name, f"{tally.count:,}", human_bytes(tally.total_size_bytes)) for name, tally in tallies.items()
+            (name, f"{total.count:,}", human_bytes(total.total_size_bytes)) for name, total in totals.items()
         )
         print_table(title, ("", "Bottles", "Size"), rows, numbers=True)
     print_line(f"Backups of the manifest: {len(status.backups)}")

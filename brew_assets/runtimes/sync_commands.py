@@ -157,7 +157,7 @@ def sync(
         return
     context.copies = True
     with context.display.transfer() as progress:
-        report, folded = mirror.carry_out(chosen, run_of, progress=progress)
+        report, folded = mirror.copy_plan(chosen, run_of, progress=progress)
     _show_end(report, folded, warnings, as_json=as_json, store_url=mirror.store.url)
     if report.aborted:
         print_line(_why_ended(report), err=True, label="Error:", colour="red")

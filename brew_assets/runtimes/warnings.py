@@ -11,9 +11,9 @@ from brew_assets.runtimes.printing import print_line
 def warnings_of_plan(planned: Planned) -> list[str]:
     """What a new plan leaves out, and what went wrong while it was made."""
     warnings = list(notes_of(planned.plan))
-    warnings += [f"{stray.key}: not recorded: {stray.why}" for stray in planned.strays[:LISTED]]
-    if len(planned.strays) > LISTED:
-        warnings.append(f"{len(planned.strays) - LISTED:,} more objects are not recorded")
+    warnings += [f"{item.key}: not recorded: {item.why}" for item in planned.unidentified[:LISTED]]
+    if len(planned.unidentified) > LISTED:
+        warnings.append(f"{len(planned.unidentified) - LISTED:,} more objects are not recorded")
     if problems := planned.sizes.problems:
         warnings.append(f"{len(problems)} sizes are unknown, the first: {problems[0]}")
     return warnings

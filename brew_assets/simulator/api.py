@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 
 from brew_assets.simulator.http_server import Reply, Request
-from brew_assets.simulator.traffic import Ledger
+from brew_assets.simulator.traffic import Traffic
 from brew_assets.simulator.world import World
 
 CATALOGUE_PATH = "/api/formula.json"
@@ -28,8 +28,8 @@ class _Edition:
 class FormulaeApi:
     """Answers `GET /api/formula.json`. The public attributes are switches and may change at any time."""
 
-    def __init__(self, world: World, ledger: Ledger, *, compress: bool) -> None:
-        self._world, self._ledger, self._compress = world, ledger, compress
+    def __init__(self, world: World, traffic: Traffic, *, compress: bool) -> None:
+        self._world, self._traffic, self._compress = world, traffic, compress
         self._lock = threading.Lock()
         self._edition: _Edition | None = None
         self.down = False
@@ -38,7 +38,7 @@ class FormulaeApi:
 
     def answer(self, request: Request) -> Reply:
         """The catalogue, 304, or 503 when it is down."""
-        self._ledger.see("api", request)
+        self._traffic.see("api", request)
         if self.down:
             return Reply(503, {"Content-Type": "text/plain"}, b"no server is available\n")
         if request.path != CATALOGUE_PATH:

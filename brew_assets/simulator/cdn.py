@@ -9,7 +9,7 @@ from itertools import count
 
 from brew_assets.simulator.faults import BODY_KINDS, RANGE_KINDS, Fault, FaultScript, Kind
 from brew_assets.simulator.http_server import Ending, Reply, Request
-from brew_assets.simulator.traffic import Ledger
+from brew_assets.simulator.traffic import Traffic
 from brew_assets.simulator.world import CACHED_BLOB_BYTES, World
 
 LAST_MODIFIED = "Sat, 22 Aug 2026 03:00:00 GMT"
@@ -42,8 +42,8 @@ class Cdn:
 
     role = "cdn"
 
-    def __init__(self, world: World, script: FaultScript, ledger: Ledger, stopped: threading.Event) -> None:
-        self._world, self._script, self._ledger, self._stopped = world, script, ledger, stopped
+    def __init__(self, world: World, script: FaultScript, traffic: Traffic, stopped: threading.Event) -> None:
+        self._world, self._script, self._traffic, self._stopped = world, script, traffic, stopped
         self._signed: dict[str, str] = {}
         self._numbers = count()
 
@@ -57,16 +57,16 @@ class Cdn:
 
     def answer(self, request: Request) -> Reply:
         """The blob, a part of it, or why not."""
-        self._ledger.see("cdn", request)
+        self._traffic.see("cdn", request)
         if "authorization" in request.headers:
-            self._ledger.violation(f"Authorization was sent to the CDN: {request.method} {request.path}")
+            self._traffic.violation(f"Authorization was sent to the CDN: {request.method} {request.path}")
             return Reply(400, {"Content-Type": "application/xml"}, _REFUSED_SCHEME)
         matched = _PATH.fullmatch(request.path)
         if matched is None or request.method not in ("GET", "HEAD"):
             return Reply(404 if matched is None else 405)
         digest = matched[1]
         if not self._admits(request, digest):
-            self._ledger.violation(
+            self._traffic.violation(
                 f"a spent or unsigned CDN address was asked: {request.method} {request.path}"
             )
             return Reply(403, {"Content-Type": "application/xml"}, _EXPIRED)
@@ -107,7 +107,7 @@ class Cdn:
         if request.method == "HEAD":
             reply.stream = iter(())
             return reply
-        self._ledger.begin(digest)
+        self._traffic.begin(digest)
         pieces = self._pieces(digest, span, limit)
         if kind == "wrong":
             pieces = _flipped(pieces, span.length // 2)
@@ -140,27 +140,27 @@ class Cdn:
     def _counted(self, pieces: Iterator[bytes], digest: str, length: int, *, whole: bool) -> Iterator[bytes]:
         """The same bytes, counted before each piece leaves and taken back if it could not."""
         left = length
-        self._ledger.body_begins()
+        self._traffic.body_begins()
         try:
             for piece in pieces:
                 left -= len(piece)
                 last = whole and left == 0
-                self._ledger.sent(len(piece))
+                self._traffic.sent(len(piece))
                 if last:
-                    self._ledger.complete(digest)
+                    self._traffic.complete(digest)
                 if left == 0:
                     # Before the client has it, and may ask for the next.
-                    self._ledger.body_ends()
+                    self._traffic.body_ends()
                 try:
                     yield piece
                 except GeneratorExit:
-                    self._ledger.sent(-len(piece))
+                    self._traffic.sent(-len(piece))
                     if last:
-                        self._ledger.complete(digest, -1)
+                        self._traffic.complete(digest, -1)
                     raise
         finally:
             if left:
-                self._ledger.body_ends()
+                self._traffic.body_ends()
 
 
 _CUTS: frozenset[Kind] = frozenset({"break", "stall", "truncated"})

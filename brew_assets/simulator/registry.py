@@ -12,7 +12,7 @@ from brew_assets.simulator import oci
 from brew_assets.simulator.access import Access
 from brew_assets.simulator.faults import INDEX_KINDS, Fault, FaultScript, Kind
 from brew_assets.simulator.http_server import Reply, Request
-from brew_assets.simulator.traffic import Ledger
+from brew_assets.simulator.traffic import Traffic
 from brew_assets.simulator.world import SimulatedBottle, World
 
 ANONYMOUS = "QQ=="  # what brew sends (LH/brew.sh:626-641)
@@ -29,13 +29,13 @@ class Registry:
         self,
         world: World,
         script: FaultScript,
-        ledger: Ledger,
+        traffic: Traffic,
         *,
         access: Access,
         locate: Callable[[str], str],
         stopped: threading.Event,
     ) -> None:
-        self._world, self._script, self._ledger = world, script, ledger
+        self._world, self._script, self._traffic = world, script, traffic
         self._access = access
         self._locate = locate
         self._stopped = stopped
@@ -45,7 +45,7 @@ class Registry:
 
     def answer(self, request: Request) -> Reply:
         """A redirect, a document, a token, or why not."""
-        self._ledger.see("registry", request)
+        self._traffic.see("registry", request)
         if request.method not in ("GET", "HEAD"):
             return Reply(405)
         if request.path == self._access.realm:
@@ -138,7 +138,7 @@ class Registry:
         """Whether the request carries the credentials; of wrong ones there is a count."""
         known = self._access.knows(request)
         if not known and request.headers.get("authorization", "").lower().startswith("basic "):
-            self._ledger.refuse_login()
+            self._traffic.refuse_login()
         return known
 
     def _refuse(self, image: str) -> Reply:

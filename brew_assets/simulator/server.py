@@ -11,7 +11,7 @@ from brew_assets.simulator.cdn import Cdn
 from brew_assets.simulator.faults import Fault, FaultScript
 from brew_assets.simulator.http_server import LoopbackServer
 from brew_assets.simulator.registry import Registry
-from brew_assets.simulator.traffic import Ledger, SeenRequest
+from brew_assets.simulator.traffic import SeenRequest, Traffic
 from brew_assets.simulator.world import World
 
 
@@ -34,15 +34,15 @@ class Simulator:
     ) -> None:
         self._cdn_url = cdn_url
         self.world = world
-        self._ledger = Ledger()
+        self._traffic = Traffic()
         self._script = FaultScript()
         self._stopped = threading.Event()
-        self._api = FormulaeApi(world, self._ledger, compress=gzip)
-        self._cdn = Cdn(world, self._script, self._ledger, self._stopped)
+        self._api = FormulaeApi(world, self._traffic, compress=gzip)
+        self._cdn = Cdn(world, self._script, self._traffic, self._stopped)
         self._registry = Registry(
             world,
             self._script,
-            self._ledger,
+            self._traffic,
             access=access or Access(scheme="token" if token_required else "any"),
             locate=self._signed_url,
             stopped=self._stopped,
@@ -143,28 +143,28 @@ class Simulator:
     @property
     def downloads(self) -> Counter[str]:
         """Digest -> how often the CDN began to send the blob or a part of it."""
-        return self._ledger.downloads
+        return self._traffic.downloads
 
     @property
     def completed(self) -> Counter[str]:
         """Digest -> how often the CDN sent the right bytes up to the blob's end."""
-        return self._ledger.completed
+        return self._traffic.completed
 
     @property
     def bytes_sent(self) -> int:
         """Blob bytes that left the CDN."""
-        return self._ledger.bytes_sent
+        return self._traffic.bytes_sent
 
     @property
     def refused_logins(self) -> int:
         """How often somebody came with wrong credentials."""
-        return self._ledger.refused_logins
+        return self._traffic.refused_logins
 
     @property
     def most_bodies(self) -> int:
         """How many bodies the CDN was sending at the same time, at most."""
-        with self._ledger.lock:
-            return self._ledger.most_bodies
+        with self._traffic.lock:
+            return self._traffic.most_bodies
 
     @property
     def connections(self) -> int:
@@ -174,14 +174,14 @@ class Simulator:
     @property
     def violations(self) -> list[str]:
         """What clients did that a real upstream would refuse."""
-        with self._ledger.lock:
-            return list(self._ledger.violations)
+        with self._traffic.lock:
+            return list(self._traffic.violations)
 
     @property
     def requests(self) -> list[SeenRequest]:
         """Every request so far, in order of arrival."""
-        with self._ledger.lock:
-            return list(self._ledger.requests)
+        with self._traffic.lock:
+            return list(self._traffic.requests)
 
     def _signed_url(self, digest: str) -> str:
         return f"{self._cdn_url or f'http://{self.cdn_host}'}{self._cdn.sign(digest)}"

@@ -10,7 +10,7 @@ from brew_assets.simulator.http_server import Request
 
 Role = Literal["api", "registry", "cdn"]
 KEPT_REQUESTS = 500_000  # the oldest are forgotten, so that a long campaign's memory has a limit
-_TOLD_HEADERS = (
+_NOTED_HEADERS = (
     "accept",
     "accept-encoding",
     "if-modified-since",
@@ -33,7 +33,7 @@ class SeenRequest:
     authorized: bool
 
 
-class Ledger:
+class Traffic:
     """The simulator's counts. Safe to use from many threads."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Ledger:
     def see(self, role: Role, request: Request) -> None:
         """The request is on record."""
         headers = request.headers
-        told = {name: headers[name] for name in _TOLD_HEADERS if name in headers}
+        told = {name: headers[name] for name in _NOTED_HEADERS if name in headers}
         authorized = "authorization" in headers
         seen = SeenRequest(request.method, role, request.path, request.query, told, authorized)
         with self.lock:

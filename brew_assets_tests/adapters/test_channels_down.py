@@ -17,7 +17,7 @@ from brew_assets.adapters.slack import SlackWebhook
 from brew_assets.domain.metrics import gauges
 from brew_assets.domain.notifications.blocks import absence_message
 from brew_assets.engine.clock import SystemClock
-from brew_assets.engine.notifier import Announcement, Announcer, Channel, Delivery
+from brew_assets.engine.notifier import Channel, Delivery, Notification, Notifier
 from brew_assets.errors import ChannelError
 from brew_assets.settings import Secret
 from brew_assets_tests.event_account import REGION
@@ -27,7 +27,7 @@ from brew_assets_tests.slack_sink import Answer, SlackSink
 
 MESSAGE = absence_message(environment="prod", scheduled_for="2025-07-21 03:00", finding="It did not happen.")
 DUE = [
-    Announcement(
+    Notification(
         name="absence",
         subject=f"[prod] {MESSAGE.text}",
         message=MESSAGE,
@@ -107,7 +107,7 @@ CHANNELS: dict[str, Callable[[str], Channel]] = {
 def told(channel: Channel) -> tuple[bool, str, float]:
     """Whether all was settled, the state of the delivery, and how many seconds that took."""
     record, begun = Record(), time.monotonic()
-    settled = Announcer([channel], record, SystemClock()).tell("sync", DUE)
+    settled = Notifier([channel], record, SystemClock()).tell("sync", DUE)
     return settled, record.deliveries[f"sync/absence/{channel.name}"].state, time.monotonic() - begun
 
 
@@ -154,10 +154,10 @@ def test_what_a_channel_refused_comes_when_it_is_back(slack: SlackSink) -> None:
     channel = SlackWebhook(lambda: Secret(slack.url))
     slack.answer_always(Answer(status=503))
     for _ in range(3):
-        assert not Announcer([channel], record, clock).tell("sync", DUE)
+        assert not Notifier([channel], record, clock).tell("sync", DUE)
         clock.advance(601)
     assert slack.texts == []
     slack.answer_always(None)
-    assert Announcer([channel], record, clock).tell("sync", DUE)
-    assert Announcer([channel], record, clock).tell("sync", DUE)
+    assert Notifier([channel], record, clock).tell("sync", DUE)
+    assert Notifier([channel], record, clock).tell("sync", DUE)
     assert slack.texts == [MESSAGE.text]

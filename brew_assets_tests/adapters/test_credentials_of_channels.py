@@ -12,7 +12,7 @@ from brew_assets.adapters.aws.sns import SnsTopic
 from brew_assets.adapters.aws.sqs import EventQueue
 from brew_assets.domain.metrics import gauges
 from brew_assets.domain.notifications.blocks import absence_message
-from brew_assets.engine.notifier import Announcement
+from brew_assets.engine.notifier import Notification
 from brew_assets.errors import ChannelFailed, ChannelRefused, MirrorError, QueueUnavailable
 from brew_assets_tests.aws_profiles import NOBODY, Profiles, Sts
 
@@ -23,7 +23,7 @@ Call = Callable[[str], object]
 
 def publish(endpoint: str) -> None:
     topic = SnsTopic(f"arn:aws:sns:{REGION}:123456789012:topic", region=REGION, endpoint_url=endpoint)
-    topic.send(Announcement(name="absence", subject="x", message=MESSAGE))
+    topic.send(Notification(name="absence", subject="x", message=MESSAGE))
 
 
 def put_metrics(endpoint: str) -> None:

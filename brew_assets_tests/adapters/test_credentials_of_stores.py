@@ -151,6 +151,6 @@ def test_a_refresh_that_fails_in_the_middle_costs_no_bottle(profiles: Profiles, 
     mirror = upstream.mirror(workers=2)
     # All twelve are under way at once: which of them meets whose failure is chance, but none meets all five.
     mirror.options = msgspec.structs.replace(mirror.options, retry=RetryPolicy(attempts=4))
-    report, _ = mirror.carry_out(mirror.make_plan(Request(platforms=("arm64_sonoma",)), sizes=False).plan)
+    report, _ = mirror.copy_plan(mirror.make_plan(Request(platforms=("arm64_sonoma",)), sizes=False).plan)
     assert (report.outcome, report.stored) == ("success", 12)
     assert len(count.read_text().split()) > 33

@@ -124,7 +124,7 @@ def listed_too(prefix: str, keys: list[str]) -> Quirk:
 
 def sync(upstream: Upstream, *platforms: str) -> Report:
     mirror = upstream.mirror(platforms=platforms)
-    return mirror.carry_out(mirror.make_plan(Request(platforms=platforms), sizes=False).plan)[0]
+    return mirror.copy_plan(mirror.make_plan(Request(platforms=platforms), sizes=False).plan)[0]
 
 
 def weekly_syncs(upstream: Upstream, count: int) -> None:

@@ -64,7 +64,7 @@ def synced(settings: Settings) -> tuple[Report, Upstream]:
     upstream.publish("wget")
     upstream.publish("shared", tags=dict.fromkeys(ARM, "shared"))
     mirror = upstream.mirror(workers=2)
-    report, _ = mirror.carry_out(mirror.make_plan(Request(platforms=ARM), sizes=False).plan)
+    report, _ = mirror.copy_plan(mirror.make_plan(Request(platforms=ARM), sizes=False).plan)
     return report, upstream
 
 
@@ -441,7 +441,7 @@ def test_a_bottle_over_the_limit_fails_alone_and_no_byte_of_it_moves(
     digest = hashlib.sha256(large).hexdigest()
     sizes = {digest: 2000} if known else {}
     objects = tuple(msgspec.structs.replace(p, size=sizes.get(p.bottle.digest)) for p in plan.objects)
-    report, _ = mirror.carry_out(msgspec.structs.replace(plan, objects=objects))
+    report, _ = mirror.copy_plan(msgspec.structs.replace(plan, objects=objects))
     assert (report.outcome, report.stored) == ("partial", 2)
     (failure,) = report.failed
     assert (failure.name, failure.reason) == ("llvm-1.0.arm64_sonoma.bottle.tar.gz", "object refused")

@@ -17,7 +17,7 @@ import pytest
 from brew_assets.adapters.http.reach import PLAIN
 from brew_assets.adapters.slack import SlackWebhook
 from brew_assets.domain.notifications.blocks import Message, absence_message
-from brew_assets.engine.notifier import Announcement
+from brew_assets.engine.notifier import Notification
 from brew_assets.errors import ChannelBusy, ChannelError, ChannelFailed, ChannelRefused, ChannelUncertain
 from brew_assets.settings import Secret
 from brew_assets_tests.fakes import FakeClock
@@ -30,8 +30,8 @@ from brew_assets_tests.slack_sink import Answer, SlackSink
 MESSAGE = absence_message(environment="prod", scheduled_for="2025-07-21 03:00", finding="It did not happen.")
 
 
-def announcement(*, channel: str = "", message: Message | None = MESSAGE) -> Announcement:
-    return Announcement(name="absence", subject="x", message=message, channel=channel)
+def notification(*, channel: str = "", message: Message | None = MESSAGE) -> Notification:
+    return Notification(name="absence", subject="x", message=message, channel=channel)
 
 
 def webhook(address: str, *, timeout_s: float = 10.0, **options: Any) -> SlackWebhook:
@@ -40,7 +40,7 @@ def webhook(address: str, *, timeout_s: float = 10.0, **options: Any) -> SlackWe
 
 def refused(address: str, *, timeout_s: float = 10.0) -> ChannelError:
     with pytest.raises(ChannelError) as caught:
-        webhook(address, timeout_s=timeout_s).send(announcement())
+        webhook(address, timeout_s=timeout_s).send(notification())
     return caught.value
 
 
@@ -65,7 +65,7 @@ def raw_server(answer: bytes) -> Iterator[str]:
 
 
 def test_a_message_arrives_as_it_is(slack: SlackSink) -> None:
-    webhook(slack.url).send(announcement())
+    webhook(slack.url).send(notification())
     (body,) = slack.taken
     assert body["text"] == MESSAGE.text
     assert body["blocks"] == list(MESSAGE.blocks)
@@ -74,8 +74,8 @@ def test_a_message_arrives_as_it_is(slack: SlackSink) -> None:
 
 def test_channel_and_name_are_the_settings_or_what_a_trigger_asked_for(slack: SlackSink) -> None:
     channel = webhook(slack.url, channel="#homebrew-sync", username="Homebrew Sync Bot")
-    channel.send(announcement())
-    channel.send(announcement(channel="#homebrew-sync-manual"))
+    channel.send(notification())
+    channel.send(notification(channel="#homebrew-sync-manual"))
     assert [(body["channel"], body["username"]) for body in slack.taken] == [
         ("#homebrew-sync", "Homebrew Sync Bot"),
         ("#homebrew-sync-manual", "Homebrew Sync Bot"),
@@ -134,7 +134,7 @@ def test_a_slack_that_hangs_up_may_have_taken_it() -> None:
 
 def test_an_answer_that_breaks_off_counts_by_its_status() -> None:
     with raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no") as address:
-        webhook(address).send(announcement())
+        webhook(address).send(notification())
     with raw_server(b"HTTP/1.1 503 Busy\r\nContent-Length: 20\r\n\r\nno") as address:
         assert isinstance(refused(address), ChannelFailed)
 
@@ -146,7 +146,7 @@ def test_a_compressed_answer_is_never_unpacked() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (2 * 1024**3, limit[1]))
     try:
         with raw_server(head % (200, len(bomb)) + bomb) as address:
-            webhook(address).send(announcement())
+            webhook(address).send(notification())
         with raw_server(head % (403, len(bomb)) + bomb) as address:
             assert isinstance(refused(address), ChannelRefused)
     finally:
@@ -167,7 +167,7 @@ def test_a_slack_whose_answer_has_no_end_may_have_taken_it(each: bytes) -> None:
     with endless(trickles(b"", each, clock.advance)) as server:
         channel = SlackWebhook(lambda: Secret(server.url), monotonic=clock.monotonic)
         with pytest.raises(ChannelUncertain):
-            channel.send(announcement())
+            channel.send(notification())
 
 
 def test_a_flood_of_1xx_is_given_up() -> None:
@@ -183,7 +183,7 @@ def test_a_slack_whose_words_have_no_end_counts_by_its_status() -> None:
     clock = FakeClock()
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;"
     with endless(trickles(chunked, b"x", clock.advance)) as server:
-        SlackWebhook(lambda: Secret(server.url), monotonic=clock.monotonic).send(announcement())
+        SlackWebhook(lambda: Secret(server.url), monotonic=clock.monotonic).send(notification())
 
 
 def test_a_slack_that_is_not_reached_has_taken_nothing() -> None:
@@ -212,7 +212,7 @@ def test_the_address_stands_in_no_error_and_no_log(
         told = "".join(traceback.format_exception(error))
         assert "PLANTED" not in told
         assert "XXXXXXXX" not in told
-    webhook(slack.url).send(announcement())
+    webhook(slack.url).send(notification())
     assert "PLANTED" not in caplog.text
     assert "XXXXXXXX" not in caplog.text
     assert "XXXXXXXX" not in repr(webhook(slack.url).__dict__)
@@ -223,18 +223,18 @@ def test_without_trusted_authorities_nothing_is_sent_and_it_is_tried_again(
 ) -> None:
     reach = PLAIN.trusting("SSL_CERT_FILE", "/nonexistent/authorities.pem")
     with pytest.raises(ChannelFailed, match="SSL_CERT_FILE"):
-        webhook(slack.url, reach=reach).send(announcement())
+        webhook(slack.url, reach=reach).send(notification())
     assert slack.taken == []
 
 
 def test_a_name_that_is_not_utf_8_is_refused_before_anything_is_sent(slack: SlackSink) -> None:
     with pytest.raises(ChannelRefused, match="UTF-8"):
-        webhook(slack.url, username=b"\xff".decode(errors="surrogateescape")).send(announcement())
+        webhook(slack.url, username=b"\xff".decode(errors="surrogateescape")).send(notification())
     assert slack.taken == []
 
 
 def test_an_announcement_without_a_message_is_not_for_slack(slack: SlackSink) -> None:
-    assert not webhook(slack.url).takes(announcement(message=None))
+    assert not webhook(slack.url).takes(notification(message=None))
 
 
 def test_an_answer_packed_into_gigabytes_is_not_unpacked() -> None:
@@ -253,4 +253,4 @@ def test_a_head_without_end_is_an_answer_of_which_nobody_knows(each: bytes) -> N
     with trickling_server(trickles(b"", each, clock.advance)) as server:
         channel = SlackWebhook(lambda: Secret(server.url), monotonic=clock.monotonic)
         with pytest.raises(ChannelUncertain, match="SlowBody"):
-            channel.send(announcement())
+            channel.send(notification())

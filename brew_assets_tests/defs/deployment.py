@@ -69,7 +69,7 @@ class Deployment:
         self.cursor = data.cursor
         return data
 
-    def carry_out(self, requests: Sequence[dg.RunRequest]) -> list[dg.ExecuteInProcessResult]:
+    def copy_plan(self, requests: Sequence[dg.RunRequest]) -> list[dg.ExecuteInProcessResult]:
         """The runs that the sensor asked for."""
         return [
             self.run("mirror_platform", platform=request.partition_key, tags=request.tags)
@@ -79,7 +79,7 @@ class Deployment:
     def sync(self) -> list[dg.ExecuteInProcessResult]:
         """A whole weekly sync."""
         assert self.run("weekly_sync").success
-        return self.carry_out(self.tick().run_requests)
+        return self.copy_plan(self.tick().run_requests)
 
     def mirror(self) -> Mirror:
         return build_mirror(read_settings())

@@ -328,7 +328,7 @@ def test_a_run_that_makes_the_plan_as_well_copies_by_it(announced: Announced) ->
     assert metadata_of(result, "bottles")["sync_id"] == sync_id
     requests = deployment.tick().run_requests
     assert [request.partition_key for request in requests] == [TAHOE, SEQUOIA]
-    deployment.carry_out(requests)
+    deployment.copy_plan(requests)
     announced.tick()
     assert (announced.slack.texts, announced.open) == (TOLD, 0)
 

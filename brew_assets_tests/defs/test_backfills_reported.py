@@ -53,7 +53,7 @@ def test_a_check_that_stops_a_backfill_is_reported_once_however_often_it_is_exec
     assert deployment.run("weekly_sync").success
     for formula in deployment.world.formulae[:5]:
         deployment.world.remove(formula.name)
-    deployment.carry_out(deployment.tick().run_requests)
+    deployment.copy_plan(deployment.tick().run_requests)
     announced.tick()
     told = len(announced.slack.texts)
     backfill = Backfilled(deployment, ALL, PLATFORMS)
@@ -100,7 +100,7 @@ def test_the_planning_of_a_backfill_that_is_executed_again_plans_for_what_was_cl
     assert metadata_of(again, "pending_bottles")["pending"].keys() == {SONOMA}
     requests = deployment.tick().run_requests
     assert [request.partition_key for request in requests] == [SONOMA]
-    deployment.carry_out(requests)
+    deployment.copy_plan(requests)
     announced.tick()
     assert announced.slack.texts == [FAILED, START, COMPLETE]
 

@@ -127,7 +127,7 @@ def test_a_newer_macos_is_a_warning(deployment: Deployment) -> None:
 
 def test_a_lost_and_a_changed_object_are_found(deployment: Deployment) -> None:
     deployment.plan(formula_names=[deployment.world.formulae[0].name], platforms=list(PLATFORMS))
-    deployment.carry_out(deployment.tick().run_requests)
+    deployment.copy_plan(deployment.tick().run_requests)
     lost, changed, *_ = [entry.s3_key for entry in deployment.entries().values()]
     (deployment.root / lost).unlink()
     path = deployment.root / changed

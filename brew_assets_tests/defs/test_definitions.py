@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from brew_assets.definitions import defs
-from brew_assets.defs.executor import worker_executor
+from brew_assets.defs.executor import interruptible_executor
 from brew_assets.defs.partitions import platform_partitions
 from brew_assets.defs.schedules import weekly_schedule
 from brew_assets.defs.sensors.launch_runs import pending_sensor
@@ -124,9 +124,9 @@ def test_assets_and_jobs_say_what_they_are() -> None:
     assert graph.get(dg.AssetKey("hash_manifest")).pools == {"manifest_writer"}
     for job in ("weekly_sync", "selective_sync", "mirror_platform"):
         assert defs.resolve_job_def(job).description
-        assert defs.resolve_job_def(job).executor_def is worker_executor
+        assert defs.resolve_job_def(job).executor_def is interruptible_executor
     # Runs that no job was named for: backfills, the button "Materialize".
-    assert defs.resolve_implicit_global_asset_job_def().executor_def is worker_executor
+    assert defs.resolve_implicit_global_asset_job_def().executor_def is interruptible_executor
 
 
 def test_dagster_cloud_yaml_names_these_definitions() -> None:

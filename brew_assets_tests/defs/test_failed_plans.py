@@ -336,7 +336,7 @@ def test_a_platform_whose_run_failed_outside_of_a_step_is_reported_with_the_caus
     deployment = announced.deployment
     assert deployment.run("weekly_sync").success
     requests = deployment.tick().run_requests
-    deployment.carry_out(requests[1:])
+    deployment.copy_plan(requests[1:])
     tags: dict[str, Any] = {**requests[0].tags, "dagster/partition": requests[0].partition_key}
     run = deployment.instance.create_run_for_job(defs.resolve_job_def("mirror_platform"), tags=tags)
     error = raised(behind(RuntimeError("wrapper"), OURS))

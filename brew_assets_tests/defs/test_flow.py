@@ -26,7 +26,7 @@ def test_a_weekly_sync_mirrors_every_platform_and_the_next_one_downloads_nothing
     assert {request.tags[SYNC_ID_TAG] for request in tick.run_requests} == {plan["sync_id"]}
     assert [request.run_key for request in tick.run_requests] == [f"{plan['sync_id']}:{p}" for p in PLATFORMS]
 
-    results = deployment.carry_out(tick.run_requests)
+    results = deployment.copy_plan(tick.run_requests)
     assert all(result.success for result in results)
     wanted = choose_bottles(deployment.mirror().refresh_catalogue().catalogue, PLATFORMS)
     assert {key: entry.sha256 for key, entry in deployment.entries().items()} == {
@@ -80,13 +80,13 @@ def test_a_selective_sync_plans_what_its_config_names(deployment: Deployment) ->
     planned = deployment.plan(formula_names=["wget"], platforms=["arm64_sonoma"])
     assert metadata_of(planned, "pending_bottles")["pending"] == {"arm64_sonoma": 1}
     assert metadata_of(planned, "pending_bottles")["formula_names"] == ["wget"]
-    assert all(result.success for result in deployment.carry_out(deployment.tick().run_requests))
+    assert all(result.success for result in deployment.copy_plan(deployment.tick().run_requests))
     assert list(deployment.entries()) == ["wget-1.25.0-arm64_sonoma"]
 
     assert metadata_of(deployment.plan(formula_names=["wget"]), "pending_bottles")["pending_bottles"] == 0
     deployment.tick()
     deployment.plan(formula_names=["wget"], platforms=["arm64_sonoma"], force_download=True)
-    assert all(result.success for result in deployment.carry_out(deployment.tick().run_requests))
+    assert all(result.success for result in deployment.copy_plan(deployment.tick().run_requests))
     assert deployment.simulator.downloads[bottle.digest] == 2
 
 

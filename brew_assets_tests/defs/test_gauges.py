@@ -37,7 +37,7 @@ def test_what_is_pending_is_known_from_the_plan_on(announced: Announced) -> None
     planned = state_of(announced)
     assert planned.last_good_at is None
     assert planned.pending
-    deployment.carry_out(deployment.tick().run_requests)
+    deployment.copy_plan(deployment.tick().run_requests)
     assert len(deployment.entries()) == planned.pending
     announced.tick()
     assert state_of(announced).pending == 0
@@ -54,7 +54,7 @@ def test_a_sync_of_one_formula_or_platform_says_nothing_of_the_whole(announced: 
     names = [formula.name for formula in deployment.world.formulae[:1]]
     for asked in ({"formula_names": names, "platforms": platforms}, {"platforms": platforms[:1]}):
         assert deployment.plan(**asked).success
-        deployment.carry_out(deployment.tick().run_requests)
+        deployment.copy_plan(deployment.tick().run_requests)
     assert deployment.run("mirror_platform", platform="arm64_sequoia").success
     announced.tick()
     assert announced.slack.texts == [START, WARNING, *[START, COMPLETE] * 3]
@@ -63,7 +63,7 @@ def test_a_sync_of_one_formula_or_platform_says_nothing_of_the_whole(announced: 
 
 def test_a_selective_sync_without_any_selection_is_one_of_everything(announced: Announced) -> None:
     assert announced.deployment.plan().success
-    announced.deployment.carry_out(announced.deployment.tick().run_requests)
+    announced.deployment.copy_plan(announced.deployment.tick().run_requests)
     announced.tick()
     assert state_of(announced).last_good_at is not None
 
@@ -109,9 +109,9 @@ def test_of_two_syncs_of_the_same_bottles_one_says_that_it_downloaded_them(
     assert deployment.run("weekly_sync").success
     assert deployment.run("weekly_sync").success
     requests = deployment.tick().run_requests
-    deployment.carry_out(requests[:3])
+    deployment.copy_plan(requests[:3])
     assert downloaded("first") == [len(deployment.entries())]
-    deployment.carry_out(requests[3:])
+    deployment.copy_plan(requests[3:])
     assert downloaded("second") == [0]
 
 

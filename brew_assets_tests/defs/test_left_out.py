@@ -40,7 +40,7 @@ def test_the_plan_and_its_runs_say_what_was_rejected(deployment: Deployment) -> 
         "| element 21 |  | it cannot be read" in metadata_of(planned, "formula_catalog")["rejected_entries"]
     )
     assert any(REJECTED in warning for warning in warnings_of(deployment, planned))
-    runs = deployment.carry_out(deployment.tick().run_requests)
+    runs = deployment.copy_plan(deployment.tick().run_requests)
     assert len(runs) == len(PLATFORMS)
     for run in runs:
         assert run.success
@@ -79,7 +79,7 @@ def test_the_messages_of_start_and_end_say_it_once_each_and_else_nothing(announc
     spoil(deployment)
     deployment.run("weekly_sync")
     announced.tick()
-    deployment.carry_out(deployment.tick().run_requests)
+    deployment.copy_plan(deployment.tick().run_requests)
     announced.tick()
     assert slack.texts == [START, COMPLETE, START, COMPLETE]
     for body in slack.taken[2:]:
@@ -99,7 +99,7 @@ def test_a_hash_file_that_cannot_be_had_is_said_once_in_log_report_and_messages(
     assert warning.startswith(unused)
     assert unused in metadata_of(planned, "pending_bottles")["left_out"]
     announced.tick()
-    for run in deployment.carry_out(deployment.tick().run_requests):
+    for run in deployment.copy_plan(deployment.tick().run_requests):
         assert metadata_of(run, "bottles")["report"].count("no-such-file.json") == 1
     announced.tick()
     assert slack.texts == [START, COMPLETE]
@@ -118,7 +118,7 @@ def test_excluded_formulae_are_said_on_pages_and_in_messages_and_reach_no_run(
     assert (shown["excluded"], warnings_of(deployment, planned)) == (1, [])
     assert said in shown["left_out"]
     announced.tick()
-    for run in deployment.carry_out(deployment.tick().run_requests):
+    for run in deployment.copy_plan(deployment.tick().run_requests):
         assert said in metadata_of(run, "bottles")["left_out"]
     announced.tick()
     assert slack.texts == [START, COMPLETE]

@@ -53,7 +53,7 @@ def cancelled(announced: Announced, request: dg.RunRequest) -> dg.DagsterRun:
 def reported_as_failed(announced: Announced, *, cancel: int = 1) -> list[dg.RunRequest]:
     """The requests whose runs were cancelled, in a sync that channels know as failed."""
     requests = planned(announced)
-    announced.deployment.carry_out(requests[cancel:])
+    announced.deployment.copy_plan(requests[cancel:])
     for request in requests[:cancel]:
         cancelled(announced, request)
     announced.tick()
@@ -63,7 +63,7 @@ def reported_as_failed(announced: Announced, *, cancel: int = 1) -> list[dg.RunR
 
 def execute_again(announced: Announced, requests: Sequence[dg.RunRequest]) -> bool:
     """Whether the runs succeed that somebody executes again: with the tags of the first ones."""
-    return all(result.success for result in announced.deployment.carry_out(requests))
+    return all(result.success for result in announced.deployment.copy_plan(requests))
 
 
 def names_of(body: dict[str, Any]) -> list[str]:
@@ -165,7 +165,7 @@ def test_a_sync_that_was_reported_with_warnings_is_completed_by_a_later_run(anno
     requests = planned(announced)
     missing = next(b for b in announced.deployment.world.bottles if b.tag == requests[0].partition_key)
     announced.deployment.simulator.fault(missing.filename, Fault.not_found(times=None))
-    announced.deployment.carry_out(requests)
+    announced.deployment.copy_plan(requests)
     announced.tick()
     assert announced.slack.texts == [START, WARNING]
     announced.deployment.simulator.clear_faults()
@@ -193,7 +193,7 @@ def test_a_run_that_planned_for_itself_is_completed_too(announced: Announced) ->
 
 def test_a_daemon_that_dies_after_any_message_loses_none_and_repeats_none(announced: Announced) -> None:
     requests = planned(announced)
-    announced.deployment.carry_out(requests[1:])
+    announced.deployment.copy_plan(requests[1:])
     cancelled(announced, requests[0])
     # The failure is sent, and whoever would remember that dies.
     announced.tick(keep_cursor=False)
@@ -244,7 +244,7 @@ def test_a_channel_that_is_down_hears_of_it_later(announced: Announced) -> None:
 
 def test_a_channel_that_never_heard_of_the_failure_hears_a_plain_success(announced: Announced) -> None:
     requests = planned(announced)
-    announced.deployment.carry_out(requests[1:])
+    announced.deployment.copy_plan(requests[1:])
     cancelled(announced, requests[0])
     announced.tick(keep_cursor=False)
     assert announced.slack.texts == [START, FAILED]
@@ -339,7 +339,7 @@ def test_a_planning_run_that_is_executed_again_makes_a_sync_of_its_own(
 ) -> None:
     requests = reported_as_failed(announced)
     again = planned(announced)
-    announced.deployment.carry_out(again)
+    announced.deployment.copy_plan(again)
     announced.tick()
     assert announced.slack.texts == [START, FAILED, START, COMPLETE]
     assert state_of(announced).pending == 0
@@ -376,7 +376,7 @@ def succeed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
 def test_a_run_of_the_manifest_completes_what_lacked_nothing_else(announced: Announced) -> None:
     requests = planned(announced)
     deployment = announced.deployment
-    deployment.carry_out(requests)
+    deployment.copy_plan(requests)
     # The first platform's bottles were stored by then; only the step after them was lost.
     first = next(
         run

@@ -83,7 +83,7 @@ def test_a_whole_folder_that_vanished_is_healed_by_the_next_weekly_sync(deployme
     assert deployment.run("weekly_sync").success
     requests = deployment.tick().run_requests
     assert requests
-    assert all(run.success for run in deployment.carry_out(requests))
+    assert all(run.success for run in deployment.copy_plan(requests))
     assert verdicts(deployment) == {"CURRENT"}
     assert len(deployment.entries()) == held
 
@@ -137,7 +137,7 @@ def test_what_the_sync_is_about_to_fetch_is_no_finding(deployment: Deployment) -
         (deployment.root / entry.s3_key).unlink()
     planning = deployment.run("weekly_sync")
     assert checks_of(planning)["held_objects_present"].passed
-    for run in deployment.carry_out(deployment.tick().run_requests):
+    for run in deployment.copy_plan(deployment.tick().run_requests):
         assert checks_of(run)["sampled_objects_present"].passed
 
 
@@ -150,7 +150,7 @@ def test_bottles_that_left_the_manifest_are_counted_and_said(deployment: Deploym
         (deployment.root / entry.s3_key).unlink()
         deployment.simulator.fault(entry.s3_key.split("/")[1], Fault.not_found())
     assert deployment.run("weekly_sync").success
-    runs = deployment.carry_out(deployment.tick().run_requests)
+    runs = deployment.copy_plan(deployment.tick().run_requests)
     assert all(run.success for run in runs)
     assert all(entry.formula_name != gone for entry in deployment.entries().values())
     record, *_ = deployment.instance.fetch_materializations(dg.AssetKey("hash_manifest"), limit=1).records

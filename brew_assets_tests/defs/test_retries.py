@@ -12,14 +12,14 @@ from brew_assets.defs.resources import STEP_RETRIES, MirrorResource, failure_fro
 from brew_assets.errors import (
     CatalogueRefused,
     CatalogueUnavailable,
+    InvocationFailed,
+    InvocationRefused,
     ManifestInvalid,
     MirrorError,
     PlanInvalid,
     SettingsInvalid,
     StoreRefused,
     StoreUnavailable,
-    WorkerFailed,
-    WorkerRefused,
 )
 from brew_assets.simulator import Fault
 from brew_assets_tests.aws_profiles import KEYS, NOBODY, ROLE, Profiles
@@ -37,8 +37,8 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (StoreUnavailable("503"), True),
         (CatalogueUnavailable("no answer"), True),
-        (WorkerFailed("no credentials just now"), True),
-        (WorkerRefused("no such profile"), False),
+        (InvocationFailed("no credentials just now"), True),
+        (InvocationRefused("no such profile"), False),
         (CatalogueRefused("404"), False),
         (StoreRefused("no permission"), False),
         (PlanInvalid("unknown formula"), False),
@@ -109,7 +109,7 @@ def test_a_client_of_lambda_that_no_setting_makes_is_refused(
 ) -> None:
     Profiles(tmp_path, monkeypatch).write("aws_access_key_id = a\naws_secret_access_key = b")
     settings = msgspec.structs.replace(MirrorResource().settings(), aws_endpoint_url="http://[x")
-    with pytest.raises(WorkerRefused, match="cannot be made: ValueError"):
+    with pytest.raises(InvocationRefused, match="cannot be made: ValueError"):
         lambda_client(settings)
 
 
@@ -127,7 +127,7 @@ def test_a_forced_plan_is_not_tried_again_as_a_whole(deployment: Deployment) -> 
     (bottle,) = deployment.world.publish("wget", "1.25.0", tags=("arm64_sonoma",))
     deployment.plan(platforms=["arm64_sonoma"], force_download=True)
     deployment.simulator.fault(bottle.filename, Fault.server_error(times=1))
-    (result,) = deployment.carry_out(deployment.tick().run_requests)
+    (result,) = deployment.copy_plan(deployment.tick().run_requests)
     assert not result.success
     assert set(deployment.simulator.downloads.values()) == {1}
 

@@ -10,7 +10,7 @@ from brew_assets.defs import lambda_route
 from brew_assets.defs.lambda_route import lambda_client
 from brew_assets.defs.tags import ROUTE_TAG, SYNC_ID_TAG, run_tags
 from brew_assets.domain.routing import GB
-from brew_assets.errors import WorkerBusy, WorkerFailed, WorkerRefused
+from brew_assets.errors import InvocationFailed, InvocationRefused, InvocationThrottled
 from brew_assets.settings import Settings, read_settings
 from brew_assets_tests.defs.deployment import Deployment, metadata_of
 from brew_assets_tests.servers import seaweedfs
@@ -127,7 +127,7 @@ def test_a_plan_larger_than_allowed_is_refused_before_a_byte_moves(
 ) -> None:
     monkeypatch.setenv("MAX_DOWNLOAD_SIZE_GB", "0.000001")
     deployment.run("weekly_sync")
-    results = deployment.carry_out(deployment.tick().run_requests)
+    results = deployment.copy_plan(deployment.tick().run_requests)
     for result in results:
         assert "MAX_DOWNLOAD_SIZE_GB" in str(deployment.failure(result, "bottles").description)
     assert deployment.simulator.downloads.total() == 0
@@ -147,23 +147,23 @@ def test_the_client_of_invocations_tries_once_and_outlasts_a_lambda() -> None:
 @pytest.mark.parametrize(
     ("status", "code", "expected"),
     [
-        (429, "TooManyRequestsException", WorkerBusy),
-        (409, "ResourceConflictException", WorkerBusy),
-        (502, "EC2ThrottledException", WorkerFailed),
-        (500, "ServiceException", WorkerFailed),
-        (404, "ResourceNotFoundException", WorkerRefused),
-        (403, "AccessDeniedException", WorkerRefused),
-        (400, "InvalidParameterValueException", WorkerRefused),
+        (429, "TooManyRequestsException", InvocationThrottled),
+        (409, "ResourceConflictException", InvocationThrottled),
+        (502, "EC2ThrottledException", InvocationFailed),
+        (500, "ServiceException", InvocationFailed),
+        (404, "ResourceNotFoundException", InvocationRefused),
+        (403, "AccessDeniedException", InvocationRefused),
+        (400, "InvalidParameterValueException", InvocationRefused),
     ],
 )
 def test_refusals_of_invoke_have_a_class_each(status: int, code: str, expected: type[Exception]) -> None:
     answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
     error = ClientError(answer, "Invoke")  # type: ignore[arg-type]
-    assert type(lambda_route._worker_error("key", error)) is expected
+    assert type(lambda_route._invocation_error("key", error)) is expected
 
 
 def test_a_lambda_that_is_not_reached_shows_no_password_of_the_address() -> None:
     error = EndpointConnectionError(endpoint_url="https://user:PW@lambda.example/?token=PW")
-    shown = str(lambda_route._worker_error("key", error))
+    shown = str(lambda_route._invocation_error("key", error))
     assert "https://lambda.example/" in shown
     assert "PW" not in shown

@@ -69,7 +69,7 @@ def planned(announced: Announced) -> tuple[LostRun, list[dg.RunRequest]]:
     deployment = announced.deployment
     assert deployment.run("weekly_sync").success
     requests = list(deployment.tick().run_requests)
-    deployment.carry_out(requests[1:])
+    deployment.copy_plan(requests[1:])
     tags = {**requests[0].tags, "dagster/partition": str(requests[0].partition_key)}
     return LostRun(deployment.instance, "mirror_platform", tags), requests
 
@@ -80,7 +80,7 @@ def test_a_lost_run_is_not_told_while_dagster_decides_whether_to_begin_it_again(
         step()
         announced.tick()
         assert announced.slack.texts == [START]
-    announced.deployment.carry_out(requests[:1])
+    announced.deployment.copy_plan(requests[:1])
     announced.tick()
     assert announced.slack.texts == [START, COMPLETE]
 

@@ -3,7 +3,7 @@
 import dagster as dg
 from dagster._core.launcher import DefaultRunLauncher
 
-from brew_assets.defs.executor import worker_executor
+from brew_assets.defs.executor import interruptible_executor
 
 WAIT_S = 8.0
 
@@ -24,7 +24,7 @@ def fails_once(context: dg.OpExecutionContext) -> None:
         raise dg.RetryRequested(max_retries=1, seconds_to_wait=WAIT_S)
 
 
-@dg.job(executor_def=worker_executor)
+@dg.job(executor_def=interruptible_executor)
 def waiting() -> None:
     """Fails once, waits, succeeds."""
     fails_once()

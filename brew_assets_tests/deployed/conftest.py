@@ -39,7 +39,7 @@ def aws_deployment() -> Iterator[Deployed]:
         yield running
 
 
-class Story:
+class SyncStatus:
     """Bottles of its own, a plan for them, and runs that carry it out."""
 
     def __init__(self, deployment: Deployed, name: str) -> None:
@@ -144,12 +144,12 @@ class Story:
 
 
 @pytest.fixture
-def story(aws_deployment: Deployed, request: pytest.FixtureRequest) -> Iterator[Story]:
+def story(aws_deployment: Deployed, request: pytest.FixtureRequest) -> Iterator[SyncStatus]:
     """A story in the deployment; nothing of it goes on afterwards."""
     # Also a formula's name; with the end of the test's, where parameters stand.
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower()).strip("-")
     name = words if len(words) <= 40 else f"{words[:28].strip('-')}-{words[-10:].strip('-')}"
-    made = Story(aws_deployment, name)
+    made = SyncStatus(aws_deployment, name)
     yield made
     made.hurry()
     for run in aws_deployment.webserver.runs():

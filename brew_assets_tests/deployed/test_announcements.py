@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from brew_assets.simulator import Fault, Simulator, World
-from brew_assets_tests.deployed.conftest import PLATFORM, SETTINGS, Story
+from brew_assets_tests.deployed.conftest import PLATFORM, SETTINGS, SyncStatus
 from brew_assets_tests.deployed.deployment import Deployed, deployed
 from brew_assets_tests.deployed.listeners import Listeners
 from brew_assets_tests.event_account import envelope
@@ -88,7 +88,7 @@ def hearing(aws_deployment: Deployed, listeners: Listeners) -> Iterator[Hearing]
     listeners.slack.answer_always(None)
 
 
-def plan_and_lose_the_daemon(story: Story, hearing: Hearing) -> None:
+def plan_and_lose_the_daemon(story: SyncStatus, hearing: Hearing) -> None:
     """There is a plan, and another daemon than the one that told its start."""
     run_id = story.begin_plan()
     wait_for(lambda: hearing.texts, what="the start", timeout_s=150)
@@ -99,7 +99,7 @@ def plan_and_lose_the_daemon(story: Story, hearing: Hearing) -> None:
 
 
 def test_a_small_sync_is_a_start_and_an_end_though_the_daemon_dies_between_them(
-    story: Story, hearing: Hearing
+    story: SyncStatus, hearing: Hearing
 ) -> None:
     story.publish(4)
     plan_and_lose_the_daemon(story, hearing)
@@ -120,7 +120,7 @@ def test_a_small_sync_is_a_start_and_an_end_though_the_daemon_dies_between_them(
 
 
 def test_a_large_sync_tells_how_far_it_is_though_the_daemon_dies_meanwhile(
-    story: Story, hearing: Hearing
+    story: SyncStatus, hearing: Hearing
 ) -> None:
     story.publish(16, bytes_per_second=SLOW)
     story.plan()
@@ -148,7 +148,7 @@ def test_a_large_sync_tells_how_far_it_is_though_the_daemon_dies_meanwhile(
 
 
 def test_a_partly_failed_sync_ends_with_a_warning_and_a_security_event_though_the_daemon_dies_before(
-    story: Story, hearing: Hearing
+    story: SyncStatus, hearing: Hearing
 ) -> None:
     story.publish(4)
     bad, gone = story.bottles[:2]
@@ -166,7 +166,7 @@ def test_a_partly_failed_sync_ends_with_a_warning_and_a_security_event_though_th
 
 
 def test_a_wholly_failed_sync_is_told_once_though_the_daemon_dies_between_the_messages(
-    story: Story, hearing: Hearing
+    story: SyncStatus, hearing: Hearing
 ) -> None:
     story.publish(3)
     for bottle in story.bottles:
@@ -196,7 +196,7 @@ def test_a_wholly_failed_sync_is_told_once_though_the_daemon_dies_between_the_me
     assert hearing.texts == [START, FAILED]
 
 
-def _run_of(story: Story) -> str:
+def _run_of(story: SyncStatus) -> str:
     sync_id = story.webserver.metadata("pending_bottles")["sync_id"]
     run = wait_for(
         lambda: next((r for r in story.webserver.runs() if r.tags.get("mirror/sync_id") == sync_id), None),
@@ -206,14 +206,14 @@ def _run_of(story: Story) -> str:
     return run.id
 
 
-def wait_for_another_tick(story: Story) -> None:
+def wait_for_another_tick(story: SyncStatus) -> None:
     """The sensor has looked once more."""
     seen = story.webserver.last_tick("announce_syncs")
     wait_for(lambda: story.webserver.last_tick("announce_syncs") > seen, what="another tick", timeout_s=150)
 
 
 def test_a_sync_that_is_cancelled_and_executed_again_in_the_ui_is_a_failure_and_a_completion(
-    story: Story, hearing: Hearing
+    story: SyncStatus, hearing: Hearing
 ) -> None:
     story.publish(12, bytes_per_second=SLOW)
     story.plan()
@@ -242,7 +242,7 @@ def ends_of(texts: Sequence[str]) -> list[str]:
 
 
 def test_a_check_that_stops_a_plan_from_the_ui_is_reported_with_its_numbers(
-    story: Story, hearing: Hearing
+    story: SyncStatus, hearing: Hearing
 ) -> None:
     # A quarter of what upstream has then; the check lets a tenth pass.
     gone = len(story.upstream.world.formulae) // 3 + 1
@@ -268,7 +268,7 @@ def test_a_check_that_stops_a_plan_from_the_ui_is_reported_with_its_numbers(
 
 
 def test_an_event_on_the_bus_starts_a_selective_sync_and_a_copy_of_it_nothing(
-    story: Story, hearing: Hearing
+    story: SyncStatus, hearing: Hearing
 ) -> None:
     story.publish(2)
     names = [bottle.formula for bottle in story.bottles]
@@ -295,7 +295,7 @@ def test_an_event_on_the_bus_starts_a_selective_sync_and_a_copy_of_it_nothing(
 
 
 def test_hostile_events_start_nothing_and_lie_in_the_dead_letter_queue(
-    story: Story, hearing: Hearing
+    story: SyncStatus, hearing: Hearing
 ) -> None:
     before = len(story.webserver.runs())
     hearing.listeners.put_event("Selective Sync", {"formula_names": "curl", "platforms": 7})
@@ -318,7 +318,7 @@ def test_hostile_events_start_nothing_and_lie_in_the_dead_letter_queue(
 
 
 @pytest.mark.parametrize("service", ["slack", "secretsmanager", "sns", "monitoring"])
-def test_syncs_end_as_if_every_channel_were_up(story: Story, listeners: Listeners, service: str) -> None:
+def test_syncs_end_as_if_every_channel_were_up(story: SyncStatus, listeners: Listeners, service: str) -> None:
     if service == "slack":
         listeners.slack.answer_always(Answer(status=503))
     else:

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from brew_assets.simulator import Fault
-from brew_assets_tests.deployed.conftest import SPOT, Story
+from brew_assets_tests.deployed.conftest import SPOT, SyncStatus
 from brew_assets_tests.local_aws.records import InvocationRecord
 from brew_assets_tests.local_aws.session import wait_for
 
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.aws, pytest.mark.timeout(900)]
 SLOW = 50_000
 
 
-def test_spot_interruption_writes_receipts_and_another_task_copies_the_rest(story: Story) -> None:
+def test_spot_interruption_writes_receipts_and_another_task_copies_the_rest(story: SyncStatus) -> None:
     story.publish(16, bytes_per_second=SLOW)
     run_id = story.start("ecs", **SPOT)
     task = story.deployed.wait_for_task_of(run_id)
@@ -36,7 +36,7 @@ def test_spot_interruption_writes_receipts_and_another_task_copies_the_rest(stor
     assert any(0 < done < 16 for done in told), told
 
 
-def test_a_spot_interruption_between_two_tries_of_a_step_is_answered_by_a_new_task(story: Story) -> None:
+def test_a_spot_interruption_between_two_tries_of_a_step_is_answered_by_a_new_task(story: SyncStatus) -> None:
     story.publish(2)
     for bottle in story.bottles:
         story.upstream.fault(bottle.filename, Fault.server_error(times=None))
@@ -56,7 +56,7 @@ def test_a_spot_interruption_between_two_tries_of_a_step_is_answered_by_a_new_ta
     story.assert_held()
 
 
-def test_a_spot_interruption_before_the_run_has_begun_has_it_started_anew(story: Story) -> None:
+def test_a_spot_interruption_before_the_run_has_begun_has_it_started_anew(story: SyncStatus) -> None:
     story.publish(2)
     run_id = story.start("ecs", **SPOT)
     story.aws.interrupt_spot(story.deployed.wait_for_task_of(run_id))
@@ -66,7 +66,7 @@ def test_a_spot_interruption_before_the_run_has_begun_has_it_started_anew(story:
     story.assert_held()
 
 
-def test_a_killed_task_is_replaced_and_the_run_goes_on(story: Story) -> None:
+def test_a_killed_task_is_replaced_and_the_run_goes_on(story: SyncStatus) -> None:
     story.publish(16, bytes_per_second=SLOW)
     run_id = story.start("ecs")
     task = story.deployed.wait_for_task_of(run_id)
@@ -80,7 +80,7 @@ def test_a_killed_task_is_replaced_and_the_run_goes_on(story: Story) -> None:
     story.assert_held(once=whole)
 
 
-def test_runs_outlive_a_killed_daemon(story: Story) -> None:
+def test_runs_outlive_a_killed_daemon(story: SyncStatus) -> None:
     story.publish(12, bytes_per_second=SLOW)
     run_id = story.start("ecs")
     story.wait_for_stored(2)
@@ -96,7 +96,7 @@ def test_runs_outlive_a_killed_daemon(story: Story) -> None:
     story.wait_for_success(story.start("ecs"))
 
 
-def test_lambdas_that_time_out_are_asked_twice_and_then_the_run_does_it(story: Story) -> None:
+def test_lambdas_that_time_out_are_asked_twice_and_then_the_run_does_it(story: SyncStatus) -> None:
     story.publish(6)
     sync_id = story.plan()
     before = story.lambdas()
@@ -119,7 +119,7 @@ def test_lambdas_that_time_out_are_asked_twice_and_then_the_run_does_it(story: S
     assert "6 bottles are copied by the run itself" in events
 
 
-def test_a_lambda_that_dies_half_way_loses_nothing(story: Story) -> None:
+def test_a_lambda_that_dies_half_way_loses_nothing(story: SyncStatus) -> None:
     story.publish(40, bytes_per_second=SLOW)
     sync_id = story.plan()
     before = story.lambdas()
@@ -148,7 +148,7 @@ def test_a_lambda_that_dies_half_way_loses_nothing(story: Story) -> None:
     assert len({invocation.environment_pid for invocation in invocations}) >= 3
 
 
-def test_lambdas_of_a_killed_watcher_finish_and_nothing_is_downloaded_twice(story: Story) -> None:
+def test_lambdas_of_a_killed_watcher_finish_and_nothing_is_downloaded_twice(story: SyncStatus) -> None:
     story.publish(60, bytes_per_second=SLOW // 5)
     sync_id = story.plan()
     before = story.lambdas()
@@ -171,7 +171,7 @@ def test_lambdas_of_a_killed_watcher_finish_and_nothing_is_downloaded_twice(stor
     assert [i.result for i in story.aws.invocations()][before:] == ["ok"] * 3
 
 
-def test_throttled_invocations_are_made_again(story: Story) -> None:
+def test_throttled_invocations_are_made_again(story: SyncStatus) -> None:
     story.publish(6)
     sync_id = story.plan()
     before = story.lambdas()
@@ -183,7 +183,7 @@ def test_throttled_invocations_are_made_again(story: Story) -> None:
     assert "copied by the run itself" not in "\n".join(story.webserver.events(run_id))
 
 
-def test_a_cancelled_run_starts_no_lambda_and_loses_no_receipt(story: Story) -> None:
+def test_a_cancelled_run_starts_no_lambda_and_loses_no_receipt(story: SyncStatus) -> None:
     # Each costs most of a second: three Lambdas get one each, and two are left to be given out.
     story.publish(5, size_bytes=16_000_000, bytes_per_second=1_000_000)
     sync_id = story.plan()
@@ -205,7 +205,7 @@ def test_a_cancelled_run_starts_no_lambda_and_loses_no_receipt(story: Story) -> 
     assert story.deployed.keys("state/receipts/") == []
 
 
-def test_a_task_that_cannot_start_fails_its_run_and_nothing_else(story: Story) -> None:
+def test_a_task_that_cannot_start_fails_its_run_and_nothing_else(story: SyncStatus) -> None:
     story.publish(2)
     sync_id = story.plan()
     tags = {"ecs/container_overrides": '{"command":["no-such-program"]}', "dagster/max_retries": "0"}

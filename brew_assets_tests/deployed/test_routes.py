@@ -5,7 +5,7 @@ import pytest
 from brew_assets.domain.report import decode_report
 from brew_assets.engine.record.stored_names import STORED_SUFFIX
 from brew_assets.simulator import Simulator, World
-from brew_assets_tests.deployed.conftest import PLATFORM, SETTINGS, Story
+from brew_assets_tests.deployed.conftest import PLATFORM, SETTINGS, SyncStatus
 from brew_assets_tests.deployed.deployment import Deployed, deployed
 from brew_assets_tests.deployed.graphql import Run
 from brew_assets_tests.integration.mirrors import wanted
@@ -114,7 +114,7 @@ def test_the_week_goes_by_itself_small_through_lambda_and_large_through_ecs() ->
         assert_complete(running)
 
 
-def test_a_backfill_of_a_platform_decides_by_itself_and_folds(story: Story) -> None:
+def test_a_backfill_of_a_platform_decides_by_itself_and_folds(story: SyncStatus) -> None:
     story.publish(8)
     before = story.lambdas()
     story.webserver.backfill("bottles", PLATFORM)
@@ -131,7 +131,7 @@ def test_a_backfill_of_a_platform_decides_by_itself_and_folds(story: Story) -> N
     assert story.deployed.keys("state/receipts/") == []
 
 
-def test_bottles_can_be_given_to_the_lambda_by_value(story: Story) -> None:
+def test_bottles_can_be_given_to_the_lambda_by_value(story: SyncStatus) -> None:
     story.publish(2)
     formulas = []
     for bottle in story.bottles:

@@ -23,7 +23,7 @@ from brew_assets.domain.notifications.messages import (
 )
 from brew_assets.domain.plan import PlannedBottle
 from brew_assets.domain.report import Failure, Report
-from brew_assets.domain.sync_status import Deployment, PlatformRun, Story
+from brew_assets.domain.sync_status import Deployment, PlatformRun, SyncStatus
 
 SONOMA, TAHOE = "arm64_sonoma", "arm64_tahoe"
 DEPLOYMENT = Deployment(
@@ -58,8 +58,8 @@ def run(platform: str, state: Any, **told: str) -> PlatformRun:
     return PlatformRun(platform=platform, run_id=f"run-{platform}", state=state, **told)
 
 
-def story(*runs: PlatformRun, reports: tuple[Report, ...] = (), planned: int = 10) -> Story:
-    return Story(
+def status(*runs: PlatformRun, reports: tuple[Report, ...] = (), planned: int = 10) -> SyncStatus:
+    return SyncStatus(
         sync_id="s",
         date="2025-07-21",
         created_at=0.0,
@@ -76,14 +76,14 @@ def story(*runs: PlatformRun, reports: tuple[Report, ...] = (), planned: int = 1
 
 
 def test_a_sync_has_ended_when_the_run_of_every_platform_has() -> None:
-    assert not story().ended
-    assert not story(run(SONOMA, "succeeded")).ended
-    assert not story(run(SONOMA, "succeeded"), run(TAHOE, "waiting")).ended
-    assert story(run(SONOMA, "succeeded"), run(TAHOE, "failed")).ended
+    assert not status().ended
+    assert not status(run(SONOMA, "succeeded")).ended
+    assert not status(run(SONOMA, "succeeded"), run(TAHOE, "waiting")).ended
+    assert status(run(SONOMA, "succeeded"), run(TAHOE, "failed")).ended
 
 
 def test_all_stored_is_a_success_and_everything_planned_is_there() -> None:
-    told = story(
+    told = status(
         run(SONOMA, "succeeded"),
         run(TAHOE, "succeeded"),
         reports=(report(SONOMA, stored=4, bytes_downloaded=70), report(TAHOE, kept=5, bytes_downloaded=7)),
@@ -91,14 +91,14 @@ def test_all_stored_is_a_success_and_everything_planned_is_there() -> None:
     assert (told.ending, told.done, told.downloaded) == ("success", 10, 77)
 
 
-def fields(told: Story, stored: frozenset[str] | None = None) -> list[str]:
+def fields(told: SyncStatus, stored: frozenset[str] | None = None) -> list[str]:
     objects = [bottle("node", "20.5.1"), bottle("jq", "1.8")]
     message = end_of(told, DEPLOYMENT, objects=objects, duration_s=1, next_sync="", stored=stored)
     return message.plain().splitlines()
 
 
 def test_new_is_what_the_sync_stored_itself_and_the_rest_of_what_was_wanted_existed() -> None:
-    ended = story(run(SONOMA, "succeeded"), run(TAHOE, "succeeded"), reports=(report(SONOMA, stored=10),))
+    ended = status(run(SONOMA, "succeeded"), run(TAHOE, "succeeded"), reports=(report(SONOMA, stored=10),))
     alone = msgspec.structs.replace(ended, stored=10)
     assert (alone.new, alone.existing, alone.done) == (10, 3, 10)
     overlapped = msgspec.structs.replace(ended, stored=1)
@@ -112,14 +112,14 @@ def test_new_is_what_the_sync_stored_itself_and_the_rest_of_what_was_wanted_exis
 
 def test_a_store_that_says_nothing_leaves_the_word_to_the_reports_and_without_them_it_is_unknown() -> None:
     runs = run(SONOMA, "succeeded"), run(TAHOE, "succeeded")
-    told = story(*runs, reports=(report(SONOMA, stored=4, found=1), report(TAHOE, stored=5, found=5)))
+    told = status(*runs, reports=(report(SONOMA, stored=4, found=1), report(TAHOE, stored=5, found=5)))
     assert (told.new, told.existing) == (3, 10)
-    again = story(*runs, reports=(report(SONOMA, stored=9), report(SONOMA, stored=9)))
+    again = status(*runs, reports=(report(SONOMA, stored=9), report(SONOMA, stored=9)))
     assert again.new == 10
-    silent = story(*runs)
+    silent = status(*runs)
     assert (silent.new, silent.existing, silent.done) == (None, None, 10)
     assert {"New Bottles: unknown", "Skipped (Existing): unknown"} <= set(fields(silent))
-    nothing_planned = story(planned=0)
+    nothing_planned = status(planned=0)
     assert (nothing_planned.new, nothing_planned.existing) == (0, 3)
 
 
@@ -128,13 +128,13 @@ def test_some_failed_bottles_are_a_warning_each_counted_once() -> None:
         report(SONOMA, stored=4, failed=(failure("a"), failure("b"))),
         report(TAHOE, failed=(failure("a"),)),
     )
-    told = story(run(SONOMA, "failed"), run(TAHOE, "failed"), reports=reports)
+    told = status(run(SONOMA, "failed"), run(TAHOE, "failed"), reports=reports)
     assert (told.ending, told.done, len(told.failures)) == ("warning", 8, 2)
 
 
 def test_nothing_stored_is_a_failure() -> None:
     reports = (report(SONOMA, failed=(failure("a"),)), report(TAHOE, failed=(failure("b"),)))
-    told = story(run(SONOMA, "failed"), run(TAHOE, "failed"), reports=reports, planned=2)
+    told = status(run(SONOMA, "failed"), run(TAHOE, "failed"), reports=reports, planned=2)
     assert (told.ending, told.done) == ("failure", 0)
     assert error_type(told) == "File not found"
 
@@ -166,7 +166,7 @@ def test_nothing_stored_is_a_failure() -> None:
 def test_a_run_that_does_not_tell_of_every_bottle_makes_it_a_failure(
     runs: tuple[PlatformRun, ...], reports: tuple[Report, ...], kind: str, detail: str
 ) -> None:
-    told = story(*runs, reports=reports)
+    told = status(*runs, reports=reports)
     assert (told.ending, told.done) == ("failure", 4)
     assert error_type(told) == kind
     assert detail in error_details(told)
@@ -174,7 +174,7 @@ def test_a_run_that_does_not_tell_of_every_bottle_makes_it_a_failure(
 
 def test_what_is_found_in_the_store_is_done_once() -> None:
     runs = run(SONOMA, "succeeded"), run(TAHOE, "cancelled")
-    told = story(*runs, reports=(report(SONOMA, stored=4, found=3, adopted=5),))
+    told = status(*runs, reports=(report(SONOMA, stored=4, found=3, adopted=5),))
     # Four that it was to store, three of them there already, and two that only lacked their record.
     assert (told.ending, told.done) == ("failure", 6)
 
@@ -185,7 +185,7 @@ def test_only_the_last_try_of_a_platform_says_what_failed() -> None:
         report(SONOMA, kept=3, stored=1, failed=(failure("a"),)),
         report(TAHOE),
     )
-    told = story(run(SONOMA, "failed"), run(TAHOE, "succeeded"), reports=reports)
+    told = status(run(SONOMA, "failed"), run(TAHOE, "succeeded"), reports=reports)
     assert [f.name for f in told.failures] == [failure("a").name]
     assert (told.done, told.downloaded) == (9, 30)
 
@@ -212,11 +212,11 @@ def test_failed_bottles_are_named_as_the_plan_splits_them() -> None:
 
 
 def test_every_ending_has_its_message_with_links() -> None:
-    succeeded = story(run(SONOMA, "succeeded"), run(TAHOE, "succeeded"))
-    warned = story(
+    succeeded = status(run(SONOMA, "succeeded"), run(TAHOE, "succeeded"))
+    warned = status(
         run(SONOMA, "failed"), run(TAHOE, "succeeded"), reports=(report(SONOMA, failed=(failure("a"),)),)
     )
-    failed = story(run(SONOMA, "failed", error="lost"), run(TAHOE, "succeeded"))
+    failed = status(run(SONOMA, "failed", error="lost"), run(TAHOE, "succeeded"))
     texts = [
         end_of(told, DEPLOYMENT, objects=(), duration_s=514, next_sync="2025-07-28 03:00").plain()
         for told in (succeeded, warned, failed)
@@ -234,11 +234,11 @@ def test_every_ending_has_its_message_with_links() -> None:
 
 
 def test_what_the_plan_leaves_out_is_said_at_the_start_and_at_every_end_and_else_nothing() -> None:
-    succeeded = story(run(SONOMA, "succeeded"), run(TAHOE, "succeeded"))
-    warned = story(
+    succeeded = status(run(SONOMA, "succeeded"), run(TAHOE, "succeeded"))
+    warned = status(
         run(SONOMA, "failed"), run(TAHOE, "succeeded"), reports=(report(SONOMA, failed=(failure("a"),)),)
     )
-    failed = story(run(SONOMA, "failed", error="lost"), run(TAHOE, "succeeded"))
+    failed = status(run(SONOMA, "failed", error="lost"), run(TAHOE, "succeeded"))
     for told in (succeeded, warned, failed):
         noted = msgspec.structs.replace(told, notes=("Rejected: 1 of 9 formulae; first: x: why",))
         end: dict[str, Any] = {"objects": (), "duration_s": 1, "next_sync": ""}
@@ -250,7 +250,7 @@ def test_what_the_plan_leaves_out_is_said_at_the_start_and_at_every_end_and_else
 
 def test_what_left_the_manifest_is_said_before_the_notes_of_the_plan() -> None:
     told = msgspec.structs.replace(
-        story(run(SONOMA, "succeeded"), reports=(report(SONOMA, forgotten=("gone",)),)), notes=("a", "b")
+        status(run(SONOMA, "succeeded"), reports=(report(SONOMA, forgotten=("gone",)),)), notes=("a", "b")
     )
     assert told.end_notes[0].startswith("Taken off the manifest")
     assert told.end_notes[1:] == ("a", "b")
@@ -258,19 +258,19 @@ def test_what_left_the_manifest_is_said_before_the_notes_of_the_plan() -> None:
 
 def test_a_run_that_was_stopped_names_the_first_bottles_that_it_left() -> None:
     stopped = report(SONOMA, left=7, left_bottles=tuple(f"b{number}" for number in range(7)))
-    told = story(run(SONOMA, "cancelled"), run(TAHOE, "succeeded"), reports=(stopped,))
+    told = status(run(SONOMA, "cancelled"), run(TAHOE, "succeeded"), reports=(stopped,))
     assert error_details(told) == [
         "arm64_sonoma: cancelled (7 bottles left: b0; b1; b2; b3; b4; and 2 others)"
     ]
 
 
 def test_what_is_not_what_it_must_be_is_a_security_event() -> None:
-    quiet = story(
+    quiet = status(
         run(SONOMA, "failed"), run(TAHOE, "succeeded"), reports=(report(SONOMA, failed=(failure("a"),)),)
     )
     assert security_text(quiet, DEPLOYMENT) == ""
     findings = (failure("a", "digest mismatch"), failure("b", "host refused"), failure("c"))
-    loud = story(run(SONOMA, "failed"), run(TAHOE, "succeeded"), reports=(report(SONOMA, failed=findings),))
+    loud = status(run(SONOMA, "failed"), run(TAHOE, "succeeded"), reports=(report(SONOMA, failed=findings),))
     text = security_text(loud, DEPLOYMENT)
     assert "2 findings in sync s of prod" in text
     assert "no a" in text
@@ -284,9 +284,9 @@ def test_a_security_event_leads_to_the_run_that_found_it() -> None:
         report(SONOMA, failed=(failure("a"),)),
         report(TAHOE, failed=(failure("b", "digest mismatch"),)),
     )
-    told = story(run(SONOMA, "failed"), run(TAHOE, "failed"), reports=reports)
+    told = status(run(SONOMA, "failed"), run(TAHOE, "failed"), reports=reports)
     assert "https://dagster.example/runs/run-arm64_tahoe" in security_text(told, DEPLOYMENT)
-    lost = story(
+    lost = status(
         run(SONOMA, "succeeded"), run(TAHOE, "failed", reason="invalid manifest", error="a byte was changed")
     )
     assert "https://dagster.example/runs/run-arm64_tahoe" in security_text(lost, DEPLOYMENT)
@@ -307,7 +307,7 @@ def test_a_security_event_leads_to_the_run_that_found_it() -> None:
 def test_a_failure_leads_to_the_run_that_shows_it(
     runs: tuple[PlatformRun, ...], reports: tuple[Report, ...], shown: str
 ) -> None:
-    told = story(*runs, reports=reports, planned=1)
+    told = status(*runs, reports=reports, planned=1)
     assert told.ending == "failure"
     text = end_of(told, DEPLOYMENT, objects=(), duration_s=1, next_sync="").plain()
     assert f"https://dagster.example/runs/run-{shown}" in text
@@ -316,7 +316,7 @@ def test_a_failure_leads_to_the_run_that_shows_it(
 
 def test_a_failure_without_any_run_leads_to_the_planning() -> None:
     unserved = PlatformRun(platform="x86_64_linux", run_id="", state="failed", error="nobody serves it")
-    assert story(unserved).failed_run_id == "planning"
+    assert status(unserved).failed_run_id == "planning"
 
 
 @pytest.mark.parametrize(
@@ -332,11 +332,11 @@ def test_a_failure_without_any_run_leads_to_the_planning() -> None:
     ],
 )
 def test_a_large_download_is_one_that_lambda_would_not_get(changes: dict[str, Any], large: bool) -> None:
-    assert is_large(msgspec.structs.replace(story(), **changes), DEPLOYMENT) is large
+    assert is_large(msgspec.structs.replace(status(), **changes), DEPLOYMENT) is large
 
 
 def test_a_download_of_unknown_size_is_told_without_numbers() -> None:
-    told = msgspec.structs.replace(story(), size=0, unknown_sizes=3)
+    told = msgspec.structs.replace(status(), size=0, unknown_sizes=3)
     text = large_download_of(told, DEPLOYMENT).plain()
     assert "Total Size: unknown" in text
     assert "Expected duration" not in text
@@ -344,7 +344,7 @@ def test_a_download_of_unknown_size_is_told_without_numbers() -> None:
 
 def test_progress_never_says_more_than_all() -> None:
     progress = Progress(bottles_done=99, bytes_done=5000, bytes_per_second=100.0, current="jq@1.8.1")
-    text = progress_of(story(run(SONOMA, "going")), progress, now=50.0).plain()
+    text = progress_of(status(run(SONOMA, "going")), progress, now=50.0).plain()
     assert "Downloaded: 10/10 bottles (100%)" in text
     assert "Size Progress: 5.0 KB / 5.0 KB" in text
     assert "ETA: 0 seconds" in text
@@ -352,7 +352,7 @@ def test_progress_never_says_more_than_all() -> None:
 
 def test_progress_without_a_rate_has_no_eta() -> None:
     progress = Progress(bottles_done=0, bytes_done=0, bytes_per_second=0.0, current="")
-    text = progress_of(story(), progress, now=600.0).plain()
+    text = progress_of(status(), progress, now=600.0).plain()
     assert "ETA: unknown" in text
     assert "Current: looking at the store" in text
 

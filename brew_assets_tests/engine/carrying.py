@@ -5,7 +5,7 @@ from typing import Any
 
 from brew_assets.domain.downloads import Fetch
 from brew_assets.domain.manifest import Receipt, decode_receipts
-from brew_assets.domain.transfer_result import Transferred
+from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.ports import ProgressListener
 from brew_assets.engine.record.journal import RECEIPT_PREFIX, Journal
 from brew_assets.engine.retry import RetryPolicy
@@ -24,7 +24,7 @@ class Carrying:
     stop: FakeStop = field(default_factory=FakeStop)
     progress: ProgressListener | None = None
 
-    def carry(
+    def copy(
         self,
         *fetches: Fetch,
         workers: int = 1,
@@ -35,7 +35,7 @@ class Carrying:
         replace: bool = False,
         look_first: bool = False,
         **journal: Any,
-    ) -> Transferred:
+    ) -> TransferResult:
         return transfer(
             fetches,
             ports=TransferPorts(blobs=self.blobs, store=self.store, clock=self.clock, stop=self.stop),

@@ -20,8 +20,8 @@ from brew_assets.engine.record.identify import PLAN_PREFIX
 from brew_assets.engine.record.journal import RECEIPT_PREFIX
 from brew_assets.engine.record.stored_names import STORED_SUFFIX, stored_names
 from brew_assets.engine.sync_worker import work_on
-from brew_assets.errors import PlanInvalid, WorkerFailed
-from brew_assets_tests.engine.test_lambda_copier import Story
+from brew_assets.errors import InvocationFailed, PlanInvalid
+from brew_assets_tests.engine.test_lambda_copier import SyncStatus
 from brew_assets_tests.engine.test_sync import Upstream
 from brew_assets_tests.fakes import MemoryStore
 from brew_assets_tests.worlds import resealed, unsealed
@@ -150,21 +150,21 @@ def test_a_worker_copies_nothing_of_a_batch_that_cannot_be_believed(
 
 
 def test_a_run_whose_lambdas_are_of_another_version_copies_its_bottles_itself() -> None:
-    story = Story(bottles=8)
+    story = SyncStatus(bottles=8)
 
     def of_another_version(key: str) -> None:
-        raise WorkerFailed(f"{key}: expected batch_version 1, found 2")
+        raise InvocationFailed(f"{key}: expected batch_version 1, found 2")
 
     story.workers.always = of_another_version
     plan = story.plan()
-    report = story.carry_out(plan)
+    report = story.copy_plan(plan)
     assert (report.stored, report.failed, report.left) == (8, (), 0)
 
 
 # Reports of workers
 
 
-def false_report(story: Story, **changes: Any) -> Callable[[str], None]:
+def false_report(story: SyncStatus, **changes: Any) -> Callable[[str], None]:
     """A worker that does nothing, and whose report says that it has done everything (but for the changes)."""
 
     def behave(key: str) -> None:
@@ -206,33 +206,33 @@ def false_report(story: Story, **changes: Any) -> Callable[[str], None]:
 )
 @pytest.mark.parametrize("force", [False, True])
 def test_what_a_report_says_and_nothing_records_is_done(changes: dict[str, Any], force: bool) -> None:
-    story = Story(bottles=6)
+    story = SyncStatus(bottles=6)
     story.workers.always = false_report(story, **changes)
     plan = story.plan(force=force)
-    report = story.carry_out(plan)
+    report = story.copy_plan(plan)
     assert (report.stored, report.failed, report.left, report.outcome) == (6, (), 0, "success")
     assert len(read_held(story.store).entries) == 6
     assert len(story.store.bottle_keys()) == 6
 
 
 def test_a_report_is_believed_when_another_run_has_folded_its_receipts() -> None:
-    story = Story(bottles=6)
+    story = SyncStatus(bottles=6)
 
     def work_and_fold(key: str) -> None:
         story.workers.work(key)
         story.upstream.mirror().fold()
 
     story.workers.always = work_and_fold
-    report = story.carry_out(story.plan())
+    report = story.copy_plan(story.plan())
     assert (report.stored, report.downloaded, report.outcome) == (6, 6, "success")
     assert sorted(story.downloads()) == sorted(set(story.downloads()))
     assert not any("done again" in told for told in story.workers.told)
 
 
 def test_a_false_report_is_told_with_its_key() -> None:
-    story = Story(bottles=3)
+    story = SyncStatus(bottles=3)
     story.workers.always = false_report(story, stored=1)
-    story.carry_out(story.plan())
+    story.copy_plan(story.plan())
     assert any("not believed" in told and REPORT_PREFIX in told for told in story.workers.told)
 
 
@@ -243,7 +243,7 @@ def test_a_report_of_another_sync_is_left_out_and_logged(
     upstream: Upstream, store: MemoryStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     plan = upstream.plan("arm64_sonoma")
-    report, _ = upstream.mirror().carry_out(plan)
+    report, _ = upstream.mirror().copy_plan(plan)
     good = kept_reports(store, plan.sync_id)
     assert list(good.values()) == [report]
     wrong = {"sync_id": "other"}, {"stored": -1}, {"duration_s": -1}, {"route": "x"}, {"sync_date": "../x"}
@@ -255,7 +255,7 @@ def test_a_report_of_another_sync_is_left_out_and_logged(
     store.put(f"{REPORT_PREFIX}x/../y/all-1-2.json", encode_report(report))
     assert kept_reports(store, "x/../y") == {}
     # And the next sync goes on.
-    assert upstream.mirror().carry_out(plan)[0].outcome == "success"
+    assert upstream.mirror().copy_plan(plan)[0].outcome == "success"
 
 
 @pytest.mark.parametrize("name", ["../x", "", "a/b", "\x1b[2J", "x" * 400, "a..b", "wget 1.0"])
@@ -288,6 +288,6 @@ def test_a_sync_meets_a_damaged_plan_of_another_one_and_goes_on(
 ) -> None:
     plan = upstream.plan("arm64_sonoma")
     store.put(key_of(structs.replace(plan, sync_id="20260101T000000Z-00000000")), encode_plan(plan)[:-9])
-    report, _ = upstream.mirror().carry_out(plan)
+    report, _ = upstream.mirror().copy_plan(plan)
     assert report.outcome == "success"
     assert list(store.listing(RECEIPT_PREFIX)) == []

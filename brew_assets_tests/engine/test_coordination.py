@@ -28,7 +28,7 @@ def companions(
 
 def test_a_run_is_announced_while_it_lasts(store: MemoryStore, clock: FakeClock) -> None:
     sonoma, tahoe = companions(store, clock, "arm64_sonoma"), companions(store, clock, "arm64_tahoe")
-    with sonoma.announced():
+    with sonoma.registered():
         assert not sonoma.are_running()
         assert tahoe.are_running()
     assert not tahoe.are_running()
@@ -37,7 +37,7 @@ def test_a_run_is_announced_while_it_lasts(store: MemoryStore, clock: FakeClock)
 
 def test_an_announcement_goes_with_a_run_that_fails(store: MemoryStore, clock: FakeClock) -> None:
     sonoma = companions(store, clock, "arm64_sonoma")
-    with pytest.raises(ZeroDivisionError), sonoma.announced():
+    with pytest.raises(ZeroDivisionError), sonoma.registered():
         raise ZeroDivisionError
     assert not companions(store, clock, "arm64_tahoe").are_running()
 
@@ -49,7 +49,7 @@ def test_alone_a_run_waits_for_nobody(store: MemoryStore, clock: FakeClock) -> N
 
 def test_a_run_waits_as_long_as_the_others_get_on(store: MemoryStore, clock: FakeClock) -> None:
     tahoe = companions(store, clock, "arm64_tahoe")
-    with companions(store, clock, "arm64_sonoma").announced():
+    with companions(store, clock, "arm64_sonoma").registered():
         listings = iter(range(10_000))
 
         def another_bottle_now_and_then() -> None:

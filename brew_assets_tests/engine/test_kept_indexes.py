@@ -55,7 +55,7 @@ def test_an_index_that_bytes_disprove_is_asked_again(world: Carrying, said: int)
     other = bottle("wget", tag="arm64_tahoe")
     key = keep(world, index((ITEM, said), (other, 5)))
     world.blobs.publish(CONTENT)
-    assert world.carry(fetch(ITEM, size=said)).stored == 1
+    assert world.copy(fetch(ITEM, size=said)).stored == 1
     assert key not in world.store.keys(INDEX_PREFIX)
     found = look_up(world, ITEM, other, fresh=index((ITEM, len(CONTENT)), (other, 7)))
     assert (found.indexes_fetched, found.sizes) == (1, {ITEM.digest: len(CONTENT), other.digest: 7})
@@ -65,7 +65,7 @@ def test_an_index_that_cannot_be_deleted_is_emptied(world: Carrying) -> None:
     key = keep(world, index((ITEM, 3)))
     world.store.refuse("delete", ObjectRefused("403"))
     world.blobs.publish(CONTENT)
-    assert world.carry(fetch(ITEM, size=3)).stored == 1
+    assert world.copy(fetch(ITEM, size=3)).stored == 1
     assert world.store.data(key) == b""
     assert look_up(world, ITEM, fresh=index((ITEM, 3))).indexes_fetched == 1
 
@@ -75,14 +75,14 @@ def test_an_index_that_the_store_does_not_let_go_costs_no_bottle(world: Carrying
     for operation in ("delete", "write"):
         world.store.refuse_below(operation, StoreUnavailable("503"), INDEX_PREFIX)
     world.blobs.publish(CONTENT)
-    assert (world.carry(fetch(ITEM, size=3)).failed, len(world.receipts())) == ([], 1)
+    assert (world.copy(fetch(ITEM, size=3)).failed, len(world.receipts())) == ([], 1)
 
 
 def test_an_index_that_is_right_is_kept(world: Carrying) -> None:
     right = keep(world, index((ITEM, len(CONTENT))))
     damaged = keep(world, b"damaged", key=right.replace(".json", "x.json"))
     world.blobs.publish(CONTENT)
-    world.carry(fetch(ITEM, size=3))
+    world.copy(fetch(ITEM, size=3))
     assert world.store.keys(INDEX_PREFIX) == sorted([right, damaged])
 
 

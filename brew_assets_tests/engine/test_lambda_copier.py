@@ -29,10 +29,10 @@ from brew_assets.engine.sync_worker import work_on
 from brew_assets.errors import (
     BlobNotFound,
     EventInvalid,
+    InvocationFailed,
+    InvocationRefused,
+    InvocationThrottled,
     ObjectRefused,
-    WorkerBusy,
-    WorkerFailed,
-    WorkerRefused,
 )
 from brew_assets_tests.engine.test_sync import Upstream
 from brew_assets_tests.fakes import (
@@ -102,7 +102,7 @@ class Workers:
         store = self.upstream.store
         self.work(batch_key)
         store.delete([batch_report_key(batch_key)])
-        raise WorkerFailed(f"{batch_key}: died")
+        raise InvocationFailed(f"{batch_key}: died")
 
     def store_then_die(self, batch_key: str) -> None:
         """Stores everything and dies before receipts and report."""
@@ -111,7 +111,7 @@ class Workers:
             before = {listed.key for listed in store.listing(RECEIPT_PREFIX)}
             self.work_then_die_quietly(batch_key)
             store.delete([x.key for x in store.listing(RECEIPT_PREFIX) if x.key not in before])
-        raise WorkerFailed(f"{batch_key}: died")
+        raise InvocationFailed(f"{batch_key}: died")
 
     def work_then_die_quietly(self, batch_key: str) -> None:
         """Stores everything with receipts; there is no report, and no error either."""
@@ -134,13 +134,13 @@ class Workers:
 
     def die(self, batch_key: str) -> None:
         """Does nothing at all."""
-        raise WorkerFailed(f"{batch_key}: Task timed out after 900.00 seconds")
+        raise InvocationFailed(f"{batch_key}: Task timed out after 900.00 seconds")
 
     def be_busy(self, batch_key: str) -> None:
-        raise WorkerBusy(f"{batch_key}: Rate Exceeded.")
+        raise InvocationThrottled(f"{batch_key}: Rate Exceeded.")
 
     def refuse(self, batch_key: str) -> None:
-        raise WorkerRefused(f"{batch_key}: Function not found")
+        raise InvocationRefused(f"{batch_key}: Function not found")
 
     def _mirror(self, stop: FakeStop) -> Mirror:
         upstream = self.upstream
@@ -157,7 +157,7 @@ class Workers:
         return Mirror(ports, options)
 
 
-class Story:
+class SyncStatus:
     """A plan of bottles, carried out through workers."""
 
     def __init__(self, bottles: int = 12, *, store: MemoryStore | None = None) -> None:
@@ -171,7 +171,7 @@ class Story:
     def plan(self, **asked: Any) -> Plan:
         return self.upstream.plan("arm64_sonoma", **asked)
 
-    def carry_out(
+    def copy_plan(
         self, plan: Plan, *, concurrency: int = 4, pace: Pace = SMALL_BATCHES, exclude: tuple[str, ...] = ()
     ) -> Report:
         mirror = self.upstream.mirror()
@@ -182,12 +182,12 @@ class Story:
             store=ports.store,
             clock=ports.clock,
             stop=ports.stop,
-            fallback=mirror.own_carrier(),
+            fallback=mirror.local_copier(),
             options=DispatchOptions(
                 concurrency=concurrency, pace=pace, throttling=Throttling(tries=8, first_wait_s=0.01)
             ),
         )
-        report, _ = mirror.carry_out(plan, "arm64_sonoma", carrier=dispatcher)
+        report, _ = mirror.copy_plan(plan, "arm64_sonoma", copier=dispatcher)
         return report
 
     def slow_down(self, plan: Plan, *, seconds: float, first: int | None = None) -> None:
@@ -217,11 +217,11 @@ class Story:
 
 
 @pytest.fixture
-def story() -> Story:
-    return Story()
+def story() -> SyncStatus:
+    return SyncStatus()
 
 
-def test_batches_are_shared_out_over_concurrent_workers(story: Story) -> None:
+def test_batches_are_shared_out_over_concurrent_workers(story: SyncStatus) -> None:
     together = threading.Barrier(4, timeout=60)
 
     def meet(batch_key: str) -> None:
@@ -229,23 +229,23 @@ def test_batches_are_shared_out_over_concurrent_workers(story: Story) -> None:
         story.workers.work(batch_key)
 
     story.workers.always = meet
-    report = story.carry_out(story.plan())
+    report = story.copy_plan(story.plan())
     story.assert_complete(report)
     assert report.route == "lambda"
     assert (len(story.workers.invoked), story.workers.most) == (4, 4)
     assert sorted(story.downloads()) == sorted(set(story.downloads()))
 
 
-def test_never_more_workers_at_once_than_allowed(story: Story) -> None:
-    report = story.carry_out(story.plan(), concurrency=2, pace=Pace(target_s=0.1, least_s=0.1))
+def test_never_more_workers_at_once_than_allowed(story: SyncStatus) -> None:
+    report = story.copy_plan(story.plan(), concurrency=2, pace=Pace(target_s=0.1, least_s=0.1))
     story.assert_complete(report)
     assert story.workers.most <= 2
     assert len(story.workers.invoked) > 2
 
 
-def test_batches_travel_by_reference_and_reports_come_back(story: Story) -> None:
+def test_batches_travel_by_reference_and_reports_come_back(story: SyncStatus) -> None:
     plan = story.plan()
-    story.carry_out(plan)
+    story.copy_plan(plan)
     store = story.upstream.store
     keys = [listed.key for listed in store.listing(BATCH_PREFIX)]
     assert sorted(keys) == sorted(story.workers.invoked)
@@ -262,10 +262,10 @@ def test_batches_travel_by_reference_and_reports_come_back(story: Story) -> None
     "ending", ["die", "run_out_of_time", "work_then_die", "store_then_die", "work_then_die_quietly"]
 )
 def test_what_a_worker_did_not_report_is_done_again_without_downloading_twice(
-    story: Story, ending: str
+    story: SyncStatus, ending: str
 ) -> None:
     story.workers.script = [getattr(story.workers, ending)]
-    report = story.carry_out(story.plan())
+    report = story.copy_plan(story.plan())
     story.assert_complete(report)
     # The three bottles of the lost batch are shared out anew: two batches of at most two.
     assert len(story.workers.invoked) == 6
@@ -273,56 +273,56 @@ def test_what_a_worker_did_not_report_is_done_again_without_downloading_twice(
 
 
 @pytest.mark.parametrize("ending", ["die", "run_out_of_time", "store_then_die"])
-def test_after_a_second_try_the_run_does_it_itself(story: Story, ending: str) -> None:
+def test_after_a_second_try_the_run_does_it_itself(story: SyncStatus, ending: str) -> None:
     story.workers.always = getattr(story.workers, ending)
-    report = story.carry_out(story.plan())
+    report = story.copy_plan(story.plan())
     story.assert_complete(report)
     assert any("12 bottles are copied by the run itself" in words for words in story.workers.told)
     assert sorted(story.downloads()) == sorted(set(story.downloads()))
 
 
-def test_an_error_that_hides_a_report_is_no_error(story: Story) -> None:
+def test_an_error_that_hides_a_report_is_no_error(story: SyncStatus) -> None:
     def answer_lost(batch_key: str) -> None:
         story.workers.work(batch_key)
-        raise WorkerFailed(f"{batch_key}: Read timeout on endpoint URL")
+        raise InvocationFailed(f"{batch_key}: Read timeout on endpoint URL")
 
     story.workers.always = answer_lost
-    story.assert_complete(story.carry_out(story.plan()))
+    story.assert_complete(story.copy_plan(story.plan()))
     assert len(story.workers.invoked) == 4
 
 
-def test_throttled_invocations_wait_and_are_made_again(story: Story) -> None:
+def test_throttled_invocations_wait_and_are_made_again(story: SyncStatus) -> None:
     story.workers.script = [story.workers.be_busy] * 6
-    report = story.carry_out(story.plan())
+    report = story.copy_plan(story.plan())
     story.assert_complete(report)
     assert len(set(story.workers.invoked)) == 4
     assert len(story.workers.invoked) == 10
     assert story.workers.told == []
 
 
-def test_a_function_that_stays_throttled_does_not_stop_the_sync(story: Story) -> None:
+def test_a_function_that_stays_throttled_does_not_stop_the_sync(story: SyncStatus) -> None:
     story.workers.always = story.workers.be_busy
-    story.assert_complete(story.carry_out(story.plan()))
+    story.assert_complete(story.copy_plan(story.plan()))
 
 
-def test_a_function_that_is_not_there_is_asked_no_further(story: Story) -> None:
+def test_a_function_that_is_not_there_is_asked_no_further(story: SyncStatus) -> None:
     story.workers.always = story.workers.refuse
-    story.assert_complete(story.carry_out(story.plan(), concurrency=1))
+    story.assert_complete(story.copy_plan(story.plan(), concurrency=1))
     assert len(story.workers.invoked) == 1
     assert "Function not found" in story.workers.told[0]
 
 
-def test_a_batch_that_the_store_refuses_is_copied_by_the_run_itself(story: Story) -> None:
+def test_a_batch_that_the_store_refuses_is_copied_by_the_run_itself(story: SyncStatus) -> None:
     story.store.refuse_below("write", ObjectRefused("403 AccessDenied"), BATCH_PREFIX)
-    story.assert_complete(story.carry_out(story.plan()))
+    story.assert_complete(story.copy_plan(story.plan()))
     assert story.workers.invoked == []
     assert any("403 AccessDenied" in line for line in story.workers.told)
 
 
-def test_a_bottle_that_cannot_be_had_is_reported_once_and_not_tried_again(story: Story) -> None:
+def test_a_bottle_that_cannot_be_had_is_reported_once_and_not_tried_again(story: SyncStatus) -> None:
     plan = story.plan()
     story.upstream.blobs.always(plan.objects[3].bottle, Act(error=BlobNotFound("404")))
-    report = story.carry_out(plan)
+    report = story.copy_plan(plan)
     assert report.outcome == "partial"
     assert [failure.reason for failure in report.failed] == ["not found"]
     assert len(story.workers.invoked) == 4
@@ -330,7 +330,7 @@ def test_a_bottle_that_cannot_be_had_is_reported_once_and_not_tried_again(story:
 
 
 def test_cancelling_starts_nothing_new_and_keeps_what_running_workers_store() -> None:
-    story = Story(12)
+    story = SyncStatus(12)
     running, go_on = threading.Event(), threading.Event()
 
     def wait_then_work(batch_key: str) -> None:
@@ -342,7 +342,7 @@ def test_cancelling_starts_nothing_new_and_keeps_what_running_workers_store() ->
     plan, results = story.plan(), []
     run = threading.Thread(
         target=lambda: results.append(
-            story.carry_out(plan, concurrency=2, pace=Pace(target_s=0.1, least_s=0.1))
+            story.copy_plan(plan, concurrency=2, pace=Pace(target_s=0.1, least_s=0.1))
         )
     )
     run.start()
@@ -360,7 +360,7 @@ def test_cancelling_starts_nothing_new_and_keeps_what_running_workers_store() ->
 
 
 def test_after_the_grace_nobody_waits_and_receipts_are_folded_by_the_next_run() -> None:
-    story = Story(6)
+    story = SyncStatus(6)
     running, go_on, done = threading.Event(), threading.Event(), threading.Event()
 
     def work_late(batch_key: str) -> None:
@@ -371,7 +371,7 @@ def test_after_the_grace_nobody_waits_and_receipts_are_folded_by_the_next_run() 
 
     story.workers.script = [work_late]
     plan, results = story.plan(), []
-    run = threading.Thread(target=lambda: results.append(story.carry_out(plan, concurrency=1)))
+    run = threading.Thread(target=lambda: results.append(story.copy_plan(plan, concurrency=1)))
     run.start()
     assert running.wait(10)
     story.upstream.stop.expire()
@@ -383,17 +383,17 @@ def test_after_the_grace_nobody_waits_and_receipts_are_folded_by_the_next_run() 
     assert len(read_held(story.upstream.store).entries) == 6
 
     story.upstream.stop = FakeStop()
-    again = story.carry_out(plan)
+    again = story.copy_plan(plan)
     assert (again.outcome, again.kept, again.downloaded) == ("success", 6, 0)
     assert story.entries() == 6
 
 
 @pytest.mark.parametrize("operation", ["read", "close"])
 def test_a_store_that_fails_in_an_unknown_way_does_not_hang_the_run(operation: str) -> None:
-    story = Story(store=StrangeStore(operation))
+    story = SyncStatus(store=StrangeStore(operation))
     results: list[Report] = []
     plan = story.plan()
-    run = threading.Thread(target=lambda: results.append(story.carry_out(plan)), daemon=True)
+    run = threading.Thread(target=lambda: results.append(story.copy_plan(plan)), daemon=True)
     run.start()
     run.join(20)
     assert results, "the run waits for ever"
@@ -403,20 +403,20 @@ def test_a_store_that_fails_in_an_unknown_way_does_not_hang_the_run(operation: s
 
 
 def test_a_forced_plan_downloads_again_through_workers() -> None:
-    story = Story(4)
-    story.assert_complete(story.carry_out(story.plan()))
-    report = story.carry_out(story.plan(force=True))
+    story = SyncStatus(4)
+    story.assert_complete(story.copy_plan(story.plan()))
+    report = story.copy_plan(story.plan(force=True))
     assert (report.outcome, report.downloaded) == ("success", 4)
 
 
 @pytest.mark.parametrize("lost", [1, 2])
 @pytest.mark.parametrize("ending", ["die", "work_then_die", "store_then_die", "run_out_of_time"])
 def test_a_forced_plan_takes_nothing_older_for_what_a_lost_worker_did(ending: str, lost: int) -> None:
-    story = Story(4)
-    story.carry_out(story.plan())
+    story = SyncStatus(4)
+    story.copy_plan(story.plan())
     before = len(story.downloads())
     story.workers.script = [getattr(story.workers, ending)] * lost
-    report = story.carry_out(story.plan(force=True), concurrency=1)
+    report = story.copy_plan(story.plan(force=True), concurrency=1)
     story.assert_complete(report)
     again = story.downloads()[before:]
     # Without a receipt nothing proves that the worker was the one who stored it.
@@ -424,12 +424,12 @@ def test_a_forced_plan_takes_nothing_older_for_what_a_lost_worker_did(ending: st
     assert len(set(again)) == 4
 
 
-def test_a_batch_that_is_not_there_is_refused(story: Story) -> None:
+def test_a_batch_that_is_not_there_is_refused(story: SyncStatus) -> None:
     with pytest.raises(EventInvalid, match="expected a batch in memory:, found none"):
         work_on(story.upstream.mirror(), BatchReference(batch_key="state/batches/x/y.json"))
 
 
-def test_bottles_by_value_are_stored_recorded_and_reported(story: Story) -> None:
+def test_bottles_by_value_are_stored_recorded_and_reported(story: SyncStatus) -> None:
     plan = story.upstream.mirror().make_plan(Request(platforms=("arm64_sonoma",)), record=False).plan
     item = plan.objects[0].bottle
     given = {"url": item.url, "sha256": item.digest}
@@ -443,7 +443,7 @@ def test_bottles_by_value_are_stored_recorded_and_reported(story: Story) -> None
     assert (again.kept, again.downloaded) == (1, 0)
 
 
-def test_bottles_by_value_of_an_excluded_formula_are_refused(story: Story) -> None:
+def test_bottles_by_value_of_an_excluded_formula_are_refused(story: SyncStatus) -> None:
     mirror = story.upstream.mirror()
     item = mirror.make_plan(Request(platforms=("arm64_sonoma",)), record=False).plan.objects[0]
     mirror.options = msgspec.structs.replace(mirror.options, exclude_formulae=(item.bottle.formula,))
@@ -463,15 +463,15 @@ def test_every_name_of_a_formula_excludes_it_from_what_was_planned_or_asked_for(
     mirror.options = msgspec.structs.replace(mirror.options, exclude_formulae=(written,))
     with pytest.raises(EventInvalid, match="'go' is excluded by EXCLUDE_FORMULAE"):
         work_on(mirror, DirectRequest(sync_date="2025-07-21", objects=(item,)))
-    report, folded = mirror.carry_out(plan)
+    report, folded = mirror.copy_plan(plan)
     assert (report.left_out.excluded_formulae, report.stored) == (("go",), 1)
     assert {entry.formula_name for _, entry in folded.manifest.entries()} == {"jq"}
 
 
-def test_no_batch_has_a_bottle_of_an_excluded_formula(story: Story) -> None:
+def test_no_batch_has_a_bottle_of_an_excluded_formula(story: SyncStatus) -> None:
     plan = story.plan()
     names = {"formula003", "formula007"}
-    report = story.carry_out(plan, exclude=tuple(names))
+    report = story.copy_plan(plan, exclude=tuple(names))
     assert (report.left_out.excluded_formulae, report.stored) == (tuple(sorted(names)), 10)
     batched = {
         item.bottle.formula
@@ -481,7 +481,7 @@ def test_no_batch_has_a_bottle_of_an_excluded_formula(story: Story) -> None:
     assert batched == {item.bottle.formula for item in plan.objects} - names
 
 
-def test_bottles_by_value_do_not_go_to_a_folder_of_the_future(story: Story) -> None:
+def test_bottles_by_value_do_not_go_to_a_folder_of_the_future(story: SyncStatus) -> None:
     def on(date: str) -> DirectRequest:
         return DirectRequest(sync_date=date, objects=())
 

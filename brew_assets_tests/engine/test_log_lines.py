@@ -16,7 +16,7 @@ from brew_assets.errors import (
 )
 from brew_assets.settings import Settings
 from brew_assets_tests.engine.carrying import Carrying
-from brew_assets_tests.engine.test_lambda_copier import Story
+from brew_assets_tests.engine.test_lambda_copier import SyncStatus
 from brew_assets_tests.engine.test_sync import ARM, Upstream
 from brew_assets_tests.engine.transfer.test_pool import SMALL, published
 from brew_assets_tests.fakes import Act, MemoryStore
@@ -32,7 +32,7 @@ def lines() -> Iterator[Lines]:
 
 def test_every_stored_name_is_one_line_that_says_how(world: Carrying, lines: Lines) -> None:
     names = [published(world, tag=tag) for tag in ARM]
-    world.carry(fetch(*names))
+    world.copy(fetch(*names))
     stored = lines.of("stored")
     assert [(line["bottle"], line["how"]) for line in stored] == [
         (names[0].filename, "downloaded"),
@@ -45,7 +45,7 @@ def test_every_stored_name_is_one_line_that_says_how(world: Carrying, lines: Lin
 def test_a_try_that_is_repeated_is_a_warning_with_reason_and_wait(world: Carrying, lines: Lines) -> None:
     item = published(world)
     world.blobs.script(item, Act(error=UpstreamInterrupted("connection reset")))
-    world.carry(fetch(item))
+    world.copy(fetch(item))
     (again,) = lines.of("tried again")
     assert (again["level"], again["bottle"]) == ("WARNING", item.filename)
     assert (again["reason"], again["error"]) == ("network", "connection reset")
@@ -68,7 +68,7 @@ def test_a_429_is_told_once_for_all_workers_that_meet_it(world: Carrying, lines:
 def test_a_bottle_that_failed_is_an_error_with_its_reason(world: Carrying, lines: Lines) -> None:
     item = published(world)
     world.blobs.always(item, Act(error=BlobNotFound("404 from upstream")))
-    world.carry(fetch(item))
+    world.copy(fetch(item))
     (failed,) = lines.of("not stored")
     assert (failed["level"], failed["bottle"], failed["reason"]) == ("ERROR", item.filename, "not found")
     assert "security" not in failed
@@ -79,7 +79,7 @@ def test_wrong_bytes_and_refused_hosts_are_security_lines(world: Carrying, lines
     world.blobs.always(wrong, Act(flips=3))
     refused = HostRefused(subject="curl", address="https://elsewhere.example", allowed="https://ghcr.io")
     world.blobs.always(astray, Act(error=refused))
-    world.carry(fetch(wrong), fetch(astray))
+    world.copy(fetch(wrong), fetch(astray))
     assert [(line["message"], line["level"], line["bottle"], line["security"]) for line in lines.all()] == [
         ("tried again", "WARNING", wrong.filename, True),
         ("not stored", "ERROR", wrong.filename, True),
@@ -92,7 +92,7 @@ def test_a_store_that_refuses_is_told_once(world: Carrying, lines: Lines) -> Non
     items = [published(world, name.encode(), name) for name in ("a", "b", "c")]
     world.store.refuse("commit", StoreRefused("no bucket"))
     world.store.refuse("write", StoreRefused("no bucket"), key=CANARY_KEY)
-    world.carry(*map(fetch, items))
+    world.copy(*map(fetch, items))
     (ended,) = lines.of("no further bottle starts")
     assert (ended["level"], ended["reason"], ended["error"]) == ("ERROR", "store refused", "no bucket")
 
@@ -102,8 +102,8 @@ def test_threads_carry_the_facts_that_were_bound_where_they_were_started(
 ) -> None:
     items = [published(world, str(number).encode(), f"formula{number}") for number in range(8)]
     with bound(sync_id="s-1", platform="arm64_sonoma"):
-        world.carry(*map(fetch, items), workers=4)
-    world.carry(fetch(published(world, b"later", "later")))
+        world.copy(*map(fetch, items), workers=4)
+    world.copy(fetch(published(world, b"later", "later")))
     *within, after = lines.of("stored")
     assert len(within) == 8
     assert {(line["sync_id"], line["platform"]) for line in within} == {("s-1", "arm64_sonoma")}
@@ -112,7 +112,7 @@ def test_threads_carry_the_facts_that_were_bound_where_they_were_started(
 
 def test_nothing_is_written_of_single_bottles_above_info(world: Carrying) -> None:
     with log_lines(Settings(log_level="WARNING")) as lines:
-        world.carry(fetch(published(world)))
+        world.copy(fetch(published(world)))
         assert lines.text == ""
 
 
@@ -123,7 +123,7 @@ def test_a_sync_tells_its_begin_its_fold_and_its_end_with_figures(lines: Lines) 
     plan = upstream.plan(*ARM)
     gone = next(p.bottle for p in plan.pending("arm64_sonoma") if p.bottle.formula == "gone")
     upstream.blobs.always(gone, Act(error=BlobNotFound("404")))
-    upstream.mirror().carry_out(plan, "arm64_sonoma")
+    upstream.mirror().copy_plan(plan, "arm64_sonoma")
     mine = [line for line in lines.all() if "sync_id" in line]
     assert {(line["sync_id"], line["platform"], line["route"]) for line in mine} == {
         (plan.sync_id, "arm64_sonoma", "local")
@@ -152,14 +152,14 @@ def test_a_sync_tells_its_begin_its_fold_and_its_end_with_figures(lines: Lines) 
 def test_a_run_of_the_whole_plan_names_all_its_platforms(lines: Lines) -> None:
     upstream = Upstream(MemoryStore())
     upstream.publish("wget", tags=ARM)
-    upstream.mirror().carry_out(upstream.plan(*ARM))
+    upstream.mirror().copy_plan(upstream.plan(*ARM))
     assert {line["platform"] for line in lines.of("stored")} == {",".join(ARM)}
 
 
 def test_batches_are_told_when_they_go_and_when_they_are_back(lines: Lines) -> None:
-    story = Story(bottles=8)
+    story = SyncStatus(bottles=8)
     story.workers.script = [story.workers.die]
-    story.carry_out(story.plan(), concurrency=2)
+    story.copy_plan(story.plan(), concurrency=2)
     given, back, failed = (
         lines.of(message) for message in ("batch given out", "batch returned", "batch failed")
     )
@@ -171,9 +171,9 @@ def test_batches_are_told_when_they_go_and_when_they_are_back(lines: Lines) -> N
 
 
 def test_a_workers_lines_name_sync_batch_and_platform(lines: Lines) -> None:
-    story = Story(bottles=4)
+    story = SyncStatus(bottles=4)
     plan = story.plan()
-    story.carry_out(plan, concurrency=1)
+    story.copy_plan(plan, concurrency=1)
     (key,) = story.workers.invoked
     (begin,), (end,) = lines.of("batch begins"), lines.of("batch ends")
     for line in (begin, *lines.of("stored"), end):

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from brew_assets.domain.notifications.blocks import Message
-from brew_assets.engine.notifier import Announcement, Announcer, Delivery
+from brew_assets.engine.notifier import Delivery, Notification, Notifier
 from brew_assets.errors import ChannelBusy, ChannelError, ChannelFailed, ChannelRefused, ChannelUncertain
 from brew_assets_tests.fakes import START, FakeClock
 
@@ -41,23 +41,23 @@ class Recorder:
         self.down: ChannelError | None = None
         self._security_only = security_only
 
-    def takes(self, announcement: Announcement) -> bool:
-        return bool(announcement.security) if self._security_only else announcement.message is not None
+    def takes(self, notification: Notification) -> bool:
+        return bool(notification.security) if self._security_only else notification.message is not None
 
-    def send(self, announcement: Announcement) -> None:
+    def send(self, notification: Notification) -> None:
         self.tried += 1
         if self.down is not None:
             raise self.down
         if self.errors:
             raise self.errors.pop(0)
-        self.taken.append(announcement.name)
+        self.taken.append(notification.name)
 
 
-def announcement(name: str, *, security: str = "") -> Announcement:
-    return Announcement(name=name, subject=name, message=Message(text=name, blocks=()), security=security)
+def notification(name: str, *, security: str = "") -> Notification:
+    return Notification(name=name, subject=name, message=Message(text=name, blocks=()), security=security)
 
 
-DUE = [announcement("start"), announcement("end")]
+DUE = [notification("start"), notification("end")]
 
 
 @pytest.fixture
@@ -72,62 +72,62 @@ def record() -> Record:
 
 def test_each_is_told_once_and_in_order(clock: FakeClock, record: Record) -> None:
     slack = Recorder()
-    announcer = Announcer([slack], record, clock)
-    assert announcer.tell("sync", DUE[:1])
-    assert announcer.tell("sync", DUE)
-    assert announcer.tell("sync", DUE)
+    notifier = Notifier([slack], record, clock)
+    assert notifier.tell("sync", DUE[:1])
+    assert notifier.tell("sync", DUE)
+    assert notifier.tell("sync", DUE)
     assert slack.taken == ["start", "end"]
 
 
 def test_another_sync_has_messages_of_its_own(clock: FakeClock, record: Record) -> None:
     slack = Recorder()
-    announcer = Announcer([slack], record, clock)
-    assert announcer.tell("one", DUE)
-    assert announcer.tell("two", DUE)
+    notifier = Notifier([slack], record, clock)
+    assert notifier.tell("one", DUE)
+    assert notifier.tell("two", DUE)
     assert slack.taken == ["start", "end", "start", "end"]
 
 
 def test_a_channel_that_is_down_keeps_the_order_and_harms_no_other(clock: FakeClock, record: Record) -> None:
     slack, sns = Recorder("slack"), Recorder("sns")
-    announcer = Announcer([slack, sns], record, clock)
+    notifier = Notifier([slack, sns], record, clock)
     slack.down = ChannelFailed("down")
-    assert not announcer.tell("sync", DUE)
+    assert not notifier.tell("sync", DUE)
     assert (slack.tried, sns.taken) == (1, ["start", "end"])
     # Not before its time.
-    assert not announcer.tell("sync", DUE)
+    assert not notifier.tell("sync", DUE)
     assert slack.tried == 1
     slack.down = None
     clock.advance(16)
-    assert announcer.tell("sync", DUE)
+    assert notifier.tell("sync", DUE)
     assert slack.taken == ["start", "end"]
     assert sns.taken == ["start", "end"]
 
 
 def test_a_busy_channel_is_left_alone_as_long_as_it_asks(clock: FakeClock, record: Record) -> None:
     slack = Recorder()
-    announcer = Announcer([slack], record, clock)
+    notifier = Notifier([slack], record, clock)
     slack.errors = [ChannelBusy("busy", wait_s=90)]
-    assert not announcer.tell("sync", DUE)
+    assert not notifier.tell("sync", DUE)
     clock.advance(89)
-    assert not announcer.tell("sync", DUE)
+    assert not notifier.tell("sync", DUE)
     assert slack.tried == 1
     clock.advance(2)
-    assert announcer.tell("sync", DUE)
+    assert notifier.tell("sync", DUE)
     assert slack.taken == ["start", "end"]
 
 
 def test_a_busy_channel_is_left_alone_by_every_message(clock: FakeClock, record: Record) -> None:
     slack, sns = Recorder("slack"), Recorder("sns")
-    announcer = Announcer([slack, sns], record, clock)
+    notifier = Notifier([slack, sns], record, clock)
     slack.errors = [ChannelBusy("busy", wait_s=3600)]
-    assert not announcer.tell("one", DUE[:1])
+    assert not notifier.tell("one", DUE[:1])
     clock.advance(3599)
-    assert not announcer.tell("two", DUE)
-    announcer.tell_once("three", announcement("progress-1"))
+    assert not notifier.tell("two", DUE)
+    notifier.send_best_effort("three", notification("progress-1"))
     assert (slack.tried, sns.taken) == (1, ["start", "start", "end", "progress-1"])
     clock.advance(2)
-    assert announcer.tell("one", DUE)
-    assert announcer.tell("two", DUE)
+    assert notifier.tell("one", DUE)
+    assert notifier.tell("two", DUE)
     assert slack.taken == ["start", "end", "start", "end"]
 
 
@@ -135,13 +135,13 @@ def test_a_channel_that_is_too_busy_for_progress_is_left_alone_by_the_end_too(
     clock: FakeClock, record: Record
 ) -> None:
     slack = Recorder()
-    announcer = Announcer([slack], record, clock)
-    assert announcer.tell("sync", DUE[:1])
+    notifier = Notifier([slack], record, clock)
+    assert notifier.tell("sync", DUE[:1])
     slack.errors = [ChannelBusy("busy", wait_s=90)]
-    announcer.tell_once("sync", announcement("progress-1"), after=["start"])
-    assert not announcer.tell("sync", DUE)
+    notifier.send_best_effort("sync", notification("progress-1"), after=["start"])
+    assert not notifier.tell("sync", DUE)
     clock.advance(91)
-    assert announcer.tell("sync", DUE)
+    assert notifier.tell("sync", DUE)
     assert slack.taken == ["start", "end"]
 
 
@@ -149,14 +149,14 @@ def test_a_channel_that_is_busy_without_saying_how_long_is_left_alone_by_every_m
     clock: FakeClock, record: Record
 ) -> None:
     slack = Recorder()
-    announcer = Announcer([slack], record, clock)
+    notifier = Notifier([slack], record, clock)
     slack.errors = [ChannelBusy("busy")]
-    assert not announcer.tell("one", DUE)
-    assert not announcer.tell("two", DUE)
+    assert not notifier.tell("one", DUE)
+    assert not notifier.tell("two", DUE)
     assert slack.tried == 1
     clock.advance(16)
-    assert announcer.tell("two", DUE)
-    assert announcer.tell("one", DUE)
+    assert notifier.tell("two", DUE)
+    assert notifier.tell("one", DUE)
 
 
 def test_the_reasons_stand_in_the_log_that_is_given(
@@ -164,16 +164,16 @@ def test_the_reasons_stand_in_the_log_that_is_given(
 ) -> None:
     slack = Recorder()
     slack.errors = [ChannelFailed("the reason")]
-    assert not Announcer([slack], record, clock, log=logging.getLogger("a tick")).tell("sync", DUE)
+    assert not Notifier([slack], record, clock, log=logging.getLogger("a tick")).tell("sync", DUE)
     assert [(r.name, "the reason" in r.getMessage()) for r in caplog.records] == [("a tick", True)]
 
 
 def test_waits_grow_and_a_day_later_a_message_is_given_up(clock: FakeClock, record: Record) -> None:
     slack = Recorder()
-    announcer = Announcer([slack], record, clock)
+    notifier = Notifier([slack], record, clock)
     slack.down = ChannelRefused("no such webhook")
     begun = clock.monotonic()
-    while not announcer.tell("sync", DUE):
+    while not notifier.tell("sync", DUE):
         clock.advance(15)
     assert clock.monotonic() - begun > timedelta(days=1).total_seconds()
     assert slack.tried < 600
@@ -185,12 +185,12 @@ def test_what_was_sent_when_the_process_died_is_not_sent_again(clock: FakeClock,
     slack = Recorder()
     record.stop_at = "sent"
     with pytest.raises(KeyboardInterrupt):
-        Announcer([slack], record, clock).tell("sync", DUE)
+        Notifier([slack], record, clock).tell("sync", DUE)
     record.stop_at = None
     # For a minute it might still be on its way by somebody else's hand.
-    assert not Announcer([slack], record, clock).tell("sync", DUE)
+    assert not Notifier([slack], record, clock).tell("sync", DUE)
     clock.advance(61)
-    assert Announcer([slack], record, clock).tell("sync", DUE)
+    assert Notifier([slack], record, clock).tell("sync", DUE)
     assert slack.taken == ["start", "end"]
 
 
@@ -198,9 +198,9 @@ def test_what_was_not_yet_begun_when_the_process_died_is_sent(clock: FakeClock, 
     slack = Recorder()
     record.stop_at = "sending"
     with pytest.raises(KeyboardInterrupt):
-        Announcer([slack], record, clock).tell("sync", DUE)
+        Notifier([slack], record, clock).tell("sync", DUE)
     record.stop_at = None
-    assert Announcer([slack], record, clock).tell("sync", DUE)
+    assert Notifier([slack], record, clock).tell("sync", DUE)
     assert slack.taken == ["start", "end"]
 
 
@@ -210,8 +210,8 @@ def test_what_may_have_arrived_is_not_sent_again_and_harms_no_other(
 ) -> None:
     slack, sns = Recorder("slack"), Recorder("sns")
     slack.errors = [error]
-    announcer = Announcer([slack, sns], record, clock)
-    assert announcer.tell("sync", DUE)
+    notifier = Notifier([slack, sns], record, clock)
+    assert notifier.tell("sync", DUE)
     assert (slack.taken, sns.taken) == (["end"], ["start", "end"])
     assert record.states()["sync/start/slack"] == "dropped"
     assert "sync/start/slack: may have arrived and is not sent again" in caplog.text
@@ -220,40 +220,40 @@ def test_what_may_have_arrived_is_not_sent_again_and_harms_no_other(
 
 def test_a_channel_gets_only_what_is_for_it(clock: FakeClock, record: Record) -> None:
     security = Recorder("security", security_only=True)
-    due = [announcement("start"), announcement("end", security="a digest that does not fit")]
-    assert Announcer([security], record, clock).tell("sync", due)
+    due = [notification("start"), notification("end", security="a digest that does not fit")]
+    assert Notifier([security], record, clock).tell("sync", due)
     assert security.taken == ["end"]
 
 
 def test_progress_is_told_now_or_never_and_only_after_the_start(clock: FakeClock, record: Record) -> None:
     slack = Recorder()
-    announcer = Announcer([slack], record, clock)
-    announcer.tell_once("sync", announcement("progress-1"), after=["start"])
+    notifier = Notifier([slack], record, clock)
+    notifier.send_best_effort("sync", notification("progress-1"), after=["start"])
     assert slack.taken == []
-    announcer.tell("sync", DUE[:1])
-    announcer.tell_once("sync", announcement("progress-2"), after=["start"])
-    announcer.tell_once("sync", announcement("progress-2"), after=["start"])
+    notifier.tell("sync", DUE[:1])
+    notifier.send_best_effort("sync", notification("progress-2"), after=["start"])
+    notifier.send_best_effort("sync", notification("progress-2"), after=["start"])
     slack.errors = [ChannelFailed("down")]
-    announcer.tell_once("sync", announcement("progress-3"), after=["start"])
-    announcer.tell_once("sync", announcement("progress-3"), after=["start"])
+    notifier.send_best_effort("sync", notification("progress-3"), after=["start"])
+    notifier.send_best_effort("sync", notification("progress-3"), after=["start"])
     assert slack.taken == ["start", "progress-2"]
-    assert announcer.tell("sync", DUE)
+    assert notifier.tell("sync", DUE)
     assert slack.taken == ["start", "progress-2", "end"]
 
 
 def test_no_sending_begins_when_the_time_is_over(clock: FakeClock, record: Record) -> None:
     slack = Recorder()
-    announcer = Announcer([slack], record, clock)
-    assert not announcer.tell("sync", DUE, within_s=-1)
+    notifier = Notifier([slack], record, clock)
+    assert not notifier.tell("sync", DUE, within_s=-1)
     assert slack.tried == 0
     assert clock.now() > START
 
 
-def end(outcome: str, *, corrects: str = "") -> Announcement:
+def end(outcome: str, *, corrects: str = "") -> Notification:
     """How a sync has ended, or that this was wrong."""
     name = "completion" if corrects else "end"
     message = Message(text=name, blocks=())
-    return Announcement(name=name, subject=name, message=message, outcome=outcome, corrects=corrects)
+    return Notification(name=name, subject=name, message=message, outcome=outcome, corrects=corrects)
 
 
 @pytest.mark.parametrize(
@@ -264,10 +264,10 @@ def test_what_corrects_another_goes_to_whom_that_said_otherwise(
     clock: FakeClock, record: Record, first: str, taken: list[str]
 ) -> None:
     slack, added_later = Recorder(), Recorder("sns")
-    assert Announcer([slack], record, clock).tell("sync", [end(first)])
-    announcer = Announcer([slack, added_later], record, clock)
+    assert Notifier([slack], record, clock).tell("sync", [end(first)])
+    notifier = Notifier([slack, added_later], record, clock)
     for _ in range(2):
-        assert announcer.tell("sync", [end("success", corrects="end")])
+        assert notifier.tell("sync", [end("success", corrects="end")])
     assert slack.taken == taken
     assert added_later.taken == []
 
@@ -282,10 +282,10 @@ def test_what_corrects_another_goes_to_whom_that_may_have_reached(
 ) -> None:
     slack = Recorder()
     slack.errors = [error]
-    announcer = Announcer([slack], record, clock)
-    announcer.tell("sync", [end("failure")])
+    notifier = Notifier([slack], record, clock)
+    notifier.tell("sync", [end("failure")])
     clock.advance(3600.0)
-    assert announcer.tell("sync", [end("success"), end("success", corrects="end")])
+    assert notifier.tell("sync", [end("success"), end("success", corrects="end")])
     assert slack.taken == taken
 
 
@@ -294,12 +294,12 @@ def test_what_corrects_another_waits_for_a_process_that_sends_and_may_have_died(
 ) -> None:
     slack = Recorder()
     record.stop_at = "sent"
-    announcer = Announcer([slack], record, clock)
+    notifier = Notifier([slack], record, clock)
     with pytest.raises(KeyboardInterrupt):
-        announcer.tell("sync", [end("failure")])
+        notifier.tell("sync", [end("failure")])
     record.stop_at = None
     due = [end("success"), end("success", corrects="end")]
-    assert not announcer.tell("sync", due)
+    assert not notifier.tell("sync", due)
     clock.advance(61.0)
-    assert announcer.tell("sync", due)
+    assert notifier.tell("sync", due)
     assert slack.taken == ["end", "completion"]

@@ -15,10 +15,10 @@ from brew_assets.domain.batch import (
     encode_batch,
 )
 from brew_assets.domain.plan import Plan
-from brew_assets.engine.orphaned_invocations import PATIENCE_S, WORKER_LIVES_S
+from brew_assets.engine.orphaned_invocations import INVOCATION_LIVES_S, PATIENCE_S
 from brew_assets.engine.ports import StopSignal
 from brew_assets.engine.sync_worker import work_on
-from brew_assets_tests.engine.test_lambda_copier import Story
+from brew_assets_tests.engine.test_lambda_copier import SyncStatus
 from brew_assets_tests.fakes import FakeClock
 
 
@@ -34,7 +34,7 @@ class WatchedClock(FakeClock):
         return super().wait(seconds, stop)
 
 
-class WatchedStory(Story):
+class WatchedStory(SyncStatus):
     """A story in whose waits something may happen."""
 
     def __init__(self, bottles: int = 12) -> None:
@@ -84,7 +84,7 @@ def test_a_run_lets_the_workers_of_a_killed_one_finish_and_downloads_nothing_aga
     plan = story.plan()
     orphans = Orphans(story, plan)
     story.clock.meanwhile = orphans.store_next
-    report = story.carry_out(plan)
+    report = story.copy_plan(plan)
     story.assert_complete(report)
     assert (report.kept, report.downloaded) == (12, 0)
     assert story.workers.invoked == []
@@ -101,7 +101,7 @@ def test_workers_that_have_reported_are_waited_for_no_longer(story: WatchedStory
         story.upstream.store.write(batch_report_key(orphans.key), b"{}")
 
     story.clock.meanwhile = report_half_of_it
-    report = story.carry_out(plan)
+    report = story.copy_plan(plan)
     story.assert_complete(report)
     assert (report.kept, report.downloaded) == (6, 6)
     assert orphans.waited_s < 2
@@ -111,7 +111,7 @@ def test_a_dead_worker_of_a_killed_run_is_waited_for_no_longer_than_patience(sto
     plan = story.plan()
     orphans = Orphans(story, plan)
     orphans.store_next(5)
-    report = story.carry_out(plan)
+    report = story.copy_plan(plan)
     story.assert_complete(report)
     assert (report.kept, report.downloaded) == (5, 7)
     assert PATIENCE_S <= orphans.waited_s <= PATIENCE_S + 2
@@ -127,7 +127,7 @@ def test_what_a_silent_worker_stores_after_all_is_not_downloaded_again(story: Wa
         story.workers.work(batch_key)
 
     story.workers.script = [work_after_the_other]
-    report = story.carry_out(plan, concurrency=1)
+    report = story.copy_plan(plan, concurrency=1)
     story.assert_complete(report)
     assert (report.downloaded, report.adopted) == (0, 12)
     assert sorted(story.downloads()) == sorted(set(story.downloads()))
@@ -135,15 +135,15 @@ def test_what_a_silent_worker_stores_after_all_is_not_downloaded_again(story: Wa
 
 def test_workers_that_are_too_old_to_live_cost_no_time(story: WatchedStory) -> None:
     plan = story.plan()
-    orphans = Orphans(story, plan, age_s=WORKER_LIVES_S)
-    story.assert_complete(story.carry_out(plan))
+    orphans = Orphans(story, plan, age_s=INVOCATION_LIVES_S)
+    story.assert_complete(story.copy_plan(plan))
     assert orphans.waited_s < 1
 
 
 def test_workers_of_another_sync_are_let_finish_where_they_copy_the_same_bottles(story: WatchedStory) -> None:
     orphans = Orphans(story, story.plan(), date="2026-08-21")
     story.clock.meanwhile = lambda: orphans.store_next(4)
-    report = story.carry_out(story.plan())
+    report = story.copy_plan(story.plan())
     story.assert_complete(report)
     assert (report.kept, report.downloaded) == (12, 0)
 
@@ -151,7 +151,7 @@ def test_workers_of_another_sync_are_let_finish_where_they_copy_the_same_bottles
 def test_workers_on_other_bottles_are_not_waited_for(story: WatchedStory) -> None:
     orphans = Orphans(story, story.plan())
     story.upstream.publish("another")
-    report = story.carry_out(story.plan(formulae=("another",)))
+    report = story.copy_plan(story.plan(formulae=("another",)))
     assert (report.outcome, report.downloaded) == ("success", 1)
     assert orphans.waited_s < 1
 
@@ -160,14 +160,14 @@ def test_a_stopped_run_waits_for_no_earlier_worker(story: WatchedStory) -> None:
     plan = story.plan()
     orphans = Orphans(story, plan)
     story.upstream.stop.set()
-    assert story.carry_out(plan).outcome == "stopped"
+    assert story.copy_plan(plan).outcome == "stopped"
     assert orphans.waited_s < 1
 
 
 def test_a_run_of_another_route_lets_lambdas_finish_too(story: WatchedStory) -> None:
     plan = story.plan()
     story.clock.meanwhile = Orphans(story, plan).store_next
-    report, _ = story.upstream.mirror().carry_out(plan, "arm64_sonoma")
+    report, _ = story.upstream.mirror().copy_plan(plan, "arm64_sonoma")
     assert (report.outcome, report.kept, report.downloaded) == ("success", 12, 0)
 
 
@@ -179,7 +179,7 @@ def test_the_run_of_another_platform_lets_the_workers_of_a_cancelled_one_finish_
     theirs = tuple(planned for planned in plan.objects if planned.owner == "arm64_tahoe")
     assert 0 < len(theirs) < 6
     story.clock.meanwhile = Orphans(story, structs.replace(plan, objects=theirs)).store_next
-    report, _ = story.upstream.mirror().carry_out(plan, "arm64_sonoma")
+    report, _ = story.upstream.mirror().copy_plan(plan, "arm64_sonoma")
     assert (report.outcome, report.downloaded) == ("success", 6 - len(theirs))
     assert sorted(story.downloads()) == sorted(set(story.downloads()))
 

@@ -156,7 +156,7 @@ def manifest(store: Store) -> set[str]:
 def test_after_a_sync_the_next_plan_is_empty(upstream: Upstream) -> None:
     plan = upstream.plan()
     assert (len(plan.objects), len(plan.digests())) == (8, 6)
-    report, _ = upstream.mirror().carry_out(plan)
+    report, _ = upstream.mirror().copy_plan(plan)
     assert (report.outcome, report.stored, report.downloaded) == ("success", 8, 6)
     assert manifest(upstream.store) == {planned.bottle.entry_key for planned in plan.objects}
     again = upstream.plan()
@@ -165,15 +165,15 @@ def test_after_a_sync_the_next_plan_is_empty(upstream: Upstream) -> None:
 
 def test_a_second_carrying_out_copies_nothing(upstream: Upstream) -> None:
     plan = upstream.plan()
-    upstream.mirror().carry_out(plan)
-    report, folded = upstream.mirror().carry_out(plan)
+    upstream.mirror().copy_plan(plan)
+    report, folded = upstream.mirror().copy_plan(plan)
     assert (report.outcome, report.kept, report.stored, folded.added) == ("success", 8, 0, 0)
     assert len(upstream.blobs.opened) == 6
 
 
 def test_runs_of_all_platforms_cover_the_plan_and_download_each_digest_once(upstream: Upstream) -> None:
     plan = upstream.plan()
-    reports = [upstream.mirror().carry_out(plan, platform)[0] for platform in ARM]
+    reports = [upstream.mirror().copy_plan(plan, platform)[0] for platform in ARM]
     assert {report.outcome for report in reports} == {"success"}
     assert manifest(upstream.store) == {planned.bottle.entry_key for planned in plan.objects}
     assert len(upstream.blobs.opened) == 6
@@ -187,7 +187,7 @@ def test_runs_of_all_platforms_at_the_same_time_lose_nothing(upstream: Upstream)
 
     def run(platform: str) -> None:
         try:
-            outcomes.append(upstream.mirror().carry_out(plan, platform)[0].outcome)
+            outcomes.append(upstream.mirror().copy_plan(plan, platform)[0].outcome)
         except BaseException as error:
             outcomes.append(error)
 
@@ -202,40 +202,40 @@ def test_runs_of_all_platforms_at_the_same_time_lose_nothing(upstream: Upstream)
 
 
 def test_a_new_week_copies_only_what_is_new(upstream: Upstream) -> None:
-    upstream.mirror().carry_out(upstream.plan())
+    upstream.mirror().copy_plan(upstream.plan())
     upstream.next_week()
     upstream.publish("wget", "2.0", tags=ARM)
     upstream.publish("gtk+3", "3.24", tags=("arm64_sonoma",), rebuild=3)
     plan = upstream.plan()
     assert {planned.bottle.formula for planned in plan.objects} == {"wget", "gtk+3"}
-    report, _ = upstream.mirror().carry_out(plan)
+    report, _ = upstream.mirror().copy_plan(plan)
     assert (report.sync_date, report.stored) == ("2026-08-29", 4)
     assert len(manifest(upstream.store)) == 12
 
 
 def test_a_digest_that_is_held_under_an_earlier_name_is_not_downloaded_again(upstream: Upstream) -> None:
-    upstream.mirror().carry_out(upstream.plan())
+    upstream.mirror().copy_plan(upstream.plan())
     upstream.next_week()
     upstream.publish("openssl@3", "3.6.0", tags=dict.fromkeys(ARM, "one digest for three tags"))
     before = len(upstream.blobs.opened)
-    report, _ = upstream.mirror().carry_out(upstream.plan())
+    report, _ = upstream.mirror().copy_plan(upstream.plan())
     assert (report.stored, report.duplicated, report.downloaded) == (3, 3, 0)
     assert len(upstream.blobs.opened) == before
 
 
 def test_force_downloads_again_in_the_same_folder(upstream: Upstream) -> None:
-    upstream.mirror().carry_out(upstream.plan())
+    upstream.mirror().copy_plan(upstream.plan())
     plan = upstream.plan(formulae=("wget",), force=True)
-    report, _ = upstream.mirror().carry_out(plan)
+    report, _ = upstream.mirror().copy_plan(plan)
     assert (report.outcome, report.stored, report.downloaded) == ("success", 3, 3)
 
 
 def test_a_kill_before_the_receipts_costs_no_second_download(upstream: Upstream) -> None:
     plan = upstream.plan()
-    upstream.mirror().carry_out(plan)
+    upstream.mirror().copy_plan(plan)
     upstream.store.write(MANIFEST_KEY, _without(upstream.store, "wget"))
     before = len(upstream.blobs.opened)
-    report, _ = upstream.mirror().carry_out(plan)
+    report, _ = upstream.mirror().copy_plan(plan)
     assert (report.adopted, report.kept, report.stored) == (3, 8, 0)
     assert len(upstream.blobs.opened) == before
     assert len(manifest(upstream.store)) == 8
@@ -257,19 +257,19 @@ def _without(store: Store, name: str) -> bytes:
 
 def test_an_unrecorded_bottle_with_a_flipped_byte_is_not_adopted(upstream: Upstream) -> None:
     plan = upstream.plan()
-    upstream.mirror().carry_out(plan)
+    upstream.mirror().copy_plan(plan)
     upstream.store.write(MANIFEST_KEY, _without(upstream.store, "wget"))
     victim = next(p.bottle for p in plan.objects if p.bottle.formula == "wget")
     upstream.store.write(victim.key(plan.sync_date), b"flipped")
     planned = upstream.mirror().make_plan(Request(platforms=ARM))
-    assert [stray.key for stray in planned.strays] == [victim.key(plan.sync_date)]
+    assert [stray.key for stray in planned.unidentified] == [victim.key(plan.sync_date)]
     assert [p.bottle.filename for p in planned.plan.objects] == [victim.filename]
 
 
 def test_a_manifest_that_was_deleted_is_rebuilt_before_anything_is_planned(upstream: Upstream) -> None:
     for week in range(6):
         upstream.publish("wget", f"1.{week}", tags=ARM)
-        upstream.mirror().carry_out(upstream.plan())
+        upstream.mirror().copy_plan(upstream.plan())
         upstream.next_week()
     before = manifest(upstream.store)
     upstream.store.delete([MANIFEST_KEY])
@@ -281,13 +281,13 @@ def test_a_manifest_that_was_deleted_is_rebuilt_before_anything_is_planned(upstr
 def test_a_manifest_that_is_deleted_during_a_run_is_not_forgotten(upstream: Upstream) -> None:
     for week in range(6):
         upstream.publish("wget", f"1.{week}", tags=ARM)
-        upstream.mirror().carry_out(upstream.plan())
+        upstream.mirror().copy_plan(upstream.plan())
         upstream.next_week()
     before = manifest(upstream.store)
     upstream.publish("wget", "2.0", tags=ARM)
     plan = upstream.plan()
     upstream.blobs.script(plan.objects[0].bottle, Act(on_open=lambda: upstream.store.delete([MANIFEST_KEY])))
-    report, _ = upstream.mirror().carry_out(plan)
+    report, _ = upstream.mirror().copy_plan(plan)
     assert report.stored == 3
     upstream.plan()
     assert set(read_held(upstream.store).entries) >= before
@@ -307,7 +307,7 @@ def test_an_invalid_manifest_stops_planning_and_copying(upstream: Upstream) -> N
     upstream.store.write(MANIFEST_KEY, b'{"bottles":{}}')
     acts: list[Callable[[], object]] = [
         upstream.plan,
-        lambda: upstream.mirror().carry_out(plan),
+        lambda: upstream.mirror().copy_plan(plan),
         lambda: upstream.mirror().fold(),
     ]
     for act in acts:
@@ -323,7 +323,7 @@ def test_a_bad_bottle_fails_by_name_and_the_next_plan_wants_it_again(upstream: U
     plan = upstream.plan()
     bad = next(p.bottle for p in plan.objects if p.bottle.formula == "gtk+3")
     upstream.blobs.always(bad, Act(error=BlobNotFound("404 from upstream")))
-    report, _ = upstream.mirror().carry_out(plan)
+    report, _ = upstream.mirror().copy_plan(plan)
     assert report.outcome == "partial"
     assert [failure.name for failure in report.failed] == [bad.filename]
     assert [p.bottle.filename for p in upstream.plan().objects] == [bad.filename]
@@ -338,7 +338,7 @@ def test_every_planned_name_is_accounted_for_in_the_report() -> None:
     plan = upstream.plan("arm64_tahoe", "arm64_sonoma")
     store.fail("commit", StoreRefused("the bucket is gone"))
     store.refuse("write", StoreRefused("the bucket is gone"), key=CANARY_KEY)
-    report, _ = upstream.mirror(workers=1).carry_out(plan, "arm64_tahoe")
+    report, _ = upstream.mirror(workers=1).copy_plan(plan, "arm64_tahoe")
     assert report.aborted
     assert report.outcome == "failed"
     assert report.kept + report.stored + len(report.failed) + report.left == report.planned
@@ -358,7 +358,7 @@ def test_what_is_stored_and_not_in_the_manifest_is_no_success() -> None:
     upstream = Upstream(StoreWithAnotherPrefix())
     upstream.publish("jq")
     upstream.publish("wget")
-    report, folded = upstream.mirror().carry_out(upstream.plan())
+    report, folded = upstream.mirror().copy_plan(upstream.plan())
     assert (report.outcome, report.stored, folded.entries) == ("failed", 0, 0)
     assert {failure.reason for failure in report.failed} == {"not recorded"}
     assert "the store does not list or give out the receipt" in report.failed[0].message
@@ -370,27 +370,27 @@ def test_a_receipt_that_cannot_be_read_makes_its_bottle_no_success() -> None:
     upstream.publish("jq")
     plan = upstream.plan("arm64_sonoma")
     store.refuse_below("read", ObjectRefused("403 AccessDenied"), f"{RECEIPT_PREFIX}{plan.sync_id}/")
-    report, _ = upstream.mirror().carry_out(plan)
+    report, _ = upstream.mirror().copy_plan(plan)
     assert (report.outcome, report.stored, len(report.failed)) == ("failed", 0, report.planned)
     store.allow_all()
-    report, _ = upstream.mirror().carry_out(plan)
+    report, _ = upstream.mirror().copy_plan(plan)
     assert (report.outcome, report.kept, report.stored) == ("success", report.planned, 0)
 
 
 def test_a_stopped_sync_says_what_is_left_and_the_next_run_goes_on(upstream: Upstream) -> None:
     plan = upstream.plan()
     upstream.blobs.script(plan.objects[0].bottle, Act(on_open=upstream.stop.set))
-    report, _ = upstream.mirror(workers=1).carry_out(plan)
+    report, _ = upstream.mirror(workers=1).copy_plan(plan)
     assert report.outcome == "stopped"
     assert report.left == 7
     upstream.stop = FakeStop()
-    report, _ = upstream.mirror().carry_out(plan)
+    report, _ = upstream.mirror().copy_plan(plan)
     assert (report.outcome, report.kept, report.stored) == ("success", 1, 7)
 
 
 def test_the_report_stands_in_the_store(upstream: Upstream) -> None:
     plan = upstream.plan()
-    report, _ = upstream.mirror().carry_out(plan)
+    report, _ = upstream.mirror().copy_plan(plan)
     (key,) = kept_reports(upstream.store, plan.sync_id)
     assert key.startswith(f"{REPORT_PREFIX}{plan.sync_id}/")
     document = upstream.store.read(key)
@@ -404,7 +404,7 @@ def test_reports_of_tries_within_one_second_stand_in_their_order(upstream: Upstr
     plan = upstream.plan()
     tries = [f"try {number}" for number in range(6)]
     for run_id in tries:
-        upstream.mirror().carry_out(plan, "arm64_sonoma", run_id=run_id)
+        upstream.mirror().copy_plan(plan, "arm64_sonoma", run_id=run_id)
     kept = kept_reports(upstream.store, plan.sync_id)
     assert [report.run_id for report in kept.values()] == tries
 
@@ -419,7 +419,7 @@ def test_a_plan_can_be_loaded_by_its_sync(upstream: Upstream) -> None:
 
 def test_a_run_for_a_platform_that_the_plan_lacks_is_refused(upstream: Upstream) -> None:
     with pytest.raises(PlanInvalid, match="sonoma"):
-        upstream.mirror().carry_out(upstream.plan("arm64_tahoe"), "sonoma")
+        upstream.mirror().copy_plan(upstream.plan("arm64_tahoe"), "sonoma")
 
 
 def test_digests_of_an_external_hash_file_are_skipped_and_not_held(upstream: Upstream) -> None:
@@ -582,7 +582,7 @@ def test_a_run_reports_what_its_plan_left_out_and_names_what_is_left(upstream: U
     plan = upstream.plan()
     assert (plan.left_out.rejected, plan.left_out.disabled) == (1, 1)
     upstream.stop.set()
-    report, _ = upstream.mirror().carry_out(plan)
+    report, _ = upstream.mirror().copy_plan(plan)
     assert (report.skipped, report.left_out) == (plan.skipped, plan.left_out)
     assert (report.left, len(report.left_bottles), report.undone) == (38, 20, ())
     (stored,) = kept_reports(upstream.store, plan.sync_id).values()
@@ -597,7 +597,7 @@ def test_a_bottle_whose_name_is_too_long_for_a_disk_is_left_out_by_name_and_alon
     mirror = upstream.mirror(workers=1)
     (rejected,) = mirror.refresh_catalogue().catalogue.rejected
     assert (rejected.name, "longer than file systems take" in rejected.why) == ("a" * 120, True)
-    report, _ = mirror.carry_out(upstream.plan())
+    report, _ = mirror.copy_plan(upstream.plan())
     assert (report.outcome, report.stored, report.failed) == ("success", 10, ())
 
 

@@ -122,7 +122,7 @@ def test_no_inventory_writes_a_receipt_that_nobody_would_take(content: bytes) ->
     item = bottle("wget", content=content)
     store.put_bottle(item, content, date=DATE if not content else "2026-13-45")
     inventory = take_inventory(store, FakeClock(), workers=2, batch_size=10)
-    assert [stray.key for stray in inventory.strays] == [item.key(DATE if not content else "2026-13-45")]
+    assert [stray.key for stray in inventory.unidentified] == [item.key(DATE if not content else "2026-13-45")]
     assert read_journal(store) == []
 
 

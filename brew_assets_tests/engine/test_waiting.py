@@ -241,7 +241,7 @@ def test_a_transfer_says_what_its_bottles_wait_for(onlooker: Onlooker) -> None:
 
     story.clock = Waiting()
     with heard(onlooker.waits):
-        assert story.carry(fetch(item), delay_s=1_000_000.0).stored == 1
+        assert story.copy(fetch(item), delay_s=1_000_000.0).stored == 1
     assert onlooker.heard[0][0].startswith(f"Waiting for {REGISTRY}: connection reset; next try in ")
 
 

@@ -35,7 +35,7 @@ def test_after_the_grace_receipts_fold_and_report_are_written_all_the_same(
 
         stopper = threading.Thread(target=stop_once_the_others_are_there)
         stopper.start()
-        report, folded = built.carry_out(plan)
+        report, folded = built.copy_plan(plan)
         stopper.join()
         assert (report.outcome, report.stored, report.left) == ("stopped", 19, 1)
         assert report.duration_s < 20

@@ -186,6 +186,6 @@ def test_a_stop_signal_before_the_processes_start_copies_nothing(
         built = build_mirror(read_settings(), stop=stop)
         plan = built.make_plan(Request(platforms=("arm64_sonoma",)), sizes=False).plan
         stop.set()
-        report, _ = built.carry_out(plan)
+        report, _ = built.copy_plan(plan)
         assert (report.outcome, report.stored, report.left) == ("stopped", 0, BOTTLES)
         assert upstream.downloads.total() == 0

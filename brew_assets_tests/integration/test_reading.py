@@ -10,7 +10,7 @@ import click
 import pytest
 
 from brew_assets.domain.manifest import MANIFEST_KEY, encode_receipts
-from brew_assets.engine.record.rebuild import survey
+from brew_assets.engine.record.rebuild import identify_all
 from brew_assets.runtimes.cli import cli
 from brew_assets.simulator import Simulator, World
 from brew_assets_tests.integration.mirrors import (
@@ -217,7 +217,7 @@ def _receipts_of(mirror: MirrorUnderTest, upstream: Simulator) -> bytes:
             patch.setenv(name, value)
         store = build_store(read_settings())
         try:
-            return encode_receipts(survey(store, workers=2).receipts)
+            return encode_receipts(identify_all(store, workers=2).receipts)
         finally:
             store.close()
 

@@ -60,16 +60,16 @@ def test_a_lambda_whose_time_runs_short_reports_what_is_left_and_another_one_cop
         environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **own, **upstream.environment()}
         mirror = build_mirror(read_settings(environment))
         functions = Functions(environment, upstream, tmp_path)
-        carrier = Dispatcher(
+        copier = Dispatcher(
             functions,
             store=mirror.store,
             clock=mirror.ports.clock,
             stop=mirror.ports.stop,
-            fallback=mirror.own_carrier(),
+            fallback=mirror.local_copier(),
             options=DispatchOptions(concurrency=1),
         )
         plan = mirror.make_plan(Request(platforms=("arm64_sonoma",)), sizes=False).plan
-        report, _ = mirror.carry_out(plan, carrier=carrier)
+        report, _ = mirror.copy_plan(plan, copier=copier)
         downloads = [upstream.downloads[bottle.digest] for bottle in world.bottles]
     assert (report.outcome, report.stored) == ("success", BOTTLES)
     first, second = functions.reports(mirror.store)

@@ -7,7 +7,7 @@ from typing import Any
 from brew_assets.adapters.aws.client import aws_client, making_error, sending_error
 from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.domain.metrics import Metric
-from brew_assets.engine.notifier import Announcement
+from brew_assets.engine.notifier import Notification
 from brew_assets.engine.ports import Clock
 
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html: 1,000 metrics and
@@ -64,11 +64,11 @@ class MetricsChannel:
         self._metrics = metrics
         self._clock = clock
 
-    def takes(self, announcement: Announcement) -> bool:
+    def takes(self, notification: Notification) -> bool:
         """Whether there are metrics."""
-        return bool(announcement.metrics)
+        return bool(notification.metrics)
 
-    def send(self, announcement: Announcement) -> None:
+    def send(self, notification: Notification) -> None:
         """CloudWatch has taken the metrics as those of now.
 
         Raises:
@@ -77,7 +77,7 @@ class MetricsChannel:
         """
         # Not as those of the sync's end: alarms look at the last minutes only, and one that is published late
         # would raise none.
-        self._metrics.publish(announcement.metrics, self._clock.now())
+        self._metrics.publish(notification.metrics, self._clock.now())
 
 
 def _datum(metric: Metric, at: datetime) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 from brew_assets.adapters.aws.client import aws_client, making_error, sending_error
 from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.domain.foreign_text import printable_lines
-from brew_assets.engine.notifier import Announcement
+from brew_assets.engine.notifier import Notification
 
 # https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 # "less than 100 characters long"
@@ -44,19 +44,19 @@ class SnsTopic(_Topic):
 
     name = "sns"
 
-    def takes(self, announcement: Announcement) -> bool:
+    def takes(self, notification: Notification) -> bool:
         """Whether there is a message."""
-        return announcement.message is not None
+        return notification.message is not None
 
-    def send(self, announcement: Announcement) -> None:
+    def send(self, notification: Notification) -> None:
         """SNS has taken the message.
 
         Raises:
             ChannelBusy, ChannelFailed, ChannelRefused: it has not.
             ChannelUncertain: it may have.
         """
-        assert announcement.message is not None
-        self._publish(announcement.subject, announcement.message.plain())
+        assert notification.message is not None
+        self._publish(notification.subject, notification.message.plain())
 
 
 class SnsSecurityTopic(_Topic):
@@ -64,18 +64,18 @@ class SnsSecurityTopic(_Topic):
 
     name = "sns-security"
 
-    def takes(self, announcement: Announcement) -> bool:
+    def takes(self, notification: Notification) -> bool:
         """Whether there is a security event."""
-        return bool(announcement.security)
+        return bool(notification.security)
 
-    def send(self, announcement: Announcement) -> None:
+    def send(self, notification: Notification) -> None:
         """SNS has taken the event.
 
         Raises:
             ChannelBusy, ChannelFailed, ChannelRefused: it has not.
             ChannelUncertain: it may have.
         """
-        self._publish(f"Security: {announcement.subject}", announcement.security)
+        self._publish(f"Security: {notification.subject}", notification.security)
 
 
 def _subject(text: str) -> str:

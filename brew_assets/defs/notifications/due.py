@@ -18,7 +18,7 @@ from brew_assets.defs.notifications.incomplete_syncs import (
     later_runs,
 )
 from brew_assets.defs.notifications.planning_runs import FailedPlanning
-from brew_assets.defs.notifications.run_history import OpenSync, progress_of_runs, story_of
+from brew_assets.defs.notifications.run_history import OpenSync, progress_of_runs, status_of
 from brew_assets.defs.pages.store_findings import store_findings
 from brew_assets.defs.schedules import next_scheduled_sync
 from brew_assets.domain.metrics import Metric, gauges, sync_metrics
@@ -37,11 +37,11 @@ from brew_assets.domain.notifications.messages import (
 )
 from brew_assets.domain.plan import Plan
 from brew_assets.domain.report import Outcome
-from brew_assets.domain.sync_status import Ending, Story
+from brew_assets.domain.sync_status import Ending, SyncStatus
 from brew_assets.engine.clock import SystemClock
 from brew_assets.engine.kept_plans import kept_plan
 from brew_assets.engine.kept_reports import kept_reports
-from brew_assets.engine.notifier import Announcement, Announcer, Channel
+from brew_assets.engine.notifier import Channel, Notification, Notifier
 from brew_assets.engine.record.stored_names import stored_names
 from brew_assets.errors import MirrorError
 from brew_assets.settings import Settings
@@ -63,7 +63,7 @@ class _Ended(msgspec.Struct, frozen=True, kw_only=True):
     `names` are the entry keys of what it stored itself, None like the plan when the store did not say.
     """
 
-    story: Story
+    status: SyncStatus
     ended: float
     plan: Plan | None
     names: frozenset[str] | None
@@ -71,11 +71,11 @@ class _Ended(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def left(self) -> int:
         """How many of the planned bottles are not held."""
-        story = self.story
-        return max(0, story.planned - story.done - len(story.forgotten))
+        status = self.status
+        return max(0, status.planned - status.done - len(status.forgotten))
 
 
-class Teller:
+class DueNotifications:
     """Tells syncs to the channels, for one tick."""
 
     def __init__(
@@ -86,7 +86,7 @@ class Teller:
         self._deployment = deployment_of(settings)
         self._clock = SystemClock()
         self._record = InstanceDeliveries(instance)
-        self._announcer = Announcer(channels, self._record, self._clock, log=log)
+        self._notifier = Notifier(channels, self._record, self._clock, log=log)
         self._log = log
         self._deadline = self._clock.monotonic() + _TICK_S
 
@@ -99,30 +99,30 @@ class Teller:
             self._log.warning(f"sync {sync.sync_id}: not told to its end within a week; given up")
             return None
         try:
-            return self._tell_sync(sync)
+            return self._notify_of_sync(sync)
         except Exception:  # a mistake of ours about one sync must not silence the others
             self._log.exception(f"sync {sync.sync_id}: cannot be told now")
             return sync
 
-    def _tell_sync(self, sync: OpenSync) -> OpenSync | IncompleteSync | None:
+    def _notify_of_sync(self, sync: OpenSync) -> OpenSync | IncompleteSync | None:
         # Before the look at the runs: one that ends meanwhile is looked at again.
         seen = ended_runs(self._instance, sync)
-        story, ended_at = story_of(self._instance, sync)
-        due = [self._start(story, sync)]
-        if is_large(story, self._deployment):
-            due.append(self._announcement(LARGE, sync, message=large_download_of(story, self._deployment)))
-        if not story.ended:
-            self._remember(sync, pending=story.planned)
+        status, ended_at = status_of(self._instance, sync)
+        due = [self._start(status, sync)]
+        if is_large(status, self._deployment):
+            due.append(self._notification(LARGE, sync, message=large_download_of(status, self._deployment)))
+        if not status.ended:
+            self._remember(sync, pending=status.planned)
             self._tell(sync.sync_id, due)
-            return self._tell_progress(story, sync, after=[announcement.name for announcement in due])
-        found = self._look_at_end(story, sync, ended_at)
+            return self._notify_of_progress(status, sync, after=[notification.name for notification in due])
+        found = self._look_at_end(status, sync, ended_at)
         if found is None:
             self._tell(sync.sync_id, due)
             return sync
         due += [self._end(sync, found), *self._completion(sync, found)]
         if not self._tell(sync.sync_id, due):
             return sync
-        if found.story.ending == "success":
+        if found.status.ending == "success":
             return None
         return IncompleteSync(sync=sync, reported_at=self._clock.now().timestamp(), seen=seen)
 
@@ -131,9 +131,9 @@ class Teller:
 
         None when no channel was given an end that was no success, or one was given the completion.
         """
-        given = [one for one in self._announcer.given(sync.sync_id, END) if one.state != "waiting"]
+        given = [one for one in self._notifier.given(sync.sync_id, END) if one.state != "waiting"]
         bad = [one for one in given if one.outcome not in ("", "success")]
-        if not bad or self._announcer.given(sync.sync_id, COMPLETION):
+        if not bad or self._notifier.given(sync.sync_id, COMPLETION):
             return None
         reported_at = max(one.at for one in bad)
         seen = ended_runs(self._instance, sync, until=reported_at)
@@ -160,21 +160,21 @@ class Teller:
         fresh = set(seen) - set(known.seen)
         if not fresh:
             return known
-        story, ended_at = story_of(self._instance, sync)
-        found = self._look_at_end(story, sync, ended_at) if story.ended else None
+        status, ended_at = status_of(self._instance, sync)
+        found = self._look_at_end(status, sync, ended_at) if status.ended else None
         if found is None:
             return known
-        completed = found.story.ending == "success"
+        completed = found.status.ending == "success"
         newest = sync.created_at >= self._record.state().pending_of
         # The mirror is as good as what was planned: an older sync does not vouch for today.
         good_at = (found.ended if newest else sync.created_at) if completed else None
         self._remember(sync, pending=found.left, good_at=good_at)
-        due = [*self._new_findings(sync, found.story, fresh, name=seen[-1]), *self._completion(sync, found)]
+        due = [*self._new_findings(sync, found.status, fresh, name=seen[-1]), *self._completion(sync, found)]
         if not self._tell(sync.sync_id, due):
             return known
         return None if completed else msgspec.structs.replace(known, seen=seen)
 
-    def tell_failed_planning(self, planning: FailedPlanning) -> bool:
+    def notify_of_failed_planning(self, planning: FailedPlanning) -> bool:
         """Whether it was told that there is no plan, or it is too old to tell."""
         if self._clock.now().timestamp() - planning.ended_at > _TOO_OLD_S:
             self._log.warning(f"planning run {planning.run_id}: not told within a week; given up")
@@ -200,7 +200,7 @@ class Teller:
             failed=0,
             outcome="failed",
         )
-        end = Announcement(
+        end = Notification(
             name=END,
             subject=self._subject(message.text),
             message=message,
@@ -212,80 +212,78 @@ class Teller:
         )
         return self._tell(planning.subject or f"run-{planning.run_id}", [end])
 
-    def _tell(self, sync: str, due: Sequence[Announcement]) -> bool:
+    def _tell(self, sync: str, due: Sequence[Notification]) -> bool:
         left_s = self._deadline - self._clock.monotonic()
-        return left_s > 0 and self._announcer.tell(sync, due, within_s=left_s)
+        return left_s > 0 and self._notifier.tell(sync, due, within_s=left_s)
 
-    def _start(self, story: Story, sync: OpenSync) -> Announcement:
-        at = datetime.fromtimestamp(story.created_at, tz=UTC)
-        message = start_of(story, self._deployment, started_at=f"{at:%Y-%m-%d %H:%M:%S}")
-        metrics = self._gauges(sync, pending=story.planned)
-        return self._announcement(START, sync, message=message, metrics=metrics)
+    def _start(self, status: SyncStatus, sync: OpenSync) -> Notification:
+        at = datetime.fromtimestamp(status.created_at, tz=UTC)
+        message = start_of(status, self._deployment, started_at=f"{at:%Y-%m-%d %H:%M:%S}")
+        metrics = self._gauges(sync, pending=status.planned)
+        return self._notification(START, sync, message=message, metrics=metrics)
 
-    def _tell_progress(self, story: Story, sync: OpenSync, *, after: Sequence[str]) -> OpenSync:
+    def _notify_of_progress(self, status: SyncStatus, sync: OpenSync, *, after: Sequence[str]) -> OpenSync:
         """The sync, with what was told of its progress: at most once in an interval, and only of news."""
         now = self._clock.now().timestamp()
-        begun = max(sync.created_at, sync.told_progress_at)
-        if story.route != "ecs" or now - begun < self._settings.progress_update_interval:
+        begun = max(sync.created_at, sync.progress_notified_at)
+        if status.route != "ecs" or now - begun < self._settings.progress_update_interval:
             return sync
         found = progress_of_runs(self._instance, sync)
-        if found is None or found[1] <= sync.told_progress_of:
+        if found is None or found[1] <= sync.progress_notified_of:
             return sync
         progress, newest = found
-        message = progress_of(story, progress, now=now)
+        message = progress_of(status, progress, now=now)
         # Named by what it tells of: a tick that is repeated after a kill tells it no second time.
-        announcement = self._announcement(f"progress-{newest}", sync, message=message)
-        self._announcer.tell_once(sync.sync_id, announcement, after=after)
-        return msgspec.structs.replace(sync, told_progress_of=newest, told_progress_at=now)
+        notification = self._notification(f"progress-{newest}", sync, message=message)
+        self._notifier.send_best_effort(sync.sync_id, notification, after=after)
+        return msgspec.structs.replace(sync, progress_notified_of=newest, progress_notified_at=now)
 
-    def _look_at_end(self, story: Story, sync: OpenSync, ended_at: float | None) -> _Ended | None:
+    def _look_at_end(self, status: SyncStatus, sync: OpenSync, ended_at: float | None) -> _Ended | None:
         """The ended sync as the store knows it; None while the store cannot be read and may be soon."""
         now = self._clock.now().timestamp()
         ended = ended_at or now
         try:
             store = build_store(self._settings)
-            reports = tuple(kept_reports(store, story.sync_id, most=_MOST_REPORTS).values())
-            names = stored_names(store, story.sync_id)
-            plan = kept_plan(store, story.sync_id)
+            reports = tuple(kept_reports(store, status.sync_id, most=_MOST_REPORTS).values())
+            names = stored_names(store, status.sync_id)
+            plan = kept_plan(store, status.sync_id)
         except MirrorError as error:
-            self._log.warning(f"sync {story.sync_id}: its reports cannot be read: {error}")
+            self._log.warning(f"sync {status.sync_id}: its reports cannot be read: {error}")
             if now - ended < _PATIENCE_S:
                 return None
             reports, names, plan = (), None, None
-        run_ids = dict.fromkeys((*(run.run_id for run in story.runs), story.run_id, story.manifest_run_id))
+        run_ids = dict.fromkeys((*(run.run_id for run in status.runs), status.run_id, status.manifest_run_id))
         findings = store_findings(self._instance, [run_id for run_id in run_ids if run_id])
         stored = None if names is None else len(names)
-        story = msgspec.structs.replace(story, reports=reports, stored=stored, store_findings=findings)
-        return _Ended(story=story, ended=ended, plan=plan, names=names)
+        status = msgspec.structs.replace(status, reports=reports, stored=stored, store_findings=findings)
+        return _Ended(status=status, ended=ended, plan=plan, names=names)
 
-    def _end(self, sync: OpenSync, found: _Ended) -> Announcement:
-        story, duration_s = found.story, max(0.0, found.ended - found.story.created_at)
-        self._remember(sync, pending=found.left, good_at=found.ended if story.ending == "success" else None)
-        return self._announcement(
+    def _end(self, sync: OpenSync, found: _Ended) -> Notification:
+        status, duration_s = found.status, max(0.0, found.ended - found.status.created_at)
+        self._remember(sync, pending=found.left, good_at=found.ended if status.ending == "success" else None)
+        return self._notification(
             END,
             sync,
             message=self._end_message(found, duration_s),
-            security=security_text(story, self._deployment),
-            metrics=[*self._metrics(story, duration_s), *self._gauges(sync, pending=found.left)],
-            outcome=story.ending,
+            security=security_text(status, self._deployment),
+            metrics=[*self._metrics(status, duration_s), *self._gauges(sync, pending=found.left)],
+            outcome=status.ending,
         )
 
-    def _completion(self, sync: OpenSync, found: _Ended) -> list[Announcement]:
+    def _completion(self, sync: OpenSync, found: _Ended) -> list[Notification]:
         """That the sync is complete, for the channels that were given another end of it; else nothing."""
-        given = [
-            one for one in self._announcer.given(sync.sync_id, END) if one.outcome not in ("", "success")
-        ]
-        if found.story.ending != "success" or not given:
+        given = [one for one in self._notifier.given(sync.sync_id, END) if one.outcome not in ("", "success")]
+        if found.status.ending != "success" or not given:
             return []
         reported = max(given, key=lambda delivery: delivery.at)
         later = later_runs(self._instance, sync, since=reported.at)
         note = completed_note(reported.outcome, at=datetime.fromtimestamp(reported.at, tz=UTC))
-        noted = msgspec.structs.replace(found.story, notes=(note, *found.story.notes))
+        noted = msgspec.structs.replace(found.status, notes=(note, *found.status.notes))
         message = self._end_message(
-            msgspec.structs.replace(found, story=noted), later.first_s + later.later_s
+            msgspec.structs.replace(found, status=noted), later.first_s + later.later_s
         )
         return [
-            self._announcement(
+            self._notification(
                 COMPLETION,
                 sync,
                 message=message,
@@ -296,27 +294,27 @@ class Teller:
         ]
 
     def _new_findings(
-        self, sync: OpenSync, story: Story, fresh: Collection[str], *, name: str
-    ) -> list[Announcement]:
+        self, sync: OpenSync, status: SyncStatus, fresh: Collection[str], *, name: str
+    ) -> list[Notification]:
         """The security event of what these runs of the sync found; nothing when they found nothing."""
-        runs = tuple(run for run in story.runs if run.run_id in fresh)
+        runs = tuple(run for run in status.runs if run.run_id in fresh)
         text = security_text(
             msgspec.structs.replace(
-                story,
+                status,
                 runs=runs,
-                reports=tuple(report for report in story.reports if report.run_id in fresh),
-                store_findings=tuple(one for one in story.store_findings if one.run_id in fresh),
+                reports=tuple(report for report in status.reports if report.run_id in fresh),
+                store_findings=tuple(one for one in status.store_findings if one.run_id in fresh),
             ),
             self._deployment,
         )
         if not text:
             return []
         subject = self._subject("Homebrew bottles sync, executed again")
-        return [Announcement(name=f"security-{name}", subject=subject, security=text)]
+        return [Notification(name=f"security-{name}", subject=subject, security=text)]
 
     def _end_message(self, found: _Ended, duration_s: float) -> Message:
         return end_of(
-            found.story,
+            found.status,
             self._deployment,
             objects=found.plan.objects if found.plan else (),
             stored=found.names,
@@ -337,25 +335,25 @@ class Teller:
             return []
         return gauges(environment=self._deployment.environment, pending=pending, last_good_age_s=None)
 
-    def _metrics(self, story: Story, duration_s: float) -> list[Metric]:
+    def _metrics(self, status: SyncStatus, duration_s: float) -> list[Metric]:
         return sync_metrics(
             environment=self._deployment.environment,
-            sync_date=story.date,
-            route=story.route or "local",
-            downloaded=story.new,
-            bytes_downloaded=story.downloaded,
+            sync_date=status.date,
+            route=status.route or "local",
+            downloaded=status.new,
+            bytes_downloaded=status.downloaded,
             duration_s=duration_s,
-            failed=len(story.failures),
-            outcome=_OUTCOMES[story.ending],
+            failed=len(status.failures),
+            outcome=_OUTCOMES[status.ending],
         )
 
     def _later_metrics(self, found: _Ended, later: LaterRuns) -> list[Metric]:
         """What the later runs added to what was counted at the reported end."""
-        reports = later.of(found.story.reports)
+        reports = later.of(found.status.reports)
         return sync_metrics(
             environment=self._deployment.environment,
-            sync_date=found.story.date,
-            route=found.story.route or "local",
+            sync_date=found.status.date,
+            route=found.status.route or "local",
             downloaded=None if found.names is None else sum(report.new for report in reports),
             bytes_downloaded=sum(report.bytes_downloaded for report in reports),
             duration_s=later.later_s,
@@ -363,7 +361,7 @@ class Teller:
             outcome="success",
         )
 
-    def _announcement(
+    def _notification(
         self,
         name: str,
         sync: OpenSync,
@@ -373,8 +371,8 @@ class Teller:
         metrics: Sequence[Metric] = (),
         outcome: str = "",
         corrects: str = "",
-    ) -> Announcement:
-        return Announcement(
+    ) -> Notification:
+        return Notification(
             name=name,
             subject=self._subject(message.text),
             message=message,

@@ -12,14 +12,14 @@ from brew_assets.compose import build_channels, build_metrics
 from brew_assets.configured import deployment_of
 from brew_assets.defs.assets import pending_bottles
 from brew_assets.defs.notifications.deliveries import InstanceDeliveries
-from brew_assets.defs.notifications.run_history import fate_of, made_a_plan, opened_sync, story_of
+from brew_assets.defs.notifications.run_history import fate_of, made_a_plan, opened_sync, status_of
 from brew_assets.defs.schedules import SCHEDULE, schedule_is_running, scheduled_times
 from brew_assets.defs.tags import SCHEDULE_TAG
 from brew_assets.domain.metrics import gauges
 from brew_assets.domain.notifications.blocks import absence_message
 from brew_assets.domain.quantities import rough_duration
 from brew_assets.engine.clock import SystemClock
-from brew_assets.engine.notifier import Announcement, Announcer
+from brew_assets.engine.notifier import Notification, Notifier
 from brew_assets.errors import UNREADABLE, ChannelError
 from brew_assets.settings import Settings, read_settings
 
@@ -27,7 +27,7 @@ from brew_assets.settings import Settings, read_settings
 START_WITHIN = timedelta(hours=1)
 _INTERVAL_S = 60
 # A tick has a minute.
-_TELLING_S = 30.0
+_NOTIFYING_S = 30.0
 # CloudWatch's alarms look at periods of minutes.
 _GAUGES_EVERY_S = 300.0
 _BY_HAND = "a sync can be started by hand with the job selective_sync."
@@ -88,7 +88,7 @@ def report_missing_syncs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         cursor, told = look_for_missing(context.instance, settings, cursor, now, log=context.log)
     else:
         # Nothing is missed meanwhile, and nothing of it once the schedule is on again.
-        untold = tell_missing(context.instance, settings, cursor.untold, log=context.log)
+        untold = notify_of_missing(context.instance, settings, cursor.untold, log=context.log)
         cursor = msgspec.structs.replace(cursor, settled=now.timestamp(), untold=untold)
         told = "The schedule is stopped."
     context.update_cursor(msgspec.json.encode(cursor).decode())
@@ -116,7 +116,7 @@ def look_for_missing(
         settled = at.timestamp()
     untold = (*cursor.untold, as_one(missing)) if missing else cursor.untold
     told = untold[-1].finding if untold else "Every scheduled sync is well or under way."
-    untold = tell_missing(instance, settings, untold, log=log)
+    untold = notify_of_missing(instance, settings, untold, log=log)
     return msgspec.structs.replace(cursor, settled=settled, untold=untold), told
 
 
@@ -130,18 +130,18 @@ def as_one(missing: Sequence[tuple[datetime, str]]) -> Missing:
     return Missing(at=at.timestamp(), finding=finding)
 
 
-def tell_missing(
+def notify_of_missing(
     instance: dg.DagsterInstance, settings: Settings, untold: Sequence[Missing], *, log: Logger
 ) -> tuple[Missing, ...]:
     """Those that are left: not every channel has them, or gave up. One channel waits for no other."""
     clock = SystemClock()
-    announcer = Announcer(build_channels(settings), InstanceDeliveries(instance), clock, log=log)
-    deadline = clock.monotonic() + _TELLING_S
+    notifier = Notifier(build_channels(settings), InstanceDeliveries(instance), clock, log=log)
+    deadline = clock.monotonic() + _NOTIFYING_S
     return tuple(
         one
         for one in untold
         if (left_s := deadline - clock.monotonic()) <= 0
-        or not announcer.tell(
+        or not notifier.tell(
             f"scheduled-{datetime.fromtimestamp(one.at, tz=UTC):%Y%m%dT%H%M}",
             [absence_of(settings, one)],
             within_s=left_s,
@@ -149,7 +149,7 @@ def tell_missing(
     )
 
 
-def absence_of(settings: Settings, missing: Missing) -> Announcement:
+def absence_of(settings: Settings, missing: Missing) -> Notification:
     """What people are told of it."""
     message = absence_message(
         environment=settings.environment,
@@ -158,7 +158,7 @@ def absence_of(settings: Settings, missing: Missing) -> Announcement:
         links=deployment_of(settings).links.of_schedule(SCHEDULE),
     )
     subject = f"[{settings.environment}] {message.text}"
-    return Announcement(name="absence", subject=subject, message=message)
+    return Notification(name="absence", subject=subject, message=message)
 
 
 def finding_of(
@@ -209,7 +209,7 @@ def has_ended(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
                 run_id=run.run_id,
                 at=event.timestamp,
             )
-            return sync is None or story_of(instance, sync)[0].ended
+            return sync is None or status_of(instance, sync)[0].ended
     return run.status == dg.DagsterRunStatus.SUCCESS
 
 

@@ -34,7 +34,7 @@ from brew_assets.defs.tags import TRIGGER_TAG as _TRIGGER
 from brew_assets.domain.bottle import shown_entry
 from brew_assets.domain.notifications.messages import Progress
 from brew_assets.domain.proof import is_sync_id
-from brew_assets.domain.sync_status import PlatformRun, RunState, Story
+from brew_assets.domain.sync_status import PlatformRun, RunState, SyncStatus
 from brew_assets.engine.clock import SystemClock
 
 _STATES: Mapping[dg.DagsterRunStatus, RunState] = {
@@ -81,8 +81,9 @@ class OpenSync(msgspec.Struct, frozen=True, kw_only=True):
     platforms: tuple[str, ...]
     unserved: tuple[str, ...] = ()
     backfill: str = ""
-    told_progress_of: int = 0
-    told_progress_at: float = 0.0
+    # Under the names that cursors have from before.
+    progress_notified_of: int = msgspec.field(default=0, name="told_progress_of")
+    progress_notified_at: float = msgspec.field(default=0.0, name="told_progress_at")
 
 
 def opened_sync(
@@ -121,7 +122,7 @@ def opened_sync(
     )
 
 
-def story_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Story, float | None]:
+def status_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[SyncStatus, float | None]:
     """The story without its reports, and when the last of its runs ended."""
     backfill = Backfill(instance, sync.backfill) if sync.backfill else None
     newest = _speaking(instance, sync, runs_of(instance, sync))
@@ -142,7 +143,7 @@ def story_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Story, float
     is_due = is_due and all(run.state == "succeeded" for run in runs)
     if manifest is not None and manifest.state in ("failed", "cancelled"):
         runs += (manifest,)
-    story = Story(
+    status = SyncStatus(
         sync_id=sync.sync_id,
         date=sync.date,
         created_at=sync.created_at,
@@ -159,7 +160,7 @@ def story_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Story, float
         manifest_run_id=manifest.run_id if manifest else "",
         planning=_goes_on(planning, since=since) or is_due,
     )
-    return story, max(ends, default=None)
+    return status, max(ends, default=None)
 
 
 def runs_of(instance: dg.DagsterInstance, sync: OpenSync) -> list[dg.RunRecord]:

@@ -8,10 +8,10 @@ import msgspec
 
 from brew_assets.compose import build_channels
 from brew_assets.defs.assets import pending_bottles
-from brew_assets.defs.notifications.due import Teller
+from brew_assets.defs.notifications.due import DueNotifications
 from brew_assets.defs.notifications.incomplete_syncs import FOLLOWED_FOR_S, MOST_FOLLOWED, IncompleteSync
 from brew_assets.defs.notifications.planning_runs import FailedPlanning, failed_plannings
-from brew_assets.defs.notifications.run_history import OpenSync, opened_sync, story_of
+from brew_assets.defs.notifications.run_history import OpenSync, opened_sync, status_of
 from brew_assets.engine.clock import SystemClock
 from brew_assets.errors import UNREADABLE
 from brew_assets.settings import Settings, read_settings
@@ -43,7 +43,7 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     incomplete: tuple[IncompleteSync, ...] = ()
 
 
-def announcing_sensor(settings: Settings) -> dg.SensorDefinition:
+def notifying_sensor(settings: Settings) -> dg.SensorDefinition:
     """The sensor; running from the start where somebody is to be told."""
     running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
     return dg.SensorDefinition(
@@ -63,14 +63,16 @@ def announce_syncs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         return dg.SkipReason("No channel is configured.")
     known = decode_cursor(context.cursor)
     cursor = with_news(context.instance, known)
-    teller = Teller(context.instance, settings, channels, log=context.log)
+    due = DueNotifications(context.instance, settings, channels, log=context.log)
     if known is None:
         earlier = _syncs_before(context.instance, cursor)
-        found = tuple(again for sync in earlier if (again := teller.recall(sync)) is not None)
+        found = tuple(again for sync in earlier if (again := due.recall(sync)) is not None)
         cursor = msgspec.structs.replace(cursor, incomplete=found[-MOST_FOLLOWED:])
-    left = [one for sync in cursor.syncs if (one := teller.tell(sync)) is not None]
-    plannings = tuple(planning for planning in cursor.plannings if not teller.tell_failed_planning(planning))
-    incomplete = [one for known in cursor.incomplete if (one := teller.follow(known)) is not None]
+    left = [one for sync in cursor.syncs if (one := due.tell(sync)) is not None]
+    plannings = tuple(
+        planning for planning in cursor.plannings if not due.notify_of_failed_planning(planning)
+    )
+    incomplete = [one for known in cursor.incomplete if (one := due.follow(known)) is not None]
     syncs = tuple(one for one in left if isinstance(one, OpenSync))
     incomplete += [one for one in left if isinstance(one, IncompleteSync)]
     cursor = msgspec.structs.replace(
@@ -190,4 +192,4 @@ def _sync_of(instance: dg.DagsterInstance, record: dg.EventLogRecord) -> OpenSyn
 
 def _goes_on(instance: dg.DagsterInstance, record: dg.EventLogRecord) -> bool:
     sync = _sync_of(instance, record)
-    return sync is not None and not story_of(instance, sync)[0].ended
+    return sync is not None and not status_of(instance, sync)[0].ended

@@ -14,14 +14,14 @@ from brew_assets.defs.pages.store_links import Places
 from brew_assets.defs.pages.sync_report import Holdings, left_out_list, run_report
 from brew_assets.domain.foreign_text import printable
 from brew_assets.domain.left_out import LeavesOut, message_notes_of
-from brew_assets.domain.manifest import MANIFEST_KEY, Tally
+from brew_assets.domain.manifest import MANIFEST_KEY, Total
 from brew_assets.domain.plan import COUNTED_ONCE, Plan, PlanSummary, summarize
 from brew_assets.domain.report import REPORT_PREFIX, Failure, Report, failures_by_reason
 from brew_assets.domain.routing import load_of
 from brew_assets.engine.catalogue_cache import CatalogueNow, KeptCatalogue
 from brew_assets.engine.ports import Progress
 from brew_assets.engine.record.held import Inventory
-from brew_assets.engine.record.identify import PLAN_PREFIX, Stray
+from brew_assets.engine.record.identify import PLAN_PREFIX, Unidentified
 from brew_assets.engine.sync import Planned
 
 Metadata = dict[str, Any]
@@ -123,7 +123,7 @@ def plan_metadata(planned: Planned, kept: KeptCatalogue, places: Places) -> Meta
         "external_hash_findings": table(("finding",), ((warning,) for warning in skip.warnings)),
         "size_problems": len(planned.sizes.problems),
         "size_findings": table(("finding",), ((problem,) for problem in planned.sizes.problems)),
-        **_stray_metadata(planned.strays),
+        **_unidentified_metadata(planned.unidentified),
     }
 
 
@@ -219,10 +219,10 @@ def manifest_metadata(
         "platforms": len(holdings.by_platform),
         "dates": len(holdings.by_date),
         "formulae": len(holdings.by_formula),
-        "by_platform": tally_table("tag", holdings.by_platform),
-        "by_date": tally_table("date", holdings.by_date),
+        "by_platform": totals_table("tag", holdings.by_platform),
+        "by_date": totals_table("date", holdings.by_date),
         "rebuilt": inventory is not None,
-        **_stray_metadata(inventory.strays if inventory else ()),
+        **_unidentified_metadata(inventory.unidentified if inventory else ()),
         **_store_links(places, sync.sync_date if sync else ""),
         **(_sync_links(places, sync.sync_id) if sync else {}),
     }
@@ -259,10 +259,10 @@ def _left_out_metadata(found: LeavesOut) -> Metadata:
     }
 
 
-def _stray_metadata(strays: Sequence[Stray]) -> Metadata:
+def _unidentified_metadata(unidentified: Sequence[Unidentified]) -> Metadata:
     return {
-        "strays": len(strays),
-        "stray_objects": table(("object", "why it is not recorded"), ((s.key, s.why) for s in strays)),
+        "strays": len(unidentified),
+        "stray_objects": table(("object", "why it is not recorded"), ((s.key, s.why) for s in unidentified)),
     }
 
 
@@ -272,9 +272,9 @@ def failure_table(failures: Sequence[Failure]) -> dg.MarkdownMetadataValue:
     return table(("bottle", "reason", "message"), rows)
 
 
-def tally_table(title: str, tallies: Mapping[str, Tally]) -> dg.MarkdownMetadataValue:
+def totals_table(title: str, totals: Mapping[str, Total]) -> dg.MarkdownMetadataValue:
     """Bottles and bytes per name."""
-    rows = ((name, tally.count, tally.total_size_bytes) for name, tally in tallies.items())
+    rows = ((name, total.count, total.total_size_bytes) for name, total in totals.items())
     return table((title, "bottles", "bytes"), rows)
 
 

@@ -13,7 +13,7 @@ from brew_assets.defs.pages.charts import bar_chart
 from brew_assets.defs.pages.markdown import Link, escaped, link, markdown_table
 from brew_assets.defs.pages.store_links import Places
 from brew_assets.domain.left_out import LeavesOut, first_names, forgotten_note, notes_of, remarks_of
-from brew_assets.domain.manifest import MANIFEST_KEY, Manifest, Tally
+from brew_assets.domain.manifest import MANIFEST_KEY, Manifest, Total
 from brew_assets.domain.plan import Plan
 from brew_assets.domain.quantities import human_bytes, human_duration
 from brew_assets.domain.report import REPORT_PREFIX, Outcome, Report, failures_by_reason
@@ -38,10 +38,10 @@ _WORST_FIRST: tuple[Outcome, ...] = ("failed", "partial", "stopped", "success")
 class Holdings(msgspec.Struct, frozen=True, kw_only=True):
     """What is held: bottles and bytes in all, per tag, per date (newest first) and per formula."""
 
-    total: Tally
-    by_platform: Mapping[str, Tally]
-    by_date: Mapping[str, Tally]
-    by_formula: Mapping[str, Tally]
+    total: Total
+    by_platform: Mapping[str, Total]
+    by_date: Mapping[str, Total]
+    by_formula: Mapping[str, Total]
 
 
 class PlannedNames(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,16 +71,16 @@ def planned_names(plan: Plan, manifest: Manifest, reports: Sequence[Report]) -> 
 
 def holdings_of(manifest: Manifest) -> Holdings:
     """The figures of the manifest; every entry is looked at once."""
-    total = Tally()
-    platforms: dict[str, Tally] = {}
-    dates: dict[str, Tally] = {}
-    formulae: dict[str, Tally] = {}
+    total = Total()
+    platforms: dict[str, Total] = {}
+    dates: dict[str, Total] = {}
+    formulae: dict[str, Total] = {}
     for _, entry in manifest.entries():
         size = entry.file_size
         total.add(size)
-        platforms.setdefault(entry.platform, Tally()).add(size)
-        dates.setdefault(entry.download_date, Tally()).add(size)
-        formulae.setdefault(entry.formula_name, Tally()).add(size)
+        platforms.setdefault(entry.platform, Total()).add(size)
+        dates.setdefault(entry.download_date, Total()).add(size)
+        formulae.setdefault(entry.formula_name, Total()).add(size)
     return Holdings(
         total=total,
         by_platform=dict(sorted(platforms.items())),
@@ -245,34 +245,34 @@ def _held(holdings: Holdings) -> Iterator[str]:
     yield markdown_table(
         ("formula", "bottles", "size", "share"),
         (
-            (name, tally.count, human_bytes(tally.total_size_bytes), _share(tally, total))
-            for name, tally in _largest(holdings.by_formula, FORMULAE_SHOWN, rest=False)
+            (name, part.count, human_bytes(part.total_size_bytes), _share(part, total))
+            for name, part in _largest(holdings.by_formula, FORMULAE_SHOWN, rest=False)
         ),
     )
 
 
-def _largest(tallies: Mapping[str, Tally], most: int, *, rest: bool = True) -> list[tuple[str, Tally]]:
+def _largest(parts: Mapping[str, Total], most: int, *, rest: bool = True) -> list[tuple[str, Total]]:
     """The largest by bytes; the last one stands for all others if there are more and `rest` is true."""
-    found = heapq.nlargest(most, tallies.items(), key=lambda item: (item[1].total_size_bytes, item[0]))
-    if rest and len(tallies) > most:
-        others = [tally for name, tally in tallies.items() if name not in dict(found)]
-        together = Tally(
-            count=sum(tally.count for tally in others),
-            total_size_bytes=sum(tally.total_size_bytes for tally in others),
+    found = heapq.nlargest(most, parts.items(), key=lambda item: (item[1].total_size_bytes, item[0]))
+    if rest and len(parts) > most:
+        others = [part for name, part in parts.items() if name not in dict(found)]
+        together = Total(
+            count=sum(part.count for part in others),
+            total_size_bytes=sum(part.total_size_bytes for part in others),
         )
         found.append((f"{len(others):,} others", together))
     return found
 
 
-def _bars(tallies: Sequence[tuple[str, Tally]]) -> list[tuple[str, int]]:
+def _bars(parts: Sequence[tuple[str, Total]]) -> list[tuple[str, int]]:
     return [
-        (f"{name}  {tally.count:,}  {human_bytes(tally.total_size_bytes):>8}", tally.total_size_bytes)
-        for name, tally in tallies
+        (f"{name}  {part.count:,}  {human_bytes(part.total_size_bytes):>8}", part.total_size_bytes)
+        for name, part in parts
     ]
 
 
-def _share(tally: Tally, total: Tally) -> str:
-    return f"{tally.total_size_bytes / total.total_size_bytes:.1%}"
+def _share(part: Total, total: Total) -> str:
+    return f"{part.total_size_bytes / total.total_size_bytes:.1%}"
 
 
 def _links(reports: Sequence[Report], places: Places) -> Iterator[str]:

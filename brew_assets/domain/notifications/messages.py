@@ -26,7 +26,7 @@ from brew_assets.domain.notifications.blocks import (
 from brew_assets.domain.plan import PlannedBottle
 from brew_assets.domain.report import Failure
 from brew_assets.domain.routing import GB
-from brew_assets.domain.sync_status import Deployment, Story
+from brew_assets.domain.sync_status import Deployment, SyncStatus
 
 # What such a failure says is not that something broke but that something is not what it must be.
 SECURITY_REASONS = frozenset(
@@ -54,38 +54,38 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     current: str
 
 
-def start_of(story: Story, deployment: Deployment, *, started_at: str) -> Message:
+def start_of(status: SyncStatus, deployment: Deployment, *, started_at: str) -> Message:
     """The message that the sync begins; `started_at` as "2025-07-21 03:00:15"."""
     return start_message(
         environment=deployment.environment,
-        date=story.date,
-        bottles=story.planned,
-        size=story.size,
-        route=story.route,
-        trigger=story.trigger,
+        date=status.date,
+        bottles=status.planned,
+        size=status.size,
+        route=status.route,
+        trigger=status.trigger,
         started_at=started_at,
-        notes=story.notes,
-        links=deployment.links.of_sync(story.sync_id),
+        notes=status.notes,
+        links=deployment.links.of_sync(status.sync_id),
     )
 
 
-def is_large(story: Story, deployment: Deployment) -> bool:
+def is_large(status: SyncStatus, deployment: Deployment) -> bool:
     """Whether the sync goes through ECS for its size: it exceeds what Lambda gets, or nobody knows."""
-    size = story.known_size
+    size = status.known_size
     exceeds = size is None or size >= deployment.threshold_gb * GB
-    return story.route == "ecs" and bool(story.platforms) and exceeds
+    return status.route == "ecs" and bool(status.platforms) and exceeds
 
 
-def large_download_of(story: Story, deployment: Deployment) -> Message:
+def large_download_of(status: SyncStatus, deployment: Deployment) -> Message:
     """The message that the sync goes through ECS."""
     return large_download_message(
         environment=deployment.environment,
-        date=story.date,
-        size=story.known_size,
+        date=status.date,
+        size=status.known_size,
         threshold_gb=deployment.threshold_gb,
-        bottles=story.planned,
+        bottles=status.planned,
         cluster=deployment.cluster,
-        expected_minutes=None if story.known_size is None else expected_minutes(story.size),
+        expected_minutes=None if status.known_size is None else expected_minutes(status.size),
     )
 
 
@@ -96,16 +96,16 @@ def expected_minutes(size: int) -> tuple[int, int]:
     return max(1, low), max(_ROUND_TO_MINUTES, high)
 
 
-def progress_of(story: Story, progress: Progress, *, now: float) -> Message:
+def progress_of(status: SyncStatus, progress: Progress, *, now: float) -> Message:
     """The message how far the sync is."""
-    done, size = min(progress.bottles_done, story.planned), max(story.size, progress.bytes_done)
+    done, size = min(progress.bottles_done, status.planned), max(status.size, progress.bytes_done)
     rate = progress.bytes_per_second
     return progress_message(
         bottles_done=done,
-        bottles_total=story.planned,
+        bottles_total=status.planned,
         bytes_done=progress.bytes_done,
         bytes_total=size,
-        elapsed_s=max(0.0, now - story.created_at),
+        elapsed_s=max(0.0, now - status.created_at),
         eta_s=(size - progress.bytes_done) / rate if rate > 0 else None,
         bytes_per_second=rate,
         current=progress.current,
@@ -113,7 +113,7 @@ def progress_of(story: Story, progress: Progress, *, now: float) -> Message:
 
 
 def end_of(
-    story: Story,
+    status: SyncStatus,
     deployment: Deployment,
     *,
     objects: Sequence[PlannedBottle],
@@ -126,44 +126,44 @@ def end_of(
     `stored` are the entry keys of what the sync put into the store itself; None: nobody knows.
     """
     links = deployment.links
-    environment, date = deployment.environment, story.date
-    if story.ending == "success":
+    environment, date = deployment.environment, status.date
+    if status.ending == "success":
         return success_message(
             environment=environment,
             date=date,
-            new=story.new,
-            existing=story.existing,
-            downloaded=story.downloaded,
+            new=status.new,
+            existing=status.existing,
+            downloaded=status.downloaded,
             duration_s=duration_s,
             location=f"{deployment.store_url}/{date}/",
             top=top_formulae(p for p in objects if stored is None or p.bottle.entry_key in stored),
             next_sync=next_sync,
-            notes=story.end_notes,
-            links=links.of_sync(story.sync_id),
+            notes=status.end_notes,
+            links=links.of_sync(status.sync_id),
         )
-    if story.ending == "warning":
+    if status.ending == "warning":
         return warning_message(
             environment=environment,
             date=date,
-            done=story.done,
-            planned=story.planned,
-            failed=failed_lines(story.failures, objects),
+            done=status.done,
+            planned=status.planned,
+            failed=failed_lines(status.failures, objects),
             duration_s=duration_s,
-            notes=story.end_notes,
-            links=links.of_sync(story.sync_id),
+            notes=status.end_notes,
+            links=links.of_sync(status.sync_id),
         )
     return failure_message(
         environment=environment,
         date=date,
-        error_type=error_type(story),
+        error_type=error_type(status),
         duration_s=duration_s,
-        done=story.done,
-        planned=story.planned,
-        size=story.downloaded,
-        details=error_details(story),
+        done=status.done,
+        planned=status.planned,
+        size=status.downloaded,
+        details=error_details(status),
         log_group=links.log_group,
-        notes=story.end_notes,
-        links=links.of_failure(story.failed_run_id),
+        notes=status.end_notes,
+        links=links.of_failure(status.failed_run_id),
     )
 
 
@@ -224,56 +224,58 @@ def failed_lines(failures: Sequence[Failure], objects: Iterable[PlannedBottle]) 
     return lines
 
 
-def error_type(story: Story) -> str:
+def error_type(status: SyncStatus) -> str:
     """What ended the sync, in a few words: the most frequent cause."""
-    if any(run.state == "cancelled" for run in story.broken):
+    if any(run.state == "cancelled" for run in status.broken):
         return "Cancelled"
-    causes = [cause_in_words(failure.reason, failure.message) for failure in story.failures]
-    causes += [cause_in_words(run.reason, run.error) for run in story.broken if run.reason]
+    causes = [cause_in_words(failure.reason, failure.message) for failure in status.failures]
+    causes += [cause_in_words(run.reason, run.error) for run in status.broken if run.reason]
     return max(causes, key=lambda cause: (causes.count(cause), cause)) if causes else "Run failed"
 
 
-def error_details(story: Story) -> list[str]:
+def error_details(status: SyncStatus) -> list[str]:
     """What went wrong: the runs that broke, then the first failures and how many others."""
-    reports = story.newest_reports
+    reports = status.newest_reports
     lines = []
-    for run in story.broken:
+    for run in status.broken:
         report = reports.get(run.platform)
         told = (report.aborted if report else "") or run.error or run.state
         names = f": {first_names(report.left_bottles, report.left)}" if report and report.left_bottles else ""
         left = f" ({report.left:,} bottles left{names})" if report and report.left else ""
         lines.append(f"{run.platform}: {told}{left}")
-    failures = story.failures
+    failures = status.failures
     lines += [failure.message for failure in failures[:FAILURES_SHOWN]]
     if len(failures) > FAILURES_SHOWN:
         lines.append(f"... and {len(failures) - FAILURES_SHOWN:,} others")
     return lines
 
 
-def security_text(story: Story, deployment: Deployment) -> str:
+def security_text(status: SyncStatus, deployment: Deployment) -> str:
     """What is not what it must be (a digest, size, host or manifest), for those who watch over that.
 
     A paragraph for what came from upstream, and one for what lies in the store.
     """
-    found = [(f.name, f.reason, f.message) for f in story.failures if f.reason in SECURITY_REASONS]
-    broken = [run for run in story.broken if run.reason in SECURITY_REASONS]
+    found = [(f.name, f.reason, f.message) for f in status.failures if f.reason in SECURITY_REASONS]
+    broken = [run for run in status.broken if run.reason in SECURITY_REASONS]
     found += [(run.platform, run.reason, run.error) for run in broken]
     finders = {
         platform
-        for platform, report in story.newest_reports.items()
+        for platform, report in status.newest_reports.items()
         if any(failure.reason in SECURITY_REASONS for failure in report.failed)
     } | {run.platform for run in broken}
-    run_id = next((run.run_id for run in story.runs if run.platform in finders and run.run_id), story.run_id)
-    subject = f"sync {story.sync_id}"
+    run_id = next(
+        (run.run_id for run in status.runs if run.platform in finders and run.run_id), status.run_id
+    )
+    subject = f"sync {status.sync_id}"
     texts = [security_event(found, deployment, subject=subject, run_id=run_id)]
-    if story.store_findings:
-        stored = [(finding.check, "check failed", finding.message) for finding in story.store_findings]
+    if status.store_findings:
+        stored = [(finding.check, "check failed", finding.message) for finding in status.store_findings]
         texts.append(
             security_event(
                 stored,
                 deployment,
                 subject=f"the store after {subject}",
-                run_id=story.store_findings[0].run_id,
+                run_id=status.store_findings[0].run_id,
                 consequence="look with brew-mirror verify --deep, mend with --repair",
             )
         )

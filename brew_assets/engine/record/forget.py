@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from brew_assets.domain.manifest import Manifest, bottle_of
 from brew_assets.domain.plan import PlannedBottle
-from brew_assets.domain.transfer_result import Transferred
+from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.ports import Blobs, StopSignal, Store
 from brew_assets.engine.transfer.registry_verdict import has_none
 from brew_assets.errors import BlobNotFound, MirrorError, StoreError
@@ -40,7 +40,7 @@ def really_gone(
     ]
 
 
-def lacks_everything(tally: Transferred, blobs: Blobs, stop: StopSignal, manifest: Manifest) -> str:
+def lacks_everything(tally: TransferResult, blobs: Blobs, stop: StopSignal, manifest: Manifest) -> str:
     """Why all that a run was to fetch was not found: the registry has nothing that it should have.
 
     Empty where it has, or where a bottle failed for another reason.

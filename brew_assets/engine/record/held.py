@@ -10,7 +10,7 @@ from brew_assets.domain.bottle import parse_key
 from brew_assets.domain.manifest import Entry, HeldEntry, Receipt, bottle_of, entry_for
 from brew_assets.engine.ports import Clock, ListedObject, Store
 from brew_assets.engine.record.fold import Held, fold, read_held
-from brew_assets.engine.record.identify import NEWEST_FOLDERS, Stray, adopt
+from brew_assets.engine.record.identify import NEWEST_FOLDERS, Unidentified, identify
 from brew_assets.engine.record.journal import Journal
 from brew_assets.engine.record.rebuild import rebuild_missing_manifest
 from brew_assets.engine.record.whole_record import read_whole_record
@@ -32,7 +32,7 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
 
     entries: dict[str, HeldEntry]
     adopted: int
-    strays: tuple[Stray, ...]
+    unidentified: tuple[Unidentified, ...]
     rebuilt: bool
     lost: Mapping[str, Entry] = {}
     resized: tuple[str, ...] = ()
@@ -60,14 +60,14 @@ def take_inventory(
         found = rebuild_missing_manifest(store, clock, workers=workers, record=record)
         entries = {r.key: _held(r) for r in found.receipts} | held.entries
         return Inventory(
-            entries=entries, adopted=len(found.receipts), strays=tuple(found.strays), rebuilt=True
+            entries=entries, adopted=len(found.receipts), unidentified=tuple(found.unidentified), rebuilt=True
         )
     if held.manifest_missing and record:
         # From now on a missing manifest means that somebody deleted it.
         fold(store, clock)
     newest = _folders_to_look_at(folders, held, also=also, today=f"{clock.now():%Y-%m-%d}")
     seen = _compare(store, held.entries, folders, newest, workers=workers)
-    adopted = adopt(store, seen.unrecorded, workers=workers, patient=False)
+    adopted = identify(store, seen.unrecorded, workers=workers, patient=False)
     # The place that the manifest names for a bottle stays, unless the plan wanted it anew there.
     fresh = [r for r in adopted.receipts if r.key in seen.lost or _is_news(r, held)]
     lost = _in_full(store, seen.lost - {receipt.key for receipt in fresh})
@@ -81,7 +81,7 @@ def take_inventory(
     return Inventory(
         entries=entries,
         adopted=len(fresh),
-        strays=tuple(adopted.strays),
+        unidentified=tuple(adopted.unidentified),
         rebuilt=False,
         lost={key: entry for key, entry in lost.items() if key not in entries},
         resized=tuple(seen.resized),

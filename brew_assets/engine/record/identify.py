@@ -37,7 +37,7 @@ NEWEST_FOLDERS = 3
 _PEEK_BYTES = 65536
 
 
-class Stray(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Unidentified(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An object that cannot be recorded as what it is, and why; `kept` when an entry still names it."""
 
     key: str
@@ -45,11 +45,11 @@ class Stray(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     kept: bool = False
 
 
-class Adopted(msgspec.Struct, kw_only=True):
+class Identified(msgspec.Struct, kw_only=True):
     """What was found: receipts for proven bottles, and the rest."""
 
     receipts: list[Receipt] = []
-    strays: list[Stray] = []
+    unidentified: list[Unidentified] = []
 
 
 def unrecorded(store: Store, held: Mapping[str, HeldEntry], folders: Iterable[str]) -> Iterator[ListedObject]:
@@ -62,7 +62,7 @@ def unrecorded(store: Store, held: Mapping[str, HeldEntry], folders: Iterable[st
                 yield listed
 
 
-def adopt(
+def identify(
     store: Store,
     objects: Iterable[ListedObject],
     *,
@@ -70,7 +70,7 @@ def adopt(
     patient: bool = True,
     known: Mapping[str, Bottle] = MappingProxyType({}),
     progress: Callable[[int, int], None] | None = None,
-) -> Adopted:
+) -> Identified:
     """Receipts for those of the objects that are proven to be the bottles they are named for.
 
     `known` names bottles as plans do: object key -> the bottle that a record has had there.
@@ -83,7 +83,7 @@ def adopt(
         StoreError: the store itself cannot be read.
     """
     wanted = list(objects)
-    found = Adopted(receipts=[], strays=[])
+    found = Identified(receipts=[], unidentified=[])
     if not wanted:
         return found
     planned = planned_bottles(store, {listed.key for listed in wanted})
@@ -96,7 +96,7 @@ def adopt(
             if isinstance(answer, Receipt):
                 found.receipts.append(answer)
             else:
-                found.strays.append(answer)
+                found.unidentified.append(answer)
             if progress is not None:
                 progress(number, len(wanted))
     return found
@@ -125,40 +125,40 @@ def planned_bottles(store: Store, keys: "set[str]") -> dict[str, list[Bottle]]:
 
 def _identified(
     store: Store, key: str, planned: Mapping[str, list[Bottle]], *, patient: bool
-) -> Receipt | Stray:
+) -> Receipt | Unidentified:
     try:
-        return _identify(store, key, planned)
+        return _identified_as(store, key, planned)
     except StoreRefused:
         raise
     except StoreUnavailable as error:
         if patient:
             raise
-        return Stray(key=key, why=f"it cannot be read: {error}")
+        return Unidentified(key=key, why=f"it cannot be read: {error}")
     except StoreError as error:
-        return Stray(key=key, why=f"it cannot be read: {error}")
+        return Unidentified(key=key, why=f"it cannot be read: {error}")
 
 
-def _identify(store: Store, key: str, planned: Mapping[str, list[Bottle]]) -> Receipt | Stray:
+def _identified_as(store: Store, key: str, planned: Mapping[str, list[Bottle]]) -> Receipt | Unidentified:
     place = parse_key(key)
     if place is None or parse_filename(place[1]) is None:
-        return Stray(key=key, why="its name is not that of a bottle")
+        return Unidentified(key=key, why="its name is not that of a bottle")
     facts = proven_facts(store, key)
     if facts is None or facts.digest is None:
-        return Stray(key=key, why="it vanished")
+        return Unidentified(key=key, why="it vanished")
     claimed = facts.metadata.get("sha256")
     if claimed is not None and claimed != facts.digest:
-        return Stray(key=key, why=f"its metadata says sha256 {claimed[:80]}, its bytes {facts.digest}")
+        return Unidentified(key=key, why=f"its metadata says sha256 {claimed[:80]}, its bytes {facts.digest}")
     candidates = planned.get(key, [])
     if claimed is None and candidates and all(b.digest != facts.digest for b in candidates):
-        return Stray(key=key, why=f"no plan or record has sha256 {facts.digest} there")
+        return Unidentified(key=key, why=f"no plan or record has sha256 {facts.digest} there")
     bottle = next((b for b in candidates if b.digest == facts.digest), None)
     bottle = bottle or _bottle_from_names(store, key, facts)
     if bottle is None:
-        return Stray(key=key, why="nothing tells which formula and version it is")
+        return Unidentified(key=key, why="nothing tells which formula and version it is")
     receipt = Receipt(key=bottle.entry_key, entry=entry_for(bottle, date=place[0], size=facts.size))
     # A journal must never hold what nobody takes from it.
     if why := receipt.why_wrong():
-        return Stray(key=key, why=why)
+        return Unidentified(key=key, why=why)
     return receipt
 
 

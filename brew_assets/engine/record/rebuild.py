@@ -16,7 +16,7 @@ from brew_assets.domain.manifest import (
 )
 from brew_assets.engine.ports import Clock, Store
 from brew_assets.engine.record.fold import FoldResult, backups, fold, replace_manifest
-from brew_assets.engine.record.identify import Adopted, Stray, adopt, entries_of, unrecorded
+from brew_assets.engine.record.identify import Identified, Unidentified, entries_of, identify, unrecorded
 from brew_assets.engine.record.journal import (
     check_journal,
     journal_objects,
@@ -43,34 +43,36 @@ _MOST_NAMED = 20
 _log = logging.getLogger(__name__)
 
 
-def survey(
+def identify_all(
     store: Store,
     *,
     workers: int,
     patient: bool = True,
     record: Manifest | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Adopted:
+) -> Identified:
     """Receipts for every proven bottle in all date folders; of two places of one bottle the newer.
 
     The `record` tells which bottles have stood where, as plans do.
     """
     objects = unrecorded(store, {}, store.date_folders())
     known = {entry.s3_key: bottle_of(entry) for _, entry in record.entries()} if record is not None else {}
-    found = adopt(store, objects, workers=workers, patient=patient, known=known, progress=progress)
+    found = identify(store, objects, workers=workers, patient=patient, known=known, progress=progress)
     entries = entries_of(found.receipts)
     receipts = [Receipt(key=key, entry=entry) for key, entry in entries.items()]
-    return Adopted(receipts=receipts, strays=found.strays)
+    return Identified(receipts=receipts, unidentified=found.unidentified)
 
 
-def rebuild_missing_manifest(store: Store, clock: Clock, *, workers: int, record: bool = True) -> Adopted:
+def rebuild_missing_manifest(store: Store, clock: Clock, *, workers: int, record: bool = True) -> Identified:
     """What stands in the store, recorded in a first manifest unless `record` is false."""
     # Nobody waits here for one object: a sync goes on, and fetches again what it does not find.
-    found = survey(store, workers=workers, patient=False)
-    for stray in found.strays[:_MOST_NAMED]:
-        _log.warning("not recorded", extra={"key": stray.key, "error": stray.why})
-    if len(found.strays) > _MOST_NAMED:
-        _log.warning("more objects are not recorded", extra={"objects": len(found.strays) - _MOST_NAMED})
+    found = identify_all(store, workers=workers, patient=False)
+    for item in found.unidentified[:_MOST_NAMED]:
+        _log.warning("not recorded", extra={"key": item.key, "error": item.why})
+    if len(found.unidentified) > _MOST_NAMED:
+        _log.warning(
+            "more objects are not recorded", extra={"objects": len(found.unidentified) - _MOST_NAMED}
+        )
     if record:
         fold(store, clock, extra=found.receipts)
     return found
@@ -78,7 +80,7 @@ def rebuild_missing_manifest(store: Store, clock: Clock, *, workers: int, record
 
 def rebuild_manifest(
     store: Store, clock: Clock, *, workers: int, progress: Callable[[int, int], None] | None = None
-) -> tuple[Manifest, list[Stray], str | None]:
+) -> tuple[Manifest, list[Unidentified], str | None]:
     """The manifest made from the store's objects, what could not be recorded, the backup's key.
 
     What stands in its place by then, whoever wrote it, is backed up first, and its entries stay as far as
@@ -91,13 +93,13 @@ def rebuild_manifest(
     # Both before the listing: whatever they name was stored before it.
     untrusted = untrusted_receipts(store)
     record = _last_record(store)
-    found = survey(store, workers=workers, record=record, progress=progress)
+    found = identify_all(store, workers=workers, record=record, progress=progress)
     base = Manifest()
     for receipt in found.receipts:
         base.put(receipt.key, receipt.entry)
     successor = Successor(store, base, workers=workers, otherwise=record)
     manifest, backup = replace_manifest(store, clock, successor.after)
-    return manifest, [*_left(found.strays, successor, manifest), *_set_aside(store, untrusted)], backup
+    return manifest, [*_left(found.unidentified, successor, manifest), *_set_aside(store, untrusted)], backup
 
 
 def _last_record(store: Store) -> Manifest | None:
@@ -114,9 +116,11 @@ def _last_record(store: Store) -> Manifest | None:
     return None
 
 
-def _left(strays: Iterable[Stray], successor: Successor, manifest: Manifest) -> list[Stray]:
+def _left(
+    unidentified: Iterable[Unidentified], successor: Successor, manifest: Manifest
+) -> list[Unidentified]:
     """The strays, and what is damaged with its remedy, in the order of their keys."""
-    left = {stray.key: stray for stray in strays}
+    left = {item.key: item for item in unidentified}
     for _, entry in manifest.entries():
         left.pop(entry.s3_key, None)
     for certificate in successor.damaged:
@@ -126,11 +130,13 @@ def _left(strays: Iterable[Stray], successor: Successor, manifest: Manifest) -> 
             if certificate.verdict == "MISMATCH"
             else "once it can be read, `brew-mirror verify` says what it is"
         )
-        left[key] = Stray(key=key, why=f"{certificate.finding}; its entry is kept, {remedy}", kept=True)
+        left[key] = Unidentified(
+            key=key, why=f"{certificate.finding}; its entry is kept, {remedy}", kept=True
+        )
     return [left[key] for key in sorted(left)]
 
 
-def _set_aside(store: Store, untrusted: Mapping[str, ManifestInvalid]) -> list[Stray]:
+def _set_aside(store: Store, untrusted: Mapping[str, ManifestInvalid]) -> list[Unidentified]:
     """The receipts that cannot be trusted, moved to where they hinder nobody."""
     moved = []
     for key, error in untrusted.items():
@@ -138,7 +144,7 @@ def _set_aside(store: Store, untrusted: Mapping[str, ManifestInvalid]) -> list[S
             became = f"it is at {move_to_rejected(store, key)} now"
         except StoreError as refused:
             became = f"it cannot be moved away: {refused}"
-        moved.append(Stray(key=key, why=f"{error.finding}; {became}"))
+        moved.append(Unidentified(key=key, why=f"{error.finding}; {became}"))
     return moved
 
 

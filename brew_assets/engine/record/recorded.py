@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from brew_assets.domain.downloads import Fetch
 from brew_assets.domain.manifest import MANIFEST_KEY, Manifest
 from brew_assets.domain.report import Failure
-from brew_assets.domain.transfer_result import Transferred
+from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.record.journal import RECEIPT_PREFIX
 from brew_assets.errors import NotRecorded
 
 
-def fail_the_unrecorded(fetches: Iterable[Fetch], tally: Transferred, manifest: Manifest) -> None:
+def fail_the_unrecorded(fetches: Iterable[Fetch], tally: TransferResult, manifest: Manifest) -> None:
     """What a run of these fetches has stored counts as failed where the manifest does not name it.
 
     Receipts reach it by a listing. Some stores list under other names what was written, or not at all.

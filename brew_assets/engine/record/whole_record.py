@@ -4,9 +4,9 @@ import msgspec
 
 from brew_assets.domain.manifest import MANIFEST_KEY, Manifest, decode_manifest
 from brew_assets.engine.ports import Store
-from brew_assets.engine.record.identify import Stray
+from brew_assets.engine.record.identify import Unidentified
 from brew_assets.engine.record.journal import read_journal
-from brew_assets.engine.record.rebuild import survey
+from brew_assets.engine.record.rebuild import identify_all
 
 _MOST_NAMED = 20
 
@@ -20,7 +20,7 @@ class WholeRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     manifest: Manifest
     manifest_missing: bool = False
-    left_out: tuple[Stray, ...] = ()
+    left_out: tuple[Unidentified, ...] = ()
 
     def warnings(self) -> list[str]:
         """What whoever relies on the record should know of it."""
@@ -30,7 +30,7 @@ class WholeRecord(msgspec.Struct, frozen=True, kw_only=True):
         return [
             f"{MANIFEST_KEY} is missing: this is about what stands in the date folders. The next sync makes "
             "it anew, `brew-mirror manifest rebuild` does so now",
-            *(f"{stray.key}: cannot be recorded: {stray.why}" for stray in self.left_out[:_MOST_NAMED]),
+            *(f"{item.key}: cannot be recorded: {item.why}" for item in self.left_out[:_MOST_NAMED]),
             *([f"{more:,} more objects cannot be recorded"] if more > 0 else []),
         ]
 
@@ -48,8 +48,8 @@ def read_whole_record(store: Store, *, workers: int = 10) -> WholeRecord:
     if document is not None:
         manifest, left_out = decode_manifest(document.data), []
     else:
-        found = survey(store, workers=workers)
-        manifest, left_out = Manifest(), found.strays
+        found = identify_all(store, workers=workers)
+        manifest, left_out = Manifest(), found.unidentified
         for receipt in found.receipts:
             manifest.put(receipt.key, receipt.entry)
     for receipt in journal:

@@ -7,7 +7,7 @@ from brew_assets.domain.downloads import Fetch
 from brew_assets.domain.manifest import Receipt, entry_for
 from brew_assets.domain.plan import PlannedBottle
 from brew_assets.domain.report import Failure
-from brew_assets.domain.transfer_result import Transferred
+from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.kept_indexes import forget_disproved
 from brew_assets.engine.ports import ObjectFacts
 from brew_assets.engine.transfer.already_stored import look_for, prove, stored_whole
@@ -40,7 +40,7 @@ def work_through(run: TransferRun) -> None:
                 fetch = run.work.popleft()
             except IndexError:
                 break
-            run.results.append(worker.carry_out(fetch))
+            run.results.append(worker.copy_plan(fetch))
     except BaseException as crash:  # raised again by the thread that called transfer
         run.crash = crash
         run.ended.set()
@@ -58,9 +58,9 @@ class _CopyThread:
         self._store = run.ports.store
         self._buffer = memoryview(bytearray(BUFFER_BYTES))
 
-    def carry_out(self, fetch: Fetch) -> Transferred:
+    def copy_plan(self, fetch: Fetch) -> TransferResult:
         """What became of the fetch; no MirrorError leaves it."""
-        done = Transferred()
+        done = TransferResult()
         source, size = fetch.source, fetch.size or 0
         names = list(fetch.names)
         if self._run.look_first:
@@ -89,7 +89,7 @@ class _CopyThread:
         return done
 
     def _look(
-        self, names: list[PlannedBottle], done: Transferred
+        self, names: list[PlannedBottle], done: TransferResult
     ) -> "tuple[list[PlannedBottle], tuple[str, int] | None]":
         """The names that the store lacks, and a place and size of the digest if one was found."""
         look = look_for(self._store, names, date=self._run.date)
@@ -100,7 +100,7 @@ class _CopyThread:
         return look.missing, (place.key, place.size) if place else None
 
     def _duplicate(
-        self, planned: PlannedBottle, source: str, size: int, done: Transferred
+        self, planned: PlannedBottle, source: str, size: int, done: TransferResult
     ) -> tuple[str, int]:
         """A place and size of the digest; the name stands there, made from `source` or else downloaded."""
         try:
@@ -144,7 +144,7 @@ class _CopyThread:
             return None
         return stored_whole(self._store, planned, date=self._run.date)
 
-    def _fail(self, planned: PlannedBottle, error: MirrorError, done: Transferred) -> None:
+    def _fail(self, planned: PlannedBottle, error: MirrorError, done: TransferResult) -> None:
         if isinstance(error, StoreError) and self._run.canary.condemns(error):
             self._run.abort(str(error))
         if isinstance(error, UpstreamError) and (why := self._run.verdict.condemns(error)):
@@ -162,7 +162,7 @@ class _CopyThread:
             )
         )
 
-    def _record(self, planned: PlannedBottle, size: int, done: Transferred, *, how: str) -> None:
+    def _record(self, planned: PlannedBottle, size: int, done: TransferResult, *, how: str) -> None:
         if how != "adopted":
             self._run.canary.bottle_taken()
         entry = entry_for(planned.bottle, date=self._run.date, size=size)
@@ -174,7 +174,7 @@ class _CopyThread:
         if _log.isEnabledFor(logging.INFO):
             _log.info("stored", extra={"bottle": planned.bottle.filename, "how": how, "bytes": size})
 
-    def _adopt(self, planned: PlannedBottle, taken: KeyTaken, done: Transferred) -> int:
+    def _adopt(self, planned: PlannedBottle, taken: KeyTaken, done: TransferResult) -> int:
         """The size of the object that stands under the bottle's key and is the bottle.
 
         Raises:
@@ -185,7 +185,7 @@ class _CopyThread:
         self._record(planned, facts.size, done, how="adopted")
         return facts.size
 
-    def _download(self, planned: PlannedBottle, done: Transferred) -> int:
+    def _download(self, planned: PlannedBottle, done: TransferResult) -> int:
         """The bottle's size; it is in the store with a receipt.
 
         Raises:

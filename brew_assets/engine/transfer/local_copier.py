@@ -7,7 +7,7 @@ from typing import Protocol
 import msgspec
 
 from brew_assets.domain.downloads import Fetch
-from brew_assets.domain.transfer_result import Transferred
+from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.ports import ProgressListener, StopSignal
 from brew_assets.engine.process_copier import transfer_in_processes, worthwhile_processes
 from brew_assets.engine.record.journal import Journal
@@ -19,7 +19,7 @@ from brew_assets.engine.waiting import unwatched
 _log = logging.getLogger(__name__)
 
 
-class Consignment(msgspec.Struct, frozen=True, kw_only=True):
+class CopyJob(msgspec.Struct, frozen=True, kw_only=True):
     """Fetches of one sync, and how they are to be stored.
 
     `look_first` asks the store for each name before it is fetched; `force` overwrites what stands there, and
@@ -33,16 +33,16 @@ class Consignment(msgspec.Struct, frozen=True, kw_only=True):
     look_first: bool = False
 
 
-class Carrier(Protocol):
+class Copier(Protocol):
     """Copies bottles from upstream into the store.
 
     `route` is the name that reports give it; `gulp` how many fetches of another run's it takes at a time.
     """
 
     route: str
-    gulp: int
+    chunk_size: int
 
-    def carry(self, consignment: Consignment, *, progress: ProgressListener | None = None) -> Transferred:
+    def copy(self, job: CopyJob, *, progress: ProgressListener | None = None) -> TransferResult:
         """Every name of the consignment is in the store with a receipt, or counted as failed or undone.
 
         Raises:
@@ -53,7 +53,7 @@ class Carrier(Protocol):
         """Tells a person."""
 
 
-class OwnCarrier:
+class LocalCopier:
     """This process, or several forked from it where that is safe and worth it."""
 
     def __init__(
@@ -72,7 +72,7 @@ class OwnCarrier:
         `remake` makes ports of its own for a process that shares a transfer; without it there is one.
         """
         self.route = route
-        self.gulp = 2 * copy_threads(slots)
+        self.chunk_size = 2 * copy_threads(slots)
         self._ports = ports
         self._slots = slots
         self._batch_size = batch_size
@@ -85,43 +85,43 @@ class OwnCarrier:
         """Writes a line of the log."""
         _log.info(message)
 
-    def carry(self, consignment: Consignment, *, progress: ProgressListener | None = None) -> Transferred:
+    def copy(self, job: CopyJob, *, progress: ProgressListener | None = None) -> TransferResult:
         """Every name of the consignment is in the store with a receipt, or counted as failed or undone.
 
         Raises:
             StoreError: receipts could not be written; what was stored will be adopted.
         """
         with unwatched():
-            return self._transfer(consignment, progress)
+            return self._transfer(job, progress)
 
-    def _transfer(self, consignment: Consignment, progress: ProgressListener | None) -> Transferred:
+    def _transfer(self, job: CopyJob, progress: ProgressListener | None) -> TransferResult:
         options = TransferOptions(
             workers=copy_threads(self._slots),
             slots=self._slots,
             batch_size=self._batch_size,
             retry=self._retry,
-            replace=consignment.force,
+            replace=job.force,
         )
-        processes = worthwhile_processes(consignment.fetches, limit=self._processes)
+        processes = worthwhile_processes(job.fetches, limit=self._processes)
         if processes > 1 and self._remake is not None:
             return transfer_in_processes(
-                consignment.fetches,
+                job.fetches,
                 count=processes,
                 ports=self._ports,
                 make_ports=self._remake,
-                sync_id=consignment.sync_id,
-                date=consignment.sync_date,
+                sync_id=job.sync_id,
+                date=job.sync_date,
                 options=options,
-                look_first=consignment.look_first,
+                look_first=job.look_first,
                 progress=progress,
             )
         return transfer(
-            consignment.fetches,
+            job.fetches,
             ports=self._ports,
-            journal=self._journal_of(consignment.sync_id),
-            date=consignment.sync_date,
+            journal=self._journal_of(job.sync_id),
+            date=job.sync_date,
             options=options,
-            look_first=consignment.look_first,
+            look_first=job.look_first,
             progress=progress,
         )
 

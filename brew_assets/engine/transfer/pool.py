@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from brew_assets.domain.downloads import Fetch
-from brew_assets.domain.transfer_result import Transferred
+from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.log_context import in_this_context
 from brew_assets.engine.ports import Progress, ProgressListener
 from brew_assets.engine.record.journal import Journal
@@ -33,7 +33,7 @@ def transfer(
     look_first: bool = False,
     progress: ProgressListener | None = None,
     gate: Gate | None = None,
-) -> Transferred:
+) -> TransferResult:
     """Every name of the fetches is in the folder of `date` with a receipt, or counted as failed or left.
 
     `look_first` asks the store for each name before it is fetched, because another run may have stored it
@@ -51,28 +51,28 @@ def transfer(
         )
         for number in range(min(options.workers, len(work)))
     ]
-    tally, teller = Transferred(), _Teller(progress, *totals)
+    result, teller = TransferResult(), _Teller(progress, *totals)
     run.expect(len(threads))
     for thread in threads:
         thread.start()
     try:
-        _collect(run, tally, journal, teller)
+        _collect(run, result, journal, teller)
     finally:
         run.ended.set()
         for thread in threads:
             thread.join()
         # A listener may be what ended the block: it is not asked again, the receipts must be written.
-        _collect(run, tally, journal, None)
+        _collect(run, result, journal, None)
         journal.flush()
     if run.crash is not None:
         raise run.crash
     if not run.aborted and (refusal := run.canary.judge_at_the_end()) is not None:
         run.abort(str(refusal))
     for fetch in work:
-        tally.leave(fetch.names)
-    tally.retries = run.budget.spent
-    tally.aborted = run.aborted
-    return tally
+        result.leave(fetch.names)
+    result.retries = run.budget.spent
+    result.aborted = run.aborted
+    return result
 
 
 class _Teller:
@@ -84,22 +84,22 @@ class _Teller:
         self._bytes = size
         self._current = ""
 
-    def tell(self, tally: Transferred, moved: int, current: str) -> None:
+    def tell(self, result: TransferResult, moved: int, current: str) -> None:
         self._current = current or self._current
         if self._listener is not None:
             self._listener(
                 Progress(
-                    bottles_done=tally.stored + len(tally.failed),
+                    bottles_done=result.stored + len(result.failed),
                     bottles_total=self._bottles,
                     bytes_done=moved,
                     bytes_total=self._bytes,
-                    failed=len(tally.failed),
+                    failed=len(result.failed),
                     current=self._current,
                 )
             )
 
 
-def _collect(run: TransferRun, tally: Transferred, journal: Journal, teller: _Teller | None) -> None:
+def _collect(run: TransferRun, result: TransferResult, journal: Journal, teller: _Teller | None) -> None:
     """Adds up what the workers did, in gulps, until all of them ended.
 
     Waking this thread for every bottle would cost a small bottle more than its copying does.
@@ -109,7 +109,7 @@ def _collect(run: TransferRun, tally: Transferred, journal: Journal, teller: _Te
         current = ""
         while run.results:
             done = run.results.popleft()
-            tally.add(done)
+            result.add(done)
             journal.add(done.receipts, put_there=done.put_there)
             if done.receipts:
                 current = done.receipts[-1].key
@@ -118,6 +118,6 @@ def _collect(run: TransferRun, tally: Transferred, journal: Journal, teller: _Te
         if run.ports.stop.expired():
             run.interrupt()
         if teller is not None:
-            teller.tell(tally, run.moved, current)
+            teller.tell(result, run.moved, current)
         if all_ended and not run.results:
             return

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from brew_assets.domain.manifest import Manifest
 from brew_assets.domain.report import cause_of
-from brew_assets.domain.transfer_result import Transferred
+from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.ports import Blobs, StopSignal
 from brew_assets.engine.record.forget import has_something
 from brew_assets.errors import HostRefused, MirrorError
@@ -68,13 +68,13 @@ def joined(causes: Iterable[str]) -> str:
     return f"refuses to contact {addresses}{settings.pop()}{hosts}"
 
 
-def all_lead_elsewhere(tally: Transferred, blobs: Blobs, stop: StopSignal, manifest: Manifest) -> str:
+def all_lead_elsewhere(result: TransferResult, blobs: Blobs, stop: StopSignal, manifest: Manifest) -> str:
     """Why nothing of what a run was to fetch could be had: all of it lies with refused hosts.
 
     Empty where something could, or can: a bottle of the manifest is looked for too.
     """
-    refused = [failure for failure in tally.failed if failure.reason == HostRefused.reason]
+    refused = [failure for failure in result.failed if failure.reason == HostRefused.reason]
     causes = {cause_of(failure) for failure in refused}
-    if tally.downloaded or not causes or len(refused) < len(tally.failed) or stop.is_set():
+    if result.downloaded or not causes or len(refused) < len(result.failed) or stop.is_set():
         return ""
     return "" if has_something(blobs, manifest) else _NO_BOTTLE + joined(causes)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import msgspec
 
 from brew_assets.domain.downloads import Fetch
-from brew_assets.domain.transfer_result import Transferred
+from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.ports import Blobs, Clock, StopSignal, Store
 from brew_assets.engine.retry import Gate, RetryPolicy, SyncBudget
 from brew_assets.engine.transfer.canary import Canary
@@ -66,7 +66,7 @@ class TransferRun:
         self.gate = gate or Gate(ports.clock)
         self._slots = DownloadSlots(options.slots)
         self.budget = SyncBudget.for_bottles(len(work), options.retry.attempts)
-        self.results: deque[Transferred] = deque()
+        self.results: deque[TransferResult] = deque()
         self.ended = threading.Event()
         self.all_ended = threading.Event()
         self._running = 0

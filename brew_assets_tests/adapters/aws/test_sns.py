@@ -13,14 +13,14 @@ from brew_assets.adapters.aws.sns import SnsSecurityTopic, SnsTopic
 from brew_assets.configured import deployment_of
 from brew_assets.domain.notifications.blocks import absence_message
 from brew_assets.domain.notifications.messages import security_event
-from brew_assets.engine.notifier import Announcement
+from brew_assets.engine.notifier import Notification
 from brew_assets.errors import ChannelError, ChannelFailed, ChannelRefused
 from brew_assets.settings import Settings
 from brew_assets_tests.event_account import REGION
 from brew_assets_tests.ports import free_ports
 
 MESSAGE = absence_message(environment="prod", scheduled_for="2025-07-21 03:00", finding="It did not happen.")
-GIVEN = Announcement(name="absence", subject=f"[prod] {MESSAGE.text}", message=MESSAGE, security="- a digest")
+GIVEN = Notification(name="absence", subject=f"[prod] {MESSAGE.text}", message=MESSAGE, security="- a digest")
 
 pytestmark = pytest.mark.usefixtures("credentials")
 
@@ -60,7 +60,7 @@ def test_a_message_arrives_as_text(aws_url: str, topic: Any) -> None:
 def test_a_security_event_goes_to_its_own_topic(aws_url: str, topic: Any) -> None:
     arn, arrived = topic
     channel = SnsSecurityTopic(arn, region=REGION, endpoint_url=aws_url)
-    assert not channel.takes(Announcement(name="end", subject="x", message=MESSAGE))
+    assert not channel.takes(Notification(name="end", subject="x", message=MESSAGE))
     channel.send(GIVEN)
     (message,) = arrived()
     assert message["Subject"].startswith("Security: [prod]")
@@ -74,7 +74,7 @@ def test_foreign_words_are_text_in_subject_and_message(aws_url: str, topic: Any)
         [(hostile, "digest mismatch", hostile)], deployment_of(Settings()), subject="sync 1", run_id=""
     )
     subject = f"{hostile} {'ä' * 50}{'x' * 500}"
-    given = Announcement(name="end", subject=subject, message=MESSAGE, security=security)
+    given = Notification(name="end", subject=subject, message=MESSAGE, security=security)
     SnsSecurityTopic(arn, region=REGION, endpoint_url=aws_url).send(given)
     (message,) = arrived()
     assert message["Subject"].startswith("Security: aBcc: x[2J xxx")

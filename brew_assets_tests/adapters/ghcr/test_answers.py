@@ -142,7 +142,7 @@ def mirror(simulator: Simulator, root: Path) -> Mirror:
 
 def sync(engine: Mirror) -> Report:
     plan = engine.make_plan(Request(platforms=(TAG,)), sizes=False).plan
-    return engine.carry_out(plan)[0]
+    return engine.copy_plan(plan)[0]
 
 
 @pytest.mark.parametrize(("fault", "kind"), FAULTS, ids=name_of)

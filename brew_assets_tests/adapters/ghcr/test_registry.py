@@ -13,7 +13,7 @@ import pytest
 from brew_assets.adapters.ghcr.registry import Ghcr
 from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.domain.bottle import Bottle, Digest, PkgVersion
-from brew_assets.domain.transfer_result import Transferred
+from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.bottle_sizes import INDEX_PREFIX, SizeLookUp
 from brew_assets.engine.clock import GracefulStop, SystemClock
 from brew_assets.engine.record.journal import Journal
@@ -88,14 +88,14 @@ def download(ghcr: Ghcr, item: Bottle, *, offset: int = 0) -> bytes:
     return bytes(body)
 
 
-def carry(
+def copy(
     simulator: Simulator,
     *items: SimulatedBottle,
     stop: GracefulStop | FakeStop | None = None,
     timeout_s: float = TIMEOUT_S,
     store: MemoryStore | None = None,
     clock: FakeClock | SystemClock | None = None,
-) -> Transferred:
+) -> TransferResult:
     """One worker copies the bottles through the engine."""
     store, clock = store or MemoryStore(), clock or FakeClock()
     return transfer(
@@ -257,7 +257,7 @@ def test_each_passing_fault_heals(world: World, simulator: Simulator, faults: li
     simulator.fault(item.filename, *faults)
     store = MemoryStore()
     timeout_s = 0.5 if any(fault.kind == "stall" for fault in faults) else TIMEOUT_S
-    done = carry(simulator, item, timeout_s=timeout_s, store=store)
+    done = copy(simulator, item, timeout_s=timeout_s, store=store)
     assert (done.stored, done.failed) == (1, [])
     assert store.data(ours(item).key(DATE)) == world.blob(item.digest)
     assert simulator.violations == []
@@ -280,7 +280,7 @@ def test_each_lasting_fault_fails_the_bottle_and_no_other(
 ) -> None:
     (good,) = world.publish("curl", "8.0", size_bytes=2_000)
     simulator.fault(wget.filename, fault)
-    done = carry(simulator, wget, good)
+    done = copy(simulator, wget, good)
     assert [(failure.name, failure.reason) for failure in done.failed] == [(wget.filename, reason)]
     assert done.stored == 1
     assert simulator.violations == []
@@ -291,7 +291,7 @@ def test_a_redirect_that_is_no_address_fails_the_bottle_and_no_other(
 ) -> None:
     (good,) = world.publish("curl", "8.0", size_bytes=2_000)
     simulator.fault(wget.filename, Fault.redirects_to("http://[bad", times=None))
-    done = carry(simulator, wget, good)
+    done = copy(simulator, wget, good)
     assert [failure.name for failure in done.failed] == [wget.filename]
     assert done.stored == 1
 
@@ -305,7 +305,7 @@ def test_a_stop_ends_a_silent_bottle_within_the_grace(
     timer = threading.Timer(0.2, stop.set)
     timer.start()
     begin = time.monotonic()
-    done = carry(simulator, wget, stop=stop, timeout_s=30.0, clock=SystemClock())
+    done = copy(simulator, wget, stop=stop, timeout_s=30.0, clock=SystemClock())
     took = time.monotonic() - begin
     timer.join()
     assert (done.stored, done.left) == (0, 1)

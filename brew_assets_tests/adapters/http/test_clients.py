@@ -17,7 +17,7 @@ from brew_assets.adapters.http.reach import Reach
 from brew_assets.defs.lambda_route import lambda_client
 from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, blob_url
 from brew_assets.domain.notifications.blocks import absence_message
-from brew_assets.engine.notifier import Announcement
+from brew_assets.engine.notifier import Notification
 from brew_assets.errors import MirrorError
 from brew_assets.settings import Secret, Settings, read_settings
 from brew_assets.simulator import Simulator, World
@@ -153,7 +153,7 @@ def post_to_slack(settings: Settings, _: Behind) -> None:
 
 def _send(settings: Settings, name: str) -> None:
     (channel,) = (channel for channel in compose.build_channels(settings) if channel.name == name)
-    channel.send(Announcement(name="absence", subject="x", message=MESSAGE))
+    channel.send(Notification(name="absence", subject="x", message=MESSAGE))
 
 
 def list_functions(settings: Settings, _: Behind) -> None:

@@ -20,7 +20,7 @@ from brew_assets.adapters.http.tunnel import MOST_HEAD_BYTES, ProxyFailure, open
 from brew_assets.adapters.http.url import split_url
 from brew_assets.adapters.s3.store import S3Options, S3Store
 from brew_assets.domain.notifications.blocks import absence_message
-from brew_assets.engine.notifier import Announcement
+from brew_assets.engine.notifier import Notification
 from brew_assets.errors import ChannelUncertain, ProxyRefused, StoreUnavailable
 from brew_assets.settings import Secret
 from brew_assets_tests.event_account import CREDENTIALS
@@ -225,7 +225,7 @@ def test_a_server_that_breaks_off_behind_a_proxy_is_no_failure_of_the_proxys(
         topic = SnsTopic(TOPIC, region="us-east-1", endpoint_url=f"https://{name}", reach=reach)
         # It may have arrived, and is not sent again.
         with pytest.raises(ChannelUncertain):
-            topic.send(Announcement(name="absence", subject="x", message=MESSAGE))
+            topic.send(Notification(name="absence", subject="x", message=MESSAGE))
         store = S3Store(S3Options(bucket="b", endpoint_url=f"https://{name}"), reach)
         with pytest.raises(StoreUnavailable, match=r"the connection broke off \(RemoteDisconnected"):
             store.read("state/x")

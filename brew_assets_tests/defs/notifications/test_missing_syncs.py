@@ -86,7 +86,7 @@ def test_several_that_are_missing_make_one_message(watched: Watched) -> None:
 def test_a_sync_that_ended_is_not_missing(watched: Watched) -> None:
     assert watched.deployment.run("weekly_sync", tags=SCHEDULED).success
     requests = watched.deployment.tick().run_requests
-    watched.deployment.carry_out(requests)
+    watched.deployment.copy_plan(requests)
     watched.look(13 * HOUR)
     assert watched.slack.posted == []
 
@@ -110,7 +110,7 @@ def test_a_sync_whose_planning_failed_has_been_told_already(
 
 def test_a_sync_that_does_not_end_in_its_window_is_told_once(watched: Watched) -> None:
     assert watched.deployment.run("weekly_sync", tags=SCHEDULED).success
-    watched.deployment.carry_out(watched.deployment.tick().run_requests[1:])
+    watched.deployment.copy_plan(watched.deployment.tick().run_requests[1:])
     watched.look(11 * HOUR)
     assert watched.slack.posted == []
     assert "did not end within 12 hours" in watched.look(12 * HOUR)

@@ -35,7 +35,7 @@ def test_a_week_is_one_start_and_one_end_whatever_the_number_of_runs(announced: 
     requests = deployment.tick().run_requests
     for request in requests:
         announced.tick()
-        deployment.carry_out([request])
+        deployment.copy_plan([request])
     assert slack.texts == [START]
     announced.tick()
     assert slack.texts == [START, COMPLETE]
@@ -74,7 +74,7 @@ def test_syncs_that_planned_the_same_bottles_do_not_both_call_them_new(announced
     requests = deployment.tick().run_requests
     assert len(requests) == 2 * len(PLATFORMS)
     for request in [request for pair in zip(requests[:3], requests[3:], strict=True) for request in pair]:
-        deployment.carry_out([request])
+        deployment.copy_plan([request])
     announced.tick()
     assert sorted(slack.texts) == sorted([START, START, COMPLETE, COMPLETE])
     ends = [fields_of(body) for body in slack.taken if body["text"] == COMPLETE]
@@ -133,7 +133,7 @@ def test_a_daemon_that_is_killed_after_any_message_tells_none_twice(announced: A
     for _ in range(3):
         announced.tick(keep_cursor=False)
     assert slack.texts == [START]
-    deployment.carry_out(deployment.tick().run_requests)
+    deployment.copy_plan(deployment.tick().run_requests)
     for _ in range(3):
         announced.tick(keep_cursor=False)
     announced.tick()
@@ -147,7 +147,7 @@ def test_a_slack_that_is_down_harms_no_sync_and_hears_of_it_later(
     slack.answer_always(Answer(status=500))
     assert deployment.run("weekly_sync").success
     announced.tick()
-    assert all(result.success for result in deployment.carry_out(deployment.tick().run_requests))
+    assert all(result.success for result in deployment.copy_plan(deployment.tick().run_requests))
     announced.tick()
     assert (slack.texts, announced.open) == ([], 1)
     slack.answer_always(None)
@@ -217,7 +217,7 @@ def test_what_a_trigger_asked_for_is_told_in_its_channel(announced: Announced) -
     deployment = announced.deployment
     tags = {"mirror/trigger": "Selective", "mirror/notification_channel": "#homebrew-sync-manual"}
     assert deployment.run("selective_sync", tags=tags).success
-    deployment.carry_out(deployment.tick().run_requests)
+    deployment.copy_plan(deployment.tick().run_requests)
     announced.tick()
     assert {body["channel"] for body in announced.slack.taken} == {"#homebrew-sync-manual"}
     assert fields_of(announced.slack.taken[0])["Trigger"] == "Selective"
@@ -261,7 +261,7 @@ def test_a_cancelled_run_ends_the_sync_as_a_failure(announced: Announced) -> Non
     deployment, slack = announced.deployment, announced.slack
     assert deployment.run("weekly_sync").success
     requests = deployment.tick().run_requests
-    deployment.carry_out(requests[1:])
+    deployment.copy_plan(requests[1:])
     run = deployment.instance.create_run_for_job(
         defs.resolve_job_def("mirror_platform"),
         tags={**requests[0].tags, "dagster/partition": requests[0].partition_key},
@@ -278,14 +278,14 @@ def test_a_run_that_dagster_begins_again_is_not_the_end(announced: Announced) ->
     deployment, slack = announced.deployment, announced.slack
     assert deployment.run("weekly_sync").success
     requests = deployment.tick().run_requests
-    deployment.carry_out(requests[1:])
+    deployment.copy_plan(requests[1:])
     tags = {**requests[0].tags, "dagster/partition": requests[0].partition_key}
     run = deployment.instance.create_run_for_job(defs.resolve_job_def("mirror_platform"), tags=tags)
     deployment.instance.report_run_failed(run, "the task was lost")
     deployment.instance.add_run_tags(run.run_id, {"dagster/will_retry": "true"})
     announced.tick()
     assert slack.texts == [START]
-    deployment.carry_out(requests[:1])
+    deployment.copy_plan(requests[:1])
     announced.tick()
     assert slack.texts == [START, COMPLETE]
 
@@ -412,7 +412,7 @@ def test_a_sensor_that_lost_its_cursor_tells_the_end_of_a_sync_that_began_long_b
     announced.cursor = None
     announced.tick()
     assert (slack.texts, announced.open) == ([START, COMPLETE, START], 1)
-    deployment.carry_out(deployment.tick().run_requests)
+    deployment.copy_plan(deployment.tick().run_requests)
     announced.tick()
     assert (slack.texts, announced.open) == ([START, COMPLETE] * 2, 0)
     assert deployment.simulator.downloads[bottle.digest] == 1

@@ -5,9 +5,9 @@ import logging
 import dagster as dg
 import pytest
 
-from brew_assets.defs.notifications.due import Teller
+from brew_assets.defs.notifications.due import DueNotifications
 from brew_assets.defs.notifications.sensor import with_news
-from brew_assets.engine.notifier import Announcement
+from brew_assets.engine.notifier import Notification
 from brew_assets.settings import read_settings
 from brew_assets_tests.defs.announced import Announced
 from brew_assets_tests.defs.deployment import PLATFORMS, Deployment
@@ -21,27 +21,27 @@ class SecurityChannel:
     def __init__(self) -> None:
         self.texts: list[str] = []
 
-    def takes(self, announcement: Announcement) -> bool:
-        return bool(announcement.security)
+    def takes(self, notification: Notification) -> bool:
+        return bool(notification.security)
 
-    def send(self, announcement: Announcement) -> None:
-        self.texts.append(announcement.security)
+    def send(self, notification: Notification) -> None:
+        self.texts.append(notification.security)
 
 
 def synced(deployment: Deployment, number: int) -> list[str]:
     """The ids of the runs of a sync of one formula."""
     deployment.plan(formula_names=[deployment.world.formulae[number].name], platforms=list(PLATFORMS))
-    return [run.run_id for run in deployment.carry_out(deployment.tick().run_requests)]
+    return [run.run_id for run in deployment.copy_plan(deployment.tick().run_requests)]
 
 
 def security_events(deployment: Deployment) -> list[str]:
     """What is told of all syncs so far."""
     channel = SecurityChannel()
-    teller = Teller(
+    due = DueNotifications(
         deployment.instance, read_settings(), [channel], log=logging.getLogger("brew_assets_tests.teller")
     )
     for sync in with_news(deployment.instance, None).syncs:
-        teller.tell(sync)
+        due.tell(sync)
     return channel.texts
 
 
@@ -85,7 +85,7 @@ def test_a_planning_run_that_died_without_a_word_delays_the_end_and_loses_it_not
     announced: Announced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planning = announced.deployment.run("weekly_sync")
-    announced.deployment.carry_out(announced.deployment.tick().run_requests)
+    announced.deployment.copy_plan(announced.deployment.tick().run_requests)
     began = dg.DagsterEvent("PIPELINE_START", "weekly_sync", message="")
     announced.deployment.instance.report_dagster_event(began, planning.run_id)
     announced.tick()

@@ -153,7 +153,7 @@ def test_who_asked_stands_on_the_run_and_on_those_that_carry_its_plan_out(
     transfers = deployment.tick().run_requests
     assert [transfer.partition_key for transfer in transfers] == ["arm64_sonoma"]
     assert asked.items() <= transfers[0].tags.items()
-    assert all(run.success for run in deployment.carry_out(transfers))
+    assert all(run.success for run in deployment.copy_plan(transfers))
 
 
 def test_an_empty_event_starts_a_sync_of_everything(

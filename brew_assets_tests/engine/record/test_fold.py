@@ -435,8 +435,8 @@ def entries_now(store: Store) -> bytes:
 def test_a_rebuild_gives_the_same_entries_back(store: Store, clock: FakeClock, filled: list[Bottle]) -> None:
     before = entries_now(store)
     store.delete([MANIFEST_KEY])
-    manifest, strays, backup = rebuild_manifest(store, clock, workers=3)
-    assert (len(manifest), strays, backup) == (len(filled), [], None)
+    manifest, unidentified, backup = rebuild_manifest(store, clock, workers=3)
+    assert (len(manifest), unidentified, backup) == (len(filled), [], None)
     assert entries_now(store) == before
 
 
@@ -456,8 +456,8 @@ def test_a_rebuild_names_what_it_cannot_prove(store: Store, clock: FakeClock, fi
     store.write(filled[-1].key(DATE), b"damaged")
     # Nothing says any more what its bytes were.
     store.delete([MANIFEST_KEY, *backups(store)])
-    manifest, strays, _ = rebuild_manifest(store, clock, workers=3)
-    assert sorted(stray.key for stray in strays) == sorted((f"{DATE}/notes.txt", filled[-1].key(DATE)))
+    manifest, unidentified, _ = rebuild_manifest(store, clock, workers=3)
+    assert sorted(item.key for item in unidentified) == sorted((f"{DATE}/notes.txt", filled[-1].key(DATE)))
     assert len(manifest) == len(filled) - 1
 
 

@@ -40,7 +40,7 @@ def sync(upstream: Upstream) -> str:
     mirror = upstream.mirror()
     plan = mirror.make_plan(Request(platforms=("arm64_sonoma",)), sizes=False).plan
     upstream.store.write(f"{RUN_PREFIX}{plan.sync_id}/notes.txt", b"not a run")
-    return mirror.carry_out(plan, platform="arm64_sonoma")[0].outcome
+    return mirror.copy_plan(plan, platform="arm64_sonoma")[0].outcome
 
 
 def test_a_mirror_goes_on_among_objects_of_others(

@@ -18,7 +18,7 @@ from brew_assets.engine.record.verify import certify
 from brew_assets.engine.repair import repair
 from brew_assets.errors import KeyTaken, StoreError, StoreUnavailable
 from brew_assets_tests.engine.carrying import Carrying
-from brew_assets_tests.engine.test_lambda_copier import Story
+from brew_assets_tests.engine.test_lambda_copier import SyncStatus
 from brew_assets_tests.engine.test_sync import ARM, Upstream
 from brew_assets_tests.fakes import Act, FakeClock, FakeStop, MemoryStore
 from brew_assets_tests.worlds import SYNC_ID, bottle, fetch, receipt
@@ -53,8 +53,8 @@ def test_of_two_syncs_that_planned_the_same_the_first_claims_all_and_the_second_
 ) -> None:
     first, second = upstream.plan(), upstream.plan()
     assert len(first.objects) == len(second.objects) == 7
-    upstream.mirror().carry_out(first)
-    report, _ = upstream.mirror().carry_out(second)
+    upstream.mirror().copy_plan(first)
+    report, _ = upstream.mirror().copy_plan(second)
     assert claims(upstream.store, first, second) == [7, 0]
     assert bottles_of(upstream.store) == 7
     assert (report.new, report.found, report.kept) == (0, 0, 7)
@@ -72,21 +72,21 @@ def test_of_two_syncs_at_once_each_claims_what_it_was_the_first_to_write() -> No
 
     def overtake() -> None:
         # The slow one's third bottle is whole and on its way when the quick one stores what is missing.
-        quicker.mirror(workers=1).carry_out(quick)
+        quicker.mirror(workers=1).copy_plan(quick)
 
     asked = [planned.bottle for planned in slow.objects]
     upstream.blobs.script(asked[2], Act(on_read=overtake))
-    report, _ = upstream.mirror(workers=1).carry_out(slow)
+    report, _ = upstream.mirror(workers=1).copy_plan(slow)
     assert claims(store, slow, quick) == [2, 4]
     assert bottles_of(store) == 6
     assert (report.stored, report.new, report.found) == (6, 2, 4)
 
 
 def test_a_forced_sync_claims_each_bottle_once_however_often_it_puts_it_there(upstream: Upstream) -> None:
-    upstream.mirror().carry_out(upstream.plan())
+    upstream.mirror().copy_plan(upstream.plan())
     plan = upstream.plan(force=True)
     for platform in (*ARM, *ARM):
-        upstream.mirror().carry_out(plan, platform)
+        upstream.mirror().copy_plan(plan, platform)
     reports = kept_reports(upstream.store, plan.sync_id).values()
     assert sum(report.new for report in reports) > 7
     assert claims(upstream.store, plan) == [bottles_of(upstream.store)] == [7]
@@ -95,11 +95,11 @@ def test_a_forced_sync_claims_each_bottle_once_however_often_it_puts_it_there(up
 def test_a_sync_that_was_stopped_and_goes_on_claims_both_its_parts(upstream: Upstream) -> None:
     plan = upstream.plan()
     upstream.blobs.script(plan.objects[0].bottle, Act(on_open=upstream.stop.set))
-    upstream.mirror(workers=1).carry_out(plan)
+    upstream.mirror(workers=1).copy_plan(plan)
     (first,) = claims(upstream.store, plan)
     assert 0 < first < 7
     upstream.stop = FakeStop()
-    upstream.mirror().carry_out(plan)
+    upstream.mirror().copy_plan(plan)
     assert claims(upstream.store, plan) == [7]
 
 
@@ -108,17 +108,17 @@ def test_a_sync_that_was_stopped_and_goes_on_claims_both_its_parts(upstream: Ups
 )
 @pytest.mark.parametrize("force", [False, True])
 def test_what_workers_stored_is_claimed_once_whatever_became_of_them(ending: str, force: bool) -> None:
-    story = Story()
+    story = SyncStatus()
     if force:
-        story.carry_out(story.plan())
+        story.copy_plan(story.plan())
     plan = story.plan(force=force)
     story.workers.script = [getattr(story.workers, ending)] * 3
-    assert story.carry_out(plan).outcome == "success"
+    assert story.copy_plan(plan).outcome == "success"
     assert claims(story.store, plan) == [bottles_of(story.store)] == [story.bottles]
 
 
 def test_what_workers_stored_before_any_receipt_is_found_and_not_claimed() -> None:
-    story = Story()
+    story = SyncStatus()
     plan = story.plan()
     claimed_before: list[int] = []
 
@@ -132,7 +132,7 @@ def test_what_workers_stored_before_any_receipt_is_found_and_not_claimed() -> No
             claimed_before.extend(claims(story.store, plan))
 
     story.workers.script = [store_and_die]
-    report = story.carry_out(plan, concurrency=1, pace=Pace(target_s=0.2, least_s=0.2))
+    report = story.copy_plan(plan, concurrency=1, pace=Pace(target_s=0.2, least_s=0.2))
     assert report.outcome == "success"
     assert claimed_before == [0]
     assert claims(story.store, plan) == [report.new]
@@ -141,10 +141,10 @@ def test_what_workers_stored_before_any_receipt_is_found_and_not_claimed() -> No
 
 
 def test_two_syncs_through_workers_do_not_claim_the_same_bottles() -> None:
-    story = Story()
+    story = SyncStatus()
     first, second = story.plan(), story.plan()
-    story.carry_out(first)
-    story.carry_out(second)
+    story.copy_plan(first)
+    story.copy_plan(second)
     assert claims(story.store, first, second) == [story.bottles, 0]
 
 
@@ -153,7 +153,7 @@ def test_a_bottle_of_which_only_the_answer_was_lost_is_claimed_by_whose_write_it
     carrying, item = Carrying(store=store), bottle("wget")
     carrying.blobs.publish(b"wget/1.25.0/arm64_sonoma/0")
     store.fail("answer", StoreUnavailable("the answer was lost"))
-    done = carrying.carry(fetch(item))
+    done = carrying.copy(fetch(item))
     assert (done.stored, done.adopted, done.downloaded) == (1, 0, 1)
     assert stored_names(store, SYNC_ID) == {item.entry_key}
 
@@ -172,7 +172,7 @@ def test_a_bottle_that_somebody_else_wrote_in_that_moment_is_found_and_claimed_b
             store.fail("commit", answer)
 
     store.before("receive", stored_by_someone)
-    done = carrying.carry(fetch(item))
+    done = carrying.copy(fetch(item))
     assert (done.stored, done.adopted) == (1, 1)
     assert stored_names(store, SYNC_ID) == frozenset()
 
@@ -228,9 +228,9 @@ def test_names_that_cannot_be_written_now_are_written_with_the_next_and_end_no_s
 def test_an_object_that_cannot_be_understood_counts_nothing_and_is_named(
     damage: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    story = Story(4)
+    story = SyncStatus(4)
     plan = story.plan()
-    story.carry_out(plan, concurrency=1)
+    story.copy_plan(plan, concurrency=1)
     damaged = f"{REPORT_PREFIX}{plan.sync_id}/0badcafe{STORED_SUFFIX}"
     story.store.write(damaged, damage)
     with caplog.at_level(logging.WARNING):
@@ -244,7 +244,7 @@ def test_the_names_are_taken_for_no_report() -> None:
     upstream.publish("wget", tags=ARM)
     plan = upstream.plan()
     for platform in ARM:
-        upstream.mirror().carry_out(plan, platform)
+        upstream.mirror().copy_plan(plan, platform)
     store.calls.clear()
     reports = kept_reports(store, plan.sync_id, most=4)
     assert [report.platforms for report in reports.values()] == [(platform,) for platform in ARM]
@@ -258,14 +258,14 @@ def test_what_one_run_copies_in_many_parts_stands_in_one_object() -> None:
         upstream.publish(f"formula{number:02}", tags=("all",))
     plan = upstream.plan()
     # One platform's run does what the other two own, a few bottles at a time.
-    upstream.mirror().carry_out(plan, ARM[0])
+    upstream.mirror().copy_plan(plan, ARM[0])
     assert claims(upstream.store, plan) == [60]
     assert len(objects_of(upstream.store)) == 1
 
 
 def test_a_repair_claims_nothing(upstream: Upstream) -> None:
     plan = upstream.plan()
-    upstream.mirror().carry_out(plan)
+    upstream.mirror().copy_plan(plan)
     before = objects_of(upstream.store)
     document = upstream.store.read(MANIFEST_KEY)
     assert document is not None

@@ -40,7 +40,7 @@ def test_one_refused_bottle_of_thirty_is_failed_by_name_and_hinders_nobody(
 ) -> None:
     items = bottles(world, 30)
     refuse(world, items[7], error)
-    done = world.carry(*map(fetch, items), workers=workers)
+    done = world.copy(*map(fetch, items), workers=workers)
     assert (done.stored, done.left, done.aborted) == (29, 0, "")
     assert [(failure.name, failure.reason) for failure in done.failed] == [(items[7].filename, error.reason)]
 
@@ -50,7 +50,7 @@ def test_a_canary_that_is_refused_ends_the_run(world: Carrying, error: StoreErro
     items = bottles(world, 30)
     refuse(world, items[2], error)
     world.store.refuse("write", error, key=CANARY_KEY)
-    done = world.carry(*map(fetch, items))
+    done = world.copy(*map(fetch, items))
     assert (done.stored, len(done.failed), done.left) == (2, 1, 27)
     assert str(error) in done.aborted
 
@@ -60,7 +60,7 @@ def test_twenty_refusals_in_a_row_ask_the_canary(world: Carrying, error: StoreEr
     items = bottles(world, 30)
     world.store.refuse("commit", error)
     world.store.refuse("write", error, key=CANARY_KEY)
-    done = world.carry(*map(fetch, items))
+    done = world.copy(*map(fetch, items))
     assert (len(done.failed), done.left) == (REFUSALS_IN_A_ROW, 10)
     assert world.store.called("write").count(CANARY_KEY) == 1
 
@@ -71,14 +71,14 @@ def test_refusals_with_a_stored_bottle_between_them_are_not_in_a_row(world: Carr
         if number % 15:
             refuse(world, item, ObjectRefused("403"))
     world.store.refuse("write", ObjectRefused("403"), key=CANARY_KEY)
-    done = world.carry(*map(fetch, items))
+    done = world.copy(*map(fetch, items))
     assert (done.stored, len(done.failed), done.aborted) == (4, 56, "")
 
 
 def test_a_canary_that_is_taken_lets_the_run_go_on_for_ever(world: Carrying) -> None:
     items = bottles(world, 50)
     world.store.refuse("commit", ObjectRefused("403 by a policy for archives"))
-    done = world.carry(*map(fetch, items))
+    done = world.copy(*map(fetch, items))
     assert (len(done.failed), done.left, done.aborted) == (50, 0, "")
     # After twenty, after forty, and at the end, because nothing was stored.
     assert world.store.called("write").count(CANARY_KEY) == 3
@@ -87,7 +87,7 @@ def test_a_canary_that_is_taken_lets_the_run_go_on_for_ever(world: Carrying) -> 
 def test_the_canary_is_never_deleted(world: Carrying) -> None:
     items = bottles(world, 2)
     refuse(world, items[0], StoreRefused("odd"))
-    world.carry(*map(fetch, items))
+    world.copy(*map(fetch, items))
     assert world.store.keys(CANARY_KEY) == [CANARY_KEY]
     assert world.store.called("delete") == []
 
@@ -96,7 +96,7 @@ def test_a_full_store_that_still_takes_the_canary_ends_the_run_after_three_more(
     items = bottles(world, 30)
     for item in items[5:]:
         refuse(world, item, StoreFull("507 XMinioStorageFull"))
-    done = world.carry(*map(fetch, items))
+    done = world.copy(*map(fetch, items))
     assert (done.stored, len(done.failed), done.left) == (5, 4, 21)
     assert "507" in done.aborted
 
@@ -105,7 +105,7 @@ def test_a_store_that_is_full_for_one_large_bottle_goes_on(world: Carrying) -> N
     items = bottles(world, 30)
     for number in (5, 6, 7, 12, 13, 14):
         refuse(world, items[number], StoreFull("507"))
-    done = world.carry(*map(fetch, items))
+    done = world.copy(*map(fetch, items))
     assert (done.stored, len(done.failed), done.aborted) == (24, 6, "")
 
 
@@ -113,7 +113,7 @@ def test_a_canary_that_gets_no_answer_condemns_nobody(world: Carrying) -> None:
     items = bottles(world, 3)
     refuse(world, items[0], StoreRefused("odd"))
     world.store.refuse("write", StoreUnavailable("503"), key=CANARY_KEY)
-    done = world.carry(*map(fetch, items))
+    done = world.copy(*map(fetch, items))
     assert (done.stored, done.aborted) == (2, "")
 
 
@@ -122,7 +122,7 @@ def test_another_name_of_a_refused_one_is_stored(world: Carrying) -> None:
     world.blobs.publish(content)
     names = [bottle(tag=tag, content=content) for tag in ("arm64_tahoe", "arm64_sequoia", "arm64_sonoma")]
     refuse(world, names[0], ObjectRefused("403"))
-    done = world.carry(fetch(*names))
+    done = world.copy(fetch(*names))
     assert [failure.name for failure in done.failed] == [names[0].filename]
     assert world.recorded() == sorted(name.key(DATE) for name in names[1:])
 
@@ -140,7 +140,7 @@ def test_a_store_that_makes_no_copies_gets_every_name_from_upstream_and_is_asked
             )
         )
     world.store.refuse("duplicate", StoreUnsupported("501 NotImplemented"))
-    done = world.carry(*fetches)
+    done = world.copy(*fetches)
     assert (done.stored, done.downloaded, done.failed) == (10, 10, [])
     assert len(world.store.called("duplicate")) == 1
 
@@ -148,8 +148,8 @@ def test_a_store_that_makes_no_copies_gets_every_name_from_upstream_and_is_asked
 def test_a_single_bottle_that_is_refused_asks_the_canary_at_the_end(world: Carrying) -> None:
     (item,) = bottles(world, 1)
     refuse(world, item, ObjectRefused("403 AccessDenied"))
-    done = world.carry(fetch(item))
+    done = world.copy(fetch(item))
     assert (len(done.failed), done.aborted) == (1, "")
     world.store.refuse("write", ObjectRefused("403 AccessDenied"), key=CANARY_KEY)
-    done = world.carry(fetch(item))
+    done = world.copy(fetch(item))
     assert (len(done.failed), done.aborted) == (1, "403 AccessDenied")

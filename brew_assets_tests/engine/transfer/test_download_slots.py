@@ -93,7 +93,7 @@ def test_downloads_go_on_while_the_store_holds_its_answers(slots: int, size: int
 
     world = Carrying(blobs=blobs, store=HoldingStore(until_all_have_begun))
     bottles = _many(world, wanted, size)
-    done = world.carry(*map(fetch, bottles), workers=wanted, slots=slots)
+    done = world.copy(*map(fetch, bottles), workers=wanted, slots=slots)
     assert (done.stored, done.failed, done.left) == (wanted, [], 0)
     assert blobs.most <= slots
     assert world.recorded() == sorted(item.key(DATE) for item in bottles)
@@ -118,7 +118,7 @@ def test_upstream_never_sends_more_bodies_than_there_are_slots(slots: int) -> No
         again = UpstreamInterrupted("connection reset")
         blobs.script(item, Act(error=again), Act(on_read=fill_the_slots, breaks_after=1_000))
     world.store.fail("commit", *[StoreUnavailable("503")] * threads)
-    done = world.carry(*map(fetch, bottles), workers=threads, slots=slots, attempts=50)
+    done = world.copy(*map(fetch, bottles), workers=threads, slots=slots, attempts=50)
     assert (done.stored, done.failed) == (len(bottles), [])
     assert blobs.begun >= 3 * len(bottles)
     assert max(seen) == slots
@@ -130,7 +130,7 @@ def test_a_bottle_that_waits_for_its_turn_is_left_when_the_stop_signal_comes() -
     world = Carrying(blobs=blobs)
     bottles = _many(world, 4, 4_000)
     blobs.script(bottles[0], Act(on_read=world.stop.set))
-    done = world.carry(*map(fetch, bottles), workers=4, slots=1)
+    done = world.copy(*map(fetch, bottles), workers=4, slots=1)
     # Whoever has begun finishes; whoever waits has not begun.
     assert done.stored + done.left == 4
     assert (done.failed, done.left) == ([], 3)

@@ -35,7 +35,7 @@ def test_so_many_refusals_in_a_row_end_a_transfer_and_nothing_more_is_asked_for(
     items = bottles(3 * REFUSALS_IN_A_ROW)
     for item in items:
         story.blobs.always(item, refusal(item.filename))
-    done = story.carry(*(fetch(item) for item in items))
+    done = story.copy(*(fetch(item) for item in items))
     assert len(done.failed) == len(story.blobs.opened) == REFUSALS_IN_A_ROW
     assert done.left == 2 * REFUSALS_IN_A_ROW
     assert done.aborted.endswith(f"refuses to contact {ELSEWHERE}; allowed: https://ghcr.io; {SET}")
@@ -51,7 +51,7 @@ def test_several_refused_hosts_end_a_transfer_as_one_does_and_the_setting_names_
             subject=item.filename, address=f"https://{host}", allowed="https://ghcr.io", remedy=remedy
         )
         story.blobs.always(item, Act(error=refused))
-    done = story.carry(*(fetch(item) for item in items))
+    done = story.copy(*(fetch(item) for item in items))
     assert (len(done.failed), done.left) == (REFUSALS_IN_A_ROW, 2 * REFUSALS_IN_A_ROW)
     assert done.aborted.endswith(
         "refuses to contact https://cdn0.example, https://cdn1.example, https://cdn2.example; allowed: "
@@ -93,7 +93,7 @@ def test_a_refusal_now_and_then_ends_nothing() -> None:
     story.blobs.publish(*(f"good{number}".encode() for number in range(40)))
     for item in bad:
         story.blobs.always(item, refusal(item.filename))
-    done = story.carry(*(fetch(item) for pair in zip(bad, good, strict=True) for item in pair))
+    done = story.copy(*(fetch(item) for pair in zip(bad, good, strict=True) for item in pair))
     assert (done.stored, len(done.failed), done.aborted) == (40, 40, "")
 
 
@@ -107,7 +107,7 @@ def upstream() -> Upstream:
 
 def sync(upstream: Upstream) -> Report:
     mirror = upstream.mirror(platforms=PLATFORM)
-    report, _ = mirror.carry_out(mirror.make_plan(Request(platforms=PLATFORM)).plan)
+    report, _ = mirror.copy_plan(mirror.make_plan(Request(platforms=PLATFORM)).plan)
     return report
 
 
