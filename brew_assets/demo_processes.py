@@ -102,11 +102,11 @@ class Reaper:
 
     def watch(self, group: int) -> None:
         """The group will not outlive this process."""
-        self._tell(f"+{group}")
+        self._ask(f"+{group}")
 
     def forget(self, group: int) -> None:
         """The group has ended."""
-        self._tell(f"-{group}")
+        self._ask(f"-{group}")
 
     def close(self) -> None:
         """What it still watches over is killed, and it ends."""
@@ -115,7 +115,7 @@ class Reaper:
                 self._process.stdin.close()
         self._process.wait(10)
 
-    def _tell(self, line: str) -> None:
+    def _ask(self, line: str) -> None:
         if self._process.stdin:
             with contextlib.suppress(OSError):
                 self._process.stdin.write(f"{line}\n")

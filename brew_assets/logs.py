@@ -199,8 +199,8 @@ class TextLines(logging.Formatter):
             _WHERE[name]: record.__dict__[name] for name in _WHERE if record.__dict__.get(name) is not None
         }
         when = datetime.fromtimestamp(record.created, UTC)
-        told = [f"{name}={_quoted(value)}" for name, value in facts.items()]
-        line = " ".join([f"{when:%Y-%m-%d %H:%M:%S}Z", record.levelname, message, *told])
+        named = [f"{name}={_quoted(value)}" for name, value in facts.items()]
+        line = " ".join([f"{when:%Y-%m-%d %H:%M:%S}Z", record.levelname, message, *named])
         trace = self.formatException(record.exc_info) if record.exc_info else record.exc_text
         # Set in, so that no line of an exception's text can pass for a record.
         return "\n".join([line, *_trace_lines(trace)]) if trace else line

@@ -86,13 +86,13 @@ class SlackWebhook:
         status, answer, retry_after = self._post(self._webhook().reveal(), encoded)
         if status == httpx.codes.OK:
             return
-        told = f"Slack answered {status}: {answer}"
+        finding = f"Slack answered {status}: {answer}"
         if status == _TOO_MANY:
             wait_s = parse_retry_after(retry_after, now=datetime.now(UTC), most_s=LONGEST_BUSY_S)
-            raise ChannelBusy(told, wait_s=wait_s)
+            raise ChannelBusy(finding, wait_s=wait_s)
         if status in UNCERTAIN_STATUSES:
-            raise ChannelUncertain(told)
-        raise ChannelFailed(told) if status >= _SERVER_ERROR else ChannelRefused(told)
+            raise ChannelUncertain(finding)
+        raise ChannelFailed(finding) if status >= _SERVER_ERROR else ChannelRefused(finding)
 
     def _post(self, address: str, body: bytes) -> tuple[int, str, str | None]:
         """Status, the beginning of the answer, and its Retry-After."""

@@ -81,7 +81,7 @@ class PipesInvoker:
         except Exception as error:  # Pipes has no class of its own for a function's error
             raise _invocation_error(batch_key, error) from error
 
-    def tell(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """Tells a person what became of a batch."""
         self._context.log.warning(printable(message))
 

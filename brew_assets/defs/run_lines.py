@@ -48,18 +48,18 @@ def _flatten(record: logging.LogRecord) -> bool:
     facts = record.__dict__
     event = facts.pop("dagster_event", None)
     facts.pop("dagster_event_batch_metadata", None)
-    told = facts.pop("dagster_meta", None)
-    if told is None:
+    given = facts.pop("dagster_meta", None)
+    if given is None:
         return True
-    tags = told["job_tags"]
-    record.msg = told["orig_message"]
+    tags = given["job_tags"]
+    record.msg = given["orig_message"]
     found = {
         "sync_id": tags.get(SYNC_ID_TAG),
         "platform": tags.get(PARTITION_TAG),
         "route": tags.get(ROUTE_TAG),
-        "run_id": told["run_id"],
-        "job": told["job_name"],
-        "step": told["step_key"],
+        "run_id": given["run_id"],
+        "job": given["job_name"],
+        "step": given["step_key"],
         "event": event.event_type_value if event is not None else None,
     }
     facts.update({fact: value for fact, value in found.items() if value})

@@ -175,7 +175,7 @@ class Manifest:
             "last_updated": last_updated,
             "sync_version": SYNC_VERSION,
             "total_bottles": len(self._bottles),
-            "total_size_bytes": sum(tally.total_size_bytes for tally in statistics.by_platform.values()),
+            "total_size_bytes": sum(total.total_size_bytes for total in statistics.by_platform.values()),
             "platforms": list(statistics.by_platform),
             "bottles": dict(sorted(self._bottles.items())),
             "statistics": statistics,
@@ -218,7 +218,7 @@ def decode_manifest(data: bytes, *, sealed: bool = True) -> Manifest:
         fields.pop(name, None)
     manifest = Manifest(bottles, fields)
     statistics = manifest.statistics()
-    total = sum(tally.total_size_bytes for tally in statistics.by_platform.values())
+    total = sum(total.total_size_bytes for total in statistics.by_platform.values())
     if known.total_bottles != len(bottles):
         raise ManifestInvalid(f"total_bottles says {known.total_bottles}, found {len(bottles)} entries")
     if sealed and (known.total_size_bytes != total or known.statistics != statistics):

@@ -67,7 +67,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     stored: Count = 0
     downloaded: Count = 0
     duplicated: Count = 0
-    adopted: Count = 0
+    identified: Count = msgspec.field(default=0, name="adopted")
     found: Count = 0
     left: Count = 0
     left_bottles: tuple[str, ...] = ()
@@ -100,7 +100,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def recorded(self) -> int:
         """How many bottles stood in the store without a record and got one before the run began to copy."""
-        return max(0, self.adopted - self.found)
+        return max(0, self.identified - self.found)
 
     @property
     def bytes_per_second(self) -> float:

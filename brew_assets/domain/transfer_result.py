@@ -22,7 +22,7 @@ class TransferResult(msgspec.Struct, kw_only=True):
     stored: int = 0
     downloaded: int = 0
     duplicated: int = 0
-    adopted: int = 0
+    found: int = 0
     undone: list[str] = msgspec.field(default_factory=list)
     retries: int = 0
     bytes_downloaded: int = 0
@@ -51,7 +51,7 @@ _COUNTS = (
     "stored",
     "downloaded",
     "duplicated",
-    "adopted",
+    "found",
     "retries",
     "bytes_downloaded",
     "bytes_stored",

@@ -66,7 +66,7 @@ def counts_of(report: Report) -> TransferResult:
         stored=report.stored,
         downloaded=report.downloaded,
         duplicated=report.duplicated,
-        adopted=report.adopted,
+        found=report.identified,
         retries=report.retries,
         bytes_downloaded=report.bytes_downloaded,
         bytes_stored=report.bytes_stored,

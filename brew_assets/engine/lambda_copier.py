@@ -126,20 +126,20 @@ class Dispatcher:
             ManifestInvalid: a receipt or the manifest cannot be trusted.
         """
         result = TransferResult()
-        teller = _Teller(progress, job.fetches)
+        reporter = _Reporter(progress, job.fetches)
         left = job.fetches
         for number in range(self._options.rounds):
             if not left or self._stop.is_set() or self._refused or result.aborted:
                 break
             look_first = job.look_first or number > 0
             todo = msgspec.structs.replace(job, fetches=left, look_first=look_first)
-            again = self._one_round(todo, result, teller)
+            again = self._one_round(todo, result, reporter)
             left = self._still_to_force(job, again, result) + self._unproven(todo, again, result)
         if left and not self._stop.is_set() and not result.aborted:
             names = sum(len(fetch.names) for fetch in left)
-            self._invoker.tell(f"{names:,} bottles are copied by the run itself, after its workers.")
+            self._invoker.log(f"{names:,} bottles are copied by the run itself, after its workers.")
             rest = msgspec.structs.replace(job, fetches=left, look_first=True)
-            result.add(self._fallback.copy(rest, progress=teller.after(result)))
+            result.add(self._fallback.copy(rest, progress=reporter.after(result)))
             left = []
         for fetch in left:
             result.leave(fetch.names)
@@ -158,7 +158,7 @@ class Dispatcher:
             names = tuple(p for p in fetch.names if p.bottle.entry_key not in recorded)
             done = len(fetch.names) - len(names)
             result.stored += done
-            result.adopted += done
+            result.found += done
             if names:
                 left.append(msgspec.structs.replace(fetch, names=names))
         return left
@@ -177,14 +177,14 @@ class Dispatcher:
         unproven = names_without_record(self._store, todo.sync_id, claimed)
         if count := sum(len(fetch.names) for fetch in unproven):
             result.stored -= count
-            self._invoker.tell(f"Reported as stored and not recorded, so done again: {count:,} bottles.")
+            self._invoker.log(f"Reported as stored and not recorded, so done again: {count:,} bottles.")
         return unproven
 
-    def tell(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """Tells a person."""
-        self._invoker.tell(message)
+        self._invoker.log(message)
 
-    def _one_round(self, job: CopyJob, result: TransferResult, teller: "_Teller") -> list[Fetch]:
+    def _one_round(self, job: CopyJob, result: TransferResult, reporter: "_Reporter") -> list[Fetch]:
         """What is to be done again: of batches that failed, were not finished or were never given out."""
         options = self._options
         work = deque(job.fetches)
@@ -203,7 +203,7 @@ class Dispatcher:
                     given = self._give_out(job, fetches, back=back)
                 except ObjectRefused as error:
                     # Nobody can be told what to copy: the run does it itself.
-                    self._invoker.tell(f"No Lambda can be given a batch: {error}")
+                    self._invoker.log(f"No Lambda can be given a batch: {error}")
                     self._refused = True
                     again.extend(fetches)
                     break
@@ -215,7 +215,7 @@ class Dispatcher:
             if came is not None:
                 del running[came.given.key]
                 again.extend(self._take_back(came, result, weigh))
-            teller.tell(result)
+            reporter.report_progress(result)
             if self._stop.expired():
                 # Nobody waits for these any longer; they end by themselves.
                 again.extend(fetch for given in running.values() for fetch in given.fetches)
@@ -298,7 +298,7 @@ class Dispatcher:
         given, report = came.given, came.report
         _log_return(came)
         if came.error is not None:
-            self._invoker.tell(str(came.error))
+            self._invoker.log(str(came.error))
             self._refused = self._refused or isinstance(came.error, InvocationRefused)
         if report is None:
             return given.fetches
@@ -348,7 +348,7 @@ class _Weigher:
         return size / self._pace.bytes_per_s + len(fetch.names) / self._pace.names_per_s
 
 
-class _Teller:
+class _Reporter:
     """Tells a listener how far the workers are; a batch counts when it is back."""
 
     def __init__(self, listener: ProgressListener | None, fetches: list[Fetch]) -> None:
@@ -356,7 +356,7 @@ class _Teller:
         self._bottles = sum(len(fetch.names) for fetch in fetches)
         self._bytes = sum(fetch.size or 0 for fetch in fetches)
 
-    def tell(self, result: TransferResult) -> None:
+    def report_progress(self, result: TransferResult) -> None:
         if self._listener is not None:
             self._listener(self._progress(result, bottles=0, moved=0, failed=0, current=""))
 

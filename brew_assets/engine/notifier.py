@@ -103,7 +103,7 @@ class Notifier:
         self._clock = clock
         self._log = log
 
-    def tell(self, sync: str, notifications: Sequence[Notification], *, within_s: float = 30.0) -> bool:
+    def notify(self, sync: str, notifications: Sequence[Notification], *, within_s: float = 30.0) -> bool:
         """Whether nothing is left to do: each was taken, or given up, by every channel that it is for.
 
         A channel gets them in the given order: a later one waits for an earlier one. No sending begins
@@ -176,8 +176,8 @@ class Notifier:
             return self._not_sent(key, channel, error, sending, once=once)
         except Exception as error:  # a mistake in one channel must not silence the others
             # Nothing of its text is shown: it may have a webhook's address in it.
-            told = ChannelUncertain(f"a {type(error).__name__}")
-            return self._not_sent(key, channel, told, sending, once=once)
+            uncertain = ChannelUncertain(f"a {type(error).__name__}")
+            return self._not_sent(key, channel, uncertain, sending, once=once)
         self._record.write(key, msgspec.structs.replace(sending, state="sent", at=self._now()))
         return True
 

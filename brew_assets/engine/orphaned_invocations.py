@@ -37,7 +37,7 @@ def wait_for_orphaned_invocations(
     *,
     plan: Plan,
     fetches: list[Fetch],
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> bool:
     """Whether a worker that another run started may still be storing some of the fetches.
 
@@ -52,7 +52,7 @@ def wait_for_orphaned_invocations(
     wanted = {fetch.digest for fetch in fetches}
     at_work = (key for key in _keys(store, clock, plan.sync_id) if _may_be_at_work(store, clock, key))
     batches = [batch for key in at_work if (batch := _read(store, key, wanted)) is not None]
-    left, since, told = -1, clock.monotonic(), False
+    left, since, said = -1, clock.monotonic(), False
     while batches := [batch for batch in batches if _may_be_at_work(store, clock, batch.key)]:
         missing = _missing(store, batches)
         if not missing:
@@ -60,11 +60,11 @@ def wait_for_orphaned_invocations(
         if missing != left:
             left, since = missing, clock.monotonic()
         if clock.monotonic() - since >= PATIENCE_S:
-            tell(f"Nothing new from {_lambdas(len(batches))} of an earlier run: this one goes on without.")
+            log(f"Nothing new from {_lambdas(len(batches))} of an earlier run: this one goes on without.")
             return True
-        if not told:
-            tell(f"Waiting for {_lambdas(len(batches))} of an earlier run: {missing:,} bottles.")
-            told = True
+        if not said:
+            log(f"Waiting for {_lambdas(len(batches))} of an earlier run: {missing:,} bottles.")
+            said = True
         if clock.wait(_LOOK_EVERY_S, stop):
             return True
     return False

@@ -310,5 +310,5 @@ class Invoker(Protocol):
             WorkerRefused: it cannot be started, now or later.
         """
 
-    def tell(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """Tells a person what became of a batch."""

@@ -127,8 +127,8 @@ def transfer_in_processes(
 
             def copy() -> TransferResult:
                 made = make_ports(stop)
-                told = _Teller(pipes[number][1])
-                with heard(Waits(told.hear)):
+                pipe = _ProgressPipe(pipes[number][1])
+                with heard(Waits(pipe.hear)):
                     return transfer(
                         part,
                         ports=made,
@@ -138,7 +138,7 @@ def transfer_in_processes(
                         date=date,
                         options=shares[number],
                         look_first=look_first,
-                        progress=told,
+                        progress=pipe,
                         gate=gate,
                     )
 
@@ -239,7 +239,7 @@ def _error_of(failed: _Failed) -> MirrorError:
     return kind(failed.message, status=failed.status, code=failed.code)
 
 
-class _Teller:
+class _ProgressPipe:
     """Tells the parent how far a child is. A parent that is gone ends the child's transfer."""
 
     def __init__(self, sender: Connection) -> None:

@@ -42,13 +42,13 @@ def refused_before(store: Store, sync_id: str) -> frozenset[str]:
 def _refused(store: Store, sync_id: str) -> Iterator[str]:
     plans = own_listing(store, PLAN_PREFIX, is_plan_name, besides=is_backfill_name)
     names = (listed.key[len(PLAN_PREFIX) :].removesuffix(".json") for listed in plans)
-    carried_out = 0
+    with_reports = 0
     for name in sorted((name for name in names if name <= sync_id), reverse=True)[:_PLANS]:
         reports = kept_reports(store, name).values()
-        carried_out += bool(reports)
+        with_reports += bool(reports)
         for report in reports:
             yield from (failure.name for failure in report.failed if failure.reason in _REASONS)
-        if carried_out == _SYNCS:
+        if with_reports == _SYNCS:
             return
 
 

@@ -57,7 +57,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     skip: SkipList
     sizes: SizesFound
-    adopted: int
+    identified: int
     unidentified: tuple[Unidentified, ...]
 
 
@@ -181,7 +181,7 @@ class Mirror:
             plan=plan,
             skip=skip,
             sizes=found,
-            adopted=inventory.adopted,
+            identified=inventory.identified,
             unidentified=inventory.unidentified,
         )
 
@@ -260,9 +260,9 @@ class Mirror:
         planned = sum(len(fetch.names) for fetch in (*own, *rest))
         result = TransferResult()
         whose = platform or ",".join(plan.platforms)
-        told = {"sync_id": plan.sync_id, "platform": whose, "route": copier.route}
-        _log.info("sync begins", extra=told | {"planned": planned})
-        with bound(**told), self._companions(plan, platform) as companions:
+        named = {"sync_id": plan.sync_id, "platform": whose, "route": copier.route}
+        _log.info("sync begins", extra=named | {"planned": planned})
+        with bound(**named), self._companions(plan, platform) as companions:
             # Before the inventory: what they store meanwhile is seen there.
             unfinished = patient and self._wait_for_orphaned_invocations(plan, own, copier)
             # After the announcement: whoever helps from now on waits for this run first.
@@ -289,7 +289,7 @@ class Mirror:
             route=copier.route,
             planned=planned,
             kept=kept,
-            adopted=inventory.adopted,
+            identified=inventory.identified,
             forgotten=sorted(planned.bottle.filename for planned in forgotten),
             plan=plan,
             run_id=run_id,
@@ -298,7 +298,7 @@ class Mirror:
         # To the microsecond: a second try may follow within the second, and what it says is the newer word.
         name = f"{platform or 'all'}-{clock.now():%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(3)}"
         self._keep_report(f"{REPORT_PREFIX}{plan.sync_id}/{name}.json", report)
-        _log.info("sync ends", extra=told | figures(report) | {"held": folded.entries})
+        _log.info("sync ends", extra=named | figures(report) | {"held": folded.entries})
         return report, folded
 
     def _forget(
@@ -337,7 +337,7 @@ class Mirror:
     def _wait_for_orphaned_invocations(self, plan: Plan, fetches: list[Fetch], copier: Copier) -> bool:
         ports = self.ports
         return wait_for_orphaned_invocations(
-            ports.store, ports.clock, ports.stop, plan=plan, fetches=fetches, tell=copier.tell
+            ports.store, ports.clock, ports.stop, plan=plan, fetches=fetches, log=copier.log
         )
 
     def _help(self, run: PlanCopy, rest: list[Fetch], companions: Companions, inventory: Inventory) -> int:

@@ -51,13 +51,13 @@ def verify(
     warnings = record.warnings()
     warn(warnings)
     entries = entries_of_tags(record.manifest, platforms)
-    with context.display.counting("Verified") as tell:
+    with context.display.counting("Verified") as show:
         certificates = certify(
             mirror.store,
             entries,
             deep=deep,
             workers=mirror.options.workers,
-            progress=lambda done: tell(done, len(entries)),
+            progress=lambda done: show(done, len(entries)),
         )
     done = None
     if do_repair and any(c.verdict in MENDED for c in certificates):

@@ -48,7 +48,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
         with open_pipes(event) as pipes, heard(Waits(NoticeLog()), watch=True):
             report = work_on(build_mirror(settings, stop=stop), work)
             if pipes is not None:
-                _tell(pipes, report)
+                _report(pipes, report)
         answered: dict[str, Any] = encodable(answer(report))
         return answered
 
@@ -63,7 +63,7 @@ def _printable_errors() -> Iterator[None]:
         raise
 
 
-def _tell(pipes: PipesContext, report: Report) -> None:
+def _report(pipes: PipesContext, report: Report) -> None:
     """Messages are for people: the run reads the report."""
     pipes.log.info(describe_report(report))
     for failure in report.failed[:_FAILURES_NAMED]:

@@ -167,14 +167,14 @@ def import_(context: CommandContext, file: Path, as_json: bool) -> None:
 
     mirror = context.existing_mirror(backup_suffices=True)
     mirror.store.prepare()
-    with context.display.counting("Entries") as tell:
+    with context.display.counting("Entries") as count:
         folded, left_out = import_manifest(
             mirror.store,
             mirror.ports.clock,
             _read(file),
             workers=mirror.options.workers,
             source=str(file),
-            progress=lambda done: tell(done, done),
+            progress=lambda done: count(done, done),
         )
     if as_json:
         print_json({"entries": folded.entries, "added": folded.added, "left_out": left_out})

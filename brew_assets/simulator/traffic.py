@@ -50,9 +50,9 @@ class Traffic:
     def see(self, role: Role, request: Request) -> None:
         """The request is on record."""
         headers = request.headers
-        told = {name: headers[name] for name in _NOTED_HEADERS if name in headers}
+        noted = {name: headers[name] for name in _NOTED_HEADERS if name in headers}
         authorized = "authorization" in headers
-        seen = SeenRequest(request.method, role, request.path, request.query, told, authorized)
+        seen = SeenRequest(request.method, role, request.path, request.query, noted, authorized)
         with self.lock:
             self.requests.append(seen)
 

@@ -107,7 +107,7 @@ CHANNELS: dict[str, Callable[[str], Channel]] = {
 def told(channel: Channel) -> tuple[bool, str, float]:
     """Whether all was settled, the state of the delivery, and how many seconds that took."""
     record, begun = Record(), time.monotonic()
-    settled = Notifier([channel], record, SystemClock()).tell("sync", DUE)
+    settled = Notifier([channel], record, SystemClock()).notify("sync", DUE)
     return settled, record.deliveries[f"sync/absence/{channel.name}"].state, time.monotonic() - begun
 
 
@@ -154,10 +154,10 @@ def test_what_a_channel_refused_comes_when_it_is_back(slack: SlackSink) -> None:
     channel = SlackWebhook(lambda: Secret(slack.url))
     slack.answer_always(Answer(status=503))
     for _ in range(3):
-        assert not Notifier([channel], record, clock).tell("sync", DUE)
+        assert not Notifier([channel], record, clock).notify("sync", DUE)
         clock.advance(601)
     assert slack.texts == []
     slack.answer_always(None)
-    assert Notifier([channel], record, clock).tell("sync", DUE)
-    assert Notifier([channel], record, clock).tell("sync", DUE)
+    assert Notifier([channel], record, clock).notify("sync", DUE)
+    assert Notifier([channel], record, clock).notify("sync", DUE)
     assert slack.texts == [MESSAGE.text]

@@ -382,7 +382,7 @@ def test_a_conflict_that_passes_is_no_name_that_is_taken(upstream: Upstream, qui
     )
     mirror = upstream.mirror(workers=1)
     report, _ = mirror.copy_plan(mirror.make_plan(Request(platforms=ARM), sizes=False).plan)
-    assert (report.outcome, report.duplicated, report.adopted) == ("success", 8, 0)
+    assert (report.outcome, report.duplicated, report.identified) == ("success", 8, 0)
 
 
 @pytest.mark.parametrize("answer", [*NEVER, (400, "MalformedXML"), (404, ""), (400, "")], ids=named)

@@ -209,9 +209,9 @@ def test_the_address_stands_in_no_error_and_no_log(
     slack.answer_next(Answer(status=404, text=f"no such hook: {slack.url}"))
     for address in (nobody, slack.url, f"{slack.url}/\x00PLANTED", f"http://127.0.0.1:99999/{'PLANTED'}"):
         error = refused(address)
-        told = "".join(traceback.format_exception(error))
-        assert "PLANTED" not in told
-        assert "XXXXXXXX" not in told
+        finding = "".join(traceback.format_exception(error))
+        assert "PLANTED" not in finding
+        assert "XXXXXXXX" not in finding
     webhook(slack.url).send(notification())
     assert "PLANTED" not in caplog.text
     assert "XXXXXXXX" not in caplog.text

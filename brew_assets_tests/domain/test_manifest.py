@@ -109,9 +109,9 @@ def test_statistics_equal_the_entries(held: list[tuple[Bottle, int, str]]) -> No
     assert document["total_bottles"] == len(entries)
     assert document["total_size_bytes"] == sum(entry["file_size"] for entry in entries)
     for field, table in (("platform", "by_platform"), ("download_date", "by_date")):
-        for value, tally in document["statistics"][table].items():
+        for value, total in document["statistics"][table].items():
             sizes = [entry["file_size"] for entry in entries if entry[field] == value]
-            assert tally == {"count": len(sizes), "total_size_bytes": sum(sizes)}
+            assert total == {"count": len(sizes), "total_size_bytes": sum(sizes)}
         assert set(document["statistics"][table]) == {entry[field] for entry in entries}
     assert document["platforms"] == sorted({entry["platform"] for entry in entries})
 

@@ -54,8 +54,8 @@ def report(platform: str, **changes: Any) -> Report:
     return Report(platforms=(platform,), **(given | changes))
 
 
-def run(platform: str, state: Any, **told: str) -> PlatformRun:
-    return PlatformRun(platform=platform, run_id=f"run-{platform}", state=state, **told)
+def run(platform: str, state: Any, **known: str) -> PlatformRun:
+    return PlatformRun(platform=platform, run_id=f"run-{platform}", state=state, **known)
 
 
 def status(*runs: PlatformRun, reports: tuple[Report, ...] = (), planned: int = 10) -> SyncStatus:
@@ -83,17 +83,17 @@ def test_a_sync_has_ended_when_the_run_of_every_platform_has() -> None:
 
 
 def test_all_stored_is_a_success_and_everything_planned_is_there() -> None:
-    told = status(
+    known = status(
         run(SONOMA, "succeeded"),
         run(TAHOE, "succeeded"),
         reports=(report(SONOMA, stored=4, bytes_downloaded=70), report(TAHOE, kept=5, bytes_downloaded=7)),
     )
-    assert (told.ending, told.done, told.downloaded) == ("success", 10, 77)
+    assert (known.ending, known.done, known.downloaded) == ("success", 10, 77)
 
 
-def fields(told: SyncStatus, stored: frozenset[str] | None = None) -> list[str]:
+def fields(known: SyncStatus, stored: frozenset[str] | None = None) -> list[str]:
     objects = [bottle("node", "20.5.1"), bottle("jq", "1.8")]
-    message = end_of(told, DEPLOYMENT, objects=objects, duration_s=1, next_sync="", stored=stored)
+    message = end_of(known, DEPLOYMENT, objects=objects, duration_s=1, next_sync="", stored=stored)
     return message.plain().splitlines()
 
 
@@ -112,8 +112,8 @@ def test_new_is_what_the_sync_stored_itself_and_the_rest_of_what_was_wanted_exis
 
 def test_a_store_that_says_nothing_leaves_the_word_to_the_reports_and_without_them_it_is_unknown() -> None:
     runs = run(SONOMA, "succeeded"), run(TAHOE, "succeeded")
-    told = status(*runs, reports=(report(SONOMA, stored=4, found=1), report(TAHOE, stored=5, found=5)))
-    assert (told.new, told.existing) == (3, 10)
+    known = status(*runs, reports=(report(SONOMA, stored=4, found=1), report(TAHOE, stored=5, found=5)))
+    assert (known.new, known.existing) == (3, 10)
     again = status(*runs, reports=(report(SONOMA, stored=9), report(SONOMA, stored=9)))
     assert again.new == 10
     silent = status(*runs)
@@ -128,15 +128,15 @@ def test_some_failed_bottles_are_a_warning_each_counted_once() -> None:
         report(SONOMA, stored=4, failed=(failure("a"), failure("b"))),
         report(TAHOE, failed=(failure("a"),)),
     )
-    told = status(run(SONOMA, "failed"), run(TAHOE, "failed"), reports=reports)
-    assert (told.ending, told.done, len(told.failures)) == ("warning", 8, 2)
+    known = status(run(SONOMA, "failed"), run(TAHOE, "failed"), reports=reports)
+    assert (known.ending, known.done, len(known.failures)) == ("warning", 8, 2)
 
 
 def test_nothing_stored_is_a_failure() -> None:
     reports = (report(SONOMA, failed=(failure("a"),)), report(TAHOE, failed=(failure("b"),)))
-    told = status(run(SONOMA, "failed"), run(TAHOE, "failed"), reports=reports, planned=2)
-    assert (told.ending, told.done) == ("failure", 0)
-    assert error_type(told) == "File not found"
+    known = status(run(SONOMA, "failed"), run(TAHOE, "failed"), reports=reports, planned=2)
+    assert (known.ending, known.done) == ("failure", 0)
+    assert error_type(known) == "File not found"
 
 
 @pytest.mark.parametrize(
@@ -166,17 +166,17 @@ def test_nothing_stored_is_a_failure() -> None:
 def test_a_run_that_does_not_tell_of_every_bottle_makes_it_a_failure(
     runs: tuple[PlatformRun, ...], reports: tuple[Report, ...], kind: str, detail: str
 ) -> None:
-    told = status(*runs, reports=reports)
-    assert (told.ending, told.done) == ("failure", 4)
-    assert error_type(told) == kind
-    assert detail in error_details(told)
+    known = status(*runs, reports=reports)
+    assert (known.ending, known.done) == ("failure", 4)
+    assert error_type(known) == kind
+    assert detail in error_details(known)
 
 
 def test_what_is_found_in_the_store_is_done_once() -> None:
     runs = run(SONOMA, "succeeded"), run(TAHOE, "cancelled")
-    told = status(*runs, reports=(report(SONOMA, stored=4, found=3, adopted=5),))
+    known = status(*runs, reports=(report(SONOMA, stored=4, found=3, identified=5),))
     # Four that it was to store, three of them there already, and two that only lacked their record.
-    assert (told.ending, told.done) == ("failure", 6)
+    assert (known.ending, known.done) == ("failure", 6)
 
 
 def test_only_the_last_try_of_a_platform_says_what_failed() -> None:
@@ -185,9 +185,9 @@ def test_only_the_last_try_of_a_platform_says_what_failed() -> None:
         report(SONOMA, kept=3, stored=1, failed=(failure("a"),)),
         report(TAHOE),
     )
-    told = status(run(SONOMA, "failed"), run(TAHOE, "succeeded"), reports=reports)
-    assert [f.name for f in told.failures] == [failure("a").name]
-    assert (told.done, told.downloaded) == (9, 30)
+    known = status(run(SONOMA, "failed"), run(TAHOE, "succeeded"), reports=reports)
+    assert [f.name for f in known.failures] == [failure("a").name]
+    assert (known.done, known.downloaded) == (9, 30)
 
 
 def bottle(formula: str, version: str = "1.0", tag: str = SONOMA, size: int = 1) -> PlannedBottle:
@@ -218,8 +218,8 @@ def test_every_ending_has_its_message_with_links() -> None:
     )
     failed = status(run(SONOMA, "failed", error="lost"), run(TAHOE, "succeeded"))
     texts = [
-        end_of(told, DEPLOYMENT, objects=(), duration_s=514, next_sync="2025-07-28 03:00").plain()
-        for told in (succeeded, warned, failed)
+        end_of(known, DEPLOYMENT, objects=(), duration_s=514, next_sync="2025-07-28 03:00").plain()
+        for known in (succeeded, warned, failed)
     ]
     assert [text.splitlines()[0] for text in texts] == [
         "✅ Homebrew Bottles Sync Complete",
@@ -239,27 +239,27 @@ def test_what_the_plan_leaves_out_is_said_at_the_start_and_at_every_end_and_else
         run(SONOMA, "failed"), run(TAHOE, "succeeded"), reports=(report(SONOMA, failed=(failure("a"),)),)
     )
     failed = status(run(SONOMA, "failed", error="lost"), run(TAHOE, "succeeded"))
-    for told in (succeeded, warned, failed):
-        noted = msgspec.structs.replace(told, notes=("Rejected: 1 of 9 formulae; first: x: why",))
+    for known in (succeeded, warned, failed):
+        noted = msgspec.structs.replace(known, notes=("Rejected: 1 of 9 formulae; first: x: why",))
         end: dict[str, Any] = {"objects": (), "duration_s": 1, "next_sync": ""}
         for message in (start_of(noted, DEPLOYMENT, started_at=""), end_of(noted, DEPLOYMENT, **end)):
             assert "Notes:\n• Rejected: 1 of 9 formulae; first: x: why" in message.plain()
-        for message in (start_of(told, DEPLOYMENT, started_at=""), end_of(told, DEPLOYMENT, **end)):
+        for message in (start_of(known, DEPLOYMENT, started_at=""), end_of(known, DEPLOYMENT, **end)):
             assert "Notes" not in message.plain()
 
 
 def test_what_left_the_manifest_is_said_before_the_notes_of_the_plan() -> None:
-    told = msgspec.structs.replace(
+    known = msgspec.structs.replace(
         status(run(SONOMA, "succeeded"), reports=(report(SONOMA, forgotten=("gone",)),)), notes=("a", "b")
     )
-    assert told.end_notes[0].startswith("Taken off the manifest")
-    assert told.end_notes[1:] == ("a", "b")
+    assert known.end_notes[0].startswith("Taken off the manifest")
+    assert known.end_notes[1:] == ("a", "b")
 
 
 def test_a_run_that_was_stopped_names_the_first_bottles_that_it_left() -> None:
     stopped = report(SONOMA, left=7, left_bottles=tuple(f"b{number}" for number in range(7)))
-    told = status(run(SONOMA, "cancelled"), run(TAHOE, "succeeded"), reports=(stopped,))
-    assert error_details(told) == [
+    known = status(run(SONOMA, "cancelled"), run(TAHOE, "succeeded"), reports=(stopped,))
+    assert error_details(known) == [
         "arm64_sonoma: cancelled (7 bottles left: b0; b1; b2; b3; b4; and 2 others)"
     ]
 
@@ -284,8 +284,8 @@ def test_a_security_event_leads_to_the_run_that_found_it() -> None:
         report(SONOMA, failed=(failure("a"),)),
         report(TAHOE, failed=(failure("b", "digest mismatch"),)),
     )
-    told = status(run(SONOMA, "failed"), run(TAHOE, "failed"), reports=reports)
-    assert "https://dagster.example/runs/run-arm64_tahoe" in security_text(told, DEPLOYMENT)
+    known = status(run(SONOMA, "failed"), run(TAHOE, "failed"), reports=reports)
+    assert "https://dagster.example/runs/run-arm64_tahoe" in security_text(known, DEPLOYMENT)
     lost = status(
         run(SONOMA, "succeeded"), run(TAHOE, "failed", reason="invalid manifest", error="a byte was changed")
     )
@@ -307,9 +307,9 @@ def test_a_security_event_leads_to_the_run_that_found_it() -> None:
 def test_a_failure_leads_to_the_run_that_shows_it(
     runs: tuple[PlatformRun, ...], reports: tuple[Report, ...], shown: str
 ) -> None:
-    told = status(*runs, reports=reports, planned=1)
-    assert told.ending == "failure"
-    text = end_of(told, DEPLOYMENT, objects=(), duration_s=1, next_sync="").plain()
+    known = status(*runs, reports=reports, planned=1)
+    assert known.ending == "failure"
+    text = end_of(known, DEPLOYMENT, objects=(), duration_s=1, next_sync="").plain()
     assert f"https://dagster.example/runs/run-{shown}" in text
     assert "runs/planning" not in text
 
@@ -336,8 +336,8 @@ def test_a_large_download_is_one_that_lambda_would_not_get(changes: dict[str, An
 
 
 def test_a_download_of_unknown_size_is_told_without_numbers() -> None:
-    told = msgspec.structs.replace(status(), size=0, unknown_sizes=3)
-    text = large_download_of(told, DEPLOYMENT).plain()
+    known = msgspec.structs.replace(status(), size=0, unknown_sizes=3)
+    text = large_download_of(known, DEPLOYMENT).plain()
     assert "Total Size: unknown" in text
     assert "Expected duration" not in text
 

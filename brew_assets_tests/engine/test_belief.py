@@ -226,14 +226,14 @@ def test_a_report_is_believed_when_another_run_has_folded_its_receipts() -> None
     report = story.copy_plan(story.plan())
     assert (report.stored, report.downloaded, report.outcome) == (6, 6, "success")
     assert sorted(story.downloads()) == sorted(set(story.downloads()))
-    assert not any("done again" in told for told in story.workers.told)
+    assert not any("done again" in told for told in story.workers.logged)
 
 
 def test_a_false_report_is_told_with_its_key() -> None:
     story = SyncStatus(bottles=3)
     story.workers.always = false_report(story, stored=1)
     story.copy_plan(story.plan())
-    assert any("not believed" in told and REPORT_PREFIX in told for told in story.workers.told)
+    assert any("not believed" in told and REPORT_PREFIX in told for told in story.workers.logged)
 
 
 # What only informs

@@ -70,7 +70,7 @@ class Workers:
     def __init__(self, upstream: Upstream) -> None:
         self.upstream = upstream
         self.invoked: list[str] = []
-        self.told: list[str] = []
+        self.logged: list[str] = []
         self.script: list[Behaviour] = []
         self.always: Behaviour = self.work
         self._lock = threading.Lock()
@@ -89,8 +89,8 @@ class Workers:
             with self._lock:
                 self.running -= 1
 
-    def tell(self, message: str) -> None:
-        self.told.append(message)
+    def log(self, message: str) -> None:
+        self.logged.append(message)
 
     def work(self, batch_key: str) -> None:
         """Does all of the batch."""
@@ -277,7 +277,7 @@ def test_after_a_second_try_the_run_does_it_itself(story: SyncStatus, ending: st
     story.workers.always = getattr(story.workers, ending)
     report = story.copy_plan(story.plan())
     story.assert_complete(report)
-    assert any("12 bottles are copied by the run itself" in words for words in story.workers.told)
+    assert any("12 bottles are copied by the run itself" in words for words in story.workers.logged)
     assert sorted(story.downloads()) == sorted(set(story.downloads()))
 
 
@@ -297,7 +297,7 @@ def test_throttled_invocations_wait_and_are_made_again(story: SyncStatus) -> Non
     story.assert_complete(report)
     assert len(set(story.workers.invoked)) == 4
     assert len(story.workers.invoked) == 10
-    assert story.workers.told == []
+    assert story.workers.logged == []
 
 
 def test_a_function_that_stays_throttled_does_not_stop_the_sync(story: SyncStatus) -> None:
@@ -309,14 +309,14 @@ def test_a_function_that_is_not_there_is_asked_no_further(story: SyncStatus) -> 
     story.workers.always = story.workers.refuse
     story.assert_complete(story.copy_plan(story.plan(), concurrency=1))
     assert len(story.workers.invoked) == 1
-    assert "Function not found" in story.workers.told[0]
+    assert "Function not found" in story.workers.logged[0]
 
 
 def test_a_batch_that_the_store_refuses_is_copied_by_the_run_itself(story: SyncStatus) -> None:
     story.store.refuse_below("write", ObjectRefused("403 AccessDenied"), BATCH_PREFIX)
     story.assert_complete(story.copy_plan(story.plan()))
     assert story.workers.invoked == []
-    assert any("403 AccessDenied" in line for line in story.workers.told)
+    assert any("403 AccessDenied" in line for line in story.workers.logged)
 
 
 def test_a_bottle_that_cannot_be_had_is_reported_once_and_not_tried_again(story: SyncStatus) -> None:

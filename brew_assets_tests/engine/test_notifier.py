@@ -73,17 +73,17 @@ def record() -> Record:
 def test_each_is_told_once_and_in_order(clock: FakeClock, record: Record) -> None:
     slack = Recorder()
     notifier = Notifier([slack], record, clock)
-    assert notifier.tell("sync", DUE[:1])
-    assert notifier.tell("sync", DUE)
-    assert notifier.tell("sync", DUE)
+    assert notifier.notify("sync", DUE[:1])
+    assert notifier.notify("sync", DUE)
+    assert notifier.notify("sync", DUE)
     assert slack.taken == ["start", "end"]
 
 
 def test_another_sync_has_messages_of_its_own(clock: FakeClock, record: Record) -> None:
     slack = Recorder()
     notifier = Notifier([slack], record, clock)
-    assert notifier.tell("one", DUE)
-    assert notifier.tell("two", DUE)
+    assert notifier.notify("one", DUE)
+    assert notifier.notify("two", DUE)
     assert slack.taken == ["start", "end", "start", "end"]
 
 
@@ -91,14 +91,14 @@ def test_a_channel_that_is_down_keeps_the_order_and_harms_no_other(clock: FakeCl
     slack, sns = Recorder("slack"), Recorder("sns")
     notifier = Notifier([slack, sns], record, clock)
     slack.down = ChannelFailed("down")
-    assert not notifier.tell("sync", DUE)
+    assert not notifier.notify("sync", DUE)
     assert (slack.tried, sns.taken) == (1, ["start", "end"])
     # Not before its time.
-    assert not notifier.tell("sync", DUE)
+    assert not notifier.notify("sync", DUE)
     assert slack.tried == 1
     slack.down = None
     clock.advance(16)
-    assert notifier.tell("sync", DUE)
+    assert notifier.notify("sync", DUE)
     assert slack.taken == ["start", "end"]
     assert sns.taken == ["start", "end"]
 
@@ -107,12 +107,12 @@ def test_a_busy_channel_is_left_alone_as_long_as_it_asks(clock: FakeClock, recor
     slack = Recorder()
     notifier = Notifier([slack], record, clock)
     slack.errors = [ChannelBusy("busy", wait_s=90)]
-    assert not notifier.tell("sync", DUE)
+    assert not notifier.notify("sync", DUE)
     clock.advance(89)
-    assert not notifier.tell("sync", DUE)
+    assert not notifier.notify("sync", DUE)
     assert slack.tried == 1
     clock.advance(2)
-    assert notifier.tell("sync", DUE)
+    assert notifier.notify("sync", DUE)
     assert slack.taken == ["start", "end"]
 
 
@@ -120,14 +120,14 @@ def test_a_busy_channel_is_left_alone_by_every_message(clock: FakeClock, record:
     slack, sns = Recorder("slack"), Recorder("sns")
     notifier = Notifier([slack, sns], record, clock)
     slack.errors = [ChannelBusy("busy", wait_s=3600)]
-    assert not notifier.tell("one", DUE[:1])
+    assert not notifier.notify("one", DUE[:1])
     clock.advance(3599)
-    assert not notifier.tell("two", DUE)
+    assert not notifier.notify("two", DUE)
     notifier.send_best_effort("three", notification("progress-1"))
     assert (slack.tried, sns.taken) == (1, ["start", "start", "end", "progress-1"])
     clock.advance(2)
-    assert notifier.tell("one", DUE)
-    assert notifier.tell("two", DUE)
+    assert notifier.notify("one", DUE)
+    assert notifier.notify("two", DUE)
     assert slack.taken == ["start", "end", "start", "end"]
 
 
@@ -136,12 +136,12 @@ def test_a_channel_that_is_too_busy_for_progress_is_left_alone_by_the_end_too(
 ) -> None:
     slack = Recorder()
     notifier = Notifier([slack], record, clock)
-    assert notifier.tell("sync", DUE[:1])
+    assert notifier.notify("sync", DUE[:1])
     slack.errors = [ChannelBusy("busy", wait_s=90)]
     notifier.send_best_effort("sync", notification("progress-1"), after=["start"])
-    assert not notifier.tell("sync", DUE)
+    assert not notifier.notify("sync", DUE)
     clock.advance(91)
-    assert notifier.tell("sync", DUE)
+    assert notifier.notify("sync", DUE)
     assert slack.taken == ["start", "end"]
 
 
@@ -151,12 +151,12 @@ def test_a_channel_that_is_busy_without_saying_how_long_is_left_alone_by_every_m
     slack = Recorder()
     notifier = Notifier([slack], record, clock)
     slack.errors = [ChannelBusy("busy")]
-    assert not notifier.tell("one", DUE)
-    assert not notifier.tell("two", DUE)
+    assert not notifier.notify("one", DUE)
+    assert not notifier.notify("two", DUE)
     assert slack.tried == 1
     clock.advance(16)
-    assert notifier.tell("two", DUE)
-    assert notifier.tell("one", DUE)
+    assert notifier.notify("two", DUE)
+    assert notifier.notify("one", DUE)
 
 
 def test_the_reasons_stand_in_the_log_that_is_given(
@@ -164,7 +164,7 @@ def test_the_reasons_stand_in_the_log_that_is_given(
 ) -> None:
     slack = Recorder()
     slack.errors = [ChannelFailed("the reason")]
-    assert not Notifier([slack], record, clock, log=logging.getLogger("a tick")).tell("sync", DUE)
+    assert not Notifier([slack], record, clock, log=logging.getLogger("a tick")).notify("sync", DUE)
     assert [(r.name, "the reason" in r.getMessage()) for r in caplog.records] == [("a tick", True)]
 
 
@@ -173,7 +173,7 @@ def test_waits_grow_and_a_day_later_a_message_is_given_up(clock: FakeClock, reco
     notifier = Notifier([slack], record, clock)
     slack.down = ChannelRefused("no such webhook")
     begun = clock.monotonic()
-    while not notifier.tell("sync", DUE):
+    while not notifier.notify("sync", DUE):
         clock.advance(15)
     assert clock.monotonic() - begun > timedelta(days=1).total_seconds()
     assert slack.tried < 600
@@ -185,12 +185,12 @@ def test_what_was_sent_when_the_process_died_is_not_sent_again(clock: FakeClock,
     slack = Recorder()
     record.stop_at = "sent"
     with pytest.raises(KeyboardInterrupt):
-        Notifier([slack], record, clock).tell("sync", DUE)
+        Notifier([slack], record, clock).notify("sync", DUE)
     record.stop_at = None
     # For a minute it might still be on its way by somebody else's hand.
-    assert not Notifier([slack], record, clock).tell("sync", DUE)
+    assert not Notifier([slack], record, clock).notify("sync", DUE)
     clock.advance(61)
-    assert Notifier([slack], record, clock).tell("sync", DUE)
+    assert Notifier([slack], record, clock).notify("sync", DUE)
     assert slack.taken == ["start", "end"]
 
 
@@ -198,9 +198,9 @@ def test_what_was_not_yet_begun_when_the_process_died_is_sent(clock: FakeClock, 
     slack = Recorder()
     record.stop_at = "sending"
     with pytest.raises(KeyboardInterrupt):
-        Notifier([slack], record, clock).tell("sync", DUE)
+        Notifier([slack], record, clock).notify("sync", DUE)
     record.stop_at = None
-    assert Notifier([slack], record, clock).tell("sync", DUE)
+    assert Notifier([slack], record, clock).notify("sync", DUE)
     assert slack.taken == ["start", "end"]
 
 
@@ -211,7 +211,7 @@ def test_what_may_have_arrived_is_not_sent_again_and_harms_no_other(
     slack, sns = Recorder("slack"), Recorder("sns")
     slack.errors = [error]
     notifier = Notifier([slack, sns], record, clock)
-    assert notifier.tell("sync", DUE)
+    assert notifier.notify("sync", DUE)
     assert (slack.taken, sns.taken) == (["end"], ["start", "end"])
     assert record.states()["sync/start/slack"] == "dropped"
     assert "sync/start/slack: may have arrived and is not sent again" in caplog.text
@@ -221,7 +221,7 @@ def test_what_may_have_arrived_is_not_sent_again_and_harms_no_other(
 def test_a_channel_gets_only_what_is_for_it(clock: FakeClock, record: Record) -> None:
     security = Recorder("security", security_only=True)
     due = [notification("start"), notification("end", security="a digest that does not fit")]
-    assert Notifier([security], record, clock).tell("sync", due)
+    assert Notifier([security], record, clock).notify("sync", due)
     assert security.taken == ["end"]
 
 
@@ -230,21 +230,21 @@ def test_progress_is_told_now_or_never_and_only_after_the_start(clock: FakeClock
     notifier = Notifier([slack], record, clock)
     notifier.send_best_effort("sync", notification("progress-1"), after=["start"])
     assert slack.taken == []
-    notifier.tell("sync", DUE[:1])
+    notifier.notify("sync", DUE[:1])
     notifier.send_best_effort("sync", notification("progress-2"), after=["start"])
     notifier.send_best_effort("sync", notification("progress-2"), after=["start"])
     slack.errors = [ChannelFailed("down")]
     notifier.send_best_effort("sync", notification("progress-3"), after=["start"])
     notifier.send_best_effort("sync", notification("progress-3"), after=["start"])
     assert slack.taken == ["start", "progress-2"]
-    assert notifier.tell("sync", DUE)
+    assert notifier.notify("sync", DUE)
     assert slack.taken == ["start", "progress-2", "end"]
 
 
 def test_no_sending_begins_when_the_time_is_over(clock: FakeClock, record: Record) -> None:
     slack = Recorder()
     notifier = Notifier([slack], record, clock)
-    assert not notifier.tell("sync", DUE, within_s=-1)
+    assert not notifier.notify("sync", DUE, within_s=-1)
     assert slack.tried == 0
     assert clock.now() > START
 
@@ -264,10 +264,10 @@ def test_what_corrects_another_goes_to_whom_that_said_otherwise(
     clock: FakeClock, record: Record, first: str, taken: list[str]
 ) -> None:
     slack, added_later = Recorder(), Recorder("sns")
-    assert Notifier([slack], record, clock).tell("sync", [end(first)])
+    assert Notifier([slack], record, clock).notify("sync", [end(first)])
     notifier = Notifier([slack, added_later], record, clock)
     for _ in range(2):
-        assert notifier.tell("sync", [end("success", corrects="end")])
+        assert notifier.notify("sync", [end("success", corrects="end")])
     assert slack.taken == taken
     assert added_later.taken == []
 
@@ -283,9 +283,9 @@ def test_what_corrects_another_goes_to_whom_that_may_have_reached(
     slack = Recorder()
     slack.errors = [error]
     notifier = Notifier([slack], record, clock)
-    notifier.tell("sync", [end("failure")])
+    notifier.notify("sync", [end("failure")])
     clock.advance(3600.0)
-    assert notifier.tell("sync", [end("success"), end("success", corrects="end")])
+    assert notifier.notify("sync", [end("success"), end("success", corrects="end")])
     assert slack.taken == taken
 
 
@@ -296,10 +296,10 @@ def test_what_corrects_another_waits_for_a_process_that_sends_and_may_have_died(
     record.stop_at = "sent"
     notifier = Notifier([slack], record, clock)
     with pytest.raises(KeyboardInterrupt):
-        notifier.tell("sync", [end("failure")])
+        notifier.notify("sync", [end("failure")])
     record.stop_at = None
     due = [end("success"), end("success", corrects="end")]
-    assert not notifier.tell("sync", due)
+    assert not notifier.notify("sync", due)
     clock.advance(61.0)
-    assert notifier.tell("sync", due)
+    assert notifier.notify("sync", due)
     assert slack.taken == ["end", "completion"]

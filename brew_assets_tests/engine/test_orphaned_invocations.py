@@ -89,7 +89,7 @@ def test_a_run_lets_the_workers_of_a_killed_one_finish_and_downloads_nothing_aga
     assert (report.kept, report.downloaded) == (12, 0)
     assert story.workers.invoked == []
     assert sorted(story.downloads()) == sorted(set(story.downloads()))
-    assert story.workers.told == ["Waiting for 1 Lambda of an earlier run: 12 bottles."]
+    assert story.workers.logged == ["Waiting for 1 Lambda of an earlier run: 12 bottles."]
 
 
 def test_workers_that_have_reported_are_waited_for_no_longer(story: WatchedStory) -> None:
@@ -115,7 +115,7 @@ def test_a_dead_worker_of_a_killed_run_is_waited_for_no_longer_than_patience(sto
     story.assert_complete(report)
     assert (report.kept, report.downloaded) == (5, 7)
     assert PATIENCE_S <= orphans.waited_s <= PATIENCE_S + 2
-    assert "this one goes on without" in story.workers.told[-1]
+    assert "this one goes on without" in story.workers.logged[-1]
 
 
 def test_what_a_silent_worker_stores_after_all_is_not_downloaded_again(story: WatchedStory) -> None:
@@ -129,7 +129,7 @@ def test_what_a_silent_worker_stores_after_all_is_not_downloaded_again(story: Wa
     story.workers.script = [work_after_the_other]
     report = story.copy_plan(plan, concurrency=1)
     story.assert_complete(report)
-    assert (report.downloaded, report.adopted) == (0, 12)
+    assert (report.downloaded, report.identified) == (0, 12)
     assert sorted(story.downloads()) == sorted(set(story.downloads()))
 
 

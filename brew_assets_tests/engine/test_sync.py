@@ -236,7 +236,7 @@ def test_a_kill_before_the_receipts_costs_no_second_download(upstream: Upstream)
     upstream.store.write(MANIFEST_KEY, _without(upstream.store, "wget"))
     before = len(upstream.blobs.opened)
     report, _ = upstream.mirror().copy_plan(plan)
-    assert (report.adopted, report.kept, report.stored) == (3, 8, 0)
+    assert (report.identified, report.kept, report.stored) == (3, 8, 0)
     assert len(upstream.blobs.opened) == before
     assert len(manifest(upstream.store)) == 8
 

@@ -122,7 +122,9 @@ def test_no_inventory_writes_a_receipt_that_nobody_would_take(content: bytes) ->
     item = bottle("wget", content=content)
     store.put_bottle(item, content, date=DATE if not content else "2026-13-45")
     inventory = take_inventory(store, FakeClock(), workers=2, batch_size=10)
-    assert [stray.key for stray in inventory.unidentified] == [item.key(DATE if not content else "2026-13-45")]
+    assert [stray.key for stray in inventory.unidentified] == [
+        item.key(DATE if not content else "2026-13-45")
+    ]
     assert read_journal(store) == []
 
 
@@ -133,7 +135,7 @@ def test_folders_of_the_future_hide_no_bottle_of_the_last_syncs() -> None:
         future = bottle(f"future{number}", content=b"future")
         store.put_bottle(future, b"future", date=f"2999-01-0{number + 1}")
     # They are the newest of the record from now on.
-    assert take_inventory(store, clock, workers=2, batch_size=10).adopted == 4
+    assert take_inventory(store, clock, workers=2, batch_size=10).identified == 4
     fold(store, clock)
     item = bottle("wget", content=b"wget")
     store.put_bottle(item, b"wget", date=DATE)

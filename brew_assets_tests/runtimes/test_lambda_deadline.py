@@ -38,7 +38,7 @@ class Functions:
         assert kind == "ok"
         self._upstream.clear_faults()
 
-    def tell(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """Nobody is there."""
 
     def reports(self, store: Store) -> list[Report]:

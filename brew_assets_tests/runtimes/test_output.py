@@ -246,7 +246,7 @@ def test_what_another_sync_had_stored_is_found_and_not_stored(
         downloaded=5,
         duplicated=1,
         found=3,
-        adopted=5,
+        identified=5,
         kept=12,
         bytes_downloaded=5_000_000,
     )
@@ -259,7 +259,7 @@ def test_what_another_sync_had_stored_is_found_and_not_stored(
         "5 of 20 bottles stored, found 3 that another sync or try had stored, 12 kept, "
         "5.0 MB downloaded in 10.0 s (success)"
     )
-    plain = msgspec.structs.replace(done, stored=8, found=0, adopted=0)
+    plain = msgspec.structs.replace(done, stored=8, found=0, identified=0)
     show_report(plain, held=20, store_url="mirror/")
     told = words_of(capsys.readouterr().out)
     assert "found" not in told + describe_report(plain)

@@ -90,7 +90,7 @@ class DueNotifications:
         self._log = log
         self._deadline = self._clock.monotonic() + _TICK_S
 
-    def tell(self, sync: OpenSync) -> OpenSync | IncompleteSync | None:
+    def notify(self, sync: OpenSync) -> OpenSync | IncompleteSync | None:
         """What is left to tell of the sync; None when all was told, or it is too old to tell.
 
         One whose end was no success is reported again when a later run completes it: `follow` looks for that.
@@ -113,14 +113,14 @@ class DueNotifications:
             due.append(self._notification(LARGE, sync, message=large_download_of(status, self._deployment)))
         if not status.ended:
             self._remember(sync, pending=status.planned)
-            self._tell(sync.sync_id, due)
+            self._notify(sync.sync_id, due)
             return self._notify_of_progress(status, sync, after=[notification.name for notification in due])
         found = self._look_at_end(status, sync, ended_at)
         if found is None:
-            self._tell(sync.sync_id, due)
+            self._notify(sync.sync_id, due)
             return sync
         due += [self._end(sync, found), *self._completion(sync, found)]
-        if not self._tell(sync.sync_id, due):
+        if not self._notify(sync.sync_id, due):
             return sync
         if found.status.ending == "success":
             return None
@@ -170,7 +170,7 @@ class DueNotifications:
         good_at = (found.ended if newest else sync.created_at) if completed else None
         self._remember(sync, pending=found.left, good_at=good_at)
         due = [*self._new_findings(sync, found.status, fresh, name=seen[-1]), *self._completion(sync, found)]
-        if not self._tell(sync.sync_id, due):
+        if not self._notify(sync.sync_id, due):
             return known
         return None if completed else msgspec.structs.replace(known, seen=seen)
 
@@ -210,11 +210,11 @@ class DueNotifications:
             ),
             metrics=tuple(metrics),
         )
-        return self._tell(planning.subject or f"run-{planning.run_id}", [end])
+        return self._notify(planning.subject or f"run-{planning.run_id}", [end])
 
-    def _tell(self, sync: str, due: Sequence[Notification]) -> bool:
+    def _notify(self, sync: str, due: Sequence[Notification]) -> bool:
         left_s = self._deadline - self._clock.monotonic()
-        return left_s > 0 and self._notifier.tell(sync, due, within_s=left_s)
+        return left_s > 0 and self._notifier.notify(sync, due, within_s=left_s)
 
     def _start(self, status: SyncStatus, sync: OpenSync) -> Notification:
         at = datetime.fromtimestamp(status.created_at, tz=UTC)

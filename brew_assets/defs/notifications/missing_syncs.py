@@ -51,7 +51,7 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     since: float
     settled: float
     gauges_at: float = 0.0
-    untold: tuple[Missing, ...] = ()
+    unsent: tuple[Missing, ...] = msgspec.field(default=(), name="untold")
     expression: str = ""
 
     def under(self, expression: str, now: datetime) -> "Cursor":
@@ -85,14 +85,14 @@ def report_missing_syncs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         publish_gauges(context, settings, now, since=cursor.since)
         cursor = msgspec.structs.replace(cursor, gauges_at=now.timestamp())
     if schedule_is_running(context.instance, settings):
-        cursor, told = look_for_missing(context.instance, settings, cursor, now, log=context.log)
+        cursor, finding = look_for_missing(context.instance, settings, cursor, now, log=context.log)
     else:
         # Nothing is missed meanwhile, and nothing of it once the schedule is on again.
-        untold = notify_of_missing(context.instance, settings, cursor.untold, log=context.log)
-        cursor = msgspec.structs.replace(cursor, settled=now.timestamp(), untold=untold)
-        told = "The schedule is stopped."
+        unsent = notify_of_missing(context.instance, settings, cursor.unsent, log=context.log)
+        cursor = msgspec.structs.replace(cursor, settled=now.timestamp(), unsent=unsent)
+        finding = "The schedule is stopped."
     context.update_cursor(msgspec.json.encode(cursor).decode())
-    return dg.SkipReason(told)
+    return dg.SkipReason(finding)
 
 
 def look_for_missing(
@@ -114,10 +114,10 @@ def look_for_missing(
         if finding:
             missing.append((at, finding))
         settled = at.timestamp()
-    untold = (*cursor.untold, as_one(missing)) if missing else cursor.untold
-    told = untold[-1].finding if untold else "Every scheduled sync is well or under way."
-    untold = notify_of_missing(instance, settings, untold, log=log)
-    return msgspec.structs.replace(cursor, settled=settled, untold=untold), told
+    unsent = (*cursor.unsent, as_one(missing)) if missing else cursor.unsent
+    finding = unsent[-1].finding if unsent else "Every scheduled sync is well or under way."
+    unsent = notify_of_missing(instance, settings, unsent, log=log)
+    return msgspec.structs.replace(cursor, settled=settled, unsent=unsent), finding
 
 
 def as_one(missing: Sequence[tuple[datetime, str]]) -> Missing:
@@ -131,7 +131,7 @@ def as_one(missing: Sequence[tuple[datetime, str]]) -> Missing:
 
 
 def notify_of_missing(
-    instance: dg.DagsterInstance, settings: Settings, untold: Sequence[Missing], *, log: Logger
+    instance: dg.DagsterInstance, settings: Settings, unsent: Sequence[Missing], *, log: Logger
 ) -> tuple[Missing, ...]:
     """Those that are left: not every channel has them, or gave up. One channel waits for no other."""
     clock = SystemClock()
@@ -139,9 +139,9 @@ def notify_of_missing(
     deadline = clock.monotonic() + _NOTIFYING_S
     return tuple(
         one
-        for one in untold
+        for one in unsent
         if (left_s := deadline - clock.monotonic()) <= 0
-        or not notifier.tell(
+        or not notifier.notify(
             f"scheduled-{datetime.fromtimestamp(one.at, tz=UTC):%Y%m%dT%H%M}",
             [absence_of(settings, one)],
             within_s=left_s,

@@ -68,7 +68,7 @@ def announce_syncs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         earlier = _syncs_before(context.instance, cursor)
         found = tuple(again for sync in earlier if (again := due.recall(sync)) is not None)
         cursor = msgspec.structs.replace(cursor, incomplete=found[-MOST_FOLLOWED:])
-    left = [one for sync in cursor.syncs if (one := due.tell(sync)) is not None]
+    left = [one for sync in cursor.syncs if (one := due.notify(sync)) is not None]
     plannings = tuple(
         planning for planning in cursor.plannings if not due.notify_of_failed_planning(planning)
     )

@@ -106,7 +106,7 @@ def plan_metadata(planned: Planned, kept: KeptCatalogue, places: Places) -> Meta
         **_left_out_metadata(plan),
         ROUTE: summary.route,
         "route_reason": summary.route_reason,
-        "adopted": planned.adopted,
+        "adopted": planned.identified,
         "force_download": plan.force,
         FORMULA_NAMES: dg.MetadataValue.json(list(plan.formulae)),
         "platforms": table(("platform", "bottles", "bytes to download", "unknown sizes"), _rows(summary)),

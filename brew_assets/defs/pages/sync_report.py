@@ -96,16 +96,16 @@ def sync_report(
 
     Without a run it tells what is held. Without `names` the bottles of each run are added up.
     """
-    told = [*_told(reports, names), *_runs(reports)] if reports else ["### What is held"]
-    return "\n\n".join([*told, *_held(holdings), *_links(reports, places)])
+    parts_of_page = [*_what_it_did(reports, names), *_runs(reports)] if reports else ["### What is held"]
+    return "\n\n".join([*parts_of_page, *_held(holdings), *_links(reports, places)])
 
 
 def run_report(report: Report) -> str:
     """The part of one run; what else its page shows are figures and links of their own."""
-    return "\n\n".join(_told([report]))
+    return "\n\n".join(_what_it_did([report]))
 
 
-def _told(reports: Sequence[Report], names: PlannedNames | None = None) -> Iterator[str]:
+def _what_it_did(reports: Sequence[Report], names: PlannedNames | None = None) -> Iterator[str]:
     """What the runs did; of several runs of a platform the last one says how it ended."""
     last = list({report.platforms: report for report in reports}.values())
     outcome = next(worst for worst in _WORST_FIRST if any(report.outcome == worst for report in last))

@@ -239,10 +239,10 @@ def error_details(status: SyncStatus) -> list[str]:
     lines = []
     for run in status.broken:
         report = reports.get(run.platform)
-        told = (report.aborted if report else "") or run.error or run.state
+        finding = (report.aborted if report else "") or run.error or run.state
         names = f": {first_names(report.left_bottles, report.left)}" if report and report.left_bottles else ""
         left = f" ({report.left:,} bottles left{names})" if report and report.left else ""
-        lines.append(f"{run.platform}: {told}{left}")
+        lines.append(f"{run.platform}: {finding}{left}")
     failures = status.failures
     lines += [failure.message for failure in failures[:FAILURES_SHOWN]]
     if len(failures) > FAILURES_SHOWN:

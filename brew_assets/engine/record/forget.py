@@ -40,13 +40,13 @@ def really_gone(
     ]
 
 
-def lacks_everything(tally: TransferResult, blobs: Blobs, stop: StopSignal, manifest: Manifest) -> str:
+def lacks_everything(result: TransferResult, blobs: Blobs, stop: StopSignal, manifest: Manifest) -> str:
     """Why all that a run was to fetch was not found: the registry has nothing that it should have.
 
     Empty where it has, or where a bottle failed for another reason.
     """
-    missing = {f.digest for f in tally.failed if f.reason == BlobNotFound.reason}
-    if tally.downloaded or not missing or len(missing) < len({f.digest for f in tally.failed}):
+    missing = {f.digest for f in result.failed if f.reason == BlobNotFound.reason}
+    if result.downloaded or not missing or len(missing) < len({f.digest for f in result.failed}):
         return ""
     known = min(_KNOWN_BOTTLES, len(manifest))
     if stop.is_set() or (not known and len(missing) < _KNOWN_BOTTLES) or has_something(blobs, manifest):

@@ -31,7 +31,7 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     entries: dict[str, HeldEntry]
-    adopted: int
+    identified: int
     unidentified: tuple[Unidentified, ...]
     rebuilt: bool
     lost: Mapping[str, Entry] = {}
@@ -60,16 +60,19 @@ def take_inventory(
         found = rebuild_missing_manifest(store, clock, workers=workers, record=record)
         entries = {r.key: _held(r) for r in found.receipts} | held.entries
         return Inventory(
-            entries=entries, adopted=len(found.receipts), unidentified=tuple(found.unidentified), rebuilt=True
+            entries=entries,
+            identified=len(found.receipts),
+            unidentified=tuple(found.unidentified),
+            rebuilt=True,
         )
     if held.manifest_missing and record:
         # From now on a missing manifest means that somebody deleted it.
         fold(store, clock)
     newest = _folders_to_look_at(folders, held, also=also, today=f"{clock.now():%Y-%m-%d}")
     seen = _compare(store, held.entries, folders, newest, workers=workers)
-    adopted = identify(store, seen.unrecorded, workers=workers, patient=False)
+    identified = identify(store, seen.unrecorded, workers=workers, patient=False)
     # The place that the manifest names for a bottle stays, unless the plan wanted it anew there.
-    fresh = [r for r in adopted.receipts if r.key in seen.lost or _is_news(r, held)]
+    fresh = [r for r in identified.receipts if r.key in seen.lost or _is_news(r, held)]
     lost = _in_full(store, seen.lost - {receipt.key for receipt in fresh})
     fresh += _moved(store, lost, seen.elsewhere)
     if fresh and record:
@@ -80,8 +83,8 @@ def take_inventory(
     entries |= {receipt.key: _held(receipt) for receipt in fresh}
     return Inventory(
         entries=entries,
-        adopted=len(fresh),
-        unidentified=tuple(adopted.unidentified),
+        identified=len(fresh),
+        unidentified=tuple(identified.unidentified),
         rebuilt=False,
         lost={key: entry for key, entry in lost.items() if key not in entries},
         resized=tuple(seen.resized),

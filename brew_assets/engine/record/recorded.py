@@ -10,14 +10,14 @@ from brew_assets.engine.record.journal import RECEIPT_PREFIX
 from brew_assets.errors import NotRecorded
 
 
-def fail_the_unrecorded(fetches: Iterable[Fetch], tally: TransferResult, manifest: Manifest) -> None:
+def fail_the_unrecorded(fetches: Iterable[Fetch], result: TransferResult, manifest: Manifest) -> None:
     """What a run of these fetches has stored counts as failed where the manifest does not name it.
 
     Receipts reach it by a listing. Some stores list under other names what was written, or not at all.
     """
-    if tally.aborted:
+    if result.aborted:
         return
-    accounted = {*tally.undone, *(failure.name for failure in tally.failed)}
+    accounted = {*result.undone, *(failure.name for failure in result.failed)}
     found = []
     for fetch in fetches:
         for planned in fetch.names:
@@ -35,5 +35,5 @@ def fail_the_unrecorded(fetches: Iterable[Fetch], tally: TransferResult, manifes
                     name=bottle.filename, digest=bottle.digest, reason=NotRecorded.reason, message=message
                 )
             )
-    tally.stored -= min(tally.stored, len(found))
-    tally.failed += found
+    result.stored -= min(result.stored, len(found))
+    result.failed += found

@@ -213,8 +213,8 @@ class Reception:
 
     def _learn_length(self) -> None:
         if not self._length_given and self._hash.hexdigest() == self._bottle.digest:
-            told, self._expected = self.size, self.received
-            raise SizeMismatch(subject=self._bottle.filename, expected=told, actual=self.received)
+            announced, self._expected = self.size, self.received
+            raise SizeMismatch(subject=self._bottle.filename, expected=announced, actual=self.received)
 
     def _verify(self) -> None:
         actual, name = self._hash.hexdigest(), self._bottle.filename

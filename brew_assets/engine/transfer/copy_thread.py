@@ -94,8 +94,8 @@ class _CopyThread:
         """The names that the store lacks, and a place and size of the digest if one was found."""
         look = look_for(self._store, names, date=self._run.date)
         for planned, facts in look.there:
-            done.adopted += 1
-            self._record(planned, facts.size, done, how="adopted")
+            done.found += 1
+            self._record(planned, facts.size, done, how="found")
         place = look.there[-1][1] if look.there else None
         return look.missing, (place.key, place.size) if place else None
 
@@ -117,7 +117,7 @@ class _CopyThread:
                 done.duplicated += 1
                 self._record(planned, size, done, how="duplicated")
             except KeyTaken as error:
-                self._adopt(planned, error, done)
+                self._identify(planned, error, done)
             except StoreError as error:
                 # The place that should have had the bytes has not, or the store does not copy in this way, or
                 # not now: upstream still has them.
@@ -163,26 +163,26 @@ class _CopyThread:
         )
 
     def _record(self, planned: PlannedBottle, size: int, done: TransferResult, *, how: str) -> None:
-        if how != "adopted":
+        if how != "found":
             self._run.canary.bottle_taken()
         entry = entry_for(planned.bottle, date=self._run.date, size=size)
         done.receipts.append(Receipt(key=planned.bottle.entry_key, entry=entry))
-        if how != "adopted":
+        if how != "found":
             done.put_there.append(planned.bottle.entry_key)
         done.stored += 1
         done.bytes_stored += size
         if _log.isEnabledFor(logging.INFO):
             _log.info("stored", extra={"bottle": planned.bottle.filename, "how": how, "bytes": size})
 
-    def _adopt(self, planned: PlannedBottle, taken: KeyTaken, done: TransferResult) -> int:
+    def _identify(self, planned: PlannedBottle, taken: KeyTaken, done: TransferResult) -> int:
         """The size of the object that stands under the bottle's key and is the bottle.
 
         Raises:
             KeyTaken: it is something else.
         """
         facts = prove(self._store, planned, taken)
-        done.adopted += 1
-        self._record(planned, facts.size, done, how="adopted")
+        done.found += 1
+        self._record(planned, facts.size, done, how="found")
         return facts.size
 
     def _download(self, planned: PlannedBottle, done: TransferResult) -> int:
@@ -223,7 +223,7 @@ class _CopyThread:
             done.downloaded += 1
         except KeyTaken as taken:
             done.downloaded += 1
-            size = self._adopt(planned, taken, done)
+            size = self._identify(planned, taken, done)
         finally:
             reception.reset()
             done.bytes_downloaded += reception.moved

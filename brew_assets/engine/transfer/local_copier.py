@@ -49,7 +49,7 @@ class Copier(Protocol):
             StoreError: receipts or batches could not be written; what was stored will be adopted.
         """
 
-    def tell(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """Tells a person."""
 
 
@@ -81,7 +81,7 @@ class LocalCopier:
         self._remake = remake
         self._journal: tuple[str, Journal] | None = None
 
-    def tell(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """Writes a line of the log."""
         _log.info(message)
 

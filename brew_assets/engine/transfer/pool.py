@@ -51,12 +51,12 @@ def transfer(
         )
         for number in range(min(options.workers, len(work)))
     ]
-    result, teller = TransferResult(), _Teller(progress, *totals)
+    result, reporter = TransferResult(), _Reporter(progress, *totals)
     run.expect(len(threads))
     for thread in threads:
         thread.start()
     try:
-        _collect(run, result, journal, teller)
+        _collect(run, result, journal, reporter)
     finally:
         run.ended.set()
         for thread in threads:
@@ -75,7 +75,7 @@ def transfer(
     return result
 
 
-class _Teller:
+class _Reporter:
     """Tells a listener how far the transfer is."""
 
     def __init__(self, listener: ProgressListener | None, bottles: int, size: int) -> None:
@@ -84,7 +84,7 @@ class _Teller:
         self._bytes = size
         self._current = ""
 
-    def tell(self, result: TransferResult, moved: int, current: str) -> None:
+    def report_progress(self, result: TransferResult, moved: int, current: str) -> None:
         self._current = current or self._current
         if self._listener is not None:
             self._listener(
@@ -99,7 +99,7 @@ class _Teller:
             )
 
 
-def _collect(run: TransferRun, result: TransferResult, journal: Journal, teller: _Teller | None) -> None:
+def _collect(run: TransferRun, result: TransferResult, journal: Journal, reporter: _Reporter | None) -> None:
     """Adds up what the workers did, in gulps, until all of them ended.
 
     Waking this thread for every bottle would cost a small bottle more than its copying does.
@@ -117,7 +117,7 @@ def _collect(run: TransferRun, result: TransferResult, journal: Journal, teller:
         look()
         if run.ports.stop.expired():
             run.interrupt()
-        if teller is not None:
-            teller.tell(result, run.moved, current)
+        if reporter is not None:
+            reporter.report_progress(result, run.moved, current)
         if all_ended and not run.results:
             return

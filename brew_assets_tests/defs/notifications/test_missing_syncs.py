@@ -199,10 +199,10 @@ def test_a_channel_that_is_down_keeps_nothing_from_the_others(
     for hours in (2, 8, 14, 20):
         watched.look(hours * HOUR)
         watched.look(hours * HOUR)
-    told = [fields["text"] for body in watched.slack.taken for fields in body["blocks"][1]["fields"][1:2]]
+    finding = [fields["text"] for body in watched.slack.taken for fields in body["blocks"][1]["fields"][1:2]]
     scheduled = [watched.at + hours * HOUR for hours in (0, 6, 12, 18)]
-    assert [f"{at:%Y-%m-%d %H:%M}" in text for at, text in zip(scheduled, told, strict=True)] == [True] * 4
-    assert len(watched.cursor.untold) == 4
+    assert [f"{at:%Y-%m-%d %H:%M}" in text for at, text in zip(scheduled, finding, strict=True)] == [True] * 4
+    assert len(watched.cursor.unsent) == 4
 
 
 def planning_run(watched: Watched) -> dg.DagsterRun:

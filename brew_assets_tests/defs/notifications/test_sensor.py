@@ -41,9 +41,9 @@ def test_a_week_is_one_start_and_one_end_whatever_the_number_of_runs(announced: 
     assert slack.texts == [START, COMPLETE]
     announced.tick()
     assert (slack.texts, announced.open) == ([START, COMPLETE], 0)
-    told, entries = fields_of(slack.taken[1]), deployment.entries()
-    assert told["New Bottles"] == f"{len(entries):,}"
-    assert told["Skipped (Existing)"] == "0"
+    finding, entries = fields_of(slack.taken[1]), deployment.entries()
+    assert finding["New Bottles"] == f"{len(entries):,}"
+    assert finding["Skipped (Existing)"] == "0"
     assert fields_of(slack.taken[0])["Estimated Bottles"] == f"{len(entries):,}"
     text = json.dumps(slack.taken[1], ensure_ascii=False)
     date = next(iter(entries.values())).download_date
@@ -79,9 +79,9 @@ def test_syncs_that_planned_the_same_bottles_do_not_both_call_them_new(announced
     assert sorted(slack.texts) == sorted([START, START, COMPLETE, COMPLETE])
     ends = [fields_of(body) for body in slack.taken if body["text"] == COMPLETE]
     held = len(deployment.entries())
-    new = [int(told["New Bottles"]) for told in ends]
+    new = [int(finding["New Bottles"]) for finding in ends]
     assert sum(new) == held
-    assert [int(told["Skipped (Existing)"]) for told in ends] == [held - count for count in new]
+    assert [int(finding["Skipped (Existing)"]) for finding in ends] == [held - count for count in new]
 
 
 def test_a_sync_that_misses_some_bottles_ends_with_a_warning(announced: Announced) -> None:
@@ -92,10 +92,10 @@ def test_a_sync_that_misses_some_bottles_ends_with_a_warning(announced: Announce
     deployment.sync()
     announced.tick()
     assert slack.texts == [START, WARNING]
-    told = fields_of(slack.taken[1])
+    finding = fields_of(slack.taken[1])
     held, planned = len(deployment.entries()), int(fields_of(slack.taken[0])["Estimated Bottles"])
-    assert told["Failed"] == f"{planned - held} bottles"
-    assert told["Successful"] == f"{held}/{planned} bottles"
+    assert finding["Failed"] == f"{planned - held} bottles"
+    assert finding["Successful"] == f"{held}/{planned} bottles"
     text = json.dumps(slack.taken[1], ensure_ascii=False)
     assert text.count("(arm64_sonoma) - File not found") == 3
     assert f"... and {planned - held - 3} other" in text
@@ -108,9 +108,9 @@ def test_a_sync_that_stores_nothing_ends_as_a_failure(announced: Announced) -> N
     runs = deployment.sync()
     announced.tick()
     assert slack.texts == [START, FAILED]
-    told = fields_of(slack.taken[1])
-    assert told["Error Type"] == "File not found"
-    assert told["Bottles Downloaded"].startswith("0/")
+    finding = fields_of(slack.taken[1])
+    assert finding["Error Type"] == "File not found"
+    assert finding["Bottles Downloaded"].startswith("0/")
     text = json.dumps(slack.taken[1])
     assert '"View Logs"' in text
     assert any(f"https://dagster.example/runs/{run.run_id}" in text for run in runs)

@@ -41,7 +41,7 @@ def security_events(deployment: Deployment) -> list[str]:
         deployment.instance, read_settings(), [channel], log=logging.getLogger("brew_assets_tests.teller")
     )
     for sync in with_news(deployment.instance, None).syncs:
-        due.tell(sync)
+        due.notify(sync)
     return channel.texts
 
 

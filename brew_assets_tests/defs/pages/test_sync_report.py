@@ -72,20 +72,20 @@ def test_the_headline_counts_a_bottle_of_several_platforms_once() -> None:
     first = report(platforms=(sonoma,), planned=6, stored=4, found=1, kept=2)
     second = report(platforms=(tahoe,), planned=7, stored=3, kept=4)
 
-    def told(*runs: Report, manifest: Manifest = held) -> str:
+    def parts_of_page(*runs: Report, manifest: Manifest = held) -> str:
         names = planned_names(plan, manifest, runs)
         return sync_report(holdings_of(manifest), list(runs), DIRECTORY, names=names)
 
     def headline(*runs: Report, manifest: Manifest = held) -> str:
-        return told(*runs, manifest=manifest).split("\n\n")[1]
+        return parts_of_page(*runs, manifest=manifest).split("\n\n")[1]
 
     assert headline(first, second).startswith("**7 of 7** planned bottles are in the store. Downloaded")
     assert "for each" not in headline(first, second)
     # As long as not every platform's run has ended, the numbers are of those that have.
     assert headline(first).startswith("**6 of 6** bottles planned for arm64_sonoma are in the store.")
     assert headline(first).endswith("For all platforms 7 are planned.")
-    assert ": all that was planned for arm64_sonoma is in the store\n" in told(first)
-    assert ": all that was planned is in the store\n" in told(first, second)
+    assert ": all that was planned for arm64_sonoma is in the store\n" in parts_of_page(first)
+    assert ": all that was planned is in the store\n" in parts_of_page(first, second)
     failed = Failure(
         name=plan.objects[0].bottle.filename, digest="0" * 64, reason="not found", message="gone"
     )
@@ -232,13 +232,13 @@ def test_a_directory_and_a_compatible_server_have_paths_instead() -> None:
 
 
 def test_a_report_leads_back_to_its_run_and_an_older_one_still_reads() -> None:
-    told = report(run_id="0badcafe-1", run_url="https://dagster.example/runs/0badcafe-1")
-    assert decode_report(encode_report(told)) == told
-    older = msgspec.json.decode(encode_report(told))
+    parts_of_page = report(run_id="0badcafe-1", run_url="https://dagster.example/runs/0badcafe-1")
+    assert decode_report(encode_report(parts_of_page)) == parts_of_page
+    older = msgspec.json.decode(encode_report(parts_of_page))
     del older["run_id"], older["run_url"]
     read = decode_report(msgspec.json.encode(older))
     assert (read.run_id, read.run_url) == ("", "")
-    text = sync_report(holdings(), [told, read], DIRECTORY)
+    text = sync_report(holdings(), [parts_of_page, read], DIRECTORY)
     assert "[0badcafe](https://dagster.example/runs/0badcafe-1)" in text
 
 

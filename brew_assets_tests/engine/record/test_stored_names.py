@@ -154,7 +154,7 @@ def test_a_bottle_of_which_only_the_answer_was_lost_is_claimed_by_whose_write_it
     carrying.blobs.publish(b"wget/1.25.0/arm64_sonoma/0")
     store.fail("answer", StoreUnavailable("the answer was lost"))
     done = carrying.copy(fetch(item))
-    assert (done.stored, done.adopted, done.downloaded) == (1, 0, 1)
+    assert (done.stored, done.found, done.downloaded) == (1, 0, 1)
     assert stored_names(store, SYNC_ID) == {item.entry_key}
 
 
@@ -173,7 +173,7 @@ def test_a_bottle_that_somebody_else_wrote_in_that_moment_is_found_and_claimed_b
 
     store.before("receive", stored_by_someone)
     done = carrying.copy(fetch(item))
-    assert (done.stored, done.adopted) == (1, 1)
+    assert (done.stored, done.found) == (1, 1)
     assert stored_names(store, SYNC_ID) == frozenset()
 
 

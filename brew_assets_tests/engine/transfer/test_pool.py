@@ -311,7 +311,7 @@ def test_a_bottle_that_the_store_took_without_an_answer_is_downloaded_once(
     item = published(world, content)
     world.store.fail("answer", StoreUnavailable("connection reset"))
     done = world.copy(fetch(item), attempts=attempts)
-    assert (done.stored, done.downloaded, done.adopted, done.failed) == (1, 1, 0, [])
+    assert (done.stored, done.downloaded, done.found, done.failed) == (1, 1, 0, [])
     assert stored_names(world.store, SYNC_ID) == {item.entry_key}
     assert (done.bytes_downloaded, len(world.blobs.opened)) == (len(content), 1)
     assert len(world.store.called("commit")) == 1
@@ -416,7 +416,7 @@ def test_a_key_taken_by_the_same_bottle_is_adopted(world: Carrying, content: byt
     item = published(world, content)
     world.store.put_bottle(item, content, date=DATE)
     done = world.copy(fetch(item))
-    assert (done.stored, done.adopted, done.failed) == (1, 1, [])
+    assert (done.stored, done.found, done.failed) == (1, 1, [])
     assert world.recorded() == [item.key(DATE)]
 
 
@@ -489,7 +489,7 @@ def test_looking_first_finds_what_another_run_stored(world: Carrying) -> None:
     first, second = published(world, tag="arm64_tahoe"), published(world, tag="arm64_sonoma")
     world.store.put_bottle(first, SMALL, date=DATE)
     done = world.copy(fetch(first, second), look_first=True)
-    assert (done.adopted, done.duplicated, done.downloaded) == (1, 1, 0)
+    assert (done.found, done.duplicated, done.downloaded) == (1, 1, 0)
     assert world.recorded() == sorted((first.key(DATE), second.key(DATE)))
 
 
