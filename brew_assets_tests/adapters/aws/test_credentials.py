@@ -186,7 +186,7 @@ def test_a_role_that_asks_for_mfa_is_refused_where_nobody_can_answer(profiles: P
     done = subprocess.run(
         [sys.executable, "-c", f"from {__name__} import report; report()"],
         env=dict(os.environ),
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -29,7 +29,7 @@ from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, metadata_of
 from brew_assets_tests.event_account import EventAccount, aws, envelope
 from brew_assets_tests.ports import free_ports
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SELECTIVE = {"formula_names": ["jq"], "platforms": ["arm64_sonoma"]}
 
 
