@@ -40,7 +40,7 @@ def main(mirror: str, home: str) -> None:
         print_line(f"Error: {error}", err=True)
         sys.exit(2)
     try:
-        # A daemon beside it would carry out the demo's plans too.
+        # A daemon beside it would start runs for the demo's plans too.
         with only_one(Path(home)):
             _run(root, mirror, Path(home).absolute())
     except MirrorError as error:

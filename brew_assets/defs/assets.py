@@ -54,7 +54,7 @@ STORE_KIND = "s3" if read_settings().mirror_url.startswith("s3:") else "file"
 
 
 class PlanToCopy(dg.Config):
-    """Which plan a run carries out."""
+    """Which plan a run copies by."""
 
     sync_id: str = Field(
         default="",
@@ -205,8 +205,8 @@ def make_manifest_anew(context: dg.AssetExecutionContext, engine: Mirror) -> Non
         what = "Damaged:" if item.kept else "Left out"
         context.log.warning(printable(f"{what} {item.key}: {item.why}"))
     context.log.info(
-        f"{MANIFEST_KEY} has {len(made):,} entries; {len(unidentified):,} objects are damaged or were left out. "
-        f"Backup: {backup or 'none was needed'}."
+        f"{MANIFEST_KEY} has {len(made):,} entries; {len(unidentified):,} objects are damaged or were left "
+        f"out. Backup: {backup or 'none was needed'}."
     )
 
 
@@ -232,7 +232,7 @@ def copier_of_run(
         reason = f"the run's tag {ROUTE_TAG}"
     if route not in ROUTES:
         raise PlanInvalid(f"{ROUTE_TAG}: expected one of {', '.join(ROUTES)}, found {route[:40]!r}")
-    context.log.info(f"{context.partition_key}: carries out sync {plan.sync_id}; route {route}: {reason}")
+    context.log.info(f"{context.partition_key}: copies for sync {plan.sync_id}; route {route}: {reason}")
     return lambda_copier(context, engine, settings) if route == "lambda" else engine.local_copier(route)
 
 

@@ -233,7 +233,7 @@ def manifest_fresh(mirror: MirrorResource) -> dg.AssetCheckResult:
         written = _stamp_decoder.decode(document.data).last_updated
     except UNREADABLE as error:
         return _result(
-            False, f"{MANIFEST_KEY} does not tell when it was written: {_escaped(error)}", warn=True
+            False, f"{MANIFEST_KEY} does not say when it was written: {_escaped(error)}", warn=True
         )
     age = now - (written if written.tzinfo else written.replace(tzinfo=UTC))
     days = round(age / timedelta(days=1), 2)

@@ -33,7 +33,7 @@ mirror_platform = dg.define_asset_job(
     executor_def=interruptible_executor,
     tags={"mirror/purpose": "transfer"},
     description=(
-        "Stores the bottles of one platform and records them in the manifest. Carries out the plan that the "
+        "Stores the bottles of one platform and records them in the manifest. Copies by the plan that the "
         "tag mirror/sync_id names, or plans for its platform first."
     ),
 )

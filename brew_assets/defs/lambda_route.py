@@ -82,7 +82,7 @@ class PipesInvoker:
             raise _invocation_error(batch_key, error) from error
 
     def log(self, message: str) -> None:
-        """Tells a person what became of a batch."""
+        """Writes what became of a batch into the log of the run."""
         self._context.log.warning(printable(message))
 
 
@@ -111,7 +111,7 @@ def _credentials_error(what: str, error: Exception) -> InvocationFailed | Invoca
 
 
 def lambda_copier(context: dg.AssetExecutionContext, engine: Mirror, settings: Settings) -> Dispatcher:
-    """The carrier of the Lambda route; what Lambdas cannot finish this process does.
+    """The copier of the Lambda route; what Lambdas cannot finish this process does.
 
     Raises:
         SettingsInvalid: no function is configured, or it could not reach the mirror.

@@ -14,7 +14,7 @@ def make_pool_known(instance: dg.DagsterInstance) -> None:
     Dagster makes the row at the first use, and where several runs do that at the same time on
     PostgreSQL all but one fail: the second statement of
     SqlEventLogStorage.initialize_concurrency_limit_to_default runs in the transaction that the first
-    one's UniqueViolation has ended. Here that only tells that the row is there.
+    one's UniqueViolation has ended. Here that only means that the row is there.
     """
     storage = instance.event_log_storage
     if storage.supports_global_concurrency_limits:

@@ -10,7 +10,7 @@ from brew_assets.settings import Settings
 
 SYNC_ID_TAG = "mirror/sync_id"
 ROUTE_TAG = "mirror/route"
-# Who asked for the plan. The planning run has them, and the runs that carry its plan out.
+# Who asked for the plan. The planning run has them, and the runs that copy by its plan.
 TRIGGER_TAG = "mirror/trigger"
 REQUESTED_BY_TAG = "mirror/requested_by"
 EVENT_ID_TAG = "mirror/event_id"

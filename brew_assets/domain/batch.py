@@ -140,12 +140,12 @@ def batch_key(sync_id: str, name: str) -> str:
 
 
 def batch_name(given_out: datetime, token: str) -> str:
-    """The name of a batch that is given out at that time; a listing then tells how old it is."""
+    """The name of a batch that is given out at that time; a listing then shows how old it is."""
     return f"{given_out.astimezone(UTC):{_TIME_IN_NAME}}-{token}"
 
 
 def given_out_at(key: str) -> datetime | None:
-    """When the batch at `key` was given out, None when its name does not tell."""
+    """When the batch at `key` was given out, None when its name does not say."""
     found = _BATCH_KEY.fullmatch(key)
     timed = found and _TIMED_NAME.fullmatch(found["name"])
     try:

@@ -115,7 +115,7 @@ def blob_url(formula: str, digest: str) -> str:
 
 
 class FilenameParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file name tells by itself; `stem` is `<name>-<pkg_version>`, ambiguous without a look-up."""
+    """What a file name says by itself; `stem` is `<name>-<pkg_version>`, ambiguous without a look-up."""
 
     stem: str
     tag: str

@@ -9,6 +9,8 @@ from datetime import date
 
 _ID = r"[A-Za-z0-9-]{1,79}"
 _SYNC_ID = rf"[0-9]{_ID}"
+# The folder of the receipts of bottles that stood in the store without a record.
+FOUND = "adopted"
 _PLAN = re.compile(rf"{_ID}\.json")
 # Dagster's are eight lower-case letters; whoever starts a run can write anything among its tags.
 _BACKFILL_ID = re.compile(r"[a-z0-9-]{1,60}")
@@ -17,7 +19,7 @@ _BACKUP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{6}\.[0-9]{6}Z(?:-[0-9a-f
 # The journal names its objects by time and token. In the folders that only a sync, an identification or a
 # repair makes, every JSON document is its word, and must be true.
 _JOURNAL = re.compile(
-    rf"{_ID}/[0-9]{{12}}-[0-9a-f]{{8}}\.json|(?:{_SYNC_ID}|adopted|repair)/[A-Za-z0-9][A-Za-z0-9._-]*\.json"
+    rf"{_ID}/[0-9]{{12}}-[0-9a-f]{{8}}\.json|(?:{_SYNC_ID}|{FOUND}|repair)/[A-Za-z0-9][A-Za-z0-9._-]*\.json"
 )
 
 

@@ -48,7 +48,7 @@ COUNTED_ONCE = "all, each bottle once"
 class PlannedBottle(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One name to be stored.
 
-    `size` in bytes, None when upstream does not tell; `source` is the key of a held object with the same
+    `size` in bytes, None when upstream does not say; `source` is the key of a held object with the same
     digest; `owner` is the platform whose run copies it first. `again` says that the bottle is recorded and
     the store has lost it; `lost` is the key that the record names, where the catalogue names it no longer.
     """
@@ -63,9 +63,9 @@ class PlannedBottle(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """One sync, before it is carried out. An immutable document in the store.
+    """One sync, before its runs begin. An immutable document in the store.
 
-    `route` is where it should be carried out, as decided when it was made; empty when nobody decided.
+    `route` is where it should be copied, as decided when it was made; empty when nobody decided.
     `excludes` are the names that EXCLUDE_FORMULAE had then.
     """
 

@@ -1,4 +1,4 @@
-"""Where a plan is carried out, and why; how large the tasks of a large one are.
+"""Where the bottles of a plan are copied, and why; how large the tasks of a large one are.
 
 Decided once per plan, on its total: many small bottles are worth many short Lambda invocations, a large
 plan is worth a few long tasks.
@@ -105,7 +105,7 @@ def check_size(sync_id: str, own: Iterable[PlannedBottle], limit_gb: float) -> N
 
 
 def choose_route(load: Load, rules: RoutingRules) -> Decision:
-    """Where so much is carried out: `lambda` under the threshold, else `ecs`, or `local`."""
+    """Where so much is copied: `lambda` under the threshold, else `ecs`, or `local`."""
     otherwise: Route = "ecs" if rules.cluster else "local"
     amount = describe_load(load)
     if rules.no_lambda:

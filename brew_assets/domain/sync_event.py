@@ -81,7 +81,7 @@ FIELDS = _Detail.__struct_fields__
 def decode_trigger(body: bytes | str, *, message_id: str, configured: Sequence[str]) -> Trigger:
     """What the body of a message asks for: an EventBridge event, or the detail of one without its envelope.
 
-    A detail alone goes by the message's id, and has to name its `source`: a stray `{}` starts nothing.
+    A detail alone goes by the message's id, and has to name its `source`: an empty `{}` starts nothing.
     `configured` are the platforms for which runs can be started.
 
     Raises:
@@ -162,7 +162,7 @@ def _object(body: bytes | str) -> dict[str, Any]:
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The pairs as a dict. Which of two values was meant, nobody can tell."""
+    """The pairs as a dict. Which of two values was meant, nobody knows."""
     found = dict(pairs)
     if len(found) < len(pairs):
         seen: set[str] = set()

@@ -1,6 +1,6 @@
-"""The story of a sync: its plan, its runs and their reports, and how it ended.
+"""The status of a sync: its plan, its runs and their reports, and how it ended.
 
-Pure: whoever tells it looks at Dagster and the store, and hands over what was found.
+Pure: defs/notifications/ looks at Dagster and the store, and hands over what it found.
 """
 
 from typing import Literal
@@ -90,7 +90,7 @@ class SyncStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def known_size(self) -> int | None:
-        """The bytes to download, None when upstream told no size at all."""
+        """The bytes to download, None when upstream said no size at all."""
         return None if self.unknown_sizes and not self.size else self.size
 
     @property
@@ -112,7 +112,7 @@ class SyncStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def broken(self) -> tuple[PlatformRun, ...]:
-        """The runs that ended without telling what became of every bottle."""
+        """The runs that ended without saying what became of every bottle."""
         reports = self.newest_reports
         return tuple(
             run
@@ -167,7 +167,7 @@ class SyncStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ending(self) -> Ending:
-        """How the sync ended; a warning when only some bottles failed and every run told which."""
+        """How the sync ended; a warning when only some bottles failed and every run named them."""
         if self.broken:
             return "failure"
         if self.failures:

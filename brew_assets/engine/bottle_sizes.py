@@ -68,7 +68,7 @@ class SizeLookUp:
     def look_up(
         self, bottles: Iterable[Bottle], *, progress: Callable[[int, int], None] | None = None
     ) -> SizesFound:
-        """The sizes of the bottles' digests. One that nothing tells is left out, never guessed.
+        """The sizes of the bottles' digests. One that nothing says is left out, never guessed.
 
         `progress` hears (formulae done, formulae in all). A stop signal breaks off what is under way; what
         cannot be broken off, such as a look-up of a host's name, is given up when the grace is over.
@@ -191,7 +191,7 @@ class SizeLookUp:
             if size is None and entry is not None and entry.child:
                 size = self._size_of_child(image, entry.child, digest, found)
             if size is None:
-                found.problems.append(f"{image}:{reference}: nothing tells the size of sha256:{digest}")
+                found.problems.append(f"{image}:{reference}: nothing says the size of sha256:{digest}")
             else:
                 found.sizes[digest] = size
 

@@ -1,6 +1,6 @@
 """Runs of one plan that go on at the same time, on one machine or several.
 
-Each announces itself under `state/runs/<sync id>/`, and empties the announcement when it ends: a run needs no
+Each registers under `state/runs/<sync id>/`, and empties its registration when it ends: a run needs no
 permission to delete there. Before a run copies what another one owns, it says that
 it helps, and lets that one finish as long as it gets on; a run that was killed is waited for PATIENCE_S and
 no longer. A run that starts while another one helps looks first whether its bottles are there already.
@@ -48,7 +48,7 @@ class Companions:
         try:
             yield
         finally:
-            # An announcement that stays is waited for PATIENCE_S, no longer.
+            # A registration that stays is waited for PATIENCE_S, no longer.
             with contextlib.suppress(StoreError):
                 self._store.write(self._own, _ENDED)
                 if self._has_helped:

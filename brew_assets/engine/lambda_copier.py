@@ -1,6 +1,6 @@
 """Has workers elsewhere copy bottles, a batch each: what the Lambda route is made of.
 
-Batches travel by reference, a key in the store. What a worker did is told by its report object and by
+Batches travel by reference, a key in the store. What an invocation did is said by its report object and by
 nothing else: an invocation that fails may have stored everything, one that succeeds nothing.
 """
 
@@ -89,7 +89,7 @@ class _Back(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dispatcher:
-    """A carrier whose bottles are copied by workers; what they could not finish it gives to `fallback`."""
+    """Copies through Lambda; what the invocations could not finish it gives to `fallback`."""
 
     route = "lambda"
 
@@ -109,7 +109,7 @@ class Dispatcher:
         self._stop = stop
         self._fallback = fallback
         self._options = options or DispatchOptions()
-        # Enough for a batch of small bottles to every worker; between gulps the owner is looked for.
+        # Enough for a batch of small bottles to every invocation; between chunks the owner is looked for.
         self.chunk_size = 200 * self._options.concurrency
         # How much longer batches take than their cost says; the slowest of the recent ones counts.
         self._slowness = 1.0
@@ -181,7 +181,7 @@ class Dispatcher:
         return unproven
 
     def log(self, message: str) -> None:
-        """Tells a person."""
+        """Writes a line for people into the log of the run."""
         self._invoker.log(message)
 
     def _one_round(self, job: CopyJob, result: TransferResult, reporter: "_Reporter") -> list[Fetch]:
@@ -202,7 +202,7 @@ class Dispatcher:
                 try:
                     given = self._give_out(job, fetches, back=back)
                 except ObjectRefused as error:
-                    # Nobody can be told what to copy: the run does it itself.
+                    # No Lambda can be given its batch: the run copies it itself.
                     self._invoker.log(f"No Lambda can be given a batch: {error}")
                     self._refused = True
                     again.extend(fetches)
@@ -259,7 +259,7 @@ class Dispatcher:
             self._invoke(given.key)
         except InvocationError as found:
             error = found
-        except Exception as found:  # the thread has nobody else to tell
+        except Exception as found:  # the thread has no caller who could catch it
             error = InvocationFailed(f"{given.key}: {found}")
         try:
             report = read_invocation_report(
@@ -294,7 +294,7 @@ class Dispatcher:
                 return
 
     def _take_back(self, came: _Back, result: TransferResult, weigh: "_Weigher") -> list[Fetch]:
-        """The fetches of the batch that are to be done again; what was done is in the tally."""
+        """The fetches of the batch that are to be done again; what was done is in the result."""
         given, report = came.given, came.report
         _log_return(came)
         if came.error is not None:
@@ -315,12 +315,12 @@ class Dispatcher:
     def _learn(self, given: _Given, report: Report, *, done_s: float) -> None:
         """Later batches are cut by how long the worker took for what it did, by its cost `done_s`."""
         slowness = self._slowness
-        # Full batches tell how fast workers are; a nearly empty one only how long a worker takes to start.
+        # Full batches show how fast invocations are; a nearly empty one only how long one takes to start.
         # The least batches are a little under the least cost.
         if done_s >= self._options.pace.least_s / 2:
             slowness = max(report.duration_s / done_s, slowness * 0.8, 0.05)
         if report.undone:
-            # Of what the batch was cut for: several that come back together all tell the same.
+            # Of what the batch was cut for: several that come back together all say the same.
             slowness = max(slowness, given.slowness * 2.0)
         self._slowness = slowness
 
@@ -349,7 +349,7 @@ class _Weigher:
 
 
 class _Reporter:
-    """Tells a listener how far the workers are; a batch counts when it is back."""
+    """Reports to a listener how far the invocations are; a batch counts when it is back."""
 
     def __init__(self, listener: ProgressListener | None, fetches: list[Fetch]) -> None:
         self._listener = listener
@@ -361,7 +361,7 @@ class _Reporter:
             self._listener(self._progress(result, bottles=0, moved=0, failed=0, current=""))
 
     def after(self, result: TransferResult) -> ProgressListener | None:
-        """A listener for who goes on after the tally."""
+        """A listener for the copier that goes on after this result."""
         listener = self._listener
         if listener is None:
             return None

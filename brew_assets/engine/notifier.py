@@ -1,4 +1,4 @@
-"""Announcements: what is told, to which channels, each in order and none twice.
+"""Notifications: sent to each channel in order, and none of them twice.
 
 What was delivered is recorded before and after each sending. A process that is killed while it sends leaves
 the record `sending`: nobody can know whether the message arrived, and it is not sent again. The same holds
@@ -30,7 +30,7 @@ UNCERTAIN_STATUSES = frozenset({502, 504})
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
-    """Something to tell. `channel` is the Slack channel that was asked for; empty means the usual one.
+    """One message to send. `channel` is the Slack channel that was asked for; empty means the usual one.
 
     `outcome` is how the sync ended by it, empty where it does not say. `corrects` names an earlier one: only
     a channel that was given that one with another outcome gets this.
@@ -64,7 +64,7 @@ class Channel(Protocol):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of an announcement on a channel; times are seconds since 1970.
+    """What became of a notification on a channel; times are seconds since 1970.
 
     `outcome` is what the last sending said of the sync's end, empty in the record of an earlier version.
     """
@@ -88,7 +88,7 @@ class DeliveryRecord(Protocol):
 
 
 class Notifier:
-    """Tells announcements to all channels; what goes wrong with one harms neither the others nor a sync."""
+    """Sends notifications to all channels; what goes wrong with one harms neither the others nor a sync."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class Notifier:
         return settled
 
     def given(self, sync: str, name: str) -> list[Delivery]:
-        """What became of the announcement on each channel that it was begun to be sent to."""
+        """What became of the notification on each channel to which sending began."""
         found = (self._record.read(f"{sync}/{name}/{channel.name}") for channel in self._channels)
         return [delivery for delivery in found if delivery is not None and delivery.tries]
 
@@ -141,7 +141,7 @@ class Notifier:
                 self._send(key, channel, notification, _untried(now), once=True)
 
     def _is_wanted(self, sync: str, channel: Channel, notification: Notification) -> bool:
-        """Whether the channel was given what the announcement corrects, if it corrects anything."""
+        """Whether the channel was given what the notification corrects, if it corrects anything."""
         if not notification.corrects:
             return True
         earlier = self._record.read(f"{sync}/{notification.corrects}/{channel.name}")

@@ -1,4 +1,4 @@
-"""One carrying out of a plan: what is still missing of it goes to the carrier."""
+"""Copies what is still missing of a plan, by the copier that it is given."""
 
 import operator
 
@@ -14,7 +14,7 @@ from brew_assets.engine.transfer.local_copier import Copier, CopyJob
 
 
 class PlanCopy:
-    """One carrying out of a plan: what brings the bottles, and what came of it so far."""
+    """A plan that is being copied: by whom, and the result so far."""
 
     def __init__(
         self, plan: Plan, copier: Copier, result: TransferResult, progress: ProgressListener | None
@@ -25,7 +25,7 @@ class PlanCopy:
         self._progress = progress
 
     def copy(self, fetches: list[Fetch], held: dict[str, HeldEntry], *, look_first: bool) -> int:
-        """How many names were held already; the others were copied as the tally says."""
+        """How many names were held already; the others were copied as the result says."""
         missing, kept = still_missing(fetches, held, force=self.plan.force)
         if missing:
             job = CopyJob(

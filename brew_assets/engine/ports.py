@@ -311,4 +311,4 @@ class Invoker(Protocol):
         """
 
     def log(self, message: str) -> None:
-        """Tells a person what became of a batch."""
+        """Writes what became of a batch into the log of the run."""

@@ -1,7 +1,7 @@
 """One transfer shared by several processes, where one interpreter would be the limit.
 
 Each process runs the same `transfer` on its part of the fetches and writes receipts of its own; the parent
-adds the tallies up. Only a process without other threads may fork, so runs inside Dagster stay in one.
+adds the results up. Only a process without other threads may fork, so runs inside Dagster stay in one.
 """
 
 import contextlib
@@ -108,7 +108,7 @@ def transfer_in_processes(
 
     Raises:
         MirrorError: what ended one of the processes; the others then end as on SIGTERM.
-        StoreError: a process was killed; what it stored is adopted by the next run.
+        StoreError: a process was killed; the next run finds and records what it stored.
     """
     context = multiprocessing.get_context("fork")
     shares = _shares(options, count)
@@ -179,7 +179,7 @@ def _end(children: Sequence[BaseProcess], receivers: list[Connection]) -> None:
     for child in started:
         if child.is_alive():
             child.terminate()
-    # Closed before the wait: a child that still tells would wait for a reader.
+    # Closed before the wait: a child that still reports would wait for a reader.
     for receiver in receivers:
         receiver.close()
     for child in started:
@@ -240,7 +240,7 @@ def _error_of(failed: _Failed) -> MirrorError:
 
 
 class _ProgressPipe:
-    """Tells the parent how far a child is. A parent that is gone ends the child's transfer."""
+    """Reports to the parent how far a child is. A parent that is gone ends the child's transfer."""
 
     def __init__(self, sender: Connection) -> None:
         self._sender = sender
@@ -265,7 +265,7 @@ def _gather(
     stop: StopSignal,
     listener: ProgressListener | None,
 ) -> TransferResult:
-    """The sum of the children's tallies."""
+    """The sum of the children's results."""
     total = TransferResult()
     latest: dict[int, Progress] = {}
     waiting = dict(enumerate(receivers))
@@ -300,7 +300,7 @@ def _next_message(receiver: Connection, child: BaseProcess) -> Progress | Transf
     try:
         message = receiver.recv_bytes()
     except EOFError as exc:
-        raise StoreError(f"a transfer process ended without a tally: {_how_it_ended(child)}") from exc
+        raise StoreError(f"a transfer process ended without a result: {_how_it_ended(child)}") from exc
     with contextlib.suppress(msgspec.ValidationError):
         return _progress_decoder.decode(message)
     with contextlib.suppress(msgspec.ValidationError):

@@ -20,7 +20,7 @@ def _reasons(kind: type[StoreError]) -> Iterator[str]:
 
 _REASONS = frozenset(_reasons(StoreError))
 # This one's earlier tries, and the last one's: what was refused longer ago has been tried last since. Plans
-# that nobody has carried out have no report.
+# that no run has begun have no report.
 _SYNCS = 3
 _PLANS = 20
 

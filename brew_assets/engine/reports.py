@@ -32,7 +32,7 @@ class Stopwatch:
         run_id: str = "",
         run_url: str = "",
     ) -> Report:
-        """What was done until now. `adopted` are those before the transfer; undone names can be many.
+        """What was done until now. `identified` are those before the transfer; undone names can be many.
 
         What the plan leaves out is the report's too.
         """

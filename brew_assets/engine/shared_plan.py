@@ -55,7 +55,7 @@ _decoder = msgspec.json.Decoder(Claim)
 class SharedPlan:
     """The plan of a backfill, as one of its runs sees it.
 
-    `is_over` says whether a run has ended, `say` is told for whom this one waits.
+    `is_over` says whether a run has ended, `say` gets the name of the run that this one waits for.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A sync: what upstream has, what is held, what is planned, and carrying the plan out."""
+"""A sync: what upstream has, what is held, what is planned, and copying it."""
 
 import contextlib
 import logging
@@ -193,7 +193,7 @@ class Mirror:
         return names_in_catalogue(self.store, self.options.exclude_formulae)
 
     def route_of(self, plan: Plan) -> Decision:
-        """Where the plan is to be carried out, by its total and the settings."""
+        """Where the plan is to be copied, by its total and the settings."""
         return choose_route(load_of(plan.objects), self.options.routing)
 
     def keep_plan(self, plan: Plan) -> None:
@@ -237,14 +237,14 @@ class Mirror:
     ) -> tuple[Report, FoldResult]:
         """What the run did, and the manifest after its fold. No platform: the whole plan in this run.
 
-        Idempotent: it looks again at what is held, adopts what an earlier try left, and copies only what
-        is missing, with this process as the carrier when none is given. The report stands in the store.
+        Idempotent: it looks again at what is held, records what an earlier try left, and copies only what
+        is missing, with this process as the copier when none is given. The report stands in the store.
         A run that is not `patient` lets no earlier workers finish: it looks before each download.
 
         Raises:
             PlanInvalid: the plan does not cover the platform, or is larger than a run may download.
             StoreError, ManifestInvalid: the store or the manifest ended the run; what was stored before
-                is adopted by the next one.
+                is found by the next one.
         """
         if platform is not None and platform not in plan.platforms:
             raise PlanInvalid(f"sync {plan.sync_id} covers {', '.join(plan.platforms)}, not {platform}")
@@ -265,7 +265,7 @@ class Mirror:
         with bound(**named), self._companions(plan, platform) as companions:
             # Before the inventory: what they store meanwhile is seen there.
             unfinished = patient and self._wait_for_orphaned_invocations(plan, own, copier)
-            # After the announcement: whoever helps from now on waits for this run first.
+            # After the registration: whoever helps from now on waits for this run first.
             inventory = self.take_inventory(also=plan.sync_date)
             look_first = unfinished or not patient or (companions is not None and companions.are_helping())
             run = PlanCopy(plan, copier, result, progress)
@@ -321,7 +321,7 @@ class Mirror:
             _log.error("the report is not kept", extra={"key": key, "error": str(error)})
 
     def local_copier(self, route: str = "local") -> LocalCopier:
-        """This process as the carrier, under the name of the route that brought the run here."""
+        """This process as the copier, under the name of the route that brought the run here."""
         remake = self._remake
         return LocalCopier(
             _transfer_ports(self.ports),

@@ -1,4 +1,4 @@
-"""What a worker does with the batch that it was given; its report object tells how it went."""
+"""What a Lambda does with the batch that it was given; its report object says how it went."""
 
 import logging
 
@@ -34,7 +34,7 @@ def work_on(mirror: Mirror, work: BatchReference | DirectRequest) -> Report:
     Raises:
         EventInvalid: there is no such batch, a folder of the future is asked for, or an excluded formula.
         PlanInvalid: the batch cannot be believed.
-        StoreError: the store ended the work; what was stored is adopted by whoever comes next.
+        StoreError: the store ended the work; the next run finds and records what was stored.
     """
     if isinstance(work, DirectRequest):
         return _work_on_request(mirror, work)

@@ -1,4 +1,4 @@
-"""What `brew-mirror status` tells: the state of the store, read and not changed."""
+"""What `brew-mirror status` shows: the state of the store, read and not changed."""
 
 import msgspec
 

@@ -14,7 +14,7 @@ _HOMES = {
     "Access": "access",
     "DEFAULT_TAGS": "world",
     "Fault": "faults",
-    "SeenRequest": "ledger",
+    "SeenRequest": "traffic",
     "SimulatedBottle": "world",
     "SimulatedFormula": "world",
     "Simulator": "server",

@@ -1,4 +1,4 @@
-"""Faults that an upstream can be told to have, one bottle at a time.
+"""Faults that an upstream can be given, one bottle at a time.
 
 The first scripted fault that fits a request is played; one that does not fit (a 416 without a Range) waits.
 """

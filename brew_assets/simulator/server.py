@@ -16,7 +16,7 @@ from brew_assets.simulator.world import World
 
 
 class Simulator:
-    """Serves a World over real HTTP between start() and stop(), with the faults it was told to have.
+    """Serves a World over real HTTP between start() and stop(), with the faults that it was given.
 
     With token_required the anonymous bearer is refused and only tokens from /token are accepted; `access`
     says more of how the registry is reached. `cdn_url` is what the registry calls the CDN, where that stands
@@ -108,7 +108,7 @@ class Simulator:
         self._script.add(filename, faults)
 
     def clear_faults(self) -> None:
-        """Nothing is scripted any more; the API is up and tells the world's catalogue."""
+        """Nothing is scripted any more; the API is up and shows the world's catalogue."""
         self._script.clear()
         self.api_down = False
         self.api_body_override = None

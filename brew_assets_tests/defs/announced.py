@@ -37,7 +37,7 @@ class Announced:
 
     @property
     def open(self) -> int:
-        """How many syncs are not told to their end."""
+        """How many syncs still have messages to send."""
         found = json.loads(self.cursor or "{}")
         return len(found["syncs"]) + len(found["plannings"])
 

@@ -88,7 +88,7 @@ def test_events_and_bottles_of_a_run_are_json_lines_with_run_step_sync_and_platf
         assert (line["platform"], line["route"]) == ("arm64_sonoma", "local")
         assert line["run_id"] == failure["run_id"]
         assert line["sync_id"] in next(
-            line["message"] for line in lines if "carries out sync" in line["message"]
+            line["message"] for line in lines if "copies for sync" in line["message"]
         )
     assert not any("dagster_event" in line or "dagster_meta" in line for line in lines)
 

@@ -107,7 +107,7 @@ def test_a_killed_child_ends_the_run_and_the_next_one_fetches_only_what_is_missi
         _children(process.pid)[0].kill()
         _, errors = process.communicate(timeout=100)
         assert process.returncode == 2
-        assert "ended without a tally: it was killed by SIGKILL" in errors
+        assert "ended without a result: it was killed by SIGKILL" in errors
         assert "Traceback" not in errors
         assert_consistent(mirror, upstream)
         upstream.clear_faults()
@@ -133,7 +133,7 @@ def test_a_store_that_goes_away_is_one_error_of_ours(s3: S3Server, processes: st
         front.clear()
         assert process.returncode == 2
         assert "Traceback" not in errors
-        assert "without a tally" not in errors
+        assert "without a result" not in errors
         assert errors.count("Error: ") == 1, errors
         assert "RemoteDisconnected" in errors
         assert_consistent(mirror, upstream)

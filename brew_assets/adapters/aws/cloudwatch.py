@@ -56,7 +56,7 @@ class CloudWatchMetrics:
 
 
 class MetricsChannel:
-    """The metrics of announcements."""
+    """The metrics of notifications."""
 
     name = "cloudwatch"
 

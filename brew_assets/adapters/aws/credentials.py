@@ -190,7 +190,7 @@ def is_of_credentials(exc: BaseException) -> bool:
     """Whether the exception of a botocore client, being made or called, came from getting credentials.
 
     An STS that cannot be reached raises the same as the service itself would; only the way that the
-    exception came tells the two apart.
+    exception came says which of the two it is.
     """
     if isinstance(exc, ClientError) and exc.operation_name in OPERATIONS:
         return True

@@ -179,7 +179,7 @@ def _received(message: dict[str, Any]) -> ReceivedEvent:
 def _attribute(reason: str) -> str:
     """The reason as SQS takes it: not empty, and nothing that XML cannot hold."""
     printable = "".join(character if character.isprintable() else "?" for character in reason)
-    return printable[:MAX_REASON_CHARACTERS] or "not told"
+    return printable[:MAX_REASON_CHARACTERS] or "not said"
 
 
 def _cut(body: str, most: int) -> str:

@@ -243,7 +243,7 @@ class S3Store:
         if head is None:
             return None
         if head.size < 0:
-            # The server says nothing of the size: only the bytes tell.
+            # The server says nothing of the size: only the bytes show it.
             return self.hash(key)
         return ObjectFacts(
             key=key,

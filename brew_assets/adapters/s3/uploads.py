@@ -63,7 +63,7 @@ class ThinObjects:
         self._url = url
 
     def head(self, key: str) -> Head | None:
-        """What the server tells of an object, None when there is none.
+        """What the server says of an object, None when there is none.
 
         Raises:
             StoreError: one of its classes, see errors.py.

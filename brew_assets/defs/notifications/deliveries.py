@@ -1,4 +1,4 @@
-"""What was told already, in Dagster's own database: it is there when the store is not."""
+"""Which notifications were sent already, in Dagster's own database: it is there when the store is not."""
 
 from typing import TypeVar
 

@@ -1,4 +1,4 @@
-"""Who tells the syncs: looks at each, works out what is due, and hands it to the channels."""
+"""Which notifications of each sync are due; they are handed to the channels."""
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
@@ -49,7 +49,7 @@ from brew_assets.settings import Settings
 START, LARGE, END, COMPLETION = "start", "large-download", "end", "completion"
 # A tick has a minute; what is left waits for the next one.
 _TICK_S = 40.0
-# So long the end waits for a store that cannot be read; then it is told without the reports.
+# So long the end waits for a store that cannot be read; then it is sent without the reports.
 _PATIENCE_S = 600.0
 _TOO_OLD_S = 7 * 86_400.0
 # Platforms times tries; more would be a run that is begun again and again.
@@ -76,7 +76,7 @@ class _Ended(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DueNotifications:
-    """Tells syncs to the channels, for one tick."""
+    """Notifies the channels of syncs, for one tick."""
 
     def __init__(
         self, instance: dg.DagsterInstance, settings: Settings, channels: Sequence[Channel], *, log: Logger
@@ -91,17 +91,19 @@ class DueNotifications:
         self._deadline = self._clock.monotonic() + _TICK_S
 
     def notify(self, sync: OpenSync) -> OpenSync | IncompleteSync | None:
-        """What is left to tell of the sync; None when all was told, or it is too old to tell.
+        """The sync while notifications of it are left to send; None when all were sent, or it is too old.
 
         One whose end was no success is reported again when a later run completes it: `follow` looks for that.
         """
         if self._clock.now().timestamp() - sync.created_at > _TOO_OLD_S:
-            self._log.warning(f"sync {sync.sync_id}: not told to its end within a week; given up")
+            self._log.warning(
+                f"sync {sync.sync_id}: not all of its messages could be sent within a week; given up"
+            )
             return None
         try:
             return self._notify_of_sync(sync)
         except Exception:  # a mistake of ours about one sync must not silence the others
-            self._log.exception(f"sync {sync.sync_id}: cannot be told now")
+            self._log.exception(f"sync {sync.sync_id}: its messages cannot be sent now")
             return sync
 
     def _notify_of_sync(self, sync: OpenSync) -> OpenSync | IncompleteSync | None:
@@ -175,9 +177,11 @@ class DueNotifications:
         return None if completed else msgspec.structs.replace(known, seen=seen)
 
     def notify_of_failed_planning(self, planning: FailedPlanning) -> bool:
-        """Whether it was told that there is no plan, or it is too old to tell."""
+        """True when a message has said that there is no plan, or when it is too old for one."""
         if self._clock.now().timestamp() - planning.ended_at > _TOO_OLD_S:
-            self._log.warning(f"planning run {planning.run_id}: not told within a week; given up")
+            self._log.warning(
+                f"planning run {planning.run_id}: its message could not be sent within a week; given up"
+            )
             return True
         deployment, at = self._deployment, datetime.fromtimestamp(planning.ended_at, tz=UTC)
         found = [("planning", planning.reason, planning.error)] if planning.reason in SECURITY_REASONS else []
@@ -223,7 +227,7 @@ class DueNotifications:
         return self._notification(START, sync, message=message, metrics=metrics)
 
     def _notify_of_progress(self, status: SyncStatus, sync: OpenSync, *, after: Sequence[str]) -> OpenSync:
-        """The sync, with what was told of its progress: at most once in an interval, and only of news."""
+        """The sync, with the progress that was notified: at most once in an interval, and only of news."""
         now = self._clock.now().timestamp()
         begun = max(sync.created_at, sync.progress_notified_at)
         if status.route != "ecs" or now - begun < self._settings.progress_update_interval:
@@ -233,7 +237,7 @@ class DueNotifications:
             return sync
         progress, newest = found
         message = progress_of(status, progress, now=now)
-        # Named by what it tells of: a tick that is repeated after a kill tells it no second time.
+        # Named by what it says: a tick that is repeated after a kill sends it no second time.
         notification = self._notification(f"progress-{newest}", sync, message=message)
         self._notifier.send_best_effort(sync.sync_id, notification, after=after)
         return msgspec.structs.replace(sync, progress_notified_of=newest, progress_notified_at=now)

@@ -1,4 +1,4 @@
-"""The sensor that tells of a sync that did not happen, and how long ago the last good one was."""
+"""The sensor that notifies of a sync that did not happen, and how long ago the last good one was."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -39,7 +39,7 @@ _CANCELLED = f"Its run of {SCHEDULE} was cancelled before it had a plan; {_BY_HA
 
 
 class Missing(msgspec.Struct, frozen=True, kw_only=True):
-    """A sync that is missing and that some channel was not told of yet; `at` is its time, since 1970."""
+    """A sync that is missing, of which some channel has had no message yet; `at` is its time, since 1970."""
 
     at: float
     finding: str
@@ -62,7 +62,7 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def absence_sensor(settings: Settings) -> dg.SensorDefinition:
-    """The sensor; running from the start where there is somebody to tell."""
+    """The sensor; running from the start where there is a channel."""
     running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
     # Also without a schedule: whoever switches it on later is not to hear of the time before.
     return dg.SensorDefinition(
@@ -71,14 +71,14 @@ def absence_sensor(settings: Settings) -> dg.SensorDefinition:
         minimum_interval_seconds=_INTERVAL_S,
         default_status=running if build_channels(settings) else stopped,
         description=(
-            "Tells once when a scheduled sync did not start, was cancelled before it had a plan, or did not "
-            "end within SYNC_WINDOW_HOURS; publishes the age of the last good sync."
+            "Notifies once when a scheduled sync did not start, was cancelled before it had a plan, or did "
+            "not end within SYNC_WINDOW_HOURS; publishes the age of the last good sync."
         ),
     )
 
 
 def report_missing_syncs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """A scheduled sync that is missing was told, once."""
+    """Notifies once of a scheduled sync that is missing."""
     settings, now = read_settings(), SystemClock().now()
     cursor = _cursor(context.cursor, now).under(settings.schedule_expression, now)
     if now.timestamp() - cursor.gauges_at >= _GAUGES_EVERY_S:
@@ -150,7 +150,7 @@ def notify_of_missing(
 
 
 def absence_of(settings: Settings, missing: Missing) -> Notification:
-    """What people are told of it."""
+    """The sentence that people read of it."""
     message = absence_message(
         environment=settings.environment,
         scheduled_for=f"{datetime.fromtimestamp(missing.at, tz=UTC):%Y-%m-%d %H:%M}",

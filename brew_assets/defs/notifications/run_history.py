@@ -1,4 +1,4 @@
-"""The story of a sync as Dagster's events and the store's reports tell it."""
+"""The status of a sync, from Dagster's events and the store's reports."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
@@ -56,13 +56,13 @@ _NOT_BEGUN = "its backfill ended before this platform was begun"
 
 
 class OpenSync(msgspec.Struct, frozen=True, kw_only=True):
-    """A sync that is not told to its end; what its plan said. Times are seconds since 1970.
+    """A sync of which messages are left to send; what its plan said. Times are seconds since 1970.
 
     `notes` say what the plan leaves out.
 
-    `whole` says that it is of all formulae for all of TARGET_PLATFORMS: only such a sync tells how the mirror
+    `whole` says that it is of all formulae for all of TARGET_PLATFORMS: only such a sync shows how the mirror
     stands. `unserved` are platforms of the plan that are none of TARGET_PLATFORMS: nobody starts a run for
-    them. `backfill` is the id of the one whose runs carry it out, empty when the sensor starts them.
+    them. `backfill` is the id of the one whose runs copy for it, empty when the sensor starts them.
     """
 
     sync_id: str
@@ -123,7 +123,7 @@ def opened_sync(
 
 
 def status_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[SyncStatus, float | None]:
-    """The story without its reports, and when the last of its runs ended."""
+    """The status without its reports, and when the last of its runs ended."""
     backfill = Backfill(instance, sync.backfill) if sync.backfill else None
     newest = _speaking(instance, sync, runs_of(instance, sync))
     runs = tuple(_platform_run(instance, name, record) for name, record in newest.items())
@@ -164,7 +164,7 @@ def status_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[SyncStatus,
 
 
 def runs_of(instance: dg.DagsterInstance, sync: OpenSync) -> list[dg.RunRecord]:
-    """Every run that carries the sync out for one of its platforms, oldest first."""
+    """Every run that copies for the sync, for one of its platforms, oldest first."""
     records = _records_of(instance, sync)
     return [record for record in records if record.dagster_run.tags.get(PARTITION_TAG) in sync.platforms]
 

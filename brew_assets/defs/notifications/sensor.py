@@ -1,4 +1,4 @@
-"""The sensor that tells people and other systems how syncs go: one start and one end for each, in order."""
+"""The sensor that notifies people and other systems of syncs: one start and one end for each, in order."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from brew_assets.errors import UNREADABLE
 from brew_assets.settings import Settings, read_settings
 
 MAX_EVENTS_PER_TICK = 50
-# A deployment that has just begun to tell says nothing of what was long before.
+# A deployment whose sensor has just begun sends nothing about what was long before.
 LOOK_BACK_S = 3600.0
 # Of each kind, when the cursor is lost: the syncs of five weeks on a busy day each.
 _MOST_EARLIER = 200
@@ -25,11 +25,11 @@ _NEVER_LOOKED = -1
 
 
 class Cursor(msgspec.Struct, frozen=True, kw_only=True):
-    """How far Dagster's events were read (storage ids), and what is not told to its end.
+    """How far Dagster's events were read (storage ids), and which syncs still have messages to send.
 
     `undecided` are planning runs that failed, and of which Dagster may still start another. `incomplete` are
     syncs whose end was no success: a later run may complete them.
-    Nothing from before `since` (seconds since 1970) is told; 0 before the first tick.
+    Nothing from before `since` (seconds since 1970) is notified; 0 before the first tick.
     """
 
     since: float = 0.0
@@ -44,19 +44,19 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def notifying_sensor(settings: Settings) -> dg.SensorDefinition:
-    """The sensor; running from the start where somebody is to be told."""
+    """The sensor; running from the start where there is a channel."""
     running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
     return dg.SensorDefinition(
         name="announce_syncs",
         evaluation_fn=announce_syncs,
         minimum_interval_seconds=max(1, min(30, int(settings.progress_update_interval))),
         default_status=running if build_channels(settings) else stopped,
-        description="Tells Slack, SNS and CloudWatch when a sync starts, how far it is, and how it ended.",
+        description="Notifies Slack, SNS and CloudWatch when a sync starts, how far it is, and how it ended.",
     )
 
 
 def announce_syncs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Whatever is due is told; the cursor keeps what is not told to its end."""
+    """Sends the messages that are due; the cursor keeps the syncs that have more."""
     settings = read_settings()
     channels = build_channels(settings)
     if not channels:
@@ -80,7 +80,11 @@ def announce_syncs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     )
     context.update_cursor(msgspec.json.encode(cursor).decode())
     waiting = len(syncs) + len(plannings) + len(cursor.undecided)
-    return dg.SkipReason(f"{waiting} syncs are not told to their end.")
+    return dg.SkipReason(
+        f"{waiting} syncs still have messages to send."
+        if waiting != 1
+        else "1 sync still has messages to send."
+    )
 
 
 _cursor_decoder = msgspec.json.Decoder(Cursor)
@@ -155,7 +159,7 @@ def _plans(*, after: int, since: float) -> dg.AssetRecordsFilter:
 
 
 def _going_on(instance: dg.DagsterInstance, *, before: float) -> list[dg.EventLogRecord]:
-    """The newest plans from before that time, as far as their syncs go on: of these the end is to be told."""
+    """The newest plans from before that time, as far as their syncs go on: their ends are still to be notified."""
     wanted = dg.AssetRecordsFilter(asset_key=pending_bottles.key, before_timestamp=before)
     newest = [
         *instance.fetch_materializations(wanted, limit=1).records,

@@ -29,6 +29,6 @@ again. A bottle that fails is named in `failures` and in `report`, the others ar
 HASH_MANIFEST = """
 bottles_hash.json: the one record of what is held, and of nothing else.
 
-`report` tells what the sync has done so far, with charts of what is held by tag and by date. The total
+`report` says what the sync has done so far, with charts of what is held by tag and by date. The total
 plots over time. The checks compare the manifest with a sample of the stored bottles.
 """

@@ -44,7 +44,7 @@ BOTTLES_DONE = "bottles_done"
 BYTES_DONE = "bytes_done"
 BYTES_PER_SECOND = "bytes_per_second"
 CURRENT = "current"
-# What a run has done, as its end tells it.
+# What a run has done, as its end says.
 STORED = "stored"
 FOUND = "found"
 CATALOGUE_FORMULAE = "catalogue_formulae"

@@ -94,7 +94,7 @@ def sync_report(
 ) -> str:
     """The report of a sync, from those of its runs so far (oldest first), and of all that is held.
 
-    Without a run it tells what is held. Without `names` the bottles of each run are added up.
+    Without a run it says what is held. Without `names` the bottles of each run are added up.
     """
     parts_of_page = [*_what_it_did(reports, names), *_runs(reports)] if reports else ["### What is held"]
     return "\n\n".join([*parts_of_page, *_held(holdings), *_links(reports, places)])

@@ -29,7 +29,7 @@ _MOST_DIGITS = 18
 
 
 def pending_sensor(settings: Settings) -> dg.SensorDefinition:
-    """The sensor that has plans carried out; running from the start unless SCHEDULE_ENABLED says no.
+    """The sensor that starts the runs of plans; running from the start unless SCHEDULE_ENABLED says no.
 
     Raises:
         SettingsInvalid: ECS_TASK_SIZES cannot be read; no tick would come further.
@@ -124,7 +124,7 @@ def _has_run(instance: dg.DagsterInstance, sync_id: str, platform: str) -> bool:
     """Whether a run copies the plan for the platform. One that was never submitted is none yet.
 
     Dagster submits such a run when it is requested again with its run key (dagster/_daemon/sensor.py). Run
-    keys alone do not tell: they are of one location, and those of another one count anew.
+    keys alone do not say it: they are of one location, and those of another one count anew.
     """
     wanted = dg.RunsFilter(tags={SYNC_ID_TAG: sync_id, PARTITION_TAG: platform})
     return any(r.status != dg.DagsterRunStatus.NOT_STARTED for r in instance.get_runs(wanted))

@@ -1,4 +1,4 @@
-"""What is told about a sync: its story as messages, with the numbers worked out."""
+"""The messages about a sync, from its status, with the numbers worked out."""
 
 import math
 from collections.abc import Collection, Iterable, Sequence
@@ -39,7 +39,7 @@ SECURITY_REASONS = frozenset(
         "invalid manifest",
     }
 )
-# Bytes per second at worst and at best, for the duration that people are told: a guess, no promise.
+# Bytes per second at worst and at best, for the duration that people read: a guess, no promise.
 _SLOW, _FAST = 13.3e6, 17.7e6
 _ROUND_TO_MINUTES = 5
 _SECURITY_ROWS = 50

@@ -14,7 +14,7 @@ _LOOKS_LIKE = str.maketrans({"*": "∗", "~": "∼", "`": "'"})
 _UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 # `:tada:`, not the colons of 03:00:15 or of sha256:…
 _EMOJI = re.compile(r":(?=[a-z+-][a-z0-9_+'-]{0,50}:)", re.IGNORECASE)
-# What sentences of ours tell people to run.
+# Commands in sentences of ours.
 _COMMAND = re.compile(r"(`brew-mirror [a-z -]+`|`repair`)")
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from brew_assets.domain.bottle import parse_key
 from brew_assets.domain.manifest import Entry, HeldEntry, Receipt, bottle_of, entry_for
+from brew_assets.domain.object_keys import FOUND
 from brew_assets.engine.ports import Clock, ListedObject, Store
 from brew_assets.engine.record.fold import Held, fold, read_held
 from brew_assets.engine.record.identify import NEWEST_FOLDERS, Unidentified, identify
@@ -24,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):
-    """What is held now, after unrecorded bottles of the newest folders were adopted.
+    """What is held now, after unrecorded bottles of the newest folders were identified.
 
     `lost` are recorded bottles whose objects are gone, by entry key: they are not among the `entries`.
     `resized` are the keys of objects that have another size than recorded.
@@ -51,7 +52,7 @@ def take_inventory(
     The record is compared with a listing of the date folders. Unrecorded bottles are looked for in the newest
     folders and in the one of the date `also`.
 
-    With `record` false nothing is written; what would be adopted still counts as held.
+    With `record` false nothing is written; what would be recorded still counts as held.
     """
     held = read_held(store)
     folders = store.date_folders()
@@ -76,7 +77,7 @@ def take_inventory(
     lost = _in_full(store, seen.lost - {receipt.key for receipt in fresh})
     fresh += _moved(store, lost, seen.elsewhere)
     if fresh and record:
-        journal = Journal(store, clock, sync_id="adopted", batch_size=batch_size)
+        journal = Journal(store, clock, sync_id=FOUND, batch_size=batch_size)
         journal.add(fresh)
         journal.flush()
     entries = {key: entry for key, entry in held.entries.items() if key not in seen.lost}

@@ -90,7 +90,7 @@ def identify(
     for listed in wanted:
         if listed.key in known:
             planned.setdefault(listed.key, []).append(known[listed.key])
-    with ThreadPoolExecutor(workers, thread_name_prefix="adopt") as pool:
+    with ThreadPoolExecutor(workers, thread_name_prefix="identify") as pool:
         answers = pool.map(lambda listed: _identified(store, listed.key, planned, patient=patient), wanted)
         for number, answer in enumerate(answers, 1):
             if isinstance(answer, Receipt):
@@ -154,7 +154,7 @@ def _identified_as(store: Store, key: str, planned: Mapping[str, list[Bottle]]) 
     bottle = next((b for b in candidates if b.digest == facts.digest), None)
     bottle = bottle or _bottle_from_names(store, key, facts)
     if bottle is None:
-        return Unidentified(key=key, why="nothing tells which formula and version it is")
+        return Unidentified(key=key, why="nothing says which formula and version it is")
     receipt = Receipt(key=bottle.entry_key, entry=entry_for(bottle, date=place[0], size=facts.size))
     # A journal must never hold what nobody takes from it.
     if why := receipt.why_wrong():

@@ -73,7 +73,7 @@ def journal_objects(store: Store) -> Iterator[ListedObject]:
 def journal_keys(store: Store, absent: "Absent | None" = None) -> list[str]:
     """The journal's keys in the order of time, so that of two receipts of one bottle the later counts.
 
-    Sync ids begin with their time; the other names (an adoption's, a repair's) only tell of what was there
+    Sync ids begin with their time; the other names (of found bottles, of a repair) only say what was there
     before. Those that are known to be `absent` are left out.
     """
     gone = absent.keys if absent is not None else ()

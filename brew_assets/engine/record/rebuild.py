@@ -53,7 +53,7 @@ def identify_all(
 ) -> Identified:
     """Receipts for every proven bottle in all date folders; of two places of one bottle the newer.
 
-    The `record` tells which bottles have stood where, as plans do.
+    The `record` says which bottles have stood where, as plans do.
     """
     objects = unrecorded(store, {}, store.date_folders())
     known = {entry.s3_key: bottle_of(entry) for _, entry in record.entries()} if record is not None else {}
@@ -119,7 +119,7 @@ def _last_record(store: Store) -> Manifest | None:
 def _left(
     unidentified: Iterable[Unidentified], successor: Successor, manifest: Manifest
 ) -> list[Unidentified]:
-    """The strays, and what is damaged with its remedy, in the order of their keys."""
+    """The unidentified objects, and what is damaged with its remedy, in the order of their keys."""
     left = {item.key: item for item in unidentified}
     for _, entry in manifest.entries():
         left.pop(entry.s3_key, None)

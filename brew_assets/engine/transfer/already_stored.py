@@ -23,7 +23,7 @@ def look_for(store: Store, names: Iterable[PlannedBottle], *, date: str) -> Look
         try:
             facts = store.facts(planned.bottle.key(date))
         except StoreError:
-            facts = None  # the create-only write will tell
+            facts = None  # the create-only write will show it
         if facts is not None and facts.digest == planned.bottle.digest:
             look.there.append((planned, facts))
         else:

@@ -166,7 +166,7 @@ class Reception:
                 raise UpstreamRefused(f"{name}: asked for byte {asked}, was given byte {stream.start}")
         total = stream.total if stream.total is not None else self._expected
         if total is None:
-            raise UpstreamRefused(f"{name}: neither upstream nor its index tells the size")
+            raise UpstreamRefused(f"{name}: neither upstream nor its index says the size")
         if self.received and total != self.size:
             raise SizeMismatch(subject=name, expected=self.size, actual=total)
         if total == 0:
@@ -198,7 +198,7 @@ class Reception:
         return piece
 
     def _check_length(self, stream: BlobStream) -> None:
-        """Reads on where only an index has told the length and the bytes so far are not the bottle.
+        """Reads on where only an index has said the length and the bytes so far are not the bottle.
 
         Raises:
             SizeMismatch: with more bytes they are; the next try knows how many.

@@ -36,21 +36,22 @@ class CopyJob(msgspec.Struct, frozen=True, kw_only=True):
 class Copier(Protocol):
     """Copies bottles from upstream into the store.
 
-    `route` is the name that reports give it; `gulp` how many fetches of another run's it takes at a time.
+    `route` is the name that reports give it; `chunk_size` how many fetches of another run's it takes at a
+    time.
     """
 
     route: str
     chunk_size: int
 
     def copy(self, job: CopyJob, *, progress: ProgressListener | None = None) -> TransferResult:
-        """Every name of the consignment is in the store with a receipt, or counted as failed or undone.
+        """Every name of the job is in the store with a receipt, or counted as failed or undone.
 
         Raises:
-            StoreError: receipts or batches could not be written; what was stored will be adopted.
+            StoreError: receipts or batches could not be written; the next run finds what was stored.
         """
 
     def log(self, message: str) -> None:
-        """Tells a person."""
+        """Writes a line of the log."""
 
 
 class LocalCopier:
@@ -86,10 +87,10 @@ class LocalCopier:
         _log.info(message)
 
     def copy(self, job: CopyJob, *, progress: ProgressListener | None = None) -> TransferResult:
-        """Every name of the consignment is in the store with a receipt, or counted as failed or undone.
+        """Every name of the job is in the store with a receipt, or counted as failed or undone.
 
         Raises:
-            StoreError: receipts could not be written; what was stored will be adopted.
+            StoreError: receipts could not be written; the next run finds what was stored.
         """
         with unwatched():
             return self._transfer(job, progress)
@@ -126,7 +127,7 @@ class LocalCopier:
         )
 
     def _journal_of(self, sync_id: str) -> Journal:
-        """The same for all that is carried of a sync: gulp after gulp would leave an object of names each."""
+        """The same for all that is copied of a sync: each chunk would leave an object of names otherwise."""
         if self._journal is None or self._journal[0] != sync_id:
             ports = self._ports
             journal = Journal(ports.store, ports.clock, sync_id=sync_id, batch_size=self._batch_size)

@@ -40,7 +40,7 @@ def transfer(
     meanwhile; one that replaces what it finds does not look. `gate` is one that other transfers share.
 
     Raises:
-        StoreError: receipts could not be written; the stored bottles will be adopted by the next run.
+        StoreError: receipts could not be written; the next run finds the stored bottles.
     """
     work = deque(fetches)
     run = TransferRun(ports, options, date=date, look_first=look_first, work=work, gate=gate)
@@ -76,7 +76,7 @@ def transfer(
 
 
 class _Reporter:
-    """Tells a listener how far the transfer is."""
+    """Reports to a listener how far the transfer is."""
 
     def __init__(self, listener: ProgressListener | None, bottles: int, size: int) -> None:
         self._listener = listener
@@ -100,7 +100,7 @@ class _Reporter:
 
 
 def _collect(run: TransferRun, result: TransferResult, journal: Journal, reporter: _Reporter | None) -> None:
-    """Adds up what the workers did, in gulps, until all of them ended.
+    """Adds up what the copy threads did, several at a time, until all of them ended.
 
     Waking this thread for every bottle would cost a small bottle more than its copying does.
     """

@@ -97,7 +97,7 @@ def test_a_buried_event_lies_in_the_dead_letter_queue_with_its_reason(
 
 @pytest.mark.parametrize(
     ("reason", "kept"),
-    [("", "not told"), ("x" * 5000, "x" * 1000), ("a\x00b\nc\ud800\uffff", "a?b?c??")],
+    [("", "not said"), ("x" * 5000, "x" * 1000), ("a\x00b\nc\ud800\uffff", "a?b?c??")],
     ids=["empty", "long", "unprintable"],
 )
 def test_any_reason_becomes_one_that_a_queue_takes(
