@@ -49,8 +49,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     stood there whole when the run came to store them: another sync or an earlier try had put them there.
     `identified` counts the found ones and those that got a record before the run began to copy; `kept` were
     held before; `left` were not begun or not finished when a stop signal came (`left_bottles` names the
-    first, a batch's report all in `undone`). `skipped` and `left_out` are the plan's. `forgotten` are the names that
-    left the manifest: the store has lost them, and neither catalogue nor registry has them any more.
+    first, a batch's report all in `undone`). `skipped` and `left_out` are the plan's. `forgotten` are the
+    names that left the manifest: the store has lost them, and neither catalogue nor registry has them any
+    more.
     `run_id` and `run_url` lead to the run in Dagster, empty where there is none. Times are ISO 8601 UTC,
     durations seconds, sizes bytes.
     """

@@ -159,7 +159,7 @@ def _plans(*, after: int, since: float) -> dg.AssetRecordsFilter:
 
 
 def _going_on(instance: dg.DagsterInstance, *, before: float) -> list[dg.EventLogRecord]:
-    """The newest plans from before that time, as far as their syncs go on: their ends are not notified yet."""
+    """The newest plans from before that time, whose syncs go on: their ends are not notified yet."""
     wanted = dg.AssetRecordsFilter(asset_key=pending_bottles.key, before_timestamp=before)
     newest = [
         *instance.fetch_materializations(wanted, limit=1).records,
