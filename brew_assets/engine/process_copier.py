@@ -160,7 +160,10 @@ def _shares(options: TransferOptions, count: int) -> list[TransferOptions]:
     """The options of each process. Upstream sees no more of all together than it would of one."""
     count = min(count, options.slots)
     slots = [options.slots // count + (number < options.slots % count) for number in range(count)]
-    return [msgspec.structs.replace(options, slots=own, workers=copy_threads(own)) for own in slots]
+    return [
+        msgspec.structs.replace(options, slots=own, workers=copy_threads(own, processes=count))
+        for own in slots
+    ]
 
 
 def _start(children: Sequence[BaseProcess]) -> None:
