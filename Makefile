@@ -26,7 +26,7 @@ REFUSE_DEMO = if [ -z "$${MIRROR_URL+set}" ] && [ -f $(DEMO_MARK) ]; then \
 	exit 2; fi
 
 .PHONY: help install dev-install demo demo-ui demo-clean dev dev-aws sync test test-stories test-aws test-browser test-infra check format lock \
-	benchmark benchmark-planning benchmark-lambda campaigns screenshots clean
+	build benchmark benchmark-planning benchmark-lambda campaigns screenshots clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
@@ -135,6 +135,10 @@ format: dev-install ## Format and mend what can be mended
 lock: dev-install ## Renew the lock files from pyproject.toml and tools/lock
 	tools/lock $(BIN)/uv
 
+build: dev-install ## Build the wheel into dist/
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist .
+	@ls dist/*.whl
+
 benchmark: dev-install ## Compare with rclone and aria2 then s5cmd (15 minutes); renews docs/performance.md
 	$(BIN)/python -m benchmarks.throughput --output docs/performance.md $(ARGS)
 	$(BIN)/python -m benchmarks.tls_profile --output docs/performance.md
@@ -151,4 +155,4 @@ screenshots: dev-install ## Renew the pictures of the README (needs Chromium)
 ##@ Clean up
 
 clean: ## Remove .venv and what tools left; no bottles
-	rm -rf $(VENV) $(JUDGES) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
+	rm -rf $(VENV) $(JUDGES) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info

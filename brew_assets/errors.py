@@ -1,4 +1,4 @@
-"""The errors of the mirror.
+"""The errors of the mirror. What is decided by an error stands on its class, never in its text.
 
 MirrorError                       has `reason`, a few words for reports, and a message with the facts
 ├── SettingsInvalid               an environment variable or option is not what was expected
@@ -16,7 +16,8 @@ MirrorError                       has `reason`, a few words for reports, and a m
 │   ├── UpstreamFailed            5xx but 501 and 505, 408, 421, 425: may pass
 │   ├── UpstreamUnauthorized      401 with a fresh token
 │   ├── RegistryRefused           of the whole registry: it wants credentials, takes none of ours, has nothing
-│   └── UpstreamInterrupted       the network: connect, time-out, a body that breaks off
+│   └── UpstreamInterrupted       the network: connect, a body that breaks off
+│       └── UpstreamTimeout       nothing came for too long
 ├── ContentMismatch
 │   ├── SizeMismatch
 │   └── DigestMismatch
@@ -35,10 +36,10 @@ MirrorError                       has `reason`, a few words for reports, and a m
 ├── HashFileInvalid               an external hash file cannot be read as one
 │   └── HashFileUnreachable       the server that has it did not answer
 ├── EventInvalid                  a Lambda was invoked with something that it does not understand
-├── WorkerError                   a batch that was given to a Lambda
-│   ├── WorkerBusy                throttled: nothing was begun, ask again later
-│   ├── WorkerFailed              it timed out, died or was not reached; what it stored stays
-│   └── WorkerRefused             no such function, no permission: asking again will not help
+├── InvocationError               a batch that was given to a Lambda
+│   ├── InvocationThrottled       throttled: nothing was begun, ask again later
+│   ├── InvocationFailed          it timed out, died or was not reached; what it stored stays
+│   └── InvocationRefused         no such function, no permission: asking again will not help
 ├── ChannelError                  a message or metric that people or other systems should get
 │   ├── ChannelBusy               429; carries how long to wait
 │   ├── ChannelFailed             not reached, 5xx, throttling: a later try may help
@@ -50,6 +51,8 @@ MirrorError                       has `reason`, a few words for reports, and a m
 └── TransferStopped               a stop signal ended the work on this bottle
 """
 
+from collections.abc import Iterator
+
 import msgspec
 
 # What decoding hostile bytes raises: msgspec lets bad UTF-8 and deep nesting out as they are.
@@ -59,60 +62,93 @@ UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 class MirrorError(Exception):
     """Base of all errors of this project.
 
-    `reason` is the short name that reports and metrics group by.
+    `reason` is the short name that reports and metrics group by, `label` what messages call it. `retryable`
+    says that the same may succeed at another time; `security`, that not something broke but something is
+    not what it must be. A class has those of its base unless it says otherwise.
     """
 
     reason = "error"
+    label = "Error"
+    retryable = False
+    security = False
+
+    def __init_subclass__(
+        cls,
+        *,
+        reason: str = "",
+        label: str = "",
+        retryable: bool | None = None,
+        security: bool | None = None,
+    ) -> None:
+        if reason:
+            cls.reason, cls.label = reason, label or reason.capitalize()
+        elif label:
+            cls.label = label
+        if retryable is not None:
+            cls.retryable = retryable
+        if security is not None:
+            cls.security = security
 
 
-class SettingsInvalid(MirrorError):
+def kinds_of(reason: str) -> Iterator[type[MirrorError]]:
+    """The classes with this reason: what a stored report says of a failure."""
+    todo = [MirrorError]
+    while todo:
+        kind = todo.pop()
+        todo.extend(kind.__subclasses__())
+        if kind.reason == reason:
+            yield kind
+
+
+def is_retryable(reason: str) -> bool:
+    """Whether what failed with this reason may succeed at another time."""
+    return any(kind.retryable for kind in kinds_of(reason))
+
+
+def is_security(reason: str) -> bool:
+    """Whether this reason says that something is not what it must be."""
+    return any(kind.security for kind in kinds_of(reason))
+
+
+def label_of(reason: str) -> str:
+    """What messages call this reason."""
+    return next((kind.label for kind in kinds_of(reason)), reason.capitalize())
+
+
+class SettingsInvalid(MirrorError, reason="invalid settings"):
     """An environment variable or option has a value that is not accepted."""
-
-    reason = "invalid settings"
 
     def __init__(self, *, name: str, expected: str, found: str) -> None:
         super().__init__(f"{name}: expected {expected}, found {found}")
         self.name = name
 
 
-class PlanInvalid(MirrorError):
+class PlanInvalid(MirrorError, reason="invalid plan"):
     """A plan cannot be made from what was asked, or a plan document cannot be read."""
 
-    reason = "invalid plan"
 
-
-class UpstreamError(MirrorError):
+class UpstreamError(MirrorError, reason="upstream error"):
     """Something between us and the upstream's bytes."""
 
-    reason = "upstream error"
 
-
-class CatalogueUnavailable(UpstreamError):
+class CatalogueUnavailable(UpstreamError, reason="catalogue unavailable", retryable=True):
     """The formulae API gave no catalogue just now."""
-
-    reason = "catalogue unavailable"
 
 
 class CatalogueUnreachable(CatalogueUnavailable):
     """Nothing was heard of the formulae API."""
 
 
-class CatalogueRefused(UpstreamError):
+class CatalogueRefused(UpstreamError, reason="catalogue refused"):
     """The formulae API gave no catalogue and will give none when it is asked again."""
 
-    reason = "catalogue refused"
 
-
-class CatalogueInvalid(UpstreamError):
+class CatalogueInvalid(UpstreamError, reason="invalid catalogue"):
     """The formulae API gave something that is no catalogue."""
 
-    reason = "invalid catalogue"
 
-
-class HostRefused(UpstreamError):
+class HostRefused(UpstreamError, reason="host refused", security=True):
     """An address leads to a host that the settings do not name."""
-
-    reason = "host refused"
 
     def __init__(self, *, subject: str, address: str, allowed: str = "", remedy: str = "") -> None:
         """`allowed` names the hosts that may be contacted, where the host is what is wrong."""
@@ -121,89 +157,69 @@ class HostRefused(UpstreamError):
         super().__init__(f"{subject}: {self.cause}")
 
 
-class ProxyRefused(UpstreamError):
+class ProxyRefused(UpstreamError, reason="refused by proxy"):
     """The proxy in use lets nothing through to a host, or asks for credentials; a retry will not change it.
 
     Whoever was to be reached, upstream or store, has seen nothing.
     """
 
-    reason = "refused by proxy"
 
-
-class BlobNotFound(UpstreamError):
+class BlobNotFound(UpstreamError, reason="not found", label="File not found"):
     """The registry does not have the blob."""
 
-    reason = "not found"
 
-
-class UpstreamRefused(UpstreamError):
+class UpstreamRefused(UpstreamError, reason="refused by upstream"):
     """An answer that a retry will not change."""
 
-    reason = "refused by upstream"
 
-
-class UpstreamBusy(UpstreamError):
+class UpstreamBusy(UpstreamError, reason="rate limited", retryable=True):
     """429 and its like: `wait_s` is what the answer asks for, None when it names nothing readable."""
-
-    reason = "rate limited"
 
     def __init__(self, message: str, *, wait_s: float | None = None) -> None:
         super().__init__(message)
         self.wait_s = wait_s
 
 
-class UpstreamFailed(UpstreamError):
+class UpstreamFailed(UpstreamError, reason="upstream failed", label="Server error", retryable=True):
     """An answer that may pass: 5xx but 501 and 505, 408, 421, 425."""
 
-    reason = "upstream failed"
 
-
-class UpstreamUnauthorized(UpstreamError):
+class UpstreamUnauthorized(UpstreamError, reason="unauthorized"):
     """401 although the token was fresh."""
 
-    reason = "unauthorized"
 
-
-class RegistryRefused(UpstreamError):
+class RegistryRefused(UpstreamError, reason="registry refused"):
     """What the registry refuses one bottle, it refuses all: the run ends. The message names the settings."""
 
-    reason = "registry refused"
+
+class UpstreamInterrupted(UpstreamError, reason="network", label="Connection failed", retryable=True):
+    """The connection failed or broke off."""
 
 
-class UpstreamInterrupted(UpstreamError):
-    """The connection failed, timed out or broke off."""
-
-    reason = "network"
+class UpstreamTimeout(UpstreamInterrupted, reason="timed out", label="Connection timeout"):
+    """Nothing came over a connection for too long."""
 
 
-class ContentMismatch(MirrorError):
+class ContentMismatch(MirrorError, reason="content mismatch", security=True):
     """The bytes are not the bottle that the catalogue names."""
 
-    reason = "content mismatch"
 
-
-class SizeMismatch(ContentMismatch):
+class SizeMismatch(ContentMismatch, reason="size mismatch"):
     """The number of bytes differs from what was announced."""
-
-    reason = "size mismatch"
 
     def __init__(self, *, subject: str, expected: int, actual: int) -> None:
         super().__init__(f"{subject}: expected {expected} bytes, found {actual}")
 
 
-class DigestMismatch(ContentMismatch):
+class DigestMismatch(ContentMismatch, reason="digest mismatch", label="SHA mismatch"):
     """The SHA-256 differs from the catalogue's."""
-
-    reason = "digest mismatch"
 
     def __init__(self, *, subject: str, expected: str, actual: str) -> None:
         super().__init__(f"{subject}: expected sha256 {expected}, found {actual}")
 
 
-class StoreError(MirrorError):
+class StoreError(MirrorError, reason="store error"):
     """Something between us and the store; `status` and `code` are a server's, 0 and "" without an answer."""
-
-    reason = "store error"
 
     def __init__(self, message: str, *, status: int = 0, code: str = "") -> None:
         super().__init__(message)
@@ -211,72 +227,52 @@ class StoreError(MirrorError):
         self.code = code
 
 
-class StoreUnavailable(StoreError):
+class StoreUnavailable(StoreError, reason="store unavailable", retryable=True):
     """The store did not answer, failed or throttles; trying again may help."""
 
-    reason = "store unavailable"
 
-
-class StoreRefused(StoreError):
+class StoreRefused(StoreError, reason="store refused"):
     """The store refuses everything: the bucket is gone, the credentials are not accepted."""
 
-    reason = "store refused"
 
-
-class StoreFull(StoreRefused):
+class StoreFull(StoreRefused, reason="store full"):
     """The store has no room, or a quota is used up; it may still take small objects."""
 
-    reason = "store full"
 
-
-class ObjectRefused(StoreError):
+class ObjectRefused(StoreError, reason="object refused"):
     """The store refuses this object: no permission for its key, too large, a name that it cannot have."""
 
-    reason = "object refused"
 
-
-class ChecksumRefused(ObjectRefused):
+class ChecksumRefused(ObjectRefused, reason="checksum refused by store", security=True):
     """The store found other bytes than the announced checksum and kept nothing."""
 
-    reason = "checksum refused by store"
 
-
-class StoreUnsupported(StoreError):
+class StoreUnsupported(StoreError, reason="not supported by store"):
     """The store never does what it was asked for in this way."""
 
-    reason = "not supported by store"
 
-
-class KeyTaken(StoreError):
+class KeyTaken(StoreError, reason="key taken"):
     """A create-only write found an object under the key."""
-
-    reason = "key taken"
 
     def __init__(self, key: str, found: str = "") -> None:
         super().__init__(f"{key}: an object stands there already{f' ({found})' if found else ''}")
         self.key = key
 
 
-class NotRecorded(StoreError):
+class NotRecorded(StoreError, reason="not recorded"):
     """A bottle is stored, and what was written to record it is not found again."""
 
-    reason = "not recorded"
 
-
-class PreconditionFailed(StoreError):
+class PreconditionFailed(StoreError, reason="lost a race"):
     """Another writer changed the object first."""
-
-    reason = "lost a race"
 
     def __init__(self, key: str) -> None:
         super().__init__(f"{key}: changed by another writer meanwhile")
         self.key = key
 
 
-class MirrorMissing(MirrorError):
+class MirrorMissing(MirrorError, reason="no mirror"):
     """A store that should hold a mirror holds none. Only a sync makes one, and a plan that is kept."""
-
-    reason = "no mirror"
 
     def __init__(self, *, place: str, url: str) -> None:
         """`place` is what the operator wrote, `url` where that leads."""
@@ -287,10 +283,8 @@ class MirrorMissing(MirrorError):
         )
 
 
-class ManifestInvalid(MirrorError):
+class ManifestInvalid(MirrorError, reason="invalid manifest", security=True):
     """The manifest, or what `document` names, cannot be trusted; the message has finding and remedy."""
-
-    reason = "invalid manifest"
 
     def __init__(self, finding: str, *, remedy: str = "", document: str = "bottles_hash.json") -> None:
         remedy = remedy or (
@@ -301,106 +295,76 @@ class ManifestInvalid(MirrorError):
         self.finding = finding
 
 
-class BackupInvalid(MirrorError):
+class BackupInvalid(MirrorError, reason="invalid backup"):
     """There is no backup that could be restored; nothing was changed."""
 
-    reason = "invalid backup"
 
-
-class HashFileInvalid(MirrorError):
+class HashFileInvalid(MirrorError, reason="invalid hash file"):
     """An external hash file is not of a shape that can be read."""
-
-    reason = "invalid hash file"
 
 
 class HashFileUnreachable(HashFileInvalid):
     """Nothing was heard of the server that has it."""
 
 
-class EventInvalid(MirrorError):
+class EventInvalid(MirrorError, reason="invalid event"):
     """The event of an invocation names no work that a Lambda of this project does."""
 
-    reason = "invalid event"
 
-
-class InvocationError(MirrorError):
+class InvocationError(MirrorError, reason="worker failed"):
     """A batch that was given to a Lambda did not come back as done."""
 
-    reason = "worker failed"
 
-
-class InvocationThrottled(InvocationError):
+class InvocationThrottled(InvocationError, reason="worker busy"):
     """The invocation was throttled; nothing was begun."""
 
-    reason = "worker busy"
 
-
-class InvocationFailed(InvocationError):
+class InvocationFailed(InvocationError, retryable=True):
     """The invocation timed out, died or was not reached. What it stored stays, with or without receipts."""
 
 
-class InvocationRefused(InvocationError):
+class InvocationRefused(InvocationError, reason="worker refused"):
     """The invocation was refused for good: no such function, no permission."""
 
-    reason = "worker refused"
 
-
-class ChannelError(MirrorError):
+class ChannelError(MirrorError, reason="channel error"):
     """A message or metric was not taken. The text names the channel and never a webhook's address."""
 
-    reason = "channel error"
 
-
-class ChannelBusy(ChannelError):
+class ChannelBusy(ChannelError, reason="channel busy"):
     """429: `wait_s` is what the answer asks for, None when it names nothing readable."""
-
-    reason = "channel busy"
 
     def __init__(self, message: str, *, wait_s: float | None = None) -> None:
         super().__init__(message)
         self.wait_s = wait_s
 
 
-class ChannelFailed(ChannelError):
+class ChannelFailed(ChannelError, reason="channel failed"):
     """The channel was not reached or said that it failed; a later try may help."""
 
-    reason = "channel failed"
 
-
-class ChannelUncertain(ChannelError):
+class ChannelUncertain(ChannelError, reason="channel uncertain"):
     """It was sent, and nobody knows whether it was taken; another try may make two of it."""
 
-    reason = "channel uncertain"
 
-
-class ChannelRefused(ChannelError):
+class ChannelRefused(ChannelError, reason="refused by channel"):
     """The channel will not take it, now or later."""
 
-    reason = "refused by channel"
 
-
-class TriggerInvalid(MirrorError):
+class TriggerInvalid(MirrorError, reason="invalid trigger"):
     """An event asks for no sync that could be started; the message says why."""
 
-    reason = "invalid trigger"
 
-
-class QueueUnavailable(MirrorError):
+class QueueUnavailable(MirrorError, reason="queue unavailable"):
     """The queue of events did not answer, or refused."""
 
-    reason = "queue unavailable"
 
-
-class PlanningStopped(MirrorError):
+class PlanningStopped(MirrorError, reason="stopped"):
     """The stop signal came before there was a plan."""
-
-    reason = "stopped"
 
     def __init__(self) -> None:
         super().__init__("stopped before there was a plan; nothing was copied, the next sync begins anew")
 
 
-class TransferStopped(MirrorError):
+class TransferStopped(MirrorError, reason="stopped"):
     """The stop signal ended this piece of work before it was whole."""
-
-    reason = "stopped"

@@ -24,7 +24,7 @@ from brew_assets.defs.pages.store_links import Places
 from brew_assets.defs.partitions import platforms
 from brew_assets.defs.pools import MANIFEST_POOL, make_pool_known
 from brew_assets.defs.progress import log_sizes, observe_progress
-from brew_assets.defs.resources import PASSING_REASONS, MirrorResource, end_step
+from brew_assets.defs.resources import MirrorResource, end_step
 from brew_assets.defs.run_plans import (
     name_plan_of_backfill,
     plan_of_run,
@@ -43,7 +43,7 @@ from brew_assets.engine.ports import Store
 from brew_assets.engine.record.rebuild import rebuild_manifest
 from brew_assets.engine.sync import Mirror
 from brew_assets.engine.transfer.local_copier import Copier
-from brew_assets.errors import PlanInvalid
+from brew_assets.errors import PlanInvalid, is_retryable
 from brew_assets.settings import Settings, read_settings
 
 _log = logging.getLogger(__name__)
@@ -264,7 +264,7 @@ def failure_of(report: Report, metadata: Metadata, *, forced: bool) -> dg.Failur
 
     Not after a forced plan: that would download again what this try has stored.
     """
-    passing = any(failure.reason in PASSING_REASONS for failure in report.failed)
+    passing = any(is_retryable(failure.reason) for failure in report.failed)
     return dg.Failure(
         describe_shortfall(report),
         metadata=metadata,

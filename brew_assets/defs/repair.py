@@ -8,7 +8,7 @@ from brew_assets.defs.assets import hash_manifest
 from brew_assets.defs.executor import interruptible_executor
 from brew_assets.defs.pages.metadata import Metadata, failure_table, table
 from brew_assets.defs.progress import log_count
-from brew_assets.defs.resources import PASSING_REASONS, MirrorResource, end_step
+from brew_assets.defs.resources import MirrorResource, end_step
 from brew_assets.defs.tags import CPU_TAG, MEMORY_TAG, STORAGE_TAG
 from brew_assets.domain.foreign_text import printable
 from brew_assets.domain.routing import task_size
@@ -18,6 +18,7 @@ from brew_assets.engine.ports import Progress
 from brew_assets.engine.record.verify import Certificate, certify, entries_of_tags
 from brew_assets.engine.repair import MENDED, RepairCounts, count, repair
 from brew_assets.engine.sync import Mirror
+from brew_assets.errors import is_retryable
 from brew_assets.settings import Settings, read_settings
 
 _NAMED = 3
@@ -48,7 +49,7 @@ def mend_store(context: dg.OpExecutionContext, config: RepairRequest, mirror: Mi
         named = [failure.message for failure in failed[:_NAMED]] + [
             f"{c.entry.s3_key} is {c.verdict} {c.finding}" for c in certificates if c.verdict == "UNREADABLE"
         ][:_NAMED]
-        passing = any(failure.reason in PASSING_REASONS for failure in failed)
+        passing = any(is_retryable(failure.reason) for failure in failed)
         end_step(
             context,
             dg.Failure(

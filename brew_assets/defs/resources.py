@@ -16,18 +16,14 @@ from brew_assets.compose import build_mirror
 from brew_assets.domain.foreign_text import printable
 from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.log_context import bound
-from brew_assets.engine.retry import RETRYABLE
 from brew_assets.engine.sync import Mirror
 from brew_assets.engine.waiting import NoticeLog, Waits, heard
-from brew_assets.errors import CatalogueUnavailable, InvocationFailed, MirrorError
+from brew_assets.errors import MirrorError
 from brew_assets.logs import configure_logging
 from brew_assets.settings import Settings, read_settings
 
-# Another try of the whole step may help after these; the engine has used up its own tries by then. A batch
-# that failed ends no step, but a client of Lambda for which there were no credentials just then does.
-WORTH_A_RETRY = (*RETRYABLE, CatalogueUnavailable, InvocationFailed)
-# What one more try of the whole step may bring; the engine's other reasons are final.
-PASSING_REASONS = frozenset(error.reason for error in WORTH_A_RETRY)
+# Of what may pass: the engine has used up its own tries by then. A batch that failed ends no step, but a
+# client of Lambda for which there were no credentials just then does.
 STEP_RETRIES = 2
 # The executor sleeps through it: a termination waits as long.
 STEP_RETRY_DELAY_S = 30.0
@@ -93,7 +89,7 @@ def failure_from(error: MirrorError) -> dg.Failure:
     return dg.Failure(
         description=printable(str(error)),
         metadata={"reason": error.reason},
-        allow_retries=isinstance(error, WORTH_A_RETRY),
+        allow_retries=error.retryable,
     )
 
 

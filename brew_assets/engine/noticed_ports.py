@@ -135,7 +135,7 @@ class NoticedRegistry:
             with waiting_for(f"the registry {self.url}") as wait:
                 yield wait
         except UpstreamInterrupted as error:
-            raise UpstreamInterrupted(_with(error, self._hint)) from error
+            raise type(error)(_with(error, self._hint)) from error
 
     def interrupt(self) -> None:
         """As of the blobs."""

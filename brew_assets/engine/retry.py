@@ -14,15 +14,7 @@ import msgspec
 
 from brew_assets.engine.ports import Clock, StopSignal
 from brew_assets.engine.waiting import waiting_for
-from brew_assets.errors import (
-    MirrorError,
-    StoreUnavailable,
-    UpstreamBusy,
-    UpstreamFailed,
-    UpstreamInterrupted,
-)
-
-RETRYABLE = (UpstreamInterrupted, UpstreamFailed, UpstreamBusy, StoreUnavailable)
+from brew_assets.errors import MirrorError, UpstreamBusy
 
 MAX_BACKOFF_S = 300.0
 # GHCR names waits of microseconds (dependabot/cli#380); asking again at once would only earn the next 429.
@@ -176,7 +168,7 @@ class Tries:
 
         `gained` says that the failed try brought bytes that the next one keeps; it starts the count anew.
         """
-        if not isinstance(error, RETRYABLE):
+        if not error.retryable:
             return None
         if gained:
             self._failures = 0

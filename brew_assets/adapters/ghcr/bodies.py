@@ -6,7 +6,7 @@ from collections.abc import Callable
 from brew_assets.adapters.http.connection import NETWORK_ERRORS, Wire
 from brew_assets.adapters.http.response import WireResponse
 from brew_assets.domain.oci import MAX_INDEX_BYTES
-from brew_assets.errors import UpstreamInterrupted, UpstreamRefused
+from brew_assets.errors import UpstreamInterrupted, UpstreamRefused, UpstreamTimeout
 
 _NO_CODING = ("", "identity")
 _GZIP = (["gzip"], ["x-gzip"])
@@ -42,7 +42,7 @@ class GhcrBlob:
         try:
             return self._response.readinto(view)
         except NETWORK_ERRORS as exc:
-            raise UpstreamInterrupted(f"{self._name}: the body broke off: {describe(exc)}") from exc
+            raise interrupted(f"{self._name}: the body broke off", exc) from exc
 
     def close(self) -> None:
         """Keeps the connection when the body was read to its end, else closes it."""
@@ -71,6 +71,12 @@ def unpacked(data: bytes, encoding: str, path: str) -> bytes:
     if len(document) > MAX_INDEX_BYTES or not unpacker.eof:
         raise UpstreamRefused(f"{path}: expected at most {MAX_INDEX_BYTES} bytes in a whole gzip")
     return document
+
+
+def interrupted(what: str, exc: BaseException) -> UpstreamInterrupted:
+    """Our error for what the network did meanwhile."""
+    kind = UpstreamTimeout if isinstance(exc, TimeoutError) else UpstreamInterrupted
+    return kind(f"{what}: {describe(exc)}")
 
 
 def describe(exc: BaseException) -> str:

@@ -16,7 +16,7 @@ import msgspec
 from brew_assets.adapters.ghcr.address import NAMESPACE, RegistryAddress, behind
 from brew_assets.adapters.ghcr.allowed_hosts import AllowedHosts
 from brew_assets.adapters.ghcr.answers import ERROR_BODY_BYTES, answer_error
-from brew_assets.adapters.ghcr.bodies import GhcrBlob, describe, unpacked
+from brew_assets.adapters.ghcr.bodies import GhcrBlob, describe, interrupted, unpacked
 from brew_assets.adapters.ghcr.challenges import Challenge, challenges_of
 from brew_assets.adapters.ghcr.login import CredentialsSource, RegistryLogin
 from brew_assets.adapters.http.connection import NETWORK_ERRORS, Wire
@@ -147,7 +147,7 @@ class Ghcr:
         except BlobNotFound:
             return None
         except NETWORK_ERRORS as exc:
-            raise UpstreamInterrupted(f"{path}: the body broke off: {describe(exc)}") from exc
+            raise interrupted(f"{path}: the body broke off", exc) from exc
         finally:
             wire.finish()
         if len(data) > MAX_INDEX_BYTES:
@@ -251,7 +251,7 @@ class Ghcr:
                 )
             except NETWORK_ERRORS as exc:
                 wire.close()
-                raise UpstreamInterrupted(f"{subject}: {origin.netloc}: {describe(exc)}") from exc
+                raise interrupted(f"{subject}: {origin.netloc}", exc) from exc
             if response.status == 401 and origin == self._registry.origin and not shows:
                 # It has led to another address of its own, where it wants to see it again.
                 shows = True
@@ -325,7 +325,7 @@ class Ghcr:
                 answer = _token_decoder.decode(response.read(_TOKEN_BODY_BYTES))
         except NETWORK_ERRORS as exc:
             wire.close()
-            raise UpstreamInterrupted(f"{subject}: no token: {describe(exc)}") from exc
+            raise interrupted(f"{subject}: no token", exc) from exc
         except (*UNREADABLE, BlobNotFound) as exc:
             raise UpstreamUnauthorized(f"{subject}: the realm gave no token") from exc
         token = answer.token or answer.access_token

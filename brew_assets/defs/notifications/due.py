@@ -24,7 +24,6 @@ from brew_assets.defs.schedules import next_scheduled_sync
 from brew_assets.domain.metrics import Metric, gauges, sync_metrics
 from brew_assets.domain.notifications.blocks import Message
 from brew_assets.domain.notifications.messages import (
-    SECURITY_REASONS,
     completed_note,
     end_of,
     end_without_plan,
@@ -43,7 +42,7 @@ from brew_assets.engine.kept_plans import kept_plan
 from brew_assets.engine.kept_reports import kept_reports
 from brew_assets.engine.notifier import Channel, Notification, Notifier
 from brew_assets.engine.record.stored_names import stored_names
-from brew_assets.errors import MirrorError
+from brew_assets.errors import MirrorError, is_security
 from brew_assets.settings import Settings
 
 START, LARGE, END, COMPLETION = "start", "large-download", "end", "completion"
@@ -184,7 +183,7 @@ class DueNotifications:
             )
             return True
         deployment, at = self._deployment, datetime.fromtimestamp(planning.ended_at, tz=UTC)
-        found = [("planning", planning.reason, planning.error)] if planning.reason in SECURITY_REASONS else []
+        found = [("planning", planning.reason, planning.error)] if is_security(planning.reason) else []
         duration_s = planning.ended_at - planning.started_at
         message = end_without_plan(
             deployment,

@@ -12,6 +12,7 @@ import msgspec
 from brew_assets.domain.notifications.mrkdwn import code, cut, foreign, preformatted, sentence, without_markup
 from brew_assets.domain.quantities import human_bytes, human_duration, rough_duration
 from brew_assets.domain.report import Failure
+from brew_assets.errors import label_of
 
 Block = dict[str, Any]
 
@@ -300,26 +301,7 @@ def shown_formula(name: str, version: str) -> str:
 
 def shown_failure(failure: Failure, *, name: str, version: str, tag: str) -> str:
     """`llvm@16.0.6 (arm64_ventura) - Connection timeout`."""
-    return f"{shown_formula(name, version)} ({tag}) - {cause_in_words(failure.reason, failure.message)}"
-
-
-_CAUSES = {
-    "digest mismatch": "SHA mismatch",
-    "size mismatch": "Size mismatch",
-    "not found": "File not found",
-    "rate limited": "Rate limited",
-    "upstream failed": "Server error",
-    "store unavailable": "Store unavailable",
-    "store refused": "Store refused",
-    "host refused": "Host refused",
-}
-
-
-def cause_in_words(reason: str, message: str) -> str:
-    """A failure's reason as the messages name it."""
-    if reason == "network":
-        return "Connection timeout" if "timed out" in message.lower() else "Connection failed"
-    return _CAUSES.get(reason, reason.capitalize())
+    return f"{shown_formula(name, version)} ({tag}) - {label_of(failure.reason)}"
 
 
 def bar(share: float) -> str:

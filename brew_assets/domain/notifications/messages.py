@@ -14,7 +14,6 @@ from brew_assets.domain.notifications.blocks import (
     FORMULAE_SHOWN,
     Message,
     TopFormula,
-    cause_in_words,
     failure_message,
     large_download_message,
     progress_message,
@@ -27,18 +26,8 @@ from brew_assets.domain.plan import PlannedBottle
 from brew_assets.domain.report import Failure
 from brew_assets.domain.routing import GB
 from brew_assets.domain.sync_status import Deployment, SyncStatus
+from brew_assets.errors import is_security, label_of
 
-# What such a failure says is not that something broke but that something is not what it must be.
-SECURITY_REASONS = frozenset(
-    {
-        "digest mismatch",
-        "size mismatch",
-        "content mismatch",
-        "host refused",
-        "checksum refused by store",
-        "invalid manifest",
-    }
-)
 # Bytes per second at worst and at best, for the duration that people read: a guess, no promise.
 _SLOW, _FAST = 13.3e6, 17.7e6
 _ROUND_TO_MINUTES = 5
@@ -186,7 +175,7 @@ def end_without_plan(
     return failure_message(
         environment=deployment.environment,
         date=date,
-        error_type=cause_in_words(reason, error) if reason else "Planning failed",
+        error_type=label_of(reason) if reason else "Planning failed",
         duration_s=duration_s,
         done=0,
         planned=None,
@@ -228,8 +217,8 @@ def error_type(status: SyncStatus) -> str:
     """What ended the sync, in a few words: the most frequent cause."""
     if any(run.state == "cancelled" for run in status.broken):
         return "Cancelled"
-    causes = [cause_in_words(failure.reason, failure.message) for failure in status.failures]
-    causes += [cause_in_words(run.reason, run.error) for run in status.broken if run.reason]
+    causes = [label_of(failure.reason) for failure in status.failures]
+    causes += [label_of(run.reason) for run in status.broken if run.reason]
     return max(causes, key=lambda cause: (causes.count(cause), cause)) if causes else "Run failed"
 
 
@@ -255,13 +244,13 @@ def security_text(status: SyncStatus, deployment: Deployment) -> str:
 
     A paragraph for what came from upstream, and one for what lies in the store.
     """
-    found = [(f.name, f.reason, f.message) for f in status.failures if f.reason in SECURITY_REASONS]
-    broken = [run for run in status.broken if run.reason in SECURITY_REASONS]
+    found = [(f.name, f.reason, f.message) for f in status.failures if is_security(f.reason)]
+    broken = [run for run in status.broken if is_security(run.reason)]
     found += [(run.platform, run.reason, run.error) for run in broken]
     finders = {
         platform
         for platform, report in status.newest_reports.items()
-        if any(failure.reason in SECURITY_REASONS for failure in report.failed)
+        if any(is_security(failure.reason) for failure in report.failed)
     } | {run.platform for run in broken}
     run_id = next(
         (run.run_id for run in status.runs if run.platform in finders and run.run_id), status.run_id

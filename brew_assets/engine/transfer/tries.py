@@ -10,7 +10,6 @@ from brew_assets.engine.waiting import waiting_for
 from brew_assets.errors import (
     ChecksumRefused,
     ContentMismatch,
-    HostRefused,
     MirrorError,
     StoreError,
     StoreUnavailable,
@@ -19,8 +18,6 @@ from brew_assets.errors import (
 
 # The catalogue's digest is the truth: bytes that miss it twice will miss it again.
 MAX_MISMATCHES = 2
-# Somebody between us and the catalogue's bytes may be at work.
-_SECURITY = (ContentMismatch, ChecksumRefused, HostRefused)
 
 _log = logging.getLogger(__name__)
 
@@ -89,4 +86,4 @@ def facts_of(planned: PlannedBottle, error: MirrorError) -> dict[str, object]:
         "reason": error.reason,
         "error": str(error),
     }
-    return facts | {"security": True} if isinstance(error, _SECURITY) else facts
+    return facts | {"security": True} if error.security else facts

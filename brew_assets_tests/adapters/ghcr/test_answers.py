@@ -14,7 +14,7 @@ from brew_assets.domain.bottle import Bottle, Digest, PkgVersion
 from brew_assets.domain.plan import Request
 from brew_assets.domain.report import Report
 from brew_assets.engine.options import MirrorOptions, MirrorPorts
-from brew_assets.engine.retry import RETRYABLE, RetryPolicy
+from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.sync import Mirror
 from brew_assets.errors import (
     BlobNotFound,
@@ -178,7 +178,7 @@ def test_one_odd_answer_fails_its_bottle_alone_and_the_next_sync_stores_it(
     assert (report.outcome, report.stored) == ("partial", 29)
     assert [(failed.name, failed.reason) for failed in report.failed] == [(odd.filename, kind.reason)]
     assert str(fault.status) in report.failed[0].message
-    assert report.retries == (1 if issubclass(kind, RETRYABLE) else 0)
+    assert report.retries == (1 if kind.retryable else 0)
     simulator.clear_faults()
     report = sync(engine)
     assert (report.outcome, report.stored, report.failed) == ("success", 1, ())

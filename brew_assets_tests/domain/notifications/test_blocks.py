@@ -50,7 +50,7 @@ def sample_messages() -> dict[str, Message]:
         shown_failure(a_failure("digest mismatch"), name="opencv", version="4.8.0", tag="arm64_sonoma"),
         shown_failure(a_failure("not found"), name="tensorflow", version="2.13.0", tag="monterey"),
         shown_failure(
-            a_failure("network", "read timed out"), name="llvm", version="16.0.6", tag="arm64_ventura"
+            a_failure("timed out", "read timed out"), name="llvm", version="16.0.6", tag="arm64_ventura"
         ),
     ]
     console = "https://console.aws.amazon.com"
