@@ -28,7 +28,7 @@ from brew_assets.errors import MirrorError
 from brew_assets.runtimes.context import SIMULATED_MARK
 from brew_assets.runtimes.printing import print_line, print_lines
 from brew_assets.simulator import Simulator
-from brew_assets.simulator.world import SimulatedBottle
+from brew_assets.simulator.model import SimulatedBottle
 
 _WEEK = "upstream-week"
 _PORT = 3000

@@ -9,7 +9,7 @@ import msgspec
 
 from brew_assets.settings import Settings
 from brew_assets.simulator import Fault, Simulator, SizeDistribution, World
-from brew_assets.simulator.world import SimulatedBottle
+from brew_assets.simulator.model import SimulatedBottle
 
 _FORMULAE = 40
 _SEED = 20

@@ -1,5 +1,7 @@
 """What is decided by an error stands on its class: from a report, by its reason."""
 
+import re
+
 import pytest
 
 from brew_assets import errors
@@ -57,7 +59,5 @@ def test_messages_call_reasons_by_their_labels() -> None:
 
 def test_the_tree_at_the_top_names_each_class() -> None:
     assert errors.__doc__ is not None
-    drawn = {
-        line.split("─ ")[-1].split()[0] for line in errors.__doc__.splitlines() if line.strip()[:1] in "├└│M"
-    }
+    drawn = set(re.findall(r"^[│├└─ ]*(\w+)", errors.__doc__, re.MULTILINE))
     assert set(ALL) - {"NotRecorded"} <= drawn

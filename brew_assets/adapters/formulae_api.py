@@ -100,9 +100,11 @@ class FormulaeApi:
         """A client with a TLS context of its own."""
         import httpx
 
+        from brew_assets.adapters.http.transport import ReachTransport
+
         timeout = httpx.Timeout(self._timeout_s, connect=min(30.0, self._timeout_s))
         try:
-            transport = self._reach.transport()
+            transport = ReachTransport(self._reach)
             return httpx.Client(timeout=timeout, follow_redirects=False, trust_env=False, transport=transport)
         except SettingsInvalid:
             raise

@@ -11,6 +11,7 @@ from brew_assets.adapters.aws.credentials import credentials_failure, is_of_cred
 from brew_assets.adapters.http import body as http_body
 from brew_assets.adapters.http.body_limits import BodyBroken, BodyLimits, BodyRefused, SlowBody
 from brew_assets.adapters.http.reach import PLAIN, Reach
+from brew_assets.adapters.http.transport import ReachTransport
 from brew_assets.adapters.http.url import split_url
 from brew_assets.adapters.s3.store import S3Options, S3Store
 from brew_assets.domain.addresses import shown_url, with_shown_urls
@@ -123,7 +124,7 @@ class HttpsHashFile:
                     timeout=self._timeout_s,
                     follow_redirects=False,
                     trust_env=False,
-                    transport=self._reach.transport(),
+                    transport=ReachTransport(self._reach),
                 ),
                 self._url,
                 {"Accept-Encoding": "gzip", "User-Agent": "brew-mirror"},

@@ -13,6 +13,7 @@ import msgspec
 
 from brew_assets.adapters.http.body import Connection
 from brew_assets.adapters.http.reach import PLAIN, Reach
+from brew_assets.adapters.http.transport import ReachTransport
 from brew_assets.adapters.http.url import split_url
 from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.notifier import LONGEST_BUSY_S, UNCERTAIN_STATUSES, Notification
@@ -99,7 +100,7 @@ class SlackWebhook:
         _check(address)
         timeout = dict.fromkeys(("connect", "read", "write", "pool"), self._timeout_s)
         try:
-            made = self._reach.transport()
+            made = ReachTransport(self._reach)
         except SettingsInvalid as error:
             raise ChannelFailed(f"Slack was not reached: {error}") from error
         except Exception as error:

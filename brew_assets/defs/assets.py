@@ -22,7 +22,6 @@ from brew_assets.defs.pages.metadata import (
 )
 from brew_assets.defs.pages.store_links import Places
 from brew_assets.defs.partitions import platforms
-from brew_assets.defs.pools import MANIFEST_POOL, make_pool_known
 from brew_assets.defs.progress import log_sizes, observe_progress
 from brew_assets.defs.resources import MirrorResource, end_step
 from brew_assets.defs.run_plans import (
@@ -150,7 +149,6 @@ def bottles(
 ) -> dg.MaterializeResult[None]:
     platform = context.partition_key
     # hash_manifest follows in the same run, and in those of the other platforms at about the same time.
-    make_pool_known(context.instance)
     with mirror.engine(context) as engine:
         plan, made = plan_of_run(context, named=config.sync_id, engine=engine)
         if made:
@@ -178,7 +176,6 @@ def bottles(
     kinds={"json", STORE_KIND},
     owners=OWNERS,
     tags={"homebrew": "manifest"},
-    pool=MANIFEST_POOL,
     description=descriptions.HASH_MANIFEST,
 )
 def hash_manifest(context: dg.AssetExecutionContext, mirror: MirrorResource) -> dg.MaterializeResult[None]:

@@ -1,13 +1,13 @@
-"""The Lambda route of a run: batches of its plan, invoked through Dagster Pipes, several at a time."""
+"""The Lambda route of a run: batches of its plan, invoked through Dagster Pipes, several at a time.
+
+What only an invocation needs is imported there: boto3 and dagster_aws take longer to import than all else
+of ours that a code server loads.
+"""
 
 from typing import Any
 
 import dagster as dg
-from botocore.exceptions import BotoCoreError, ClientError
-from dagster_aws.pipes import PipesLambdaClient, PipesLambdaLogsMessageReader
 
-from brew_assets.adapters.aws.client import aws_client, is_shortage
-from brew_assets.adapters.aws.credentials import credentials_failure, is_of_credentials
 from brew_assets.compose import reach_of
 from brew_assets.domain.addresses import with_shown_urls
 from brew_assets.domain.foreign_text import printable
@@ -33,9 +33,12 @@ def lambda_client(settings: Settings) -> Any:
     NAT forgets a connection that is silent for 350 s.
 
     Raises:
-        WorkerFailed: there are no credentials just now.
-        WorkerRefused: there are none, or a setting is none that a client can be made of.
+        InvocationFailed: there are no credentials just now.
+        InvocationRefused: there are none, or a setting is none that a client can be made of.
     """
+    from brew_assets.adapters.aws.client import aws_client, is_shortage
+    from brew_assets.adapters.aws.credentials import is_of_credentials
+
     try:
         return aws_client(
             "lambda",
@@ -67,10 +70,13 @@ class PipesInvoker:
         """Returns when a Lambda has ended well with the batch at that key.
 
         Raises:
-            WorkerBusy: throttled; nothing was begun.
-            WorkerFailed: the Lambda timed out, died or was not reached.
-            WorkerRefused: it cannot be invoked, now or later.
+            InvocationThrottled: throttled; nothing was begun.
+            InvocationFailed: the Lambda timed out, died or was not reached.
+            InvocationRefused: it cannot be invoked, now or later.
         """
+        # Its import takes half a second of processor time; code servers and most runs invoke nothing.
+        from dagster_aws.pipes import PipesLambdaClient, PipesLambdaLogsMessageReader
+
         # A reader serves one invocation at a time. The log's tail costs a second and leaves nothing in the
         # bucket; it may lack messages, which are for people only.
         pipes = PipesLambdaClient(client=self._client, message_reader=PipesLambdaLogsMessageReader())
@@ -89,6 +95,10 @@ class PipesInvoker:
 def _invocation_error(
     key: str, error: Exception
 ) -> InvocationThrottled | InvocationFailed | InvocationRefused:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from brew_assets.adapters.aws.credentials import is_of_credentials
+
     if is_of_credentials(error):
         return _credentials_error(key, error)
     text = with_shown_urls(str(error))
@@ -106,6 +116,8 @@ def _invocation_error(
 
 
 def _credentials_error(what: str, error: Exception) -> InvocationFailed | InvocationRefused:
+    from brew_assets.adapters.aws.credentials import credentials_failure
+
     failure = credentials_failure(error)
     return (InvocationFailed if failure.passing else InvocationRefused)(f"{what}: {failure.message}")
 
@@ -115,7 +127,7 @@ def lambda_copier(context: dg.AssetExecutionContext, engine: Mirror, settings: S
 
     Raises:
         SettingsInvalid: no function is configured, or it could not reach the mirror.
-        WorkerFailed, WorkerRefused: there is no client to invoke it with.
+        InvocationFailed, InvocationRefused: there is no client to invoke it with.
     """
     if reason := engine.options.routing.no_lambda:
         raise SettingsInvalid(name="LAMBDA_SYNC_FUNCTION", expected="a function for this run", found=reason)

@@ -278,7 +278,7 @@ class Dispatcher:
         """A worker was given the batch, as often as throttling let it wait.
 
         Raises:
-            WorkerError: it did not end well.
+            InvocationError: it did not end well.
         """
         throttling = self._options.throttling
         for number in range(throttling.tries):

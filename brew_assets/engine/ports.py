@@ -305,9 +305,9 @@ class Invoker(Protocol):
         """Returns when a worker has ended well with the batch at that key.
 
         Raises:
-            WorkerBusy: throttled; nothing was begun.
-            WorkerFailed: the worker timed out, died or was not reached.
-            WorkerRefused: it cannot be started, now or later.
+            InvocationThrottled: throttled; nothing was begun.
+            InvocationFailed: the worker timed out, died or was not reached.
+            InvocationRefused: it cannot be started, now or later.
         """
 
     def log(self, message: str) -> None:

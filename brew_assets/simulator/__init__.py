@@ -5,18 +5,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from brew_assets.simulator.access import Access
     from brew_assets.simulator.faults import Fault
+    from brew_assets.simulator.model import SimulatedBottle, SimulatedFormula
     from brew_assets.simulator.server import Simulator
     from brew_assets.simulator.sizes import SizeDistribution
     from brew_assets.simulator.traffic import SeenRequest
-    from brew_assets.simulator.world import DEFAULT_TAGS, SimulatedBottle, SimulatedFormula, World
+    from brew_assets.simulator.world import DEFAULT_TAGS, World
 
 _HOMES = {
     "Access": "access",
     "DEFAULT_TAGS": "world",
     "Fault": "faults",
     "SeenRequest": "traffic",
-    "SimulatedBottle": "world",
-    "SimulatedFormula": "world",
+    "SimulatedBottle": "model",
+    "SimulatedFormula": "model",
     "Simulator": "server",
     "SizeDistribution": "sizes",
     "World": "world",

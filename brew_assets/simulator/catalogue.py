@@ -3,12 +3,10 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from brew_assets.simulator.world import SimulatedBottle, SimulatedFormula
+from brew_assets.simulator.model import ROOT_URL, SimulatedBottle, SimulatedFormula
 
-ROOT_URL = "https://ghcr.io/v2/homebrew/core"
 _LISTS = """
     aliases versioned_formulae options build_dependencies test_dependencies recommended_dependencies
     optional_dependencies uses_from_macos uses_from_macos_bounds requirements conflicts_with
@@ -22,12 +20,12 @@ _NULLS = """
 _FALSES = "skip_livecheck keg_only pinned outdated post_install_defined"
 
 
-def catalogue_json(formulae: Iterable["SimulatedFormula"]) -> bytes:
+def catalogue_json(formulae: Iterable[SimulatedFormula]) -> bytes:
     """The whole catalogue, one formula per entry, in the order given."""
     return json.dumps([formula_entry(formula) for formula in formulae], separators=(",", ":")).encode()
 
 
-def formula_entry(formula: "SimulatedFormula") -> dict[str, Any]:
+def formula_entry(formula: SimulatedFormula) -> dict[str, Any]:
     """One formula with every key that the real catalogue has."""
     entry: dict[str, Any] = {
         "name": formula.name,
@@ -61,12 +59,12 @@ def formula_entry(formula: "SimulatedFormula") -> dict[str, Any]:
     return entry
 
 
-def _source(formula: "SimulatedFormula") -> dict[str, str | None]:
+def _source(formula: SimulatedFormula) -> dict[str, str | None]:
     url = f"https://example.invalid/{formula.name}-{formula.version}.tar.gz"
     return {"url": url, "tag": None, "revision": None, "using": None, "checksum": _sha(url)}
 
 
-def _bottle_block(formula: "SimulatedFormula") -> dict[str, Any]:
+def _bottle_block(formula: SimulatedFormula) -> dict[str, Any]:
     if not formula.bottles:
         return {}
     files = {
@@ -76,7 +74,7 @@ def _bottle_block(formula: "SimulatedFormula") -> dict[str, Any]:
     return {"stable": {"rebuild": formula.rebuild, "root_url": ROOT_URL, "files": files}}
 
 
-def _cellar(bottle: "SimulatedBottle") -> str:
+def _cellar(bottle: SimulatedBottle) -> str:
     if bottle.tag == "all":
         return ":any_skip_relocation"
     if bottle.tag.endswith("_linux"):

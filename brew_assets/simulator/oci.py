@@ -6,10 +6,9 @@ Shapes follow LH/github_packages.rb; `all` bottles have no platform there.
 import hashlib
 import json
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from brew_assets.simulator.world import SimulatedBottle
+from brew_assets.simulator.model import SimulatedBottle
 
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
@@ -24,7 +23,7 @@ def image_name(formula: str) -> str:
 
 
 def index_json(
-    bottles: Sequence["SimulatedBottle"], *, lacking: Collection[str] = (), unsized: Collection[str] = ()
+    bottles: Sequence[SimulatedBottle], *, lacking: Collection[str] = (), unsized: Collection[str] = ()
 ) -> bytes:
     """The index of one version: without the bottles named in lacking, without sizes for those in unsized."""
     entries = [
@@ -37,7 +36,7 @@ def index_json(
     return _dump({"schemaVersion": 2, "manifests": entries, "annotations": annotations})
 
 
-def index_entry(bottle: "SimulatedBottle", *, sized: bool = True) -> dict[str, Any]:
+def index_entry(bottle: SimulatedBottle, *, sized: bool = True) -> dict[str, Any]:
     """One entry of `manifests[]`."""
     child = manifest_json(bottle)
     annotations = {
@@ -62,7 +61,7 @@ def index_entry(bottle: "SimulatedBottle", *, sized: bool = True) -> dict[str, A
     return entry
 
 
-def manifest_json(bottle: "SimulatedBottle") -> bytes:
+def manifest_json(bottle: SimulatedBottle) -> bytes:
     """The child manifest: its one layer is the bottle, with its size."""
     config = _dump(_platform(bottle.tag) | {"rootfs": {"type": "layers"}})
     title = f"{bottle.formula}--{bottle.filename.removeprefix(bottle.formula + '-')}"
@@ -87,7 +86,7 @@ def manifest_json(bottle: "SimulatedBottle") -> bytes:
     )
 
 
-def _common_annotations(bottle: "SimulatedBottle") -> dict[str, str]:
+def _common_annotations(bottle: SimulatedBottle) -> dict[str, str]:
     return {
         "com.github.package.type": "homebrew_bottle",
         "org.opencontainers.image.license": "BSD-2-Clause",
@@ -97,7 +96,7 @@ def _common_annotations(bottle: "SimulatedBottle") -> dict[str, str]:
     }
 
 
-def _tab(bottle: "SimulatedBottle") -> str:
+def _tab(bottle: SimulatedBottle) -> str:
     tab = {
         "homebrew_version": "6.0.18",
         "changed_files": [],

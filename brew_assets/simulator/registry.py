@@ -12,8 +12,9 @@ from brew_assets.simulator import oci
 from brew_assets.simulator.access import Access
 from brew_assets.simulator.faults import INDEX_KINDS, Fault, FaultScript, Kind
 from brew_assets.simulator.http_server import Reply, Request
+from brew_assets.simulator.model import SimulatedBottle
 from brew_assets.simulator.traffic import Traffic
-from brew_assets.simulator.world import SimulatedBottle, World
+from brew_assets.simulator.world import World
 
 ANONYMOUS = "QQ=="  # what brew sends (LH/brew.sh:626-641)
 _BLOB = re.compile(r"/v2/homebrew/core/(.+)/blobs/sha256:([0-9a-f]{64})")

@@ -8,63 +8,14 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 
 from brew_assets.simulator import archive, catalogue, oci, population
+from brew_assets.simulator.model import SimulatedBottle, SimulatedFormula
 from brew_assets.simulator.sizes import SMALL, SizeDistribution
 
 DEFAULT_TAGS = ("arm64_tahoe", "arm64_sequoia", "arm64_sonoma", "sonoma", "x86_64_linux", "arm64_linux")
 CACHE_BYTES = 64 * 2**20
 CACHED_BLOB_BYTES = 8 * 2**20  # larger ones are streamed from their seed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimulatedBottle:
-    """One archive upstream: one formula, one version, one tag."""
-
-    formula: str
-    pkg_version: str
-    tag: str
-    rebuild: int
-    digest: str
-    size: int
-    image: str
-
-    @property
-    def _suffix(self) -> str:
-        return f".{self.rebuild}" if self.rebuild else ""
-
-    @property
-    def filename(self) -> str:
-        return f"{self.formula}-{self.pkg_version}.{self.tag}.bottle{self._suffix}.tar.gz"
-
-    @property
-    def url(self) -> str:
-        return f"{catalogue.ROOT_URL}/{self.image}/blobs/sha256:{self.digest}"
-
-    @property
-    def reference(self) -> str:
-        """The tag of its index: `pkg_version` or `pkg_version-rebuild`."""
-        return f"{self.pkg_version}-{self.rebuild}" if self.rebuild else self.pkg_version
-
-    @property
-    def ref_name(self) -> str:
-        """Its `org.opencontainers.image.ref.name` within the index."""
-        return f"{self.pkg_version}.{self.tag}{self._suffix}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimulatedFormula:
-    """One entry of the catalogue."""
-
-    name: str
-    version: str
-    revision: int
-    rebuild: int
-    bottles: tuple[SimulatedBottle, ...]
-    dependencies: tuple[str, ...] = ()
-    deprecated: bool = False
-    disabled: bool = False
 
 
 class World:

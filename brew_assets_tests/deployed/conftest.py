@@ -9,7 +9,7 @@ import pytest
 
 from brew_assets.engine.record.stored_names import STORED_SUFFIX
 from brew_assets.simulator import Fault, Simulator, World
-from brew_assets.simulator.world import SimulatedBottle
+from brew_assets.simulator.model import SimulatedBottle
 from brew_assets_tests.deployed.deployment import Deployed, deployed
 from brew_assets_tests.deployed.graphql import Run
 from brew_assets_tests.local_aws.session import wait_for

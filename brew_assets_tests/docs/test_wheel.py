@@ -1,5 +1,6 @@
 """The wheel of `make build`, installed alone into an empty environment, is a command line that works."""
 
+import itertools
 import json
 import os
 import shutil
@@ -56,11 +57,8 @@ def upstream(program: Path) -> Iterator[dict[str, str]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            lines = iter(process.stdout.readline, "")
-            found = dict(
-                line.strip().removeprefix("export ").split("=", 1)
-                for line, _ in zip(lines, range(3), strict=False)
-            )
+            printed = itertools.islice(process.stdout, 3)
+            found = dict(line.strip().removeprefix("export ").split("=", 1) for line in printed)
             yield found
         finally:
             process.terminate()

@@ -4,7 +4,6 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from brew_assets.adapters.http.dial import Dialer
 from brew_assets.adapters.http.proxies import Proxy, goes_past, read_proxy
@@ -13,9 +12,6 @@ from brew_assets.adapters.http.tunnel import ProxyFailure, open_tunnel
 from brew_assets.adapters.http.url import Origin
 from brew_assets.adapters.http.wrapped import wrapped
 from brew_assets.settings import Secret
-
-if TYPE_CHECKING:
-    import httpx
 
 CONNECT_TIMEOUT_S = 30.0
 _DIALER = Dialer()
@@ -169,16 +165,6 @@ class Reach:
             sock.close()
             raise
         return sock
-
-    def transport(self) -> "httpx.HTTPTransport":
-        """How httpx's client or a caller of its own sends one request at a time.
-
-        Raises:
-            SettingsInvalid: a file or folder of certificates that is named has none.
-        """
-        from brew_assets.adapters.http.transport import ReachTransport
-
-        return ReachTransport(self)
 
 
 # No proxy, and the system's certificates.

@@ -3,23 +3,26 @@
 import socket
 import ssl
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpcore
 import httpx
 
+from brew_assets.adapters.http.reach import Reach
 from brew_assets.adapters.http.tunnel import ASKS_FOR_CREDENTIALS, ProxyFailure, credentials_wanted
 from brew_assets.adapters.http.url import Origin
 from brew_assets.adapters.http.wrapped import wrapped
-
-if TYPE_CHECKING:
-    from brew_assets.adapters.http.reach import Reach
 
 
 class ReachTransport(httpx.HTTPTransport):
     """Sends requests, without looking into the environment. Used by one request at a time."""
 
-    def __init__(self, reach: "Reach") -> None:
+    def __init__(self, reach: Reach) -> None:
+        """Reads the trusted certificates.
+
+        Raises:
+            SettingsInvalid: a file or folder of certificates that is named has none.
+        """
         context = reach.context()
         super().__init__(verify=context, trust_env=False)
         self._reach = reach
@@ -57,7 +60,7 @@ class _Backend(httpcore.NetworkBackend):
 
     origin: Origin
 
-    def __init__(self, reach: "Reach") -> None:
+    def __init__(self, reach: Reach) -> None:
         self._reach = reach
 
     def connect_tcp(

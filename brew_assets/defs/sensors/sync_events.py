@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import msgspec
 
-from brew_assets.adapters.aws.sqs import EventQueue, ReceivedEvent
 from brew_assets.compose import build_event_queue
 from brew_assets.configured import configured_platforms
 from brew_assets.defs.jobs import selective_sync
@@ -23,6 +22,9 @@ from brew_assets.defs.tags import (
 from brew_assets.domain.sync_event import Trigger, decode_trigger, is_event_id
 from brew_assets.errors import UNREADABLE, QueueUnavailable, TriggerInvalid
 from brew_assets.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from brew_assets.adapters.aws.sqs import EventQueue, ReceivedEvent
 
 SENSOR = "take_sync_events"
 MAX_EVENTS_PER_TICK = 10
@@ -84,7 +86,7 @@ class _Tick:
     """One look into the queue: the runs to ask for, and the messages that wait for theirs."""
 
     def __init__(
-        self, context: dg.SensorEvaluationContext, queue: EventQueue, platforms: Sequence[str]
+        self, context: dg.SensorEvaluationContext, queue: "EventQueue", platforms: Sequence[str]
     ) -> None:
         self.requests: dict[str, dg.RunRequest] = {}
         self.waiting: list[Waiting] = []
@@ -105,7 +107,7 @@ class _Tick:
             elif message.looks < _MAX_LOOKS:
                 self.waiting.append(msgspec.structs.replace(message, looks=message.looks + 1))
 
-    def take(self, event: ReceivedEvent) -> None:
+    def take(self, event: "ReceivedEvent") -> None:
         """The event is requested, or deleted because its run is queued, or buried because it is none."""
         subject = f"message {event.message_id}"
         try:
@@ -123,7 +125,7 @@ class _Tick:
             self.requests[trigger.id] = run_request(trigger)
         self.waiting.append(Waiting(trigger.id, event.handle))
 
-    def _bury(self, event: ReceivedEvent, reason: str) -> None:
+    def _bury(self, event: "ReceivedEvent", reason: str) -> None:
         if not self._queue.bury(event, reason):
             self._context.log.warning(
                 f"message {event.message_id} stays in its queue: TRIGGER_DEAD_LETTER_QUEUE_URL is empty."

@@ -16,6 +16,7 @@ from brew_assets.adapters.http.aws_session import ReachSession
 from brew_assets.adapters.http.connection import Wire
 from brew_assets.adapters.http.proxies import read_proxy
 from brew_assets.adapters.http.reach import Reach
+from brew_assets.adapters.http.transport import ReachTransport
 from brew_assets.adapters.http.tunnel import MOST_HEAD_BYTES, ProxyFailure, open_tunnel
 from brew_assets.adapters.http.url import split_url
 from brew_assets.adapters.s3.store import S3Options, S3Store
@@ -45,7 +46,7 @@ def by_wire(url: str, reach: Reach) -> bytes:
 
 
 def by_httpx(url: str, reach: Reach) -> bytes:
-    with httpx.Client(transport=reach.transport(), trust_env=False) as client:
+    with httpx.Client(transport=ReachTransport(reach), trust_env=False) as client:
         return client.get(f"{url}/a?b=c").content
 
 

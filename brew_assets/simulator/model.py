@@ -1,0 +1,54 @@
+"""What upstream publishes: formulae and their bottles, as plain values."""
+
+from dataclasses import dataclass
+
+ROOT_URL = "https://ghcr.io/v2/homebrew/core"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedBottle:
+    """One archive upstream: one formula, one version, one tag."""
+
+    formula: str
+    pkg_version: str
+    tag: str
+    rebuild: int
+    digest: str
+    size: int
+    image: str
+
+    @property
+    def _suffix(self) -> str:
+        return f".{self.rebuild}" if self.rebuild else ""
+
+    @property
+    def filename(self) -> str:
+        return f"{self.formula}-{self.pkg_version}.{self.tag}.bottle{self._suffix}.tar.gz"
+
+    @property
+    def url(self) -> str:
+        return f"{ROOT_URL}/{self.image}/blobs/sha256:{self.digest}"
+
+    @property
+    def reference(self) -> str:
+        """The tag of its index: `pkg_version` or `pkg_version-rebuild`."""
+        return f"{self.pkg_version}-{self.rebuild}" if self.rebuild else self.pkg_version
+
+    @property
+    def ref_name(self) -> str:
+        """Its `org.opencontainers.image.ref.name` within the index."""
+        return f"{self.pkg_version}.{self.tag}{self._suffix}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedFormula:
+    """One entry of the catalogue."""
+
+    name: str
+    version: str
+    revision: int
+    rebuild: int
+    bottles: tuple[SimulatedBottle, ...]
+    dependencies: tuple[str, ...] = ()
+    deprecated: bool = False
+    disabled: bool = False
