@@ -7,6 +7,7 @@ threads than slots, each with one buffer: memory = copy_threads(slots) x BUFFER_
 
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from brew_assets.errors import TransferStopped
@@ -29,17 +30,17 @@ def copy_threads(slots: int, *, processes: int = 1) -> int:
 
 
 class DownloadSlots:
-    """The slots of one transfer. Who came last is served first: its buffer and connections are warm.
+    """The slots of one transfer. Who came first is served first: a plan has an order.
 
-    All threads in turn would have the processor's caches hold every buffer; with the last one first, those
-    that a store does not need sleep. The few bottles that they hold meanwhile come at the end.
+    It ends with the bottles that the store has refused before, for example. The last one first would leave
+    fewer buffers in use, and have the bottles of the threads that came first wait for the end.
     """
 
     def __init__(self, count: int) -> None:
         self._lock = threading.Lock()
         self._free = count
         # Locked until their thread has a slot.
-        self._waiting: list[threading.Lock] = []
+        self._waiting: deque[threading.Lock] = deque()
 
     @contextlib.contextmanager
     def one(self, given_up: Callable[[], bool]) -> Iterator[None]:
@@ -79,6 +80,6 @@ class DownloadSlots:
     def _give(self) -> None:
         with self._lock:
             if self._waiting:
-                self._waiting.pop().release()
+                self._waiting.popleft().release()
             else:
                 self._free += 1
