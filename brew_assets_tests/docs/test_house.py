@@ -1,0 +1,37 @@
+"""How the project is built, counted: no circle among modules, and none too long."""
+
+from pathlib import Path
+
+from tools.measure_house import LONGEST_MODULE, measured, table
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_no_module_is_too_long_or_part_of_a_circle() -> None:
+    house = measured(ROOT)
+    assert house.circles == []
+    assert {name: count for name, count in house.lines.items() if count > LONGEST_MODULE} == {}
+
+
+def test_circles_imports_and_lengths_are_seen(tmp_path: Path) -> None:
+    files = {
+        "__init__": "",
+        "a": "from own.b import f\n",
+        "b": "def f():\n    from own import c\n    return c\n",
+        "c": "import own.a\n",
+        "d": "import own.a\nimport json\nfrom own.b import f\n",
+    }
+    (tmp_path / "own").mkdir()
+    for name, text in files.items():
+        (tmp_path / "own" / f"{name}.py").write_text(text)
+    house = measured(tmp_path, "own")
+    assert house.circles == [["own.a", "own.b", "own.c"]]
+    assert house.edges == 5
+    assert house.functions == (3,)
+    assert house.lines["own.d"] == 3
+
+
+def test_the_table_has_a_figure_for_each() -> None:
+    shown = table(measured(ROOT))
+    assert "circles:                          none" in shown
+    assert "modules over 400 lines:           none" in shown
