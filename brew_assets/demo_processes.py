@@ -145,6 +145,11 @@ class Service:
         """Whether the program is no more."""
         return self._process.poll() is not None
 
+    @property
+    def has_ended_well(self) -> bool:
+        """Whether the program has ended with exit code 0."""
+        return self._process.poll() == 0
+
     def how_it_ended(self) -> str:
         """How it ended, and the last of what it had written."""
         code = self._process.returncode

@@ -32,6 +32,8 @@ from brew_assets.simulator.model import SimulatedBottle
 
 _WEEK = "upstream-week"
 _PORT = 3000
+# The last of those that Dagster makes in its home.
+_DATABASE = Path("schedules", "schedules.db")
 _START_TIMEOUT_S = 180.0
 _POLL_S = 0.3
 _LOADED = """{ workspaceOrError { ... on Workspace { locationEntries {
@@ -83,7 +85,7 @@ def _run(mirror: Path, home: Path, port: int, *, stop: threading.Event, lock: Pa
             print_line(f"Port {port} is taken: this one listens on {free}.")
         url = f"http://127.0.0.1:{free}"
         environment["DAGSTER_URL"] = url
-        with _services(environment, home, free) as services:
+        with _services(environment, home, free, stop) as services:
             if _wait_until_ready(url, services, stop):
                 note_where(lock, url)
                 _say_what_to_try(url, mirror, home, week, new)
@@ -104,10 +106,15 @@ def _next_week(home: Path) -> int:
 
 
 @contextlib.contextmanager
-def _services(environment: dict[str, str], home: Path, port: int) -> Iterator[list[Service]]:
+def _services(
+    environment: dict[str, str], home: Path, port: int, stop: threading.Event
+) -> Iterator[list[Service]]:
     """Webserver and daemon run while the block lasts; then nothing of them is left.
 
     Nor where this process is killed: a daemon that went on would start runs beside the next one.
+
+    Raises:
+        CannotStart: Dagster's databases cannot be made.
     """
     commands = {
         "webserver": ("dagster_webserver", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)),
@@ -115,6 +122,8 @@ def _services(environment: dict[str, str], home: Path, port: int) -> Iterator[li
     }
     services: list[Service] = []
     with contextlib.closing(Reaper()) as reaper:
+        if not (home / _DATABASE).exists():
+            _make_databases(environment, home, stop, reaper)
         try:
             for name, command in commands.items():
                 program = (sys.executable, "-m", *command)
@@ -122,6 +131,19 @@ def _services(environment: dict[str, str], home: Path, port: int) -> Iterator[li
             yield services
         finally:
             end_all(services)
+
+
+def _make_databases(environment: dict[str, str], home: Path, stop: threading.Event, reaper: Reaper) -> None:
+    """Dagster's databases are there: two programs that make them at once leave what neither can read."""
+    program = (sys.executable, "-m", "dagster", "instance", "info")
+    made = Service("set-up of Dagster's databases", program, environment, home / "set-up.log", reaper=reaper)
+    try:
+        while not made.has_ended and not stop.wait(_POLL_S):
+            pass
+        if made.has_ended and not made.has_ended_well:
+            raise CannotStart(made.how_it_ended())
+    finally:
+        end_all([made])
 
 
 def _wait_until_ready(url: str, services: Sequence[Service], stop: threading.Event) -> bool:

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -55,6 +56,10 @@ def test_one_command_starts_all_and_leaves_nothing(folder: Path, taken: int) -> 
         assert first.process.wait(60) == 0, first.printed
     assert "Stopped. Mirror and runs are kept" in first.printed
     assert_nothing_left(family, url)
+    # Webserver and daemon both make what is not there, at the same time.
+    assert (folder / "home" / "set-up.log").is_file()
+    with contextlib.closing(sqlite3.connect(folder / "home" / "schedules" / "schedules.db")) as database:
+        assert database.execute("SELECT count(*) FROM alembic_version").fetchall() == [(1,)]
 
     # The state is kept, upstream has moved on, and a run is under way when the daemon dies.
     (port,) = free_ports(1)
@@ -134,6 +139,15 @@ def assert_nothing_left(family: list[psutil.Process], url: str) -> None:
     assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
     with socket.socket() as asking:
         assert asking.connect_ex(("127.0.0.1", int(url.rsplit(":", 1)[1]))) != 0
+
+
+def test_databases_that_cannot_be_made_are_named_with_the_log(folder: Path) -> None:
+    (folder / "home" / "dagster.yaml").write_text("storage: {nowhere: true}\n")
+    (port,) = free_ports(1)
+    with playing(folder, port=port) as failed:
+        assert failed.process.wait(60) == 1
+    assert "Error: The set-up of Dagster's databases ended with exit code 1." in failed.printed
+    assert "set-up.log" in failed.printed
 
 
 def test_without_the_demos_bottles_it_names_make_demo(tmp_path: Path) -> None:
