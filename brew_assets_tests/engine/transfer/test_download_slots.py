@@ -155,3 +155,9 @@ def test_threads_and_so_buffers_are_bounded() -> None:
     assert copy_threads(1) == 1 + LEAST_BESIDE
     assert copy_threads(10) == 20
     assert copy_threads(256) == 256 + MOST_BESIDE
+    # Processes that share the slots share those beside them: together they are no more than one would have.
+    for slots in (1, 8, 10, 256):
+        for count in (1, 2, 4):
+            shares = [slots // count + (number < slots % count) for number in range(min(count, slots))]
+            together = sum(copy_threads(own, processes=len(shares)) for own in shares)
+            assert slots + len(shares) <= together <= copy_threads(slots)
