@@ -1,6 +1,7 @@
 """What is decided by an error stands on its class: from a report, by its reason."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +62,15 @@ def test_the_tree_at_the_top_names_each_class() -> None:
     assert errors.__doc__ is not None
     drawn = set(re.findall(r"^[│├└─ ]*(\w+)", errors.__doc__, re.MULTILINE))
     assert set(ALL) - {"NotRecorded"} <= drawn
+
+
+def test_the_readme_names_the_reasons_of_bottles_that_pass_by_themselves() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    (row,) = [
+        line for line in readme.splitlines() if "run it again where the reason passes by itself" in line
+    ]
+    passing = {kind.reason for kind in ALL.values() if kind.retryable}
+    # Of a catalogue and a Lambda no bottle's failure speaks.
+    assert set(re.findall("`([a-z ]+)`", row)) == passing - {"catalogue unavailable", "worker failed"} | {
+        "stopped"
+    }
