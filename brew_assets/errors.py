@@ -90,14 +90,16 @@ class MirrorError(Exception):
             cls.security = security
 
 
-def kinds_of(reason: str) -> Iterator[type[MirrorError]]:
+def kinds(base: type[MirrorError] = MirrorError) -> Iterator[type[MirrorError]]:
+    """The class and all below it."""
+    yield base
+    for below in base.__subclasses__():
+        yield from kinds(below)
+
+
+def kinds_of(reason: str) -> list[type[MirrorError]]:
     """The classes with this reason: what a stored report says of a failure."""
-    todo = [MirrorError]
-    while todo:
-        kind = todo.pop()
-        todo.extend(kind.__subclasses__())
-        if kind.reason == reason:
-            yield kind
+    return [kind for kind in kinds() if kind.reason == reason]
 
 
 def is_retryable(reason: str) -> bool:

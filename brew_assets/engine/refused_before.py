@@ -9,16 +9,9 @@ from brew_assets.engine.kept_reports import kept_reports
 from brew_assets.engine.ports import Store
 from brew_assets.engine.record.foreign_objects import own_listing
 from brew_assets.engine.record.identify import PLAN_PREFIX
-from brew_assets.errors import StoreError
+from brew_assets.errors import StoreError, kinds
 
-
-def _reasons(kind: type[StoreError]) -> Iterator[str]:
-    yield kind.reason
-    for below in kind.__subclasses__():
-        yield from _reasons(below)
-
-
-_REASONS = frozenset(_reasons(StoreError))
+_REASONS = frozenset(kind.reason for kind in kinds(StoreError))
 # This one's earlier tries, and the last one's: what was refused longer ago has been tried last since. Plans
 # that no run has begun have no report.
 _SYNCS = 3

@@ -1,7 +1,10 @@
 """Answers of AWS's services that have no end, through the channels and the store that ask."""
 
+import re
 import socket
 from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -80,3 +83,47 @@ def test_whole_answers_are_as_they_were() -> None:
         with raw_server(answer) as server:
             secret = WebhookSecret("slack", region=REGION, endpoint_url=server.url)
             assert secret().reveal() == secret().reveal() == "https://example.com/x"
+
+
+@pytest.mark.parametrize("service", ["s3", "secretsmanager"])
+def test_servers_see_who_asks_and_not_on_what_machine(service: str) -> None:
+    sent: list[bytes] = []
+    with raw_server(whole(b"{}")) as server:
+        client: Any = (
+            S3Store(S3Options(bucket="bucket", endpoint_url=server.url))._client()
+            if service == "s3"
+            else aws_client(service, region=REGION, endpoint_url=server.url)
+        )
+        client.meta.events.register(
+            "before-send", lambda request, **_: sent.append(request.headers["User-Agent"])
+        )
+        if service == "s3":
+            client.get_object(Bucket="bucket", Key="key")["Body"].read()
+        else:
+            client.get_secret_value(SecretId="slack")
+    assert len(sent) == 1
+    # And the library with its version.
+    assert re.fullmatch(rb"brew-mirror Botocore/[0-9.]+", sent[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Sun, 29 Nov 2026 01:02:03 GMT", datetime(2026, 11, 29, 1, 2, 3, tzinfo=UTC)),
+        ("2026-11-29T01:02:03Z", datetime(2026, 11, 29, 1, 2, 3, tzinfo=UTC)),
+        ("whenever GMT", None),
+    ],
+)
+def test_dates_of_answers_are_read_as_the_library_reads_them(text: str, expected: datetime | None) -> None:
+    def answer(_: RawServer, connection: socket.socket) -> None:
+        connection.sendall(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nLast-Modified: %b\r\n\r\n" % text.encode()
+        )
+
+    with raw_server(answer) as server:
+        client = S3Store(S3Options(bucket="bucket", endpoint_url=server.url))._client()
+        if expected is None:
+            with pytest.raises(ValueError, match="whenever"):
+                client.head_object(Bucket="bucket", Key="key")
+        else:
+            assert client.head_object(Bucket="bucket", Key="key")["LastModified"] == expected

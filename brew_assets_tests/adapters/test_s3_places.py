@@ -1,6 +1,7 @@
 """Where a bucket is and what it demands: addresses, regions, ACLs, by settings and by the AWS profile."""
 
 import hashlib
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -283,6 +284,22 @@ def test_the_thin_connection_goes_where_boto3_goes(
     asked = asked_for(store._client(), "get_object", Bucket="my.bottles", Key="k")
     assert asked == thin == f"{address}/k"
     assert signer.region == "eu-west-1"
+
+
+def test_the_certificates_are_not_read_again_for_each_connection(
+    profiles: Profiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As on macOS, where the library is given a file that one can take away.
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    ca = PrivateCa(tmp_path)
+    with strict_s3(ca.server_context("127.0.0.1")) as strict:
+        strict.host, strict.region = "127.0.0.1", "eu-west-1"
+        endpoint = strict.proxy.replace("http:", "https:")
+        profiles.write(f"{KEYS}region = eu-west-1\nendpoint_url = {endpoint}\n")
+        store = S3Store(S3Options(bucket=BUCKET), ca.reach())
+        store._client()
+        Path(ca.reach().ca_file()).unlink()
+        assert store.read("state/none") is None
 
 
 def test_a_profile_alone_leads_to_a_server_with_a_companys_certificate(

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
+BUILD = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
 UV = Path(sys.executable).with_name("uv")
 
 
@@ -33,8 +34,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in kept:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, source / name)
-    build = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
-    run(*build, "-w", folder, source)
+    run(*BUILD, "-w", folder, source)
     (wheel,) = folder.glob("*.whl")
     place = folder / "empty"
     run(UV, "venv", "--quiet", "--python", sys.executable, place)
@@ -80,6 +80,12 @@ def test_it_syncs_from_its_own_simulated_upstream(
     assert report["outcome"] == "success"
     assert report["stored"] > 0
     assert (tmp_path / "mirror" / "bottles_hash.json").is_file()
+
+
+def test_make_build_makes_the_wheel_that_is_tried_here() -> None:
+    (recipe,) = [line for line in (ROOT / "Makefile").read_text().splitlines() if "pip wheel" in line]
+    assert {*BUILD[3:], "-w", "dist", "."} <= set(recipe.split())
+    assert "`make build`, then `pipx install dist/brew_assets-*.whl`" in (ROOT / "README.md").read_text()
 
 
 def test_the_workflow_calls_what_the_readme_names_on_every_python() -> None:

@@ -85,7 +85,7 @@ class Reach:
         return self.trust.context()
 
     def aws_context(self) -> ssl.SSLContext:
-        """One that AWS's clients may change, which others would have to wait for.
+        """One of their own for AWS's clients: urllib3 sets what it offers anew with each connection.
 
         Raises:
             SettingsInvalid: a file or folder of certificates that is named has none.

@@ -9,7 +9,7 @@ from dagster_shared.error import SerializableErrorInfo
 from brew_assets.defs.pages.markdown import without_escapes
 from brew_assets.domain.addresses import with_shown_urls
 from brew_assets.domain.foreign_text import printable
-from brew_assets.errors import MirrorError
+from brew_assets.errors import kinds
 
 CHECK_FAILED = "check failed"
 _ERROR_CHARACTERS = 1000
@@ -122,12 +122,5 @@ def _on_one_line(text: str) -> str:
     return printable(" ".join(text.split()), _ERROR_CHARACTERS)
 
 
-def _reasons(kind: type[MirrorError]) -> dict[str, str]:
-    """Class name -> reason, of the class and all below it."""
-    found = {kind.__name__: kind.reason}
-    for below in kind.__subclasses__():
-        found |= _reasons(below)
-    return found
-
-
-_REASONS = _reasons(MirrorError)
+# Class name -> reason.
+_REASONS = {kind.__name__: kind.reason for kind in kinds()}

@@ -6,7 +6,7 @@ import functools
 import logging
 import secrets
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -91,17 +91,21 @@ def read_objects(store: Store, keys: Iterable[str]) -> Iterator[tuple[str, list[
     A few objects at a time: a journal of 50,000 receipts never is in memory as a whole. One that the store
     does not give out is left out: its bottles are found where they stand.
     """
-    for key, read in _read_ahead(store, list(keys)):
-        try:
-            document = read()
-        except (ObjectRefused, StoreUnavailable) as error:
-            # A store that answers nothing says so again when the manifest is read.
-            _log.warning("receipts cannot be read", extra={"key": key, "error": str(error)})
-            continue
-        yield key, None if document is None else decode_receipts(document.data, key=key)
+    # Closed here: what raises would leave the reading threads to whoever collects the garbage.
+    with contextlib.closing(_read_ahead(store, list(keys))) as reading:
+        for key, read in reading:
+            try:
+                document = read()
+            except (ObjectRefused, StoreUnavailable) as error:
+                # A store that answers nothing says so again when the manifest is read.
+                _log.warning("receipts cannot be read", extra={"key": key, "error": str(error)})
+                continue
+            yield key, None if document is None else decode_receipts(document.data, key=key)
 
 
-def _read_ahead(store: Store, keys: list[str]) -> Iterator[tuple[str, Callable[[], Document | None]]]:
+def _read_ahead(
+    store: Store, keys: list[str]
+) -> Generator[tuple[str, Callable[[], Document | None]], None, None]:
     """Each key, in order, and what gives its object or raises; those after it are read meanwhile.
 
     One after the other, a distant bucket would be waited for as often as there are objects.
@@ -225,13 +229,13 @@ def read_recorded(store: Store, sync_id: str) -> set[str]:
     keys = [
         listed.key for listed in own_listing(store, own, lambda name: is_journal_name(f"{sync_id}/{name}"))
     ]
-    documents = ((key, store.read(key)) for key in keys)
-    return {
-        receipt.key
-        for key, document in documents
-        if document is not None
-        for receipt in decode_receipts(document.data, key=key)
-    }
+    with contextlib.closing(_read_ahead(store, keys)) as reading:
+        return {
+            receipt.key
+            for key, read in reading
+            if (document := read()) is not None
+            for receipt in decode_receipts(document.data, key=key)
+        }
 
 
 def empty(store: Store, keys: Iterable[str]) -> None:

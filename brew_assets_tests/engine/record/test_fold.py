@@ -17,7 +17,7 @@ from brew_assets.domain.manifest import (
 )
 from brew_assets.domain.plan import encode_plan
 from brew_assets.engine.clock import SystemClock
-from brew_assets.engine.ports import Clock, Store
+from brew_assets.engine.ports import Clock, Document, Store
 from brew_assets.engine.record.fold import backups, fold, read_held
 from brew_assets.engine.record.journal import RECEIPT_PREFIX, Journal, read_recorded
 from brew_assets.engine.record.rebuild import import_manifest, rebuild_manifest, restore_manifest
@@ -668,3 +668,77 @@ def test_entries_are_chosen_by_the_tags_that_are_recorded(
         PlanInvalid, match=f"expected tags of recorded bottles .*{tag}.*, found 'arm64_sonmoa'"
     ):
         entries_of_tags(manifest, (tag, "arm64_sonmoa"))
+
+
+class _TogetherStore(MemoryStore):
+    """A far store: it answers no receipt before several are asked for."""
+
+    def __init__(self, several: int) -> None:
+        super().__init__()
+        self._several = several
+        self._asked = 0
+        self._changed = threading.Condition()
+
+    def read(self, key: str) -> Document | None:
+        if key.startswith(RECEIPT_PREFIX):
+            with self._changed:
+                self._asked += 1
+                self._changed.notify_all()
+                assert self._changed.wait_for(lambda: self._asked >= self._several, 10)
+        return super().read(key)
+
+
+def _receipts_of_days(store: MemoryStore, clock: FakeClock, days: int) -> list[str]:
+    """The dates of receipts of one bottle, each in a journal object of its own, in the order of time."""
+    dates = [f"2026-01-{day:02}" for day in range(1, days + 1)]
+    for date in dates:
+        written = Journal(store, clock, sync_id=f"{date.replace('-', '')}T000000Z-0badcafe")
+        written.add([receipt(WGET, date=date)])
+        written.flush()
+    return dates
+
+
+def test_receipts_of_a_far_store_are_read_several_at_a_time_and_taken_in_order(clock: FakeClock) -> None:
+    store = _TogetherStore(several=8)
+    dates = _receipts_of_days(store, clock, 30)
+    fold(store, clock)
+    (held,) = read_held(store).entries.values()
+    assert held.s3_key == WGET.key(dates[-1])
+    assert store.keys(RECEIPT_PREFIX) == []
+    # Only a process without other threads may fork a transfer's.
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("receipts")]
+
+
+@pytest.mark.parametrize("read", [read_recorded, lambda store, _: set(read_held(store).entries)])
+def test_whoever_reads_many_receipts_of_a_far_store_reads_several_at_a_time(
+    clock: FakeClock, read: Callable[[Store, str], set[str]]
+) -> None:
+    store = _TogetherStore(several=8)
+    sync_id = "20260101T000000Z-0badcafe"
+    written = Journal(store, clock, sync_id=sync_id, batch_size=1)
+    for number in range(20):
+        written.add([receipt(bottle(f"f{number}"))])
+    assert len(read(store, sync_id)) == 20
+
+
+def test_one_of_many_receipts_that_is_not_given_out_is_left_out_alone(clock: FakeClock) -> None:
+    store = MemoryStore()
+    _receipts_of_days(store, clock, 20)
+    refused = store.keys(RECEIPT_PREFIX)[7]
+    store.refuse("read", ObjectRefused("403"), key=refused)
+    assert fold(store, clock).entries == 1
+    assert store.keys(RECEIPT_PREFIX) == [refused]
+
+
+def test_a_store_that_refuses_everything_ends_the_reading_of_many_receipts(clock: FakeClock) -> None:
+    store = MemoryStore()
+    _receipts_of_days(store, clock, 20)
+    store.refuse("read", StoreRefused("no such bucket"), key=store.keys(RECEIPT_PREFIX)[3])
+    for read in (lambda: fold(store, clock), lambda: read_recorded(store, "20260104T000000Z-0badcafe")):
+        with pytest.raises(StoreRefused, match="no such bucket"):
+            read()
+    # Nobody is left who reads, though what was raised is kept.
+    for thread in threading.enumerate():
+        if thread.name.startswith("receipts"):
+            thread.join(10)
+            assert not thread.is_alive()
