@@ -1,10 +1,19 @@
 """SCHEDULE_EXPRESSION: what is accepted, what it becomes, and what is refused."""
 
-import pytest
-from dagster._utils.schedules import is_valid_cron_schedule
+from datetime import UTC, datetime
+from itertools import islice
 
-from brew_assets.domain.schedule import cron_from_expression
+import pytest
+
+from brew_assets.defs.schedules import cron_from_expression, scheduled_times
 from brew_assets.errors import SettingsInvalid
+from brew_assets.settings import Settings
+
+
+def times_of(expression: str) -> list[datetime]:
+    """The first hundred by Dagster's scheduler."""
+    settings = Settings(schedule_expression=expression)
+    return list(islice(scheduled_times(settings, after=datetime(2026, 1, 1, tzinfo=UTC)), 100))
 
 
 @pytest.mark.parametrize(
@@ -31,8 +40,13 @@ from brew_assets.errors import SettingsInvalid
     ],
 )
 def test_an_expression_becomes_five_cron_fields_that_dagster_accepts(text: str, cron: str) -> None:
-    assert cron_from_expression(text) == cron
-    assert is_valid_cron_schedule(cron)
+    assert len(cron_from_expression(text).split()) == 5
+    assert times_of(text) == times_of(cron)
+
+
+@pytest.mark.parametrize("cron", ["0 3 * * 0", "0 3 * * SUN", "*/15 0-6 1,15 jan-mar 5-7"])
+def test_five_fields_stay_as_they_are(cron: str) -> None:
+    assert cron_from_expression(f" {cron}  ") == cron
 
 
 @pytest.mark.parametrize(
@@ -55,20 +69,21 @@ def test_an_expression_becomes_five_cron_fields_that_dagster_accepts(text: str, 
         ("cron(0 3 ? * 6L *)", "L, W and # are not supported"),
         ("cron(0 3 ? * 0 *)", "1-7 or SUN-SAT as day of week"),
         ("cron(0 3 ? * 8 *)", "1-7 or SUN-SAT as day of week"),
-        ("cron(0 3 ? * SUNDAY *)", "1-7 or SUN-SAT as day of week"),
-        ("cron(? 3 ? * SUN *)", "0-59 or * as minute"),
-        ("cron(0 3 ? * SAT-MON *)", "a range in day of week that ascends"),
-        ("cron(0/0 3 ? * SUN *)", "1-59 as step of minute"),
-        ("0 3 ? * 0", "1-31 or * as day of month"),
-        ("60 3 * * 0", "0-59 as minute"),
-        ("0 24 * * 0", "0-23 as hour"),
-        ("0 3 * * 8", "0-7 or SUN-SAT as day of week"),
+        ("cron(0 3 ? * SUNDAY *)", "numbers, names, * and steps, not 'SUNDAY'"),
+        ("cron(? 3 ? * SUN *)", "numbers, names, * and steps, not '?'"),
+        ("cron(0 3 ? * SAT-MON *)", "a range that ascends"),
+        ("cron(0/0 3 ? * SUN *)", "numbers, names, * and steps, not '0/0'"),
+        ("0 3 ? * 0", "numbers, names, * and steps, not '?'"),
+        ("60 3 * * 0", "numbers in range"),
+        ("0 24 * * 0", "numbers in range"),
+        ("0 3 * * 8", "numbers in range"),
         ("0 3 * * 1#2", "L, W and # are not supported"),
-        ("0 3 * 13 0", "1-12 or JAN-DEC as month"),
-        ("0 3 , * 0", "1-31 as day of month"),
+        ("0 3 * 13 0", "numbers in range"),
+        ("0 3 , * 0", "numbers, names, * and steps, not ''"),
         ("0 3 31 2 *", "a date that exists"),
         ("cron(0 3 31 FEB,APR ? *)", "a date that exists"),
-        ("٣ 3 * * 0", "0-59 as minute"),
+        ("0 3 31 4 SUN", "a date that exists"),
+        ("٣ 3 * * 0", "numbers, names, * and steps, not '٣'"),
     ],
 )
 def test_what_is_refused_says_what_was_expected_and_found(text: str, expected: str) -> None:

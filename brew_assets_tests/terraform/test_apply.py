@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from brew_assets.domain.schedule import cron_from_expression
+from brew_assets.defs.schedules import cron_from_expression
 from brew_assets.settings import Settings, read_settings
 from brew_assets.simulator import Simulator, World
 from brew_assets_tests.docs.reading import ROOT
