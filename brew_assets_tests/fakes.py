@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from brew_assets.domain.bottle import Bottle, parse_key
+from brew_assets.engine.clock import SystemClock
 from brew_assets.engine.ports import (
     BottleSink,
     Document,
@@ -74,13 +75,24 @@ class FakeClock:
         with self._lock:
             self._elapsed_s += seconds
 
-    def wait(self, seconds: float, stop: StopSignal) -> bool:
-        if stop.is_set():
+    def wait(self, seconds: float, stop: StopSignal | None = None) -> bool:
+        if stop is not None and stop.is_set():
             return True
         self.advance(seconds)
         with self._lock:
             self.waits.append(seconds)
-        return stop.is_set()
+        return stop is not None and stop.is_set()
+
+
+class ImpatientClock(SystemClock):
+    """The machine's clock for somebody whose waits are over at once."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+
+    def wait(self, seconds: float, stop: StopSignal | None = None) -> bool:
+        self.waits.append(seconds)
+        return stop is not None and stop.is_set()
 
 
 @dataclass

@@ -60,6 +60,11 @@ class HeldEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     file_size: int
     s3_key: str
 
+    @classmethod
+    def of(cls, entry: Entry) -> "HeldEntry":
+        """Those of the entry."""
+        return cls(sha256=entry.sha256, file_size=entry.file_size, s3_key=entry.s3_key)
+
 
 def entry_for(bottle: Bottle, *, date: str, size: int) -> Entry:
     """The manifest entry of a bottle stored by the sync of `date`."""

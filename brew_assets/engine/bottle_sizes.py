@@ -18,9 +18,9 @@ from brew_assets.domain.oci import decode_child_size, decode_index
 from brew_assets.engine.kept_indexes import INDEX_PREFIX, index_folder, index_key, kept_indexes, usable_index
 from brew_assets.engine.log_context import in_this_context
 from brew_assets.engine.ports import Clock, Indexes, StopSignal, Store
-from brew_assets.engine.retry import Gate, RetryPolicy, SyncBudget, Tries
+from brew_assets.engine.retry import Gate, RetryPolicy, SyncBudget, Tries, retrying
 from brew_assets.engine.waiting import waiting_for
-from brew_assets.errors import MirrorError, RegistryRefused, StoreError, UpstreamError, UpstreamInterrupted
+from brew_assets.errors import MirrorError, RegistryRefused, StoreError, UpstreamError
 
 __all__ = ["INDEX_PREFIX", "SizeLookUp", "SizesFound"]
 
@@ -208,17 +208,19 @@ class SizeLookUp:
             return None
 
     def _persistently(self, ask: Callable[[], bytes | None]) -> bytes | None:
+        def through_gate() -> bytes | None:
+            if not self._gate.pass_through(self._stop) or self._stop.is_set():
+                raise UpstreamError("stopped before upstream was asked")
+            answer = ask()
+            self._gate.has_given()
+            return answer
+
         tries = Tries(self._retry, self._budget, self._gate)
-        with waiting_for(f"the registry {self._indexes.url}") as wait:
-            while True:
-                if not self._gate.pass_through(self._stop) or self._stop.is_set():
-                    raise UpstreamInterrupted("stopped before upstream was asked")
-                try:
-                    answer = ask()
-                    self._gate.has_given()
-                    return answer
-                except MirrorError as error:
-                    wait_s = tries.next_wait_s(error, gained=False)
-                    wait.failed(error, next_try_in_s=wait_s)
-                    if wait_s is None or self._clock.wait(wait_s, self._stop):
-                        raise
+        with waiting_for(f"the registry {self._indexes.url}"):
+            return retrying(
+                through_gate,
+                on=MirrorError,
+                next_wait_s=tries.next_wait_s,
+                clock=self._clock,
+                stop=self._stop,
+            )

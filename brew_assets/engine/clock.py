@@ -19,9 +19,12 @@ class SystemClock:
         """Seconds that never go back."""
         return time.monotonic()
 
-    def wait(self, seconds: float, stop: StopSignal) -> bool:
-        """Waits so long or until the stop signal; whether the signal is set."""
-        return stop.wait(seconds)
+    def wait(self, seconds: float, stop: StopSignal | None = None) -> bool:
+        """Waits so long, or until the stop signal if there is one; whether it is set."""
+        if stop is not None:
+            return stop.wait(seconds)
+        time.sleep(seconds)
+        return False
 
 
 class GracefulStop:

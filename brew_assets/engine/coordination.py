@@ -4,11 +4,13 @@ Each registers under `state/runs/<sync id>/`, and empties its registration when 
 permission to delete there. Before a run copies what another one owns, it says that
 it helps, and lets that one finish as long as it gets on; a run that was killed is waited for PATIENCE_S and
 no longer. A run that starts while another one helps looks first whether its bottles are there already.
+
+Whoever else copies is waited for in one way, `wait_while_progress`: as long as something new appears.
 """
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from brew_assets.domain.bottle import is_tag
 from brew_assets.domain.downloads import Fetch
@@ -26,6 +28,45 @@ _HELPING = ".helping"
 _ENDED = b""
 
 _log = logging.getLogger(__name__)
+
+
+def wait_while_progress(
+    count_missing: Callable[[], int],
+    still_running: Callable[[], bool],
+    *,
+    patience_s: float,
+    clock: Clock,
+    stop: StopSignal,
+    look_every_s: float,
+    report_waiting: Callable[[int], None] = lambda missing: None,
+) -> bool:
+    """Whether somebody may still be storing what is missing, though nobody is waited for any more.
+
+    Others are waited for while some of them are running and something is missing, until nothing new has
+    appeared for `patience_s` seconds, or a stop signal. One that was killed does not say so: what appears in
+    the store decides, not what somebody has announced. `report_waiting` hears once, before the first wait,
+    how much is missing.
+    """
+    left, since = -1, 0.0
+    while still_running():
+        missing = count_missing()
+        if missing == 0:
+            return False
+        if left == -1:
+            report_waiting(missing)
+        if missing != left:
+            left, since = missing, clock.monotonic()
+        if clock.monotonic() - since >= patience_s or clock.wait(look_every_s, stop):
+            return True
+    return False
+
+
+def missing_keys(store: Store, keys: Iterable[str]) -> int:
+    """How many of the bottles' keys have no object yet."""
+    wanted = set(keys)
+    folders = {key.split("/")[0] for key in wanted}
+    there = {listed.key for folder in folders for listed in store.listing(f"{folder}/")}
+    return len(wanted - there)
 
 
 class Companions:
@@ -81,19 +122,13 @@ class Companions:
 
     def wait_while_they_get_on(self, fetches: list[Fetch]) -> None:
         """Returns when no other run is left, nothing of the fetches is missing, or nothing new appears."""
-        left, since = -1, self._clock.monotonic()
+        keys = {planned.bottle.key(self._date) for fetch in fetches for planned in fetch.names}
         with waiting_for("the other runs of this sync, which copy bottles that this one needs too"):
-            while self.are_running():
-                missing = self._missing(fetches)
-                if missing != left:
-                    left, since = missing, self._clock.monotonic()
-                if missing == 0 or self._clock.monotonic() - since >= PATIENCE_S:
-                    return
-                if self._clock.wait(_LOOK_EVERY_S, self._stop):
-                    return
-
-    def _missing(self, fetches: list[Fetch]) -> int:
-        """How many of the names do not stand in the sync's folder yet."""
-        there = {listed.key for listed in self._store.listing(f"{self._date}/")}
-        keys = (planned.bottle.key(self._date) for fetch in fetches for planned in fetch.names)
-        return sum(1 for key in keys if key not in there)
+            wait_while_progress(
+                lambda: missing_keys(self._store, keys),
+                self.are_running,
+                patience_s=PATIENCE_S,
+                clock=self._clock,
+                stop=self._stop,
+                look_every_s=_LOOK_EVERY_S,
+            )

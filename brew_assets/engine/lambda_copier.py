@@ -6,7 +6,6 @@ nothing else: an invocation that fails may have stored everything, one that succ
 
 import logging
 import queue
-import random
 import secrets
 import threading
 from collections import deque
@@ -26,6 +25,7 @@ from brew_assets.engine.invocation_reports import counts_of, names_without_recor
 from brew_assets.engine.log_context import figures, in_this_context
 from brew_assets.engine.ports import Clock, Invoker, Progress, ProgressListener, StopSignal, Store
 from brew_assets.engine.record.journal import read_recorded
+from brew_assets.engine.retry import Backoff, retrying
 from brew_assets.engine.transfer.local_copier import Copier, CopyJob
 from brew_assets.errors import (
     InvocationError,
@@ -54,21 +54,17 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     least_s: float = 1.0
 
 
-class Throttling(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a throttled invocation is tried again: full jitter, doubling from `first_wait_s`."""
-
-    tries: int = 10
-    first_wait_s: float = 1.0
-    longest_wait_s: float = 30.0
-
-
 class DispatchOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """`rounds` of invocations before the run's own process takes what is left."""
+    """`rounds` of invocations before the run's own process takes what is left.
+
+    A throttled invocation is tried `tries` times in all, with the waits of `backoff`.
+    """
 
     concurrency: int = 10
     rounds: int = 2
     pace: Pace = Pace()
-    throttling: Throttling = Throttling()
+    tries: int = 10
+    backoff: Backoff = Backoff(first_s=1.0, cap_s=30.0)
 
 
 class _Given(msgspec.Struct, frozen=True, kw_only=True):
@@ -280,18 +276,13 @@ class Dispatcher:
         Raises:
             InvocationError: it did not end well.
         """
-        throttling = self._options.throttling
-        for number in range(throttling.tries):
-            try:
-                self._invoker.invoke(key)
-            except InvocationThrottled:
-                longest = min(throttling.longest_wait_s, throttling.first_wait_s * 2.0**number)
-                if number + 1 == throttling.tries or self._clock.wait(
-                    random.uniform(0.0, longest), self._stop
-                ):
-                    raise
-            else:
-                return
+        retrying(
+            lambda: self._invoker.invoke(key),
+            on=InvocationThrottled,
+            next_wait_s=self._options.backoff.for_tries(self._options.tries),
+            clock=self._clock,
+            stop=self._stop,
+        )
 
     def _take_back(self, came: _Back, result: TransferResult, weigh: "_Weigher") -> list[Fetch]:
         """The fetches of the batch that are to be done again; what was done is in the result."""

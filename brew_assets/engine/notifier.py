@@ -14,13 +14,14 @@ import msgspec
 from brew_assets.domain.metrics import Metric
 from brew_assets.domain.notifications.blocks import Message
 from brew_assets.engine.ports import Clock
+from brew_assets.engine.retry import Backoff
 from brew_assets.errors import ChannelBusy, ChannelError, ChannelUncertain
 
 logger = logging.getLogger(__name__)
 
 # Longer than a channel's own time-out: after it nobody is sending any more.
 _SENDING_S = 60.0
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 15.0, 600.0
+_BACKOFF = Backoff(first_s=15.0, cap_s=600.0)
 # A channel that is down for a day has other problems than a late message.
 _GIVE_UP_S = 86_400.0
 # What a busy channel may ask for at most.
@@ -186,7 +187,7 @@ class Notifier:
     ) -> bool:
         """Whether it is given up."""
         now = self._now()
-        wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(20, sending.tries - 1))
+        wait_s = _BACKOFF.longest_s(sending.tries)
         if isinstance(error, ChannelBusy):
             wait_s = wait_s if error.wait_s is None else error.wait_s
             hold = Delivery(state="waiting", at=now, first_at=now, not_before=now + wait_s)

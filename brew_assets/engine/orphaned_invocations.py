@@ -4,7 +4,7 @@ A batch without a report that was given out no longer ago than a worker can live
 """
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import timedelta
 
 import msgspec
@@ -13,6 +13,7 @@ from brew_assets.domain.batch import BATCH_PREFIX, batch_report_key, decode_batc
 from brew_assets.domain.bottle import Digest
 from brew_assets.domain.downloads import Fetch
 from brew_assets.domain.plan import Plan
+from brew_assets.engine.coordination import missing_keys, wait_while_progress
 from brew_assets.engine.ports import Clock, StopSignal, Store
 from brew_assets.errors import ObjectRefused, PlanInvalid
 
@@ -52,26 +53,27 @@ def wait_for_orphaned_invocations(
     wanted = {fetch.digest for fetch in fetches}
     at_work = (key for key in _keys(store, clock, plan.sync_id) if _may_be_at_work(store, clock, key))
     batches = [batch for key in at_work if (batch := _read(store, key, wanted)) is not None]
-    left, since, said = -1, clock.monotonic(), False
-    while batches := [batch for batch in batches if _may_be_at_work(store, clock, batch.key)]:
-        missing = _missing(store, batches)
-        if not missing:
-            return False
-        if missing != left:
-            left, since = missing, clock.monotonic()
-        if clock.monotonic() - since >= PATIENCE_S:
-            log(f"Nothing new from {_lambdas(len(batches))} of an earlier run: this one goes on without.")
-            return True
-        if not said:
-            log(f"Waiting for {_lambdas(len(batches))} of an earlier run: {missing:,} bottles.")
-            said = True
-        if clock.wait(_LOOK_EVERY_S, stop):
-            return True
-    return False
+
+    def still_running() -> bool:
+        batches[:] = [batch for batch in batches if _may_be_at_work(store, clock, batch.key)]
+        return bool(batches)
+
+    may_be_storing = wait_while_progress(
+        lambda: missing_keys(store, (key for batch in batches for key in batch.bottles)),
+        still_running,
+        patience_s=PATIENCE_S,
+        clock=clock,
+        stop=stop,
+        look_every_s=_LOOK_EVERY_S,
+        report_waiting=lambda missing: log(f"Waiting for {_lambdas(batches)}: {missing:,} bottles."),
+    )
+    if may_be_storing and not stop.is_set():
+        log(f"Nothing new from {_lambdas(batches)}: this one goes on without.")
+    return may_be_storing
 
 
-def _lambdas(count: int) -> str:
-    return f"{count:,} Lambda{'s' if count != 1 else ''}"
+def _lambdas(batches: list[_Unreported]) -> str:
+    return f"{len(batches):,} Lambda{'s' if len(batches) != 1 else ''} of an earlier run"
 
 
 def _keys(store: Store, clock: Clock, sync_id: str) -> list[str]:
@@ -103,11 +105,3 @@ def _read(store: Store, key: str, wanted: set[Digest]) -> _Unreported | None:
         return None
     bottles = frozenset(planned.bottle.key(batch.sync_date) for planned in batch.objects)
     return _Unreported(key=key, bottles=bottles)
-
-
-def _missing(store: Store, batches: Iterable[_Unreported]) -> int:
-    """How many bottles of the batches do not stand in their folders yet."""
-    wanted = {key for batch in batches for key in batch.bottles}
-    folders = {key.split("/")[0] for key in wanted}
-    there = {listed.key for folder in folders for listed in store.listing(f"{folder}/")}
-    return len(wanted - there)

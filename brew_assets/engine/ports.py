@@ -61,8 +61,8 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds that never go back."""
 
-    def wait(self, seconds: float, stop: StopSignal) -> bool:
-        """Waits so long or until the stop signal; whether the signal is set."""
+    def wait(self, seconds: float, stop: StopSignal | None = None) -> bool:
+        """Waits so long, or until the stop signal if there is one; whether it is set."""
 
 
 class BlobStream(Protocol):

@@ -1,19 +1,23 @@
 """Which errors are tried again, when, and how often.
 
-Exponential back-off with full jitter; a budget per bottle and one per sync; a 429 holds all workers at once.
+`retrying` is the one loop around a call that may fail and pass, `Backoff` the one way in which waits grow.
+Of bottles and indexes `Tries` decides: a budget per bottle and one per sync, and a 429 holds all threads.
 """
 
+import itertools
 import logging
 import random
 import re
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import TypeVar
 
 import msgspec
 
 from brew_assets.engine.ports import Clock, StopSignal
-from brew_assets.engine.waiting import waiting_for
+from brew_assets.engine.waiting import try_failed, waiting_for
 from brew_assets.errors import MirrorError, UpstreamBusy
 
 MAX_BACKOFF_S = 300.0
@@ -27,6 +31,8 @@ MAX_HELD_S = 3600.0
 MAX_RESUME_WAIT_S = 1.0
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # Digits without limit would be looked through again from each of them.
 _GO_DURATION = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)(ns|us|µs|μs|ms|s|m|h)")
@@ -67,19 +73,70 @@ def _seconds(text: str, now: datetime) -> float | None:
     return (date - now).total_seconds()
 
 
+class Backoff(msgspec.Struct, frozen=True, kw_only=True):
+    """Waits of at most `first_s` seconds after one failure, twice that after each further, `cap_s` at most.
+
+    Full jitter: a wait is any time up to its longest. Many that failed at the same moment would otherwise
+    come back at the same moment, and fail again.
+    """
+
+    first_s: float
+    cap_s: float = MAX_BACKOFF_S
+
+    def longest_s(self, failures: int) -> float:
+        """The longest wait before try number `failures` + 1."""
+        # Doubled more often, a float would overflow where somebody is tried for days.
+        return min(self.cap_s, self.first_s * 2.0 ** min(failures - 1, 100))
+
+    def wait_s(self, failures: int) -> float:
+        """A random wait before try number `failures` + 1."""
+        return random.uniform(0.0, self.longest_s(failures))
+
+    def for_tries(self, most: int) -> Callable[[Exception], float | None]:
+        """For `retrying`: the wait after each failure, none after number `most`."""
+        failures = itertools.count(1)
+        return lambda _: self.wait_s(failed) if (failed := next(failures)) < most else None
+
+
+def retrying(
+    call: Callable[[], T],
+    *,
+    on: type[MirrorError],
+    next_wait_s: Callable[[MirrorError], float | None],
+    clock: Clock,
+    stop: StopSignal | None = None,
+) -> T:
+    """What the call gives; after an error of the class `on` it is tried again.
+
+    `next_wait_s` says after each of these how many seconds to wait, None for never again. Without a stop
+    signal nothing shortens a wait.
+
+    Raises:
+        MirrorError: what the last try raised, also where the stop signal let it be the last.
+    """
+    while True:
+        try:
+            return call()
+        except on as error:
+            wait_s = next_wait_s(error)
+            try_failed(error, next_try_in_s=wait_s)
+            if wait_s is None or clock.wait(wait_s, stop):
+                raise
+
+
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """`attempts` tries after the first; `delay_s` is the longest first wait."""
 
     attempts: int = 3
     delay_s: float = 30.0
 
-    def backoff_s(self, failures: int) -> float:
-        """A random wait before try number `failures` + 1 (full jitter)."""
-        return random.uniform(0.0, min(MAX_BACKOFF_S, self.delay_s * 2.0 ** (failures - 1)))
+    def wait_s(self, failures: int) -> float:
+        """A random wait before try number `failures` + 1."""
+        return Backoff(first_s=self.delay_s).wait_s(failures)
 
     def resume_s(self) -> float:
         """A random wait before going on after a body that broke off with bytes gained."""
-        return random.uniform(0.0, min(MAX_RESUME_WAIT_S, self.delay_s))
+        return Backoff(first_s=self.delay_s, cap_s=MAX_RESUME_WAIT_S).wait_s(1)
 
 
 class SyncBudget:
@@ -163,7 +220,7 @@ class Tries:
         self._gate = gate
         self._failures = 0
 
-    def next_wait_s(self, error: MirrorError, *, gained: bool) -> float | None:
+    def next_wait_s(self, error: MirrorError, *, gained: bool = False) -> float | None:
         """Seconds to wait before the next try, None when there is none.
 
         `gained` says that the failed try brought bytes that the next one keeps; it starts the count anew.
@@ -177,10 +234,10 @@ class Tries:
             # Whether or not this bottle has a try left, the others must wait too.
             wait_s = error.wait_s
             if wait_s is None:
-                wait_s = max(MIN_BUSY_WAIT_S, self._policy.backoff_s(self._failures))
+                wait_s = max(MIN_BUSY_WAIT_S, self._policy.wait_s(self._failures))
             self._gate.close_for(wait_s)
         if self._failures > self._policy.attempts or not self._budget.spend():
             return None
         if isinstance(error, UpstreamBusy):
             return 0.0
-        return self._policy.resume_s() if gained else self._policy.backoff_s(self._failures)
+        return self._policy.resume_s() if gained else self._policy.wait_s(self._failures)

@@ -18,12 +18,12 @@ from brew_assets.domain.batch import (
 from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
 from brew_assets.domain.plan import Plan, Request
 from brew_assets.domain.report import Report, decode_report
-from brew_assets.engine.lambda_copier import Dispatcher, DispatchOptions, Pace, Throttling
+from brew_assets.engine.lambda_copier import Dispatcher, DispatchOptions, Pace
 from brew_assets.engine.options import MirrorOptions, MirrorPorts
 from brew_assets.engine.ports import Document
 from brew_assets.engine.record.fold import read_held
 from brew_assets.engine.record.journal import RECEIPT_PREFIX
-from brew_assets.engine.retry import RetryPolicy
+from brew_assets.engine.retry import Backoff, RetryPolicy
 from brew_assets.engine.sync import Mirror
 from brew_assets.engine.sync_worker import work_on
 from brew_assets.errors import (
@@ -184,7 +184,7 @@ class SyncStatus:
             stop=ports.stop,
             fallback=mirror.local_copier(),
             options=DispatchOptions(
-                concurrency=concurrency, pace=pace, throttling=Throttling(tries=8, first_wait_s=0.01)
+                concurrency=concurrency, pace=pace, tries=8, backoff=Backoff(first_s=0.01, cap_s=30.0)
             ),
         )
         report, _ = mirror.copy_plan(plan, "arm64_sonoma", copier=dispatcher)

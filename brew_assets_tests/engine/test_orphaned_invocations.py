@@ -29,7 +29,7 @@ class WatchedClock(FakeClock):
         super().__init__()
         self.meanwhile: Callable[[], None] = lambda: None
 
-    def wait(self, seconds: float, stop: StopSignal) -> bool:
+    def wait(self, seconds: float, stop: StopSignal | None = None) -> bool:
         self.meanwhile()
         return super().wait(seconds, stop)
 

@@ -1,6 +1,7 @@
 """Which errors are tried again, when, and how often."""
 
 import threading
+from collections import deque
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
 
@@ -12,13 +13,22 @@ from brew_assets.engine.retry import (
     MAX_BACKOFF_S,
     MAX_BUSY_WAIT_S,
     MIN_BUSY_WAIT_S,
+    Backoff,
     Gate,
     RetryPolicy,
     SyncBudget,
     Tries,
     parse_retry_after,
+    retrying,
 )
-from brew_assets.errors import BlobNotFound, DigestMismatch, UpstreamBusy, UpstreamInterrupted
+from brew_assets.errors import (
+    BlobNotFound,
+    DigestMismatch,
+    StoreRefused,
+    StoreUnavailable,
+    UpstreamBusy,
+    UpstreamInterrupted,
+)
 from brew_assets_tests.fakes import FakeClock, FakeStop
 
 MIN_DATE = datetime(1900, 1, 1, tzinfo=UTC).replace(tzinfo=None)
@@ -103,7 +113,7 @@ def test_any_go_duration_is_a_bounded_wait(parts: list[tuple[float, str]]) -> No
 @given(st.floats(0, 3600), st.integers(1, 100))
 def test_waits_stay_within_their_limits(delay_s: float, failures: int) -> None:
     policy = RetryPolicy(delay_s=delay_s)
-    assert 0 <= policy.backoff_s(failures) <= min(MAX_BACKOFF_S, delay_s * 2.0 ** (failures - 1))
+    assert 0 <= policy.wait_s(failures) <= min(MAX_BACKOFF_S, delay_s * 2.0 ** (failures - 1))
     assert 0 <= policy.resume_s() <= min(1.0, delay_s)
 
 
@@ -185,3 +195,51 @@ def test_the_budget_follows_the_number_of_bottles(bottles: int, attempts: int, r
     while budget.spend():
         pass
     assert budget.spent == retries
+
+
+class Passing:
+    """A call that fails so many times, and then gives "well"."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self._errors = deque(errors)
+        self.calls = 0
+
+    def __call__(self) -> str:
+        self.calls += 1
+        if self._errors:
+            raise self._errors.popleft()
+        return "well"
+
+
+BACKOFF = Backoff(first_s=1.0, cap_s=3.0)
+
+
+def test_a_call_is_tried_again_after_waits_that_grow_up_to_a_limit() -> None:
+    clock, call = FakeClock(), Passing(*[StoreUnavailable("503")] * 4)
+    assert retrying(call, on=StoreUnavailable, next_wait_s=BACKOFF.for_tries(5), clock=clock) == "well"
+    assert len(clock.waits) == 4
+    longest = [BACKOFF.longest_s(failures) for failures in (1, 2, 3, 4, 10_000)]
+    assert longest == [1.0, 2.0, 3.0, 3.0, 3.0]
+    assert all(0 <= wait_s <= limit for wait_s, limit in zip(clock.waits, longest, strict=False))
+
+
+def test_the_error_of_the_last_try_is_raised_without_another_wait() -> None:
+    clock, call = FakeClock(), Passing(*[StoreUnavailable(str(number)) for number in range(9)])
+    with pytest.raises(StoreUnavailable, match="1"):
+        retrying(call, on=StoreUnavailable, next_wait_s=BACKOFF.for_tries(2), clock=clock)
+    assert (call.calls, len(clock.waits)) == (2, 1)
+
+
+def test_another_class_of_error_is_raised_at_once() -> None:
+    clock, call = FakeClock(), Passing(StoreRefused("403"))
+    with pytest.raises(StoreRefused):
+        retrying(call, on=StoreUnavailable, next_wait_s=BACKOFF.for_tries(5), clock=clock)
+    assert (call.calls, clock.waits) == (1, [])
+
+
+def test_a_stop_signal_ends_the_wait_with_the_error_that_it_was_for() -> None:
+    clock, stop, call = FakeClock(), FakeStop(), Passing(StoreUnavailable("503"))
+    stop.set()
+    with pytest.raises(StoreUnavailable):
+        retrying(call, on=StoreUnavailable, next_wait_s=BACKOFF.for_tries(5), clock=clock, stop=stop)
+    assert call.calls == 1

@@ -29,7 +29,7 @@ class Meanwhile(FakeClock):
         super().__init__()
         self._act = act
 
-    def wait(self, seconds: float, stop: StopSignal) -> bool:
+    def wait(self, seconds: float, stop: StopSignal | None = None) -> bool:
         self._act()
         return super().wait(seconds, stop)
 

@@ -207,7 +207,7 @@ def test_size_look_ups_of_a_registry_that_is_down_say_so(onlooker: Onlooker) -> 
             raise UpstreamInterrupted("ConnectionRefusedError")
 
     class Waiting(FakeClock):
-        def wait(self, seconds: float, stop: object) -> bool:
+        def wait(self, seconds: float, stop: object = None) -> bool:
             onlooker.after(0.0)
             return super().wait(seconds, FakeStop())
 
@@ -235,7 +235,7 @@ def test_a_transfer_says_what_its_bottles_wait_for(onlooker: Onlooker) -> None:
     story.blobs.script(item, Act(error=UpstreamInterrupted("connection reset")))
 
     class Waiting(FakeClock):
-        def wait(self, seconds: float, stop: object) -> bool:
+        def wait(self, seconds: float, stop: object = None) -> bool:
             onlooker.after(0.0)
             return super().wait(seconds, FakeStop())
 
@@ -261,7 +261,7 @@ def test_a_body_that_stands_still_is_heard_and_one_that_comes_is_not(onlooker: O
 
 def test_a_gate_that_upstream_has_closed_is_a_wait(onlooker: Onlooker) -> None:
     class Waiting(FakeClock):
-        def wait(self, seconds: float, stop: object) -> bool:
+        def wait(self, seconds: float, stop: object = None) -> bool:
             onlooker.after(0.0)
             return super().wait(seconds, FakeStop())
 

@@ -4,11 +4,12 @@ Receipts are created, never changed. A fold writes the manifest with compare-and
 receipts afterwards, so at every instant a stored bottle is named by a receipt, the manifest, or both.
 """
 
+import itertools
 import logging
-import random
 import secrets
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,7 +17,6 @@ from brew_assets.domain.manifest import (
     BACKUP_PREFIX,
     BACKUPS_KEPT,
     MANIFEST_KEY,
-    Entry,
     HeldEntry,
     Manifest,
     Receipt,
@@ -24,7 +24,6 @@ from brew_assets.domain.manifest import (
     decode_manifest,
 )
 from brew_assets.domain.object_keys import is_backup_name
-from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.ports import Clock, Document, Store
 from brew_assets.engine.record.foreign_objects import own_listing
 from brew_assets.engine.record.journal import (
@@ -35,6 +34,7 @@ from brew_assets.engine.record.journal import (
     read_objects,
     read_settled,
 )
+from brew_assets.engine.retry import Backoff
 from brew_assets.errors import (
     KeyTaken,
     ManifestInvalid,
@@ -47,8 +47,8 @@ from brew_assets.errors import (
 MAX_FOLD_RACES = 50
 _BLOCKED_AFTER = 3
 _MOST_BACKUP_NAMES = 5
-_FIRST_STAND_BACK_S = 0.02
-_LONGEST_STAND_BACK_S = 1.0
+# After a lost race, longer each time: a slow writer would lose to quick ones for ever. Under 50 s in sum.
+_STAND_BACK = Backoff(first_s=0.02, cap_s=1.0)
 
 _log = logging.getLogger(__name__)
 
@@ -83,15 +83,11 @@ def read_held(store: Store) -> Held:
         ManifestInvalid: the manifest or a receipt cannot be trusted.
         StoreError: the store cannot be read.
     """
-    journal = dict(read_settled(store, lambda receipt: (receipt.key, _slim(receipt.entry))))
+    journal = dict(read_settled(store, lambda receipt: (receipt.key, HeldEntry.of(receipt.entry))))
     document = store.read(MANIFEST_KEY)
     entries = decode_held(document.data) if document else {}
     entries.update(journal)
     return Held(entries, document is None)
-
-
-def _slim(entry: Entry) -> HeldEntry:
-    return HeldEntry(sha256=entry.sha256, file_size=entry.file_size, s3_key=entry.s3_key)
 
 
 def fold(
@@ -108,9 +104,12 @@ def fold(
         ManifestInvalid: the manifest or a receipt cannot be trusted; nothing was changed.
         StoreError: the store cannot be read or written.
     """
-    additional, absent, blocked = list(extra), Absent(), _Blocked()
-    for races in range(MAX_FOLD_RACES):
-        _stand_back(clock, races)
+    additional, absent = list(extra), Absent()
+    folded: list[str] = []
+    added = 0
+
+    def take_all() -> _Swap | None:
+        nonlocal folded, added
         # Listed before the manifest is read: what another fold takes meanwhile is seen to vanish.
         keys = journal_keys(store, absent)
         document = store.read(MANIFEST_KEY)
@@ -119,26 +118,77 @@ def fold(
         folded, vanished = change.take_journal(store, keys)
         if vanished:
             absent.note(vanished)
-            continue
+            return None
         change.take_unless_newer(additional)
         change.forget(gone or {})
-        if change.is_one() or document is None:
+        added = len(manifest) - change.entries_before
+        return _Swap(document, manifest, is_due=change.is_one() or document is None)
+
+    swapped = _swap_manifest(store, clock, take_all)
+    manifest, races = swapped.manifest, swapped.races
+    if not _delete(store, folded) and gone:
+        # They would bring back what has just been forgotten.
+        empty(store, folded)
+    # What says nothing is for who looks for a mistake.
+    _log.log(
+        logging.INFO if folded or added or races else logging.DEBUG,
+        "folded",
+        extra={"journals": len(folded), "entries": len(manifest), "added": added, "races": races},
+    )
+    return FoldResult(entries=len(manifest), added=added, races=races, manifest=manifest)
+
+
+class _Swap(NamedTuple):
+    """The manifest that is to take the document's place if it is due; the backup's name gets the suffix."""
+
+    document: Document | None
+    manifest: Manifest
+    is_due: bool
+    suffix: str = ""
+
+
+class _Swapped(NamedTuple):
+    """The manifest that stands there now, the key of the backup of what it replaced, and the races lost."""
+
+    manifest: Manifest
+    backup: str | None
+    races: int
+
+
+def _swap_manifest(store: Store, clock: Clock, make: Callable[[], _Swap | None]) -> _Swapped:
+    """The manifest as `make` makes it of the one that stands there, which is among the backups then.
+
+    Compare-and-swap: `make` reads, and what it makes is written only over the very version that it read. It
+    is asked again whenever another writer was faster, and where it gives None: what it read was changing.
+
+    Raises:
+        ObjectRefused: what stands under the manifest's name is none.
+        StoreError: the store cannot be written, or others were always faster.
+    """
+    blocked = _Blocked()
+    backup: str | None = None
+    for races in range(MAX_FOLD_RACES):
+        if races:
+            # No stop shortens it: the fold is what a stop leaves time for.
+            clock.wait(_STAND_BACK.wait_s(races))
+        swap = make()
+        if swap is None:
+            continue
+        if swap.is_due:
+            document = swap.document
+            data = swap.manifest.encode(last_updated=clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
             try:
-                _replace_manifest(store, clock, document, manifest)
+                if document is None:
+                    store.write(MANIFEST_KEY, data, create_only=True)
+                    return _Swapped(swap.manifest, None, races)
+                backup = back_up(store, clock, document.data, suffix=swap.suffix)
+                store.write(MANIFEST_KEY, data, replaces=document.version)
             except (PreconditionFailed, KeyTaken) as error:
                 blocked.check(document, error)
                 continue
-        if not _delete(store, folded) and gone:
-            # They would bring back what has just been forgotten.
-            empty(store, folded)
-        added = len(manifest) - change.entries_before
-        # What says nothing is for who looks for a mistake.
-        _log.log(
-            logging.INFO if folded or added or races else logging.DEBUG,
-            "folded",
-            extra={"journals": len(folded), "entries": len(manifest), "added": added, "races": races},
-        )
-        return FoldResult(entries=len(manifest), added=added, races=races, manifest=manifest)
+        if backup is not None:
+            prune_backups(store)
+        return _Swapped(swap.manifest, backup, races)
     raise StoreError(f"{MANIFEST_KEY}: lost {MAX_FOLD_RACES} races in a row against other writers")
 
 
@@ -224,24 +274,6 @@ def _delete(store: Store, keys: list[str]) -> bool:
     return True
 
 
-def _stand_back(clock: Clock, races: int) -> None:
-    """A random wait after a lost race, longer each time: a slow writer would lose to quick ones for ever."""
-    if races:
-        longest_s = min(_LONGEST_STAND_BACK_S, _FIRST_STAND_BACK_S * 2.0 ** (races - 1))
-        # No stop shortens it: the fold is what a stop leaves time for, and all waits together are under 50 s.
-        clock.wait(random.uniform(0.0, longest_s), GracefulStop())
-
-
-def _replace_manifest(store: Store, clock: Clock, document: Document | None, manifest: Manifest) -> None:
-    data = manifest.encode(last_updated=clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
-    if document is None:
-        store.write(MANIFEST_KEY, data, create_only=True)
-        return
-    back_up(store, clock, document.data)
-    store.write(MANIFEST_KEY, data, replaces=document.version)
-    prune_backups(store)
-
-
 def back_up(store: Store, clock: Clock, data: bytes, *, suffix: str = "") -> str:
     """The key of the new backup that holds `data`."""
     token = ""
@@ -286,30 +318,18 @@ def replace_manifest(
     Raises:
         StoreError: the store cannot be read or written.
     """
-    blocked = _Blocked()
-    backup: str | None = None
-    for races in range(MAX_FOLD_RACES):
-        _stand_back(clock, races)
+    tries = itertools.count()
+
+    def succeed() -> _Swap:
         document = store.read(MANIFEST_KEY)
         current = _valid_manifest(document)
         manifest = successor_of(current)
-        if races and current is not None and current.has_the_entries_of(manifest):
-            # Written by the try before this one, of which only the answer was lost.
-            prune_backups(store)
-            return manifest, backup
-        data = manifest.encode(last_updated=clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
-        try:
-            if document is None:
-                store.write(MANIFEST_KEY, data, create_only=True)
-                return manifest, None
-            backup = back_up(store, clock, document.data, suffix="" if current is not None else ".invalid")
-            store.write(MANIFEST_KEY, data, replaces=document.version)
-        except (PreconditionFailed, KeyTaken) as error:
-            blocked.check(document, error)
-            continue
-        prune_backups(store)
-        return manifest, backup
-    raise StoreError(f"{MANIFEST_KEY}: lost {MAX_FOLD_RACES} races in a row against other writers")
+        # Written by the try before this one, of which only the answer was lost.
+        is_there = next(tries) > 0 and current is not None and current.has_the_entries_of(manifest)
+        return _Swap(document, manifest, not is_there, suffix="" if current is not None else ".invalid")
+
+    swapped = _swap_manifest(store, clock, succeed)
+    return swapped.manifest, swapped.backup
 
 
 def _valid_manifest(document: Document | None) -> Manifest | None:

@@ -59,7 +59,7 @@ def take_inventory(
     rebuilt = held.manifest_missing and bool(folders)
     if rebuilt:
         found = rebuild_missing_manifest(store, clock, workers=workers, record=record)
-        entries = {r.key: _held(r) for r in found.receipts} | held.entries
+        entries = {r.key: HeldEntry.of(r.entry) for r in found.receipts} | held.entries
         return Inventory(
             entries=entries,
             identified=len(found.receipts),
@@ -81,7 +81,7 @@ def take_inventory(
         journal.add(fresh)
         journal.flush()
     entries = {key: entry for key, entry in held.entries.items() if key not in seen.lost}
-    entries |= {receipt.key: _held(receipt) for receipt in fresh}
+    entries |= {receipt.key: HeldEntry.of(receipt.entry) for receipt in fresh}
     return Inventory(
         entries=entries,
         identified=len(fresh),
@@ -217,11 +217,6 @@ def _folders_to_look_at(folders: list[str], held: Held, *, also: str, today: str
         for number, folder in enumerate(folders)
         if number < future + NEWEST_FOLDERS or folder >= newest or folder == also
     ]
-
-
-def _held(receipt: Receipt) -> HeldEntry:
-    entry = receipt.entry
-    return HeldEntry(sha256=entry.sha256, file_size=entry.file_size, s3_key=entry.s3_key)
 
 
 def _is_news(receipt: Receipt, held: Held) -> bool:
