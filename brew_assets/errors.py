@@ -113,8 +113,8 @@ def is_security(reason: str) -> bool:
 
 
 def label_of(reason: str) -> str:
-    """What messages call this reason."""
-    return next((kind.label for kind in kinds_of(reason)), reason.capitalize())
+    """What messages call this reason; one that another version had, as it is."""
+    return next((kind.label for kind in kinds_of(reason)), f"{reason[:1].upper()}{reason[1:]}")
 
 
 class SettingsInvalid(MirrorError, reason="invalid settings"):

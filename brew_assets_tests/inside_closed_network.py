@@ -11,16 +11,15 @@ import subprocess
 import sys
 
 from brew_assets import compose
-from brew_assets.domain.notifications.blocks import absence_message
 from brew_assets.engine.notifier import Notification
 from brew_assets.settings import read_settings
+from brew_assets_tests.messages import MISSING
 
 PROXY_PORT = 3128
 # https://man7.org/linux/man-pages/man7/netdevice.7.html
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 _COMMANDS = (["sync"], ["verify", "--deep"])
 _PROGRAM = "from brew_assets.runtimes.cli import main; main()"
-_MESSAGE = absence_message(environment="prod", scheduled_for="2025-07-21 03:00", finding="It did not happen.")
 
 
 def main() -> int:
@@ -37,7 +36,7 @@ def main() -> int:
             if done.returncode:
                 return done.returncode
     for channel in compose.build_channels(read_settings()):
-        channel.send(Notification(name="absence", subject="x", message=_MESSAGE))
+        channel.send(Notification(name="absence", subject="x", message=MISSING))
     return 0
 
 

@@ -5,7 +5,13 @@ from urllib.parse import quote
 import msgspec
 
 from brew_assets.domain.addresses import shown_url
-from brew_assets.domain.notifications.blocks import Link
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """An address with what its button says."""
+
+    title: str
+    url: str
 
 
 class Links(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 Pure: defs/notifications/ looks at Dagster and the store, and hands over what it found.
 """
 
-from typing import Literal
+from typing import Literal, Self
 
 import msgspec
 
@@ -26,7 +26,10 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlatformRun(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest try of a sync for one platform. `reason` and `error` say why it failed."""
+    """The newest try of a sync for one platform; of a planning that failed, with no platform.
+
+    `reason` and `error` say why it failed.
+    """
 
     platform: str
     run_id: str
@@ -77,6 +80,29 @@ class SyncStatus(msgspec.Struct, frozen=True, kw_only=True):
     store_findings: tuple[StoreFinding, ...] = ()
     planning: bool = False
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def without_plan(cls, run_id: str, *, date: str, created_at: float, reason: str, error: str) -> Self:
+        """Of a sync that got no plan, since its planning run failed: it has no id and nothing planned."""
+        failed = PlatformRun(platform="", run_id=run_id, state="failed", reason=reason, error=error)
+        return cls(
+            sync_id="",
+            date=date,
+            created_at=created_at,
+            route="none",
+            trigger="",
+            planned=0,
+            held=0,
+            size=0,
+            run_id=run_id,
+            platforms=(),
+            runs=(failed,),
+        )
+
+    @property
+    def has_plan(self) -> bool:
+        """Whether a plan could be made."""
+        return bool(self.sync_id)
 
     @property
     def forgotten(self) -> tuple[str, ...]:

@@ -15,22 +15,21 @@ from brew_assets.adapters.aws.secrets import WebhookSecret
 from brew_assets.adapters.aws.sns import SnsTopic
 from brew_assets.adapters.slack import SlackWebhook
 from brew_assets.domain.metrics import gauges
-from brew_assets.domain.notifications.blocks import absence_message
 from brew_assets.engine.clock import SystemClock
 from brew_assets.engine.notifier import Channel, Delivery, Notification, Notifier
 from brew_assets.errors import ChannelError
 from brew_assets.settings import Secret
 from brew_assets_tests.event_account import REGION
 from brew_assets_tests.fakes import FakeClock
+from brew_assets_tests.messages import MISSING
 from brew_assets_tests.ports import free_ports
 from brew_assets_tests.slack_sink import Answer, SlackSink
 
-MESSAGE = absence_message(environment="prod", scheduled_for="2025-07-21 03:00", finding="It did not happen.")
 DUE = [
     Notification(
         name="absence",
-        subject=f"[prod] {MESSAGE.text}",
-        message=MESSAGE,
+        subject=f"[prod] {MISSING.text}",
+        message=MISSING,
         metrics=tuple(gauges(environment="prod", pending=1, last_good_age_s=None)),
     )
 ]
@@ -160,4 +159,4 @@ def test_what_a_channel_refused_comes_when_it_is_back(slack: SlackSink) -> None:
     slack.answer_always(None)
     assert Notifier([channel], record, clock).notify("sync", DUE)
     assert Notifier([channel], record, clock).notify("sync", DUE)
-    assert slack.texts == [MESSAGE.text]
+    assert slack.texts == [MISSING.text]

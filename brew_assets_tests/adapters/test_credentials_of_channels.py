@@ -11,19 +11,18 @@ from brew_assets.adapters.aws.secrets import WebhookSecret
 from brew_assets.adapters.aws.sns import SnsTopic
 from brew_assets.adapters.aws.sqs import EventQueue
 from brew_assets.domain.metrics import gauges
-from brew_assets.domain.notifications.blocks import absence_message
 from brew_assets.engine.notifier import Notification
 from brew_assets.errors import ChannelFailed, ChannelRefused, MirrorError, QueueUnavailable
 from brew_assets_tests.aws_profiles import NOBODY, Profiles, Sts
+from brew_assets_tests.messages import MISSING
 
 REGION = "us-east-1"
-MESSAGE = absence_message(environment="prod", scheduled_for="2025-07-21 03:00", finding="It did not happen.")
 Call = Callable[[str], object]
 
 
 def publish(endpoint: str) -> None:
     topic = SnsTopic(f"arn:aws:sns:{REGION}:123456789012:topic", region=REGION, endpoint_url=endpoint)
-    topic.send(Notification(name="absence", subject="x", message=MESSAGE))
+    topic.send(Notification(name="absence", subject="x", message=MISSING))
 
 
 def put_metrics(endpoint: str) -> None:

@@ -9,18 +9,18 @@ from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, shown_entry
 from brew_assets.domain.links import Links
 from brew_assets.domain.notifications.messages import (
     Progress,
-    end_of,
+    end_message,
     error_details,
     error_type,
     expected_minutes,
     failed_lines,
     is_large,
-    large_download_of,
-    progress_of,
-    security_text,
-    start_of,
+    large_download_message,
+    progress_message,
+    start_message,
     top_formulae,
 )
+from brew_assets.domain.notifications.security import security_text
 from brew_assets.domain.plan import PlannedBottle
 from brew_assets.domain.report import Failure, Report
 from brew_assets.domain.sync_status import Deployment, PlatformRun, SyncStatus
@@ -93,7 +93,7 @@ def test_all_stored_is_a_success_and_everything_planned_is_there() -> None:
 
 def fields(known: SyncStatus, stored: frozenset[str] | None = None) -> list[str]:
     objects = [bottle("node", "20.5.1"), bottle("jq", "1.8")]
-    message = end_of(known, DEPLOYMENT, objects=objects, duration_s=1, next_sync="", stored=stored)
+    message = end_message(known, DEPLOYMENT, objects=objects, duration_s=1, next_sync="", stored=stored)
     return message.plain().splitlines()
 
 
@@ -200,7 +200,7 @@ def test_the_largest_formulae_are_named_with_their_platforms() -> None:
     objects += [bottle("node", "20.5.1", SONOMA, 50), bottle("node", "20.5.1", TAHOE, 60)]
     top = top_formulae(objects)
     assert len(top) == 5
-    assert (top[0].name, top[0].version, top[0].platforms) == ("node", "20.5.1", (SONOMA, TAHOE))
+    assert top[0] == "node@20.5.1 (arm64_sonoma, arm64_tahoe)"
 
 
 def test_failed_bottles_are_named_as_the_plan_splits_them() -> None:
@@ -218,7 +218,7 @@ def test_every_ending_has_its_message_with_links() -> None:
     )
     failed = status(run(SONOMA, "failed", error="lost"), run(TAHOE, "succeeded"))
     texts = [
-        end_of(known, DEPLOYMENT, objects=(), duration_s=514, next_sync="2025-07-28 03:00").plain()
+        end_message(known, DEPLOYMENT, objects=(), duration_s=514, next_sync="2025-07-28 03:00").plain()
         for known in (succeeded, warned, failed)
     ]
     assert [text.splitlines()[0] for text in texts] == [
@@ -242,9 +242,9 @@ def test_what_the_plan_leaves_out_is_said_at_the_start_and_at_every_end_and_else
     for known in (succeeded, warned, failed):
         noted = msgspec.structs.replace(known, notes=("Rejected: 1 of 9 formulae; first: x: why",))
         end: dict[str, Any] = {"objects": (), "duration_s": 1, "next_sync": ""}
-        for message in (start_of(noted, DEPLOYMENT, started_at=""), end_of(noted, DEPLOYMENT, **end)):
+        for message in (start_message(noted, DEPLOYMENT), end_message(noted, DEPLOYMENT, **end)):
             assert "Notes:\n• Rejected: 1 of 9 formulae; first: x: why" in message.plain()
-        for message in (start_of(known, DEPLOYMENT, started_at=""), end_of(known, DEPLOYMENT, **end)):
+        for message in (start_message(known, DEPLOYMENT), end_message(known, DEPLOYMENT, **end)):
             assert "Notes" not in message.plain()
 
 
@@ -309,7 +309,7 @@ def test_a_failure_leads_to_the_run_that_shows_it(
 ) -> None:
     known = status(*runs, reports=reports, planned=1)
     assert known.ending == "failure"
-    text = end_of(known, DEPLOYMENT, objects=(), duration_s=1, next_sync="").plain()
+    text = end_message(known, DEPLOYMENT, objects=(), duration_s=1, next_sync="").plain()
     assert f"https://dagster.example/runs/run-{shown}" in text
     assert "runs/planning" not in text
 
@@ -337,14 +337,14 @@ def test_a_large_download_is_one_that_lambda_would_not_get(changes: dict[str, An
 
 def test_a_download_of_unknown_size_is_told_without_numbers() -> None:
     known = msgspec.structs.replace(status(), size=0, unknown_sizes=3)
-    text = large_download_of(known, DEPLOYMENT).plain()
+    text = large_download_message(known, DEPLOYMENT).plain()
     assert "Total Size: unknown" in text
     assert "Expected duration" not in text
 
 
 def test_progress_never_says_more_than_all() -> None:
     progress = Progress(bottles_done=99, bytes_done=5000, bytes_per_second=100.0, current="jq@1.8.1")
-    text = progress_of(status(run(SONOMA, "going")), progress, now=50.0).plain()
+    text = progress_message(status(run(SONOMA, "going")), progress, now=50.0).plain()
     assert "Downloaded: 10/10 bottles (100%)" in text
     assert "Size Progress: 5.0 KB / 5.0 KB" in text
     assert "ETA: 0 seconds" in text
@@ -352,7 +352,7 @@ def test_progress_never_says_more_than_all() -> None:
 
 def test_progress_without_a_rate_has_no_eta() -> None:
     progress = Progress(bottles_done=0, bytes_done=0, bytes_per_second=0.0, current="")
-    text = progress_of(status(), progress, now=600.0).plain()
+    text = progress_message(status(), progress, now=600.0).plain()
     assert "ETA: unknown" in text
     assert "Current: looking at the store" in text
 

@@ -25,15 +25,13 @@ from brew_assets.domain.metrics import Metric, gauges, sync_metrics
 from brew_assets.domain.notifications.blocks import Message
 from brew_assets.domain.notifications.messages import (
     completed_note,
-    end_of,
-    end_without_plan,
+    end_message,
     is_large,
-    large_download_of,
-    progress_of,
-    security_event,
-    security_text,
-    start_of,
+    large_download_message,
+    progress_message,
+    start_message,
 )
+from brew_assets.domain.notifications.security import security_text
 from brew_assets.domain.plan import Plan
 from brew_assets.domain.report import Outcome
 from brew_assets.domain.sync_status import Ending, SyncStatus
@@ -42,7 +40,7 @@ from brew_assets.engine.kept_plans import kept_plan
 from brew_assets.engine.kept_reports import kept_reports
 from brew_assets.engine.notifier import Channel, Notification, Notifier
 from brew_assets.engine.record.stored_names import stored_names
-from brew_assets.errors import MirrorError, is_security
+from brew_assets.errors import MirrorError
 from brew_assets.settings import Settings
 
 START, LARGE, END, COMPLETION = "start", "large-download", "end", "completion"
@@ -111,7 +109,9 @@ class DueNotifications:
         status, ended_at = status_of(self._instance, sync)
         due = [self._start(status, sync)]
         if is_large(status, self._deployment):
-            due.append(self._notification(LARGE, sync, message=large_download_of(status, self._deployment)))
+            due.append(
+                self._notification(LARGE, sync, message=large_download_message(status, self._deployment))
+            )
         if not status.ended:
             self._remember(sync, pending=status.planned)
             self._notify(sync.sync_id, due)
@@ -182,36 +182,22 @@ class DueNotifications:
                 f"planning run {planning.run_id}: its message could not be sent within a week; given up"
             )
             return True
-        deployment, at = self._deployment, datetime.fromtimestamp(planning.ended_at, tz=UTC)
-        found = [("planning", planning.reason, planning.error)] if is_security(planning.reason) else []
-        duration_s = planning.ended_at - planning.started_at
-        message = end_without_plan(
-            deployment,
-            date=f"{at:%Y-%m-%d}",
-            run_id=planning.run_id,
+        status = SyncStatus.without_plan(
+            planning.run_id,
+            date=f"{datetime.fromtimestamp(planning.ended_at, tz=UTC):%Y-%m-%d}",
+            created_at=planning.started_at,
             reason=planning.reason,
             error=planning.error,
-            duration_s=duration_s,
         )
-        metrics = sync_metrics(
-            environment=deployment.environment,
-            sync_date=f"{at:%Y-%m-%d}",
-            route="none",
-            downloaded=0,
-            bytes_downloaded=0,
-            duration_s=duration_s,
-            failed=0,
-            outcome="failed",
-        )
+        duration_s = planning.ended_at - planning.started_at
+        message = end_message(status, self._deployment, duration_s=duration_s)
         end = Notification(
             name=END,
             subject=self._subject(message.text),
             message=message,
             channel=planning.channel,
-            security=security_event(
-                found, deployment, subject=f"the planning run {planning.run_id}", run_id=planning.run_id
-            ),
-            metrics=tuple(metrics),
+            security=security_text(status, self._deployment),
+            metrics=tuple(self._metrics(status, duration_s)),
         )
         return self._notify(planning.subject or f"run-{planning.run_id}", [end])
 
@@ -220,8 +206,7 @@ class DueNotifications:
         return left_s > 0 and self._notifier.notify(sync, due, within_s=left_s)
 
     def _start(self, status: SyncStatus, sync: OpenSync) -> Notification:
-        at = datetime.fromtimestamp(status.created_at, tz=UTC)
-        message = start_of(status, self._deployment, started_at=f"{at:%Y-%m-%d %H:%M:%S}")
+        message = start_message(status, self._deployment)
         metrics = self._gauges(sync, pending=status.planned)
         return self._notification(START, sync, message=message, metrics=metrics)
 
@@ -235,7 +220,7 @@ class DueNotifications:
         if found is None or found[1] <= sync.progress_notified_of:
             return sync
         progress, newest = found
-        message = progress_of(status, progress, now=now)
+        message = progress_message(status, progress, now=now)
         # Named by what it says: a tick that is repeated after a kill sends it no second time.
         notification = self._notification(f"progress-{newest}", sync, message=message)
         self._notifier.send_best_effort(sync.sync_id, notification, after=after)
@@ -316,7 +301,7 @@ class DueNotifications:
         return [Notification(name=f"security-{name}", subject=subject, security=text)]
 
     def _end_message(self, found: _Ended, duration_s: float) -> Message:
-        return end_of(
+        return end_message(
             found.status,
             self._deployment,
             objects=found.plan.objects if found.plan else (),

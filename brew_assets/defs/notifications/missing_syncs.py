@@ -16,7 +16,7 @@ from brew_assets.defs.notifications.run_history import fate_of, made_a_plan, ope
 from brew_assets.defs.schedules import SCHEDULE, schedule_is_running, scheduled_times
 from brew_assets.defs.tags import SCHEDULE_TAG
 from brew_assets.domain.metrics import gauges
-from brew_assets.domain.notifications.blocks import absence_message
+from brew_assets.domain.notifications.messages import absence_message
 from brew_assets.domain.quantities import rough_duration
 from brew_assets.engine.clock import SystemClock
 from brew_assets.engine.notifier import Notification, Notifier
@@ -152,10 +152,10 @@ def notify_of_missing(
 def absence_of(settings: Settings, missing: Missing) -> Notification:
     """The sentence that people read of it."""
     message = absence_message(
-        environment=settings.environment,
+        deployment_of(settings),
+        schedule=SCHEDULE,
         scheduled_for=f"{datetime.fromtimestamp(missing.at, tz=UTC):%Y-%m-%d %H:%M}",
         finding=missing.finding,
-        links=deployment_of(settings).links.of_schedule(SCHEDULE),
     )
     subject = f"[{settings.environment}] {message.text}"
     return Notification(name="absence", subject=subject, message=message)

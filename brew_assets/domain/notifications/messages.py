@@ -1,37 +1,44 @@
-"""The messages about a sync, from its status, with the numbers worked out."""
+"""The messages about a sync, from its status."""
 
 import math
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 
 from brew_assets.domain.bottle import parse_filename
-from brew_assets.domain.foreign_text import printable
 from brew_assets.domain.left_out import first_names
 from brew_assets.domain.notifications.blocks import (
-    FAILURES_SHOWN,
-    FORMULAE_SHOWN,
+    DETAIL_CHARACTERS,
+    NOTE_CHARACTERS,
     Message,
-    TopFormula,
-    failure_message,
-    large_download_message,
-    progress_message,
-    shown_failure,
-    start_message,
-    success_message,
-    warning_message,
+    bar,
+    bullet,
+    buttons,
+    context,
+    fields,
+    message,
+    notes,
+    section,
 )
+from brew_assets.domain.notifications.mrkdwn import code, cut, foreign, preformatted, sentence
 from brew_assets.domain.plan import PlannedBottle
+from brew_assets.domain.quantities import human_bytes, human_duration, rough_duration
 from brew_assets.domain.report import Failure
 from brew_assets.domain.routing import GB
 from brew_assets.domain.sync_status import Deployment, SyncStatus
-from brew_assets.errors import is_security, label_of
+from brew_assets.errors import label_of
 
+FAILURES_SHOWN = 3
+FORMULAE_SHOWN = 5
+SYNC_METHODS = {"lambda": "Lambda", "ecs": "ECS", "local": "Local"}
 # Bytes per second at worst and at best, for the duration that people read: a guess, no promise.
 _SLOW, _FAST = 13.3e6, 17.7e6
 _ROUND_TO_MINUTES = 5
-_SECURITY_ROWS = 50
+_HINTS = (
+    "Verify network connectivity and NAT Gateway status",
+    "Consider manual retry or investigate Homebrew API status",
+)
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,19 +49,27 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     bytes_per_second: float
     current: str
 
+    def left_s(self, size: int) -> float | None:
+        """Seconds until so many bytes are there; None when nothing moves."""
+        return (size - self.bytes_done) / self.bytes_per_second if self.bytes_per_second > 0 else None
 
-def start_of(status: SyncStatus, deployment: Deployment, *, started_at: str) -> Message:
-    """The message that the sync begins; `started_at` as "2025-07-21 03:00:15"."""
-    return start_message(
-        environment=deployment.environment,
-        date=status.date,
-        bottles=status.planned,
-        size=status.size,
-        route=status.route,
-        trigger=status.trigger,
-        started_at=started_at,
-        notes=status.notes,
-        links=deployment.links.of_sync(status.sync_id),
+
+def start_message(status: SyncStatus, deployment: Deployment) -> Message:
+    """A sync begins. Here as at the end, the notes say what upstream has and the sync does not cover."""
+    started = datetime.fromtimestamp(status.created_at, tz=UTC)
+    return message(
+        "🚀 Homebrew Bottles Sync Started",
+        fields(
+            ("Environment", deployment.environment),
+            ("Date", status.date),
+            ("Estimated Bottles", f"{status.planned:,}"),
+            ("Estimated Size", human_bytes(status.size)),
+            ("Sync Method", SYNC_METHODS.get(status.route, status.route)),
+            ("Trigger", status.trigger),
+        ),
+        *notes(status.notes),
+        context(f"Started at {started:%Y-%m-%d %H:%M:%S} UTC"),
+        *buttons(deployment.links.of_sync(status.sync_id)),
     )
 
 
@@ -65,16 +80,24 @@ def is_large(status: SyncStatus, deployment: Deployment) -> bool:
     return status.route == "ecs" and bool(status.platforms) and exceeds
 
 
-def large_download_of(status: SyncStatus, deployment: Deployment) -> Message:
-    """The message that the sync goes through ECS."""
-    return large_download_message(
-        environment=deployment.environment,
-        date=status.date,
-        size=status.known_size,
-        threshold_gb=deployment.threshold_gb,
-        bottles=status.planned,
-        cluster=deployment.cluster,
-        expected_minutes=None if status.known_size is None else expected_minutes(status.size),
+def large_download_message(status: SyncStatus, deployment: Deployment) -> Message:
+    """A sync goes through ECS."""
+    size, expected = status.known_size, ""
+    if size is not None:
+        low, high = expected_minutes(size)
+        expected = f" Expected duration: {low:,}-{high:,} minutes."
+    return message(
+        "⚡ Large Download Detected - Routing to ECS",
+        fields(
+            ("Environment", deployment.environment),
+            ("Date", status.date),
+            ("Total Size", "unknown" if size is None else human_bytes(size)),
+            ("Threshold", f"{deployment.threshold_gb:g} GB"),
+            ("Bottles Count", f"{status.planned:,}"),
+            ("ECS Cluster", deployment.cluster),
+        ),
+        section(f"Starting ECS Fargate task for large-scale download.{expected}"),
+        header="⚡ Large Download Detected",
     )
 
 
@@ -85,74 +108,138 @@ def expected_minutes(size: int) -> tuple[int, int]:
     return max(1, low), max(_ROUND_TO_MINUTES, high)
 
 
-def progress_of(status: SyncStatus, progress: Progress, *, now: float) -> Message:
-    """The message how far the sync is."""
+def progress_message(status: SyncStatus, progress: Progress, *, now: float) -> Message:
+    """How far the sync is; the bar shows the share of the time that it is expected to take."""
     done, size = min(progress.bottles_done, status.planned), max(status.size, progress.bytes_done)
-    rate = progress.bytes_per_second
-    return progress_message(
-        bottles_done=done,
-        bottles_total=status.planned,
-        bytes_done=progress.bytes_done,
-        bytes_total=size,
-        elapsed_s=max(0.0, now - status.created_at),
-        eta_s=(size - progress.bytes_done) / rate if rate > 0 else None,
-        bytes_per_second=rate,
-        current=progress.current,
+    percent = math.floor(100 * done / status.planned) if status.planned else 100
+    elapsed_s, left_s = max(0.0, now - status.created_at), progress.left_s(size)
+    share = percent / 100
+    if left_s is not None and elapsed_s + left_s > 0:
+        share = elapsed_s / (elapsed_s + left_s)
+    current = f"downloading {progress.current}" if progress.current else "looking at the store"
+    return message(
+        "⏳ Homebrew Sync Progress Update",
+        fields(
+            ("Downloaded", f"{done:,}/{status.planned:,} bottles ({percent}%)"),
+            ("Size Progress", f"{human_bytes(progress.bytes_done)} / {human_bytes(size)}"),
+            ("Duration", rough_duration(elapsed_s)),
+            ("ETA", "unknown" if left_s is None else rough_duration(left_s)),
+            ("Speed", f"{human_bytes(progress.bytes_per_second)}/s"),
+            ("Current", current),
+        ),
+        section(f"Progress bar: {bar(share)} {percent}%"),
+        header="⏳ Sync Progress Update",
     )
 
 
-def end_of(
+def end_message(
     status: SyncStatus,
     deployment: Deployment,
     *,
-    objects: Sequence[PlannedBottle],
-    duration_s: float,
-    next_sync: str,
+    objects: Sequence[PlannedBottle] = (),
     stored: Collection[str] | None = None,
+    duration_s: float,
+    next_sync: str = "",
 ) -> Message:
-    """The message how the sync ended; `objects` are the plan's, `next_sync` as "2025-07-28 03:00".
+    """How the sync ended; `objects` are the plan's, `next_sync` as "2025-07-28 03:00".
 
     `stored` are the entry keys of what the sync put into the store itself; None: nobody knows.
     """
-    links = deployment.links
-    environment, date = deployment.environment, status.date
     if status.ending == "success":
-        return success_message(
-            environment=environment,
-            date=date,
-            new=status.new,
-            existing=status.existing,
-            downloaded=status.downloaded,
-            duration_s=duration_s,
-            location=f"{deployment.store_url}/{date}/",
-            top=top_formulae(p for p in objects if stored is None or p.bottle.entry_key in stored),
-            next_sync=next_sync,
-            notes=status.end_notes,
-            links=links.of_sync(status.sync_id),
-        )
+        new = [planned for planned in objects if stored is None or planned.bottle.entry_key in stored]
+        return _success(status, deployment, new, duration_s, next_sync)
     if status.ending == "warning":
-        return warning_message(
-            environment=environment,
-            date=date,
-            done=status.done,
-            planned=status.planned,
-            failed=failed_lines(status.failures, objects),
-            duration_s=duration_s,
-            notes=status.end_notes,
-            links=links.of_sync(status.sync_id),
-        )
-    return failure_message(
-        environment=environment,
-        date=date,
-        error_type=error_type(status),
-        duration_s=duration_s,
-        done=status.done,
-        planned=status.planned,
-        size=status.downloaded,
-        details=error_details(status),
-        log_group=links.log_group,
-        notes=status.end_notes,
-        links=links.of_failure(status.failed_run_id),
+        return _warning(status, deployment, objects, duration_s)
+    return _failure(status, deployment, duration_s)
+
+
+def _success(
+    status: SyncStatus,
+    deployment: Deployment,
+    stored: Sequence[PlannedBottle],
+    duration_s: float,
+    next_sync: str,
+) -> Message:
+    """All that was planned is in the store, by this sync or by others."""
+    top = [bullet(line) for line in top_formulae(stored)]
+    following = f"Next sync: {foreign(next_sync)} UTC" if next_sync else "No next sync is scheduled"
+    return message(
+        "✅ Homebrew Bottles Sync Complete",
+        fields(
+            ("Environment", deployment.environment),
+            ("Date", status.date),
+            ("New Bottles", _count(status.new)),
+            ("Skipped (Existing)", _count(status.existing)),
+            ("Total Downloaded", human_bytes(status.downloaded)),
+            ("Duration", human_duration(duration_s)),
+        ),
+        section(f"*S3 Location:* {code(f'{deployment.store_url}/{status.date}/', DETAIL_CHARACTERS)}"),
+        *([section("\n".join(["*Top Downloaded Formulas:*", *top]))] if top else []),
+        *notes(status.end_notes),
+        context(f"Hash file updated successfully • {following}"),
+        *buttons(deployment.links.of_sync(status.sync_id)),
+    )
+
+
+def _warning(
+    status: SyncStatus, deployment: Deployment, objects: Sequence[PlannedBottle], duration_s: float
+) -> Message:
+    """The sync has stored a part, and every run has named what it has not."""
+    failed = len(status.failures)
+    lines = [bullet(line) for line in failed_lines(status.failures[:FAILURES_SHOWN], objects)]
+    if failed > FAILURES_SHOWN:
+        lines.append(f"• ... and {_counted(failed - FAILURES_SHOWN, 'other')}")
+    rate = 100 * status.done / status.planned if status.planned else 100.0
+    return message(
+        "⚠️ Homebrew Sync Completed with Warnings",
+        fields(
+            ("Environment", deployment.environment),
+            ("Date", status.date),
+            ("Successful", f"{status.done:,}/{status.planned:,} bottles"),
+            ("Failed", _counted(failed, "bottle")),
+            ("Success Rate", f"{rate:.1f}%"),
+            ("Duration", human_duration(duration_s)),
+        ),
+        section("\n".join(["*Failed Downloads:*", *lines])),
+        section("*Recommendation:* Review failed downloads and consider manual retry for critical packages."),
+        *notes(status.end_notes),
+        *buttons(deployment.links.of_sync(status.sync_id)),
+        header="⚠️ Sync Completed with Warnings",
+    )
+
+
+def _failure(status: SyncStatus, deployment: Deployment, duration_s: float) -> Message:
+    """The sync has failed, or no plan could be made."""
+    links = deployment.links
+    logs = "Check the run's log in Dagster"
+    if links.log_group:
+        logs = f"Check CloudWatch logs: {code(links.log_group, NOTE_CHARACTERS)}"
+    details = "\n".join(map(preformatted, error_details(status)))
+    done = f"{status.done:,}/{status.planned:,}" if status.has_plan else "0 (no plan was made)"
+    return message(
+        "❌ Homebrew Bottles Sync Failed",
+        fields(
+            ("Environment", deployment.environment),
+            ("Date", status.date),
+            ("Error Type", error_type(status)),
+            ("Duration", human_duration(duration_s)),
+            ("Bottles Downloaded", done),
+            ("Partial Size", human_bytes(status.downloaded)),
+        ),
+        section(f"*Error Details:*\n```\n{cut(details, DETAIL_CHARACTERS)}\n```"),
+        section("\n".join(["*Troubleshooting:*", *(f"• {step}" for step in (logs, *_HINTS))])),
+        *notes(status.end_notes),
+        *buttons(links.of_failure(status.failed_run_id)),
+    )
+
+
+def absence_message(deployment: Deployment, *, schedule: str, scheduled_for: str, finding: str) -> Message:
+    """A sync of that schedule did not happen, or did not end in its window; `finding` says which."""
+    return message(
+        "⏰ Homebrew Bottles Sync Is Missing",
+        fields(("Environment", deployment.environment), ("Scheduled For", f"{scheduled_for} UTC")),
+        section(sentence(finding)),
+        *buttons(deployment.links.of_schedule(schedule)),
     )
 
 
@@ -168,26 +255,8 @@ def completed_note(outcome: str, *, at: datetime) -> str:
     )
 
 
-def end_without_plan(
-    deployment: Deployment, *, date: str, run_id: str, reason: str, error: str, duration_s: float
-) -> Message:
-    """The message that no plan could be made."""
-    return failure_message(
-        environment=deployment.environment,
-        date=date,
-        error_type=label_of(reason) if reason else "Planning failed",
-        duration_s=duration_s,
-        done=0,
-        planned=None,
-        size=0,
-        details=[error],
-        log_group=deployment.links.log_group,
-        links=deployment.links.of_failure(run_id),
-    )
-
-
-def top_formulae(objects: Iterable[PlannedBottle]) -> list[TopFormula]:
-    """The formulae with the most bytes that were stored, and the platforms that they serve."""
+def top_formulae(objects: Iterable[PlannedBottle]) -> list[str]:
+    """`node@20.5.1 (arm64_sonoma, tahoe)`: the formulae with the most bytes, and the platforms they serve."""
     sizes: dict[tuple[str, str], int] = {}
     platforms: dict[tuple[str, str], dict[str, None]] = {}
     for planned in objects:
@@ -195,21 +264,24 @@ def top_formulae(objects: Iterable[PlannedBottle]) -> list[TopFormula]:
         sizes[name] = sizes.get(name, 0) + (planned.size or 0)
         platforms.setdefault(name, {}).update(dict.fromkeys(planned.platforms))
     ordered = sorted(sizes, key=lambda name: (-sizes[name], name))[:FORMULAE_SHOWN]
-    return [TopFormula(name=name[0], version=name[1], platforms=tuple(platforms[name])) for name in ordered]
+    return [f"{_shown_formula(*name)} ({', '.join(platforms[name])})" for name in ordered]
 
 
 def failed_lines(failures: Sequence[Failure], objects: Iterable[PlannedBottle]) -> list[str]:
-    """One line per failure; the name is split where the plan knows how."""
+    """`llvm@16.0.6 (arm64_ventura) - Connection timeout`: one per failure.
+
+    Name and version are split where the plan knows how.
+    """
     wanted = {failure.name for failure in failures}
     bottles = {p.bottle.filename: p.bottle for p in objects if p.bottle.filename in wanted}
     lines = []
     for failure in failures:
         bottle, parts = bottles.get(failure.name), parse_filename(failure.name)
         if bottle is not None:
-            name, version, tag = bottle.formula, str(bottle.pkg_version), bottle.tag
+            name, tag = _shown_formula(bottle.formula, bottle.pkg_version), bottle.tag
         else:
-            name, version, tag = (parts.stem, "", parts.tag) if parts else (failure.name, "", "?")
-        lines.append(shown_failure(failure, name=name, version=version, tag=tag))
+            name, tag = (parts.stem, parts.tag) if parts else (failure.name, "?")
+        lines.append(f"{name} ({tag}) - {label_of(failure.reason)}")
     return lines
 
 
@@ -219,7 +291,9 @@ def error_type(status: SyncStatus) -> str:
         return "Cancelled"
     causes = [label_of(failure.reason) for failure in status.failures]
     causes += [label_of(run.reason) for run in status.broken if run.reason]
-    return max(causes, key=lambda cause: (causes.count(cause), cause)) if causes else "Run failed"
+    if causes:
+        return max(causes, key=lambda cause: (causes.count(cause), cause))
+    return "Run failed" if status.has_plan else "Planning failed"
 
 
 def error_details(status: SyncStatus) -> list[str]:
@@ -231,7 +305,7 @@ def error_details(status: SyncStatus) -> list[str]:
         finding = (report.aborted if report else "") or run.error or run.state
         names = f": {first_names(report.left_bottles, report.left)}" if report and report.left_bottles else ""
         left = f" ({report.left:,} bottles left{names})" if report and report.left else ""
-        lines.append(f"{run.platform}: {finding}{left}")
+        lines.append(f"{f'{run.platform}: ' if run.platform else ''}{finding}{left}")
     failures = status.failures
     lines += [failure.message for failure in failures[:FAILURES_SHOWN]]
     if len(failures) > FAILURES_SHOWN:
@@ -239,60 +313,14 @@ def error_details(status: SyncStatus) -> list[str]:
     return lines
 
 
-def security_text(status: SyncStatus, deployment: Deployment) -> str:
-    """What is not what it must be (a digest, size, host or manifest), for those who watch over that.
-
-    A paragraph for what came from upstream, and one for what lies in the store.
-    """
-    found = [(f.name, f.reason, f.message) for f in status.failures if is_security(f.reason)]
-    broken = [run for run in status.broken if is_security(run.reason)]
-    found += [(run.platform, run.reason, run.error) for run in broken]
-    finders = {
-        platform
-        for platform, report in status.newest_reports.items()
-        if any(is_security(failure.reason) for failure in report.failed)
-    } | {run.platform for run in broken}
-    run_id = next(
-        (run.run_id for run in status.runs if run.platform in finders and run.run_id), status.run_id
-    )
-    subject = f"sync {status.sync_id}"
-    texts = [security_event(found, deployment, subject=subject, run_id=run_id)]
-    if status.store_findings:
-        stored = [(finding.check, "check failed", finding.message) for finding in status.store_findings]
-        texts.append(
-            security_event(
-                stored,
-                deployment,
-                subject=f"the store after {subject}",
-                run_id=status.store_findings[0].run_id,
-                consequence="look with brew-mirror verify --deep, mend with --repair",
-            )
-        )
-    return "\n\n".join(text for text in texts if text)
+def _shown_formula(name: str, version: str) -> str:
+    """`node@20.5.1`; a formula whose name has its version already stays as it is: `python@3.11`."""
+    return name if "@" in name or not version else f"{name}@{version}"
 
 
-def security_event(
-    found: Sequence[tuple[str, str, str]],
-    deployment: Deployment,
-    *,
-    subject: str,
-    run_id: str,
-    consequence: str = "nothing of it was stored",
-) -> str:
-    """The text of a security event; empty when nothing was found. Rows: what, reason, message."""
-    if not found:
-        return ""
-    shown = [
-        f"- {printable(f'{name}: {reason}: {message}')}" for name, reason, message in found[:_SECURITY_ROWS]
-    ]
-    others = [f"... and {len(found) - _SECURITY_ROWS:,} others"] if len(found) > _SECURITY_ROWS else []
-    where = [link.url for link in deployment.links.of_run(run_id)]
-    count = f"{len(found):,} finding{'' if len(found) == 1 else 's'}"
-    return "\n".join(
-        (
-            f"{count} in {subject} of {deployment.environment}; {consequence}:",
-            *shown,
-            *others,
-            *where,
-        )
-    )
+def _count(number: int | None) -> str:
+    return "unknown" if number is None else f"{number:,}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -11,16 +11,15 @@ import pytest
 from brew_assets.adapters.aws.secrets import WebhookSecret
 from brew_assets.adapters.aws.sns import SnsSecurityTopic, SnsTopic
 from brew_assets.configured import deployment_of
-from brew_assets.domain.notifications.blocks import absence_message
-from brew_assets.domain.notifications.messages import security_event
+from brew_assets.domain.notifications.security import security_event
 from brew_assets.engine.notifier import Notification
 from brew_assets.errors import ChannelError, ChannelFailed, ChannelRefused
 from brew_assets.settings import Settings
 from brew_assets_tests.event_account import REGION
+from brew_assets_tests.messages import MISSING
 from brew_assets_tests.ports import free_ports
 
-MESSAGE = absence_message(environment="prod", scheduled_for="2025-07-21 03:00", finding="It did not happen.")
-GIVEN = Notification(name="absence", subject=f"[prod] {MESSAGE.text}", message=MESSAGE, security="- a digest")
+GIVEN = Notification(name="absence", subject=f"[prod] {MISSING.text}", message=MISSING, security="- a digest")
 
 pytestmark = pytest.mark.usefixtures("credentials")
 
@@ -54,13 +53,13 @@ def test_a_message_arrives_as_text(aws_url: str, topic: Any) -> None:
     (message,) = arrived()
     # Subjects of e-mails are ASCII.
     assert message["Subject"] == "[prod] Homebrew Bottles Sync Is Missing"
-    assert message["Message"] == MESSAGE.plain()
+    assert message["Message"] == MISSING.plain()
 
 
 def test_a_security_event_goes_to_its_own_topic(aws_url: str, topic: Any) -> None:
     arn, arrived = topic
     channel = SnsSecurityTopic(arn, region=REGION, endpoint_url=aws_url)
-    assert not channel.takes(Notification(name="end", subject="x", message=MESSAGE))
+    assert not channel.takes(Notification(name="end", subject="x", message=MISSING))
     channel.send(GIVEN)
     (message,) = arrived()
     assert message["Subject"].startswith("Security: [prod]")
@@ -74,7 +73,7 @@ def test_foreign_words_are_text_in_subject_and_message(aws_url: str, topic: Any)
         [(hostile, "digest mismatch", hostile)], deployment_of(Settings()), subject="sync 1", run_id=""
     )
     subject = f"{hostile} {'ä' * 50}{'x' * 500}"
-    given = Notification(name="end", subject=subject, message=MESSAGE, security=security)
+    given = Notification(name="end", subject=subject, message=MISSING, security=security)
     SnsSecurityTopic(arn, region=REGION, endpoint_url=aws_url).send(given)
     (message,) = arrived()
     assert message["Subject"].startswith("Security: aBcc: x[2J xxx")

@@ -16,7 +16,6 @@ from brew_assets.adapters.http.aws_session import ReachSession
 from brew_assets.adapters.http.reach import Reach
 from brew_assets.defs.lambda_route import lambda_client
 from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, blob_url
-from brew_assets.domain.notifications.blocks import absence_message
 from brew_assets.engine.notifier import Notification
 from brew_assets.errors import MirrorError
 from brew_assets.settings import Secret, Settings, read_settings
@@ -36,12 +35,12 @@ from brew_assets_tests.closed_network import (
     ways_to_name_a_proxy,
 )
 from brew_assets_tests.event_account import CREDENTIALS, EventAccount, aws
+from brew_assets_tests.messages import MISSING
 from brew_assets_tests.ports import free_ports
 from brew_assets_tests.raw_server import raw_server, whole
 from brew_assets_tests.relay import Asked, Orders, RecordingProxy, recording_proxy
 from brew_assets_tests.slack_sink import slack_sink
 
-MESSAGE = absence_message(environment="prod", scheduled_for="2025-07-21 03:00", finding="It did not happen.")
 OUR_PAIR = "me:p@ss:ü"
 PROXIES = tuple(ways_to_name_a_proxy(""))
 AUTHORITIES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "AWS_CA_BUNDLE")
@@ -153,7 +152,7 @@ def post_to_slack(settings: Settings, _: Behind) -> None:
 
 def _send(settings: Settings, name: str) -> None:
     (channel,) = (channel for channel in compose.build_channels(settings) if channel.name == name)
-    channel.send(Notification(name="absence", subject="x", message=MESSAGE))
+    channel.send(Notification(name="absence", subject="x", message=MISSING))
 
 
 def list_functions(settings: Settings, _: Behind) -> None:

@@ -20,17 +20,16 @@ from brew_assets.adapters.http.transport import ReachTransport
 from brew_assets.adapters.http.tunnel import MOST_HEAD_BYTES, ProxyFailure, open_tunnel
 from brew_assets.adapters.http.url import split_url
 from brew_assets.adapters.s3.store import S3Options, S3Store
-from brew_assets.domain.notifications.blocks import absence_message
 from brew_assets.engine.notifier import Notification
 from brew_assets.errors import ChannelUncertain, ProxyRefused, StoreUnavailable
 from brew_assets.settings import Secret
 from brew_assets_tests.event_account import CREDENTIALS
+from brew_assets_tests.messages import MISSING
 from brew_assets_tests.private_ca import PrivateCa
 from brew_assets_tests.raw_server import RawServer, raw_server, whole
 from brew_assets_tests.relay import Asked, Orders, RecordingProxy, place_of, recording_proxy, tls_front
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:syncs"
-MESSAGE = absence_message(environment="prod", scheduled_for="2025-07-21 03:00", finding="It did not happen.")
 BODY = b"<ListAllMyBucketsResult></ListAllMyBucketsResult>"
 
 
@@ -226,7 +225,7 @@ def test_a_server_that_breaks_off_behind_a_proxy_is_no_failure_of_the_proxys(
         topic = SnsTopic(TOPIC, region="us-east-1", endpoint_url=f"https://{name}", reach=reach)
         # It may have arrived, and is not sent again.
         with pytest.raises(ChannelUncertain):
-            topic.send(Notification(name="absence", subject="x", message=MESSAGE))
+            topic.send(Notification(name="absence", subject="x", message=MISSING))
         store = S3Store(S3Options(bucket="b", endpoint_url=f"https://{name}"), reach)
         with pytest.raises(StoreUnavailable, match=r"the connection broke off \(RemoteDisconnected"):
             store.read("state/x")

@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brew_assets.domain.notifications.blocks import start_message, warning_message
+from brew_assets.domain.links import Links
+from brew_assets.domain.notifications.messages import end_message, start_message
 from brew_assets.domain.notifications.mrkdwn import code, foreign, preformatted, sentence
+from brew_assets.domain.report import Failure, Report
+from brew_assets.domain.sync_status import Deployment, SyncStatus
 from brew_assets_tests.domain.test_foreign_text import ANY_TEXT
 
 # What opens or closes something in mrkdwn; an underscore and a colon do so at the edge of a word only.
@@ -61,33 +64,56 @@ def test_a_sentence_keeps_the_commands_that_it_names() -> None:
     assert sentence(told) == told.replace("`*x*`", "'∗x∗'")
 
 
+def sync(text: str, *, reports: tuple[Report, ...] = ()) -> SyncStatus:
+    """A sync of five bottles; the text stands wherever one from outside may."""
+    return SyncStatus(
+        sync_id="s",
+        date=text,
+        created_at=0.0,
+        route=text,
+        trigger=text,
+        planned=5,
+        held=0,
+        size=1,
+        run_id="r",
+        platforms=(),
+        notes=(text,),
+        reports=reports,
+    )
+
+
+def deployment(environment: str) -> Deployment:
+    return Deployment(environment=environment, threshold_gb=20, cluster="", store_url="", links=Links())
+
+
 def test_a_message_says_foreign_words_in_every_place_without_markup() -> None:
     hostile = "*x* <!here> `y` \x1b[31m\n:tada: \ud800"
     shown = "∗x∗ &lt;!here&gt; 'y' \\x1b[31m\\n∶tada: \\ud800"
-    start = start_message(
-        environment=hostile,
-        date=hostile,
-        bottles=1,
-        size=1,
-        route=hostile,
-        trigger=hostile,
-        started_at=hostile,
-        notes=[hostile],
-    )
+    start = start_message(sync(hostile), deployment(hostile))
     fields = [field["text"] for field in start.blocks[1]["fields"]]
     assert fields[0] == f"*Environment:* {shown}"
     assert [field for field in fields if shown in field] == [fields[n] for n in (0, 1, 4, 5)]
     assert start.blocks[2]["text"]["text"] == f"*Notes:*\n• {shown}"
-    assert start.blocks[3]["elements"][0]["text"] == f"Started at {shown} UTC"
+    end = end_message(sync(hostile), deployment(hostile), duration_s=1, next_sync=hostile)
+    shown_next = f"Hash file updated successfully • Next sync: {shown} UTC"
+    assert end.blocks[-1]["elements"][0]["text"] == shown_next
 
 
 def test_a_long_line_pushes_no_other_one_out() -> None:
-    told = warning_message(
-        environment="prod",
-        date="2025-07-21",
-        done=0,
-        planned=5,
-        failed=["x" * 10**5, "y" * 10**5, "the third", "a fourth"],
-        duration_s=1,
+    failures = tuple(
+        Failure(name=name, digest="0" * 64, reason="not found", message="")
+        for name in ("x" * 10**5, "y" * 10**5, "the third", "a fourth")
     )
-    assert "• the third\n• ... and 1 other" in told.blocks[2]["text"]["text"]
+    report = Report(
+        sync_id="s",
+        sync_date="2025-07-21",
+        platforms=("tahoe",),
+        route="local",
+        started_at="",
+        ended_at="",
+        duration_s=1,
+        planned=5,
+        failed=failures,
+    )
+    warning = end_message(sync("x", reports=(report,)), deployment("prod"), duration_s=1)
+    assert "• the third (?) - File not found\n• ... and 1 other" in warning.blocks[2]["text"]["text"]
