@@ -21,11 +21,12 @@ from brew_assets.engine.noticed_ports import (
     NoticedStore,
 )
 from brew_assets.engine.notifier import Channel
-from brew_assets.engine.options import MirrorOptions, MirrorPorts
-from brew_assets.engine.ports import HashFileSource, StopSignal, Store
+from brew_assets.engine.options import Options
+from brew_assets.engine.ports import HashFileSource, Ports, StopSignal, Store
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.sync import Mirror
-from brew_assets.engine.transfer.download_slots import copy_threads
+from brew_assets.engine.transfer.local_copier import Copier
+from brew_assets.engine.transfer.state import copy_threads
 from brew_assets.errors import SettingsInvalid
 from brew_assets.setting_values import shown_value
 from brew_assets.settings import PLACES, Secret, Settings
@@ -243,11 +244,10 @@ def build_mirror(settings: Settings, *, stop: StopSignal | None = None) -> Mirro
     Raises:
         SettingsInvalid: a setting has a value that is not accepted.
     """
-    options = MirrorOptions(
+    options = Options(
         platforms=configured_platforms(settings),
         workers=settings.max_concurrent_downloads,
         workers_in_ecs=settings.download_concurrency or settings.max_concurrent_downloads,
-        processes=settings.max_transfer_processes,
         batch_size=settings.batch_size,
         retry=RetryPolicy(attempts=settings.retry_attempts, delay_s=settings.retry_delay_seconds),
         include_disabled=settings.include_disabled,
@@ -255,11 +255,19 @@ def build_mirror(settings: Settings, *, stop: StopSignal | None = None) -> Mirro
         routing=routing_rules(settings),
         max_download_gb=settings.max_download_size_gb,
     )
+    return Mirror(_build_ports(settings, stop or GracefulStop()), options)
 
-    def make_ports(signal: StopSignal) -> MirrorPorts:
-        return _build_ports(settings, signal)
 
-    return Mirror(make_ports(stop or GracefulStop()), options, remake=make_ports)
+def build_process_copier(settings: Settings, mirror: Mirror) -> Copier:
+    """What copies for the command line: in several processes where that is safe and worth it."""
+    from brew_assets.engine.process_copier import ProcessCopier
+
+    return ProcessCopier(
+        mirror.ports,
+        mirror.options,
+        most=settings.max_transfer_processes,
+        make_ports=lambda stop: _build_ports(settings, stop),
+    )
 
 
 def _cdn_hosts(settings: Settings) -> tuple[str, ...]:
@@ -319,7 +327,7 @@ def _store_hint(settings: Settings, reach: Reach) -> str:
     return f"check the bucket {bucket[1]} at {endpoint}: {variables}; {_way_to(reach, endpoint)}"
 
 
-def _build_ports(settings: Settings, stop: StopSignal) -> MirrorPorts:
+def _build_ports(settings: Settings, stop: StopSignal) -> Ports:
     api_url, hash_url = settings.formulae_api_url, settings.external_hash_file_url
     reach = reach_of(settings)
     api = FormulaeApi(api_url, timeout_s=settings.download_timeout_seconds, reach=reach, stop=stop)
@@ -327,7 +335,7 @@ def _build_ports(settings: Settings, stop: StopSignal) -> MirrorPorts:
     hint = f"check BOTTLE_REGISTRY_URL and the network; {_way_to(reach, found.url)}"
     registry = NoticedRegistry(found, found, hint=hint)
     hint = f"check EXTERNAL_HASH_FILE_URL and the network; {_way_to(reach, hash_url)}"
-    return MirrorPorts(
+    return Ports(
         catalogue=NoticedCatalogue(
             api, hint=f"check FORMULAE_API_URL and the network; {_way_to(reach, api_url)}"
         ),

@@ -15,6 +15,7 @@ from brew_assets.engine.ports import (
     FetchedCatalogue,
     ListedObject,
     ObjectFacts,
+    Ports,
     StopSignal,
     Store,
 )
@@ -513,3 +514,17 @@ class FakeIndexes:
 
     def interrupt(self) -> None:
         """Nothing waits for anybody here."""
+
+
+def fake_ports(**own: Any) -> Ports:
+    """Ports of which all are fakes, but for those that a test brings itself."""
+    ports: dict[str, Any] = {
+        "catalogue": FakeCatalogueSource(b"[]"),
+        "blobs": ScriptedBlobs(),
+        "indexes": FakeIndexes(),
+        "store": MemoryStore(),
+        "hash_files": (),
+        "clock": FakeClock(),
+        "stop": FakeStop(),
+    }
+    return Ports(**ports | own)

@@ -19,7 +19,7 @@ from brew_assets.settings import Secret, Settings
 from brew_assets_tests.aws_profiles import Profiles, Sts
 from brew_assets_tests.log_lines import Terminal, log_lines
 
-ours = logging.getLogger("brew_assets.engine.transfer.pool")
+ours = logging.getLogger("brew_assets.engine.transfer.copy_thread")
 BOTTLE = {"bottle": "wget-1.25.0.arm64_sonoma.bottle.tar.gz", "reason": "network", "error": "reset\nby peer"}
 
 
@@ -31,7 +31,7 @@ def test_a_line_is_one_object_with_time_level_logger_message_and_facts() -> None
         assert datetime.fromisoformat(line.pop("timestamp")).utcoffset() is not None
         assert line == {
             "level": "WARNING",
-            "logger": "brew_assets.engine.transfer.pool",
+            "logger": "brew_assets.engine.transfer.copy_thread",
             "message": "tried again",
             **BOTTLE,
             "wait_s": 1.5,

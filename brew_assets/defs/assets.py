@@ -38,10 +38,12 @@ from brew_assets.domain.manifest import MANIFEST_KEY, Manifest
 from brew_assets.domain.plan import Plan, Request, summarize
 from brew_assets.domain.report import Report, failures_by_reason
 from brew_assets.domain.routing import ROUTES
+from brew_assets.engine.planner import make_plan, refresh_catalogue, route_of
 from brew_assets.engine.ports import Store
+from brew_assets.engine.record.held import take_inventory
 from brew_assets.engine.record.rebuild import rebuild_manifest
 from brew_assets.engine.sync import Mirror
-from brew_assets.engine.transfer.local_copier import Copier
+from brew_assets.engine.transfer.local_copier import Copier, LocalCopier
 from brew_assets.errors import PlanInvalid, is_retryable
 from brew_assets.settings import Settings, read_settings
 
@@ -86,7 +88,7 @@ class SyncRequest(dg.Config):
 def formula_catalog(context: dg.AssetExecutionContext, mirror: MirrorResource) -> dg.MaterializeResult[None]:
     with mirror.engine(context) as engine:
         # Of one that a whole sync could not be planned from, the plans of this deployment can make nothing.
-        now = engine.refresh_catalogue(Request(platforms=engine.options.platforms))
+        now = refresh_catalogue(engine, Request(platforms=engine.options.platforms))
     return dg.MaterializeResult(
         metadata=catalogue_metadata(now), data_version=dg.DataVersion(now.kept.sha256)
     )
@@ -111,10 +113,11 @@ def pending_bottles(
             force=config.force_download,
             include_disabled=engine.options.include_disabled,
         )
-        now = engine.refresh_catalogue(request)
+        now = refresh_catalogue(engine, request)
         if config.rebuild_manifest:
             make_manifest_anew(context, engine)
-        planned = engine.make_plan(
+        planned = make_plan(
+            engine,
             request,
             catalogue=now.catalogue,
             sizes=config.look_up_sizes,
@@ -159,7 +162,7 @@ def bottles(
         copier = copier_of_run(context, engine, plan, settings)
         listener = observe_progress(context, engine.ports.clock, every_s=settings.progress_update_interval)
         run_url = Links(dagster_url=settings.dagster_url.rstrip("/")).run_url(context.run_id)
-        report, folded = engine.copy_plan(
+        report, folded = engine.sync(
             plan, platform, progress=listener, copier=copier, run_id=context.run_id, run_url=run_url
         )
         metadata = metadata_of_run(engine, settings, report)
@@ -182,7 +185,7 @@ def hash_manifest(context: dg.AssetExecutionContext, mirror: MirrorResource) -> 
     with mirror.engine(context) as engine:
         # A first manifest that is written beside filled date folders has to name what stands there.
         missing = engine.store.facts(MANIFEST_KEY) is None
-        inventory = engine.take_inventory() if missing else None
+        inventory = take_inventory(engine.ports, engine.options) if missing else None
         manifest = engine.fold().manifest
         sync_id = sync_of_run(context, bottles.key) or sync_of_backfill(context, engine)
         metadata = metadata_of_manifest(
@@ -223,14 +226,16 @@ def copier_of_run(
         SettingsInvalid: it names Lambda, and none can be invoked.
     """
     tagged = context.run.tags.get(ROUTE_TAG, "")
-    decision = engine.route_of(plan)
+    decision = route_of(engine, plan)
     route, reason = tagged or plan.route or decision.route, plan.route_reason or decision.reason
     if tagged and tagged != plan.route:
         reason = f"the run's tag {ROUTE_TAG}"
     if route not in ROUTES:
         raise PlanInvalid(f"{ROUTE_TAG}: expected one of {', '.join(ROUTES)}, found {route[:40]!r}")
     context.log.info(f"{context.partition_key}: copies for sync {plan.sync_id}; route {route}: {reason}")
-    return lambda_copier(context, engine, settings) if route == "lambda" else engine.local_copier(route)
+    if route == "lambda":
+        return lambda_copier(context, engine, settings)
+    return LocalCopier(engine.ports, engine.options, route=route)
 
 
 def record_shortfall(

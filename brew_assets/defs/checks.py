@@ -16,6 +16,7 @@ from brew_assets.defs.tags import SYNC_ID_TAG
 from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
 from brew_assets.domain.platforms import newer_macos
 from brew_assets.engine.catalogue_cache import KeptCatalogue, kept_catalogue, load_catalogue
+from brew_assets.engine.kept_plans import load_plan
 from brew_assets.engine.record.verify import certify
 from brew_assets.engine.sync import Mirror
 from brew_assets.errors import UNREADABLE, ManifestInvalid, PlanInvalid, StoreError
@@ -206,7 +207,7 @@ def _being_brought_back(context: dg.AssetCheckExecutionContext, engine: Mirror) 
         found = made.metadata.get(SYNC_ID) if made else None
         sync_id = str(found.value) if found else ""
     try:
-        plan = engine.load_plan(sync_id)
+        plan = load_plan(engine.ports, sync_id)
     except (PlanInvalid, StoreError):
         return set()
     return {planned.bottle.entry_key for planned in plan.objects if planned.again}

@@ -11,8 +11,9 @@ import dagster as dg
 from brew_assets.compose import reach_of
 from brew_assets.domain.addresses import with_shown_urls
 from brew_assets.domain.foreign_text import printable
-from brew_assets.engine.lambda_copier import Dispatcher, DispatchOptions
+from brew_assets.engine.lambda_copier import DispatchOptions, LambdaCopier
 from brew_assets.engine.sync import Mirror
+from brew_assets.engine.transfer.local_copier import LocalCopier
 from brew_assets.errors import InvocationFailed, InvocationRefused, InvocationThrottled, SettingsInvalid
 from brew_assets.settings import Settings
 
@@ -122,7 +123,7 @@ def _credentials_error(what: str, error: Exception) -> InvocationFailed | Invoca
     return (InvocationFailed if failure.passing else InvocationRefused)(f"{what}: {failure.message}")
 
 
-def lambda_copier(context: dg.AssetExecutionContext, engine: Mirror, settings: Settings) -> Dispatcher:
+def lambda_copier(context: dg.AssetExecutionContext, engine: Mirror, settings: Settings) -> LambdaCopier:
     """The copier of the Lambda route; what Lambdas cannot finish this process does.
 
     Raises:
@@ -131,12 +132,9 @@ def lambda_copier(context: dg.AssetExecutionContext, engine: Mirror, settings: S
     """
     if reason := engine.options.routing.no_lambda:
         raise SettingsInvalid(name="LAMBDA_SYNC_FUNCTION", expected="a function for this run", found=reason)
-    ports = engine.ports
-    return Dispatcher(
+    return LambdaCopier(
         PipesInvoker(context, lambda_client(settings), settings.lambda_sync_function),
-        store=ports.store,
-        clock=ports.clock,
-        stop=ports.stop,
-        fallback=engine.local_copier(),
+        engine.ports,
+        fallback=LocalCopier(engine.ports, engine.options),
         options=DispatchOptions(concurrency=settings.lambda_concurrency),
     )

@@ -7,6 +7,8 @@ from brew_assets.defs.pages.figures import sync_of_run
 from brew_assets.defs.tags import PARTITION_TAG, SYNC_ID_TAG
 from brew_assets.domain.left_out import notes_of
 from brew_assets.domain.plan import Plan, Request
+from brew_assets.engine.kept_plans import load_plan
+from brew_assets.engine.planner import make_plan
 from brew_assets.engine.shared_plan import SharedPlan
 from brew_assets.engine.sync import Mirror
 from brew_assets.errors import PlanInvalid, SettingsInvalid
@@ -79,7 +81,7 @@ def plan_of_run(context: dg.AssetExecutionContext, *, named: str, engine: Mirror
 def _named_plan(engine: Mirror, platform: str, sync_id: str) -> Plan | None:
     if not sync_id:
         return None
-    plan = engine.load_plan(sync_id)
+    plan = load_plan(engine.ports, sync_id)
     if platform not in plan.platforms:
         raise PlanInvalid(f"sync {sync_id} covers {', '.join(plan.platforms)}, not {platform}")
     return plan
@@ -117,7 +119,7 @@ def _sync_before(context: dg.AssetExecutionContext, engine: Mirror, backfill: Ba
 def _kept_plan(engine: Mirror, sync_id: str, platforms: tuple[str, ...]) -> Plan | None:
     """The plan of that sync, if it can be copied for all of these platforms."""
     try:
-        plan = engine.load_plan(sync_id) if sync_id else None
+        plan = load_plan(engine.ports, sync_id) if sync_id else None
     except PlanInvalid:
         return None
     return plan if plan is not None and set(platforms) <= set(plan.platforms) else None
@@ -129,7 +131,7 @@ def _covering(
     """The plan of that sync; None when none is named, or it does not cover the run's platform."""
     if not sync_id:
         return None
-    plan, platform = made or engine.load_plan(sync_id), context.partition_key
+    plan, platform = made or load_plan(engine.ports, sync_id), context.partition_key
     if platform in plan.platforms:
         return plan
     covered = ", ".join(plan.platforms)
@@ -150,7 +152,7 @@ def _platforms_of(backfill: Backfill, own: str) -> tuple[str, ...]:
 
 def _new_plan(engine: Mirror, platforms: tuple[str, ...]) -> Plan:
     request = Request(platforms=platforms, include_disabled=engine.options.include_disabled)
-    return engine.make_plan(request).plan
+    return make_plan(engine, request).plan
 
 
 def _shared(context: dg.AssetExecutionContext, engine: Mirror, backfill: str) -> SharedPlan:

@@ -21,7 +21,7 @@ from brew_assets.domain.bottle import (
     is_formula_name,
     is_pkg_version,
 )
-from brew_assets.domain.downloads import Fetch, group_fetches
+from brew_assets.domain.downloads import CopyJob, group_fetches
 from brew_assets.domain.object_keys import is_date
 from brew_assets.domain.plan import Plan, PlannedBottle
 from brew_assets.domain.platforms import is_serving_tag
@@ -62,9 +62,15 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     look_first: bool = False
     objects: tuple[PlannedBottle, ...]
 
-    def fetches(self) -> list[Fetch]:
-        """The objects by digest."""
-        return group_fetches(self.objects)
+    def job(self) -> CopyJob:
+        """What the worker is to copy: the objects by digest."""
+        return CopyJob(
+            sync_id=self.sync_id,
+            sync_date=self.sync_date,
+            fetches=group_fetches(self.objects),
+            force=self.force,
+            look_first=self.look_first,
+        )
 
     def platforms(self) -> tuple[str, ...]:
         """The platforms that the objects serve."""

@@ -42,11 +42,30 @@ def is_said_by(failure: Failure, ended: str) -> bool:
     return all_refused or cause_of(failure) in ended
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run did.
+class Counts(msgspec.Struct, kw_only=True):
+    """The counts of a transfer, and of the report on it.
 
     `downloaded` counts digests, `stored` names; `duplicated` names were made inside the store, `found` ones
     stood there whole when the run came to store them: another sync or an earlier try had put them there.
+    """
+
+    stored: Count = 0
+    downloaded: Count = 0
+    duplicated: Count = 0
+    found: Count = 0
+    retries: Count = 0
+    bytes_downloaded: Count = 0
+    bytes_stored: Count = 0
+
+    def counts(self) -> dict[str, int]:
+        """These counts alone, by name."""
+        return {name: getattr(self, name) for name in Counts.__struct_fields__}
+
+
+# Other than a dataclass, a frozen Struct may have a base that is not.
+class Report(Counts, frozen=True, kw_only=True):  # type: ignore[misc]
+    """What one run did: the counts of its transfer, and more.
+
     `identified` counts the found ones and those that got a record before the run began to copy; `kept` were
     held before; `left` were not begun or not finished when a stop signal came (`left_bottles` names the
     first, a batch's report all in `undone`). `skipped` and `left_out` are the plan's. `forgotten` are the
@@ -65,18 +84,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: Seconds
     planned: Count
     kept: Count = 0
-    stored: Count = 0
-    downloaded: Count = 0
-    duplicated: Count = 0
     identified: Count = msgspec.field(default=0, name="adopted")
-    found: Count = 0
     left: Count = 0
     left_bottles: tuple[str, ...] = ()
     skipped: Count = 0
     left_out: LeftOut = LeftOut()
-    retries: Count = 0
-    bytes_downloaded: Count = 0
-    bytes_stored: Count = 0
     failed: tuple[Failure, ...] = ()
     undone: tuple[str, ...] = ()
     forgotten: tuple[str, ...] = ()

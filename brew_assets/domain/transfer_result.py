@@ -6,11 +6,11 @@ import msgspec
 
 from brew_assets.domain.manifest import Receipt
 from brew_assets.domain.plan import PlannedBottle
-from brew_assets.domain.report import Failure
+from brew_assets.domain.report import Counts, Failure
 
 
-class TransferResult(msgspec.Struct, kw_only=True):
-    """What a transfer, or one fetch of it, did; see Report for the counts.
+class TransferResult(Counts, kw_only=True):
+    """What a transfer, or one fetch of it, did.
 
     `put_there` are the entry keys of what was stored and not found there whole; `undone` are the file names
     that were not begun or not finished; `aborted` is the error that ended the transfer early.
@@ -19,14 +19,7 @@ class TransferResult(msgspec.Struct, kw_only=True):
     receipts: list[Receipt] = msgspec.field(default_factory=list)
     put_there: list[str] = msgspec.field(default_factory=list)
     failed: list[Failure] = msgspec.field(default_factory=list)
-    stored: int = 0
-    downloaded: int = 0
-    duplicated: int = 0
-    found: int = 0
     undone: list[str] = msgspec.field(default_factory=list)
-    retries: int = 0
-    bytes_downloaded: int = 0
-    bytes_stored: int = 0
     aborted: str = ""
 
     @property
@@ -42,17 +35,10 @@ class TransferResult(msgspec.Struct, kw_only=True):
         """Adds the other's counts, failures and undone names; receipts and `put_there` are not kept."""
         self.failed.extend(other.failed)
         self.undone.extend(other.undone)
-        for name in _COUNTS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.count(other)
         self.aborted = self.aborted or other.aborted
 
-
-_COUNTS = (
-    "stored",
-    "downloaded",
-    "duplicated",
-    "found",
-    "retries",
-    "bytes_downloaded",
-    "bytes_stored",
-)
+    def count(self, other: Counts) -> None:
+        """Adds the other's counts alone."""
+        for name in Counts.__struct_fields__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))

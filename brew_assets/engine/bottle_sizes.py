@@ -17,8 +17,9 @@ from brew_assets.domain.bottle import Bottle, image_name, index_reference, is_in
 from brew_assets.domain.oci import decode_child_size, decode_index
 from brew_assets.engine.kept_indexes import INDEX_PREFIX, index_folder, index_key, kept_indexes, usable_index
 from brew_assets.engine.log_context import in_this_context
-from brew_assets.engine.ports import Clock, Indexes, StopSignal, Store
-from brew_assets.engine.retry import Gate, RetryPolicy, SyncBudget, Tries, retrying
+from brew_assets.engine.options import Options
+from brew_assets.engine.ports import Ports
+from brew_assets.engine.retry import Gate, SyncBudget, Tries, retrying
 from brew_assets.engine.waiting import waiting_for
 from brew_assets.errors import MirrorError, RegistryRefused, StoreError, UpstreamError
 
@@ -46,24 +47,13 @@ _Answers = queue.Queue[SizesFound | BaseException]
 class SizeLookUp:
     """Looks sizes up, several formulae at a time."""
 
-    def __init__(
-        self,
-        *,
-        indexes: Indexes,
-        store: Store,
-        clock: Clock,
-        stop: StopSignal,
-        workers: int,
-        retry: RetryPolicy,
-        keep: bool = True,
-    ) -> None:
-        self._indexes = indexes
-        self._store = store
-        self._clock = clock
-        self._stop = stop
-        self._workers = workers
-        self._retry = retry
-        self._keep = keep
+    def __init__(self, ports: Ports, options: Options) -> None:
+        self._indexes = ports.indexes
+        self._store = ports.store
+        self._clock = ports.clock
+        self._stop = ports.stop
+        self._workers = options.workers
+        self._retry = options.retry
 
     def look_up(
         self, bottles: Iterable[Bottle], *, progress: Callable[[int, int], None] | None = None
@@ -179,7 +169,7 @@ class SizeLookUp:
         except ValueError as error:
             found.problems.append(f"{image}:{reference}: {error}")
             return
-        if found.indexes_fetched and self._keep:
+        if found.indexes_fetched:
             key = index_key(image, reference, data)
             try:
                 self._store.write(key, data)

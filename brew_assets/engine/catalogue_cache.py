@@ -9,7 +9,7 @@ import msgspec
 from brew_assets.domain.bottle import is_digest
 from brew_assets.domain.catalogue import Catalogue, check_served, decode_catalogue
 from brew_assets.domain.named_formulae import exclusions_of
-from brew_assets.engine.ports import CatalogueSource, Clock, Store
+from brew_assets.engine.ports import Ports, Store
 from brew_assets.errors import (
     UNREADABLE,
     CatalogueInvalid,
@@ -101,16 +101,10 @@ def _usable(data: bytes, sha256: str, platforms: Sequence[str]) -> Catalogue:
     return catalogue
 
 
-def refresh_catalogue(
-    source: CatalogueSource,
-    store: Store,
-    clock: Clock,
-    *,
-    platforms: Sequence[str] = (),
-    keep: bool = True,
-    before_keeping: Callable[[Catalogue], None] = lambda _: None,
+def current_catalogue(
+    ports: Ports, *, platforms: Sequence[str], before_keeping: Callable[[Catalogue], None]
 ) -> CatalogueNow:
-    """The catalogue that upstream shows now; kept in the store unless `keep` is false.
+    """The catalogue that upstream shows now, kept in the store.
 
     Nothing is written before `before_keeping` has returned, whose errors come out.
 
@@ -119,6 +113,7 @@ def refresh_catalogue(
         CatalogueInvalid: upstream gave something that is none, or of which too much cannot be used, in all or
             of what serves the platforms; what was kept stays.
     """
+    source, store = ports.catalogue, ports.store
     before = kept_catalogue(store)
     known = before is not None and before.url == source.url
     catalogue = load_catalogue(store, before, platforms=platforms) if before and known else None
@@ -139,7 +134,7 @@ def refresh_catalogue(
         sha256=sha256,
         etag=fetched.etag,
         last_modified=fetched.last_modified,
-        fetched_at=clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+        fetched_at=ports.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
         formulae=len(catalogue.formulae),
         bottles=catalogue.bottle_count(),
         rejected=len(catalogue.rejected),
@@ -159,8 +154,7 @@ def refresh_catalogue(
             previous_bottles=before.bottles,
         )
     before_keeping(catalogue)
-    if keep:
-        _keep(store, kept, fetched.data)
+    _keep(store, kept, fetched.data)
     modified = before is None or before.sha256 != sha256
     return CatalogueNow(catalogue=catalogue, kept=kept, modified=modified)
 

@@ -61,17 +61,10 @@ def _why_not(report: Report, names: Sequence[str]) -> str | None:
 
 def counts_of(report: Report) -> TransferResult:
     """The report's counts, without what it left: that is done again."""
-    return TransferResult(
-        failed=list(report.failed),
-        stored=report.stored,
-        downloaded=report.downloaded,
-        duplicated=report.duplicated,
-        found=report.identified,
-        retries=report.retries,
-        bytes_downloaded=report.bytes_downloaded,
-        bytes_stored=report.bytes_stored,
-        aborted=report.aborted,
-    )
+    result = TransferResult(failed=list(report.failed), aborted=report.aborted)
+    result.count(report)
+    result.found = report.identified
+    return result
 
 
 def names_without_record(store: Store, sync_id: str, fetches: Iterable[Fetch]) -> list[Fetch]:

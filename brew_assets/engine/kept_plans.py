@@ -3,12 +3,15 @@
 import contextlib
 import heapq
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from brew_assets.domain.exclusions import without_excluded
 from brew_assets.domain.object_keys import is_plan_name
 from brew_assets.domain.plan import Plan, decode_plan, encode_plan
 from brew_assets.domain.proof import is_sync_id, shown
-from brew_assets.engine.ports import Store
+from brew_assets.engine.catalogue_cache import names_in_catalogue
+from brew_assets.engine.ports import Ports, Store
 from brew_assets.engine.record.identify import PLAN_PREFIX
 from brew_assets.errors import KeyTaken, PlanInvalid
 
@@ -27,18 +30,18 @@ def keep_plan(store: Store, plan: Plan) -> None:
         store.write(f"{PLAN_PREFIX}{plan.sync_id}.json", encode_plan(plan), create_only=True)
 
 
-def load_plan(store: Store, sync_id: str, *, now: datetime) -> Plan:
+def load_plan(ports: Ports, sync_id: str) -> Plan:
     """The plan of a sync.
 
     Raises:
         PlanInvalid: there is none, or it cannot be believed.
     """
     key = f"{PLAN_PREFIX}{sync_id}.json"
-    document = store.read(key) if is_sync_id(sync_id) else None
+    document = ports.store.read(key) if is_sync_id(sync_id) else None
     if document is None:
-        raise PlanInvalid(_why_missing(store, sync_id))
+        raise PlanInvalid(_why_missing(ports.store, sync_id))
     plan = decode_plan(document.data, where=key, sync_id=sync_id)
-    check_folder_date(plan.sync_date, now, where=key)
+    check_folder_date(plan.sync_date, ports.clock.now(), where=key)
     return plan
 
 
@@ -80,3 +83,10 @@ def check_folder_date(sync_date: str, now: datetime, *, where: str) -> None:
             f"{where}: sync_date: expected {latest} at most, found {sync_date}. Nothing was copied: make a "
             "new plan, and look whether the clock of the machine that made this one is right."
         )
+
+
+def without_excluded_by_now(store: Store, plan: Plan, excluded: Sequence[str]) -> Plan:
+    """The plan without formulae that EXCLUDE_FORMULAE names by now and did not when the plan was made."""
+    if set(excluded) <= set(plan.excludes):
+        return plan
+    return without_excluded(plan, names_in_catalogue(store, excluded))

@@ -18,15 +18,15 @@ from brew_assets.domain.batch import (
     batch_name,
     encode_batch,
 )
-from brew_assets.domain.downloads import Fetch, cut_batch
+from brew_assets.domain.downloads import CopyJob, Fetch, cut_batch
 from brew_assets.domain.report import Report
 from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.invocation_reports import counts_of, names_without_record, read_invocation_report
 from brew_assets.engine.log_context import figures, in_this_context
-from brew_assets.engine.ports import Clock, Invoker, Progress, ProgressListener, StopSignal, Store
+from brew_assets.engine.ports import Invoker, Ports, Progress, ProgressListener
 from brew_assets.engine.record.journal import read_recorded
 from brew_assets.engine.retry import Backoff, retrying
-from brew_assets.engine.transfer.local_copier import Copier, CopyJob
+from brew_assets.engine.transfer.local_copier import Copier
 from brew_assets.errors import (
     InvocationError,
     InvocationFailed,
@@ -84,7 +84,7 @@ class _Back(msgspec.Struct, frozen=True, kw_only=True):
     error: InvocationError | None = None
 
 
-class Dispatcher:
+class LambdaCopier:
     """Copies through Lambda; what the invocations could not finish it gives to `fallback`."""
 
     route = "lambda"
@@ -92,17 +92,15 @@ class Dispatcher:
     def __init__(
         self,
         invoker: Invoker,
+        ports: Ports,
         *,
-        store: Store,
-        clock: Clock,
-        stop: StopSignal,
         fallback: Copier,
         options: DispatchOptions | None = None,
     ) -> None:
         self._invoker = invoker
-        self._store = store
-        self._clock = clock
-        self._stop = stop
+        self._store = ports.store
+        self._clock = ports.clock
+        self._stop = ports.stop
         self._fallback = fallback
         self._options = options or DispatchOptions()
         # Enough for a batch of small bottles to every invocation; between chunks the owner is looked for.

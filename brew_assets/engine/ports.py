@@ -312,3 +312,15 @@ class Invoker(Protocol):
 
     def log(self, message: str) -> None:
         """Writes what became of a batch into the log of the run."""
+
+
+class Ports(msgspec.Struct, frozen=True, kw_only=True):
+    """The outside, as compose.py chose it: handed on whole to whatever plans, copies or records."""
+
+    catalogue: CatalogueSource
+    blobs: Blobs
+    indexes: Indexes
+    store: Store
+    hash_files: tuple[HashFileSource, ...]
+    clock: Clock
+    stop: StopSignal

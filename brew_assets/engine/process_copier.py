@@ -1,7 +1,7 @@
-"""One transfer shared by several processes, where one interpreter would be the limit.
+"""Copies bottles in several processes, where one interpreter would be the limit: for the command line alone.
 
-Each process runs the same `transfer` on its part of the fetches and writes receipts of its own; the parent
-adds the results up. Only a process without other threads may fork, so runs inside Dagster stay in one.
+Each process is a local copier for its part of the fetches and writes receipts of its own; the parent adds the
+results up. Only a process without other threads may fork, so runs inside Dagster stay in one.
 """
 
 import contextlib
@@ -20,15 +20,15 @@ from multiprocessing.process import BaseProcess
 
 import msgspec
 
-from brew_assets.domain.downloads import Fetch
+from brew_assets.domain.downloads import CopyJob, Fetch
 from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.clock import GracefulStop
-from brew_assets.engine.ports import Notice, Progress, ProgressListener, StopSignal
-from brew_assets.engine.record.journal import Journal
+from brew_assets.engine.options import Options
+from brew_assets.engine.ports import Clock, Notice, Ports, Progress, ProgressListener, StopSignal
 from brew_assets.engine.retry import Gate
-from brew_assets.engine.transfer.download_slots import copy_threads
-from brew_assets.engine.transfer.pool import TransferOptions, TransferPorts, transfer
-from brew_assets.engine.waiting import Waits, heard, look
+from brew_assets.engine.transfer.local_copier import LocalCopier
+from brew_assets.engine.transfer.state import copy_threads
+from brew_assets.engine.waiting import Waits, heard, look, unwatched
 from brew_assets.errors import (
     ChecksumRefused,
     MirrorError,
@@ -61,17 +61,15 @@ _KINDS: dict[str, type[StoreError]] = {
     )
 }
 
-MakePorts = Callable[[StopSignal], TransferPorts]
-
 _log = logging.getLogger(__name__)
 
 
 class SharedGate(Gate):
     """A gate whose time all processes forked from this one see."""
 
-    def __init__(self, ports: TransferPorts) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._cell = mmap.mmap(-1, 8)
-        super().__init__(ports.clock)
+        super().__init__(clock)
 
     @property
     def _open_at(self) -> float:
@@ -80,6 +78,80 @@ class SharedGate(Gate):
     @_open_at.setter
     def _open_at(self, value: float) -> None:
         self._cell[:8] = struct.pack("d", value)
+
+
+class ProcessCopier:
+    """Several processes forked from this one where that is safe and worth it, or else this one alone."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        options: Options,
+        *,
+        most: int,
+        make_ports: Callable[[StopSignal], Ports],
+    ) -> None:
+        """At most so many processes, each with ports of its own that `make_ports` makes there."""
+        self._alone = LocalCopier(ports, options)
+        self.route, self.chunk_size, self.log = self._alone.route, self._alone.chunk_size, self._alone.log
+        self._ports = ports
+        self._options = options
+        self._most = most
+        self._make_ports = make_ports
+
+    def copy(self, job: CopyJob, *, progress: ProgressListener | None = None) -> TransferResult:
+        """Every name of the job is in the store with a receipt, or counted as failed or undone.
+
+        Raises:
+            MirrorError: what ended one of the processes; the others then end as on SIGTERM.
+            StoreError: receipts could not be written, or a process was killed; the next run finds and records
+                what was stored.
+        """
+        with unwatched():
+            if (count := worthwhile_processes(job.fetches, limit=self._most)) > 1:
+                return self._share(job, count, progress)
+        return self._alone.copy(job, progress=progress)
+
+    def _share(self, job: CopyJob, count: int, progress: ProgressListener | None) -> TransferResult:
+        """The sum of what `count` processes copied, or as many as there are slots, which they share."""
+        context = multiprocessing.get_context("fork")
+        shares = _shares(self._options, count)
+        pipes = [context.Pipe(duplex=False) for _ in shares]
+        receivers = [receiver for receiver, _ in pipes]
+        gate = SharedGate(self._ports.clock)
+        children: list[BaseProcess] = []
+        for number, part in enumerate(_parts(job.fetches, len(shares))):
+
+            def live(number: int = number, part: list[Fetch] = part) -> None:
+                for position, (receiver, sender) in enumerate(pipes):
+                    receiver.close()
+                    if position != number:
+                        sender.close()
+                stop = _own_stop(already=self._ports.stop.is_set())
+                pipe = _ProgressPipe(pipes[number][1])
+
+                def copy() -> TransferResult:
+                    options = shares[number]
+                    threads = copy_threads(options.workers, processes=len(shares))
+                    copier = LocalCopier(self._make_ports(stop), options, threads=threads, gate=gate)
+                    with heard(Waits(pipe.hear), watch=True):
+                        return copier.copy(
+                            msgspec.structs.replace(job, fetches=part), progress=pipe.report_progress
+                        )
+
+                _report_end(copy, pipes[number][1])
+
+            children.append(context.Process(target=live, name=f"transfer-{number}"))
+        _log.info(
+            "processes share the transfer", extra={"processes": len(shares), "fetches": len(job.fetches)}
+        )
+        try:
+            _start(children)
+            for _, sender in pipes:
+                sender.close()
+            return _gather(receivers, children, self._ports.stop, progress)
+        finally:
+            _end(children, receivers)
 
 
 def worthwhile_processes(fetches: Sequence[Fetch], *, limit: int) -> int:
@@ -92,77 +164,13 @@ def worthwhile_processes(fetches: Sequence[Fetch], *, limit: int) -> int:
     return max(1, min(limit, cores, worth))
 
 
-def transfer_in_processes(
-    fetches: Sequence[Fetch],
-    *,
-    count: int,
-    ports: TransferPorts,
-    make_ports: MakePorts,
-    sync_id: str,
-    date: str,
-    options: TransferOptions,
-    look_first: bool = False,
-    progress: ProgressListener | None = None,
-) -> TransferResult:
-    """As `transfer`, in `count` processes, or as many as there are slots, that share the download slots.
-
-    Raises:
-        MirrorError: what ended one of the processes; the others then end as on SIGTERM.
-        StoreError: a process was killed; the next run finds and records what it stored.
-    """
-    context = multiprocessing.get_context("fork")
-    shares = _shares(options, count)
-    count = len(shares)
-    pipes = [context.Pipe(duplex=False) for _ in range(count)]
-    gate = SharedGate(ports)
-    children = []
-    for number, part in enumerate(_parts(fetches, count)):
-
-        def live(number: int = number, part: list[Fetch] = part) -> None:
-            for position, (receiver, sender) in enumerate(pipes):
-                receiver.close()
-                if position != number:
-                    sender.close()
-            stop = _own_stop(already=ports.stop.is_set())
-
-            def copy() -> TransferResult:
-                made = make_ports(stop)
-                pipe = _ProgressPipe(pipes[number][1])
-                with heard(Waits(pipe.hear)):
-                    return transfer(
-                        part,
-                        ports=made,
-                        journal=Journal(
-                            made.store, made.clock, sync_id=sync_id, batch_size=options.batch_size
-                        ),
-                        date=date,
-                        options=shares[number],
-                        look_first=look_first,
-                        progress=pipe,
-                        gate=gate,
-                    )
-
-            _report_end(copy, pipes[number][1])
-
-        children.append(context.Process(target=live, name=f"transfer-{number}"))
-    receivers = [receiver for receiver, _ in pipes]
-    _log.info("processes share the transfer", extra={"processes": count, "fetches": len(fetches)})
-    try:
-        _start(children)
-        for _, sender in pipes:
-            sender.close()
-        return _gather(receivers, children, ports.stop, progress)
-    finally:
-        _end(children, receivers)
-
-
-def _shares(options: TransferOptions, count: int) -> list[TransferOptions]:
+def _shares(options: Options, count: int) -> list[Options]:
     """The options of each process. Upstream sees no more of all together than it would of one."""
-    count = min(count, options.slots)
-    slots = [options.slots // count + (number < options.slots % count) for number in range(count)]
+    slots = options.workers
+    count = min(count, slots)
     return [
-        msgspec.structs.replace(options, slots=own, workers=copy_threads(own, processes=count))
-        for own in slots
+        msgspec.structs.replace(options, workers=slots // count + (number < slots % count))
+        for number in range(count)
     ]
 
 
@@ -253,7 +261,12 @@ class _ProgressPipe:
         """What the child waits for; the parent says it, once for all children."""
         self._waits = tuple(notices)
 
-    def __call__(self, progress: Progress) -> None:
+    def report_progress(self, progress: Progress) -> None:
+        """The parent hears it.
+
+        Raises:
+            _Gone: there is no parent any more.
+        """
         try:
             self._sender.send_bytes(
                 msgspec.msgpack.encode(msgspec.structs.replace(progress, waits=self._waits))

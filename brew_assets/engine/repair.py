@@ -4,22 +4,26 @@ from collections.abc import Iterable
 
 import msgspec
 
-from brew_assets.domain.downloads import group_fetches
+from brew_assets.domain.downloads import CopyJob, group_fetches
 from brew_assets.domain.manifest import Entry, bottle_of
 from brew_assets.domain.plan import PlannedBottle
 from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.ports import ProgressListener
 from brew_assets.engine.record.verify import Certificate, Verdict
 from brew_assets.engine.sync import Mirror
-from brew_assets.engine.transfer.local_copier import CopyJob
-from brew_assets.engine.transfer.refused_host import all_lead_elsewhere
+from brew_assets.engine.transfer.local_copier import Copier, LocalCopier
+from brew_assets.engine.transfer.verdicts import all_lead_elsewhere
 
 # What a repair fetches again.
 MENDED: tuple[Verdict, ...] = ("MISSING", "MISMATCH")
 
 
 def repair(
-    mirror: Mirror, certificates: Iterable[Certificate], *, progress: ProgressListener | None = None
+    mirror: Mirror,
+    certificates: Iterable[Certificate],
+    *,
+    copier: Copier | None = None,
+    progress: ProgressListener | None = None,
 ) -> TransferResult:
     """What was done about the MISSING and MISMATCH certificates; each goes back under its old key.
 
@@ -36,22 +40,17 @@ def repair(
         if certificate.verdict in MENDED:
             planned = _planned(certificate.entry, places.get(certificate.entry.sha256))
             by_date.setdefault(certificate.entry.download_date, []).append(planned)
+    copier = copier or LocalCopier(mirror.ports, mirror.options)
     result = TransferResult()
     for date, objects in sorted(by_date.items()):
         if result.aborted:
             result.leave(objects)
             continue
-        result.add(_copy(mirror, objects, date, progress))
-    manifest, ports = mirror.fold().manifest, mirror.ports
-    result.aborted = result.aborted or all_lead_elsewhere(result, ports.blobs, ports.stop, manifest)
+        job = CopyJob(sync_id="repair", sync_date=date, fetches=group_fetches(objects), force=True)
+        result.add(copier.copy(job, progress=progress))
+    manifest = mirror.fold().manifest
+    result.aborted = result.aborted or all_lead_elsewhere(result, mirror.ports, manifest)
     return result
-
-
-def _copy(
-    mirror: Mirror, objects: list[PlannedBottle], date: str, progress: ProgressListener | None
-) -> TransferResult:
-    job = CopyJob(sync_id="repair", sync_date=date, fetches=group_fetches(objects), force=True)
-    return mirror.local_copier().copy(job, progress=progress)
 
 
 def _planned(entry: Entry, source: str | None) -> PlannedBottle:

@@ -1,67 +1,136 @@
-"""Reports of what a transfer did, for a run and for a worker's batch alike."""
+"""Reports: what runs did, and batches. Written at their end; read by the next sync, messages and pages."""
 
-from collections.abc import Sequence
+import logging
+import secrets
+from collections.abc import Iterator, Sequence
 
-from brew_assets.domain.left_out import LISTED, LeavesOut, LeftOut
-from brew_assets.domain.report import Report
+import msgspec
+
+from brew_assets.domain.downloads import Fetch
+from brew_assets.domain.left_out import LISTED
+from brew_assets.domain.object_keys import is_backfill_name, is_plan_name
+from brew_assets.domain.proof import is_sync_id
+from brew_assets.domain.report import REPORT_PREFIX, Report, decode_report, encode_report
 from brew_assets.domain.transfer_result import TransferResult
-from brew_assets.engine.ports import Clock
+from brew_assets.engine.ports import Clock, Store
+from brew_assets.engine.record.foreign_objects import own_listing
+from brew_assets.engine.record.identify import PLAN_PREFIX
+from brew_assets.engine.record.stored_names import STORED_SUFFIX
+from brew_assets.errors import ObjectRefused, StoreError, kinds
+
+MOST_REPORTS = 50
+# Reports on a Lambda's batch are parts of a run's; names of stored bottles are no report.
+_OTHERS = (".batch.json", STORED_SUFFIX)
+_STORE_REASONS = frozenset(kind.reason for kind in kinds(StoreError))
+# This one's earlier tries, and the last one's: what was refused longer ago has been tried last since. Plans
+# that no run has begun have no report.
+_SYNCS = 3
+_PLANS = 20
+
+_log = logging.getLogger(__name__)
 
 
 class Stopwatch:
-    """When a piece of work began."""
+    """When a piece of work began, and how long it has taken."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._started, self._begin = clock.now(), clock.monotonic()
+        self.started_at = f"{clock.now():%Y-%m-%dT%H:%M:%SZ}"
+        self._begin = clock.monotonic()
 
     def report(
         self,
+        begun: Report,
         result: TransferResult,
         *,
-        sync_id: str,
-        sync_date: str,
-        platforms: Sequence[str],
-        route: str,
-        planned: int,
         kept: int = 0,
         identified: int = 0,
         forgotten: Sequence[str] = (),
-        name_undone: bool = False,
-        plan: LeavesOut | None = None,
-        run_id: str = "",
-        run_url: str = "",
     ) -> Report:
-        """What was done until now. `identified` are those before the transfer; undone names can be many.
-
-        What the plan leaves out is the report's too.
-        """
-        return Report(
-            sync_id=sync_id,
-            sync_date=sync_date,
-            platforms=tuple(platforms),
-            route=route,
-            started_at=self._started.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            ended_at=self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+        """The report that was `begun`, with what was done until now; `identified` before the transfer."""
+        return msgspec.structs.replace(
+            begun,
+            ended_at=f"{self._clock.now():%Y-%m-%dT%H:%M:%SZ}",
             duration_s=round(self._clock.monotonic() - self._begin, 3),
-            planned=planned,
             kept=kept,
-            stored=result.stored,
-            downloaded=result.downloaded,
-            duplicated=result.duplicated,
             identified=result.found + identified,
-            found=result.found,
             left=result.left,
             left_bottles=tuple(result.undone[:LISTED]),
-            skipped=plan.skipped if plan else 0,
-            left_out=plan.left_out if plan else LeftOut(),
-            retries=result.retries,
-            bytes_downloaded=result.bytes_downloaded,
-            bytes_stored=result.bytes_stored,
             failed=tuple(result.failed),
-            undone=tuple(result.undone) if name_undone else (),
             forgotten=tuple(forgotten),
             aborted=result.aborted,
-            run_id=run_id,
-            run_url=run_url,
+            **result.counts(),
         )
+
+
+def keep_report(store: Store, clock: Clock, report: Report, *, whose: str) -> None:
+    """The report stands in the store, as far as that takes it: all is stored and recorded by then."""
+    # To the microsecond: a second try may follow within the second, and what it says is the newer word.
+    name = f"{whose}-{clock.now():%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(3)}"
+    key = f"{REPORT_PREFIX}{report.sync_id}/{name}.json"
+    try:
+        store.write(key, encode_report(report))
+    except StoreError as error:
+        # Who reads the report later has to do without.
+        _log.error("the report is not kept", extra={"key": key, "error": str(error)})
+
+
+def kept_reports(store: Store, sync_id: str, *, most: int = MOST_REPORTS) -> dict[str, Report]:
+    """The newest reports of the sync's runs by key, oldest first.
+
+    One that cannot be read, or is of another sync, is left out, and the log says so.
+
+    Raises:
+        StoreError: the store did not answer.
+    """
+    if not is_sync_id(sync_id):
+        return {}
+    listed = own_listing(store, f"{REPORT_PREFIX}{sync_id}/", lambda name: name.endswith(".json"))
+    keys = sorted((item.key for item in listed if not item.key.endswith(_OTHERS)), key=_time_of)
+    found: dict[str, Report] = {}
+    for key in keys[-most:]:
+        try:
+            document = store.read(key)
+            if document is not None:
+                found[key] = decode_report(document.data, sync_id=sync_id)
+        except (ValueError, ObjectRefused) as error:
+            _log.warning("a report is left out", extra={"key": key, "error": str(error)})
+    return found
+
+
+def _time_of(key: str) -> tuple[str, str]:
+    """What sorts keys by time: they end with `-<time>-<token>.json`."""
+    parts = key.rsplit("-", 2)
+    return (parts[1] if len(parts) == 3 else "", key)
+
+
+def refused_before(store: Store, sync_id: str) -> frozenset[str]:
+    """The file names of the bottles that the store did not take in the newest syncs up to this one.
+
+    None where the store does not say: it decides no more than an order.
+    """
+    try:
+        return frozenset(_refused(store, sync_id))
+    except StoreError as error:
+        _log.warning("what was refused before is not known", extra={"error": str(error)})
+        return frozenset()
+
+
+def _refused(store: Store, sync_id: str) -> Iterator[str]:
+    plans = own_listing(store, PLAN_PREFIX, is_plan_name, besides=is_backfill_name)
+    names = (listed.key[len(PLAN_PREFIX) :].removesuffix(".json") for listed in plans)
+    with_reports = 0
+    for name in sorted((name for name in names if name <= sync_id), reverse=True)[:_PLANS]:
+        reports = kept_reports(store, name).values()
+        with_reports += bool(reports)
+        for report in reports:
+            yield from (failure.name for failure in report.failed if failure.reason in _STORE_REASONS)
+        if with_reports == _SYNCS:
+            return
+
+
+def refused_last(fetches: list[Fetch], refused: frozenset[str]) -> list[Fetch]:
+    """The fetches in their order, those with a name that was refused at the end."""
+    if not refused:
+        return fetches
+    return sorted(fetches, key=lambda fetch: any(p.bottle.filename in refused for p in fetch.names))

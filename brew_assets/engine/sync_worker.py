@@ -14,11 +14,12 @@ from brew_assets.domain.batch import (
 from brew_assets.domain.exclusions import excluded_of
 from brew_assets.domain.named_formulae import why_excluded
 from brew_assets.domain.report import Report, encode_report
-from brew_assets.engine.kept_plans import check_folder_date, new_sync_id
+from brew_assets.engine.catalogue_cache import names_in_catalogue
+from brew_assets.engine.kept_plans import check_folder_date, keep_plan, new_sync_id
 from brew_assets.engine.log_context import bound, figures
 from brew_assets.engine.reports import Stopwatch
 from brew_assets.engine.sync import Mirror
-from brew_assets.engine.transfer.local_copier import CopyJob
+from brew_assets.engine.transfer.local_copier import LocalCopier
 from brew_assets.errors import EventInvalid
 
 ROUTE = "lambda"
@@ -54,34 +55,31 @@ def work_on(mirror: Mirror, work: BatchReference | DirectRequest) -> Report:
 
 def _work_on_batch(mirror: Mirror, batch: Batch) -> Report:
     watch = Stopwatch(mirror.ports.clock)
-    job = CopyJob(
-        sync_id=batch.sync_id,
-        sync_date=batch.sync_date,
-        fetches=batch.fetches(),
-        force=batch.force,
-        look_first=batch.look_first,
-    )
-    result = mirror.local_copier(ROUTE).copy(job)
-    return watch.report(
-        result,
+    result = LocalCopier(mirror.ports, mirror.options, route=ROUTE).copy(batch.job())
+    begun = Report(
         sync_id=batch.sync_id,
         sync_date=batch.sync_date,
         platforms=batch.platforms(),
         route=ROUTE,
+        started_at=watch.started_at,
+        ended_at="",
+        duration_s=0.0,
         planned=len(batch.objects),
-        name_undone=True,
+        undone=tuple(result.undone),
     )
+    return watch.report(begun, result)
 
 
 def _work_on_request(mirror: Mirror, request: DirectRequest) -> Report:
-    now = mirror.ports.clock.now()
+    now, excluded = mirror.ports.clock.now(), mirror.options.exclude_formulae
     request.check_date(now.date())
-    if named := sorted(excluded_of(request.objects, mirror.excluded_names())):
+    if named := sorted(excluded_of(request.objects, names_in_catalogue(mirror.store, excluded))):
         raise EventInvalid("; ".join(why_excluded(name, name) for name in named))
     plan = request.plan(sync_id=new_sync_id(now), created_at=now.strftime("%Y-%m-%dT%H:%M:%SZ"))
-    plan = msgspec.structs.replace(plan, excludes=mirror.options.exclude_formulae)
+    plan = msgspec.structs.replace(plan, excludes=excluded)
     mirror.store.prepare()
-    mirror.keep_plan(plan)
+    keep_plan(mirror.store, plan)
     # Somebody waits for the answer, and a Lambda's own time is short.
-    report, _ = mirror.copy_plan(plan, copier=mirror.local_copier(ROUTE), patient=False)
+    copier = LocalCopier(mirror.ports, mirror.options, route=ROUTE)
+    report, _ = mirror.sync(plan, copier=copier, patient=False)
     return report

@@ -17,6 +17,7 @@ from brew_assets.settings import PLACES, Settings, read_settings
 
 if TYPE_CHECKING:
     from brew_assets.engine.sync import Mirror
+    from brew_assets.engine.transfer.local_copier import Copier
     from brew_assets.runtimes.progress import Display
 
 EXIT_FAILED = 1
@@ -61,8 +62,10 @@ class CommandContext:
         mirror = ["--mirror", self._mirror_url] if self._mirror_url is not None else []
         return [*mirror, *(["--quiet"] if self.quiet else [])]
 
-    def mirror(self, *, stores: bool = False, finishes: bool = True) -> "Mirror":
+    def mirror(self, *, writes: bool = True, stores: bool = False, finishes: bool = True) -> "Mirror":
         """The engine; SIGTERM and Ctrl-C end its work in good order, or at once if it `finishes` nothing.
+
+        Unless it `writes`, nothing is written into its store whatever it is asked to do.
 
         Raises:
             SettingsInvalid: it `stores` bottles, and real ones would stand among the demo's.
@@ -71,6 +74,7 @@ class CommandContext:
             self._refuse_demo()
         from brew_assets.compose import build_mirror
         from brew_assets.engine.clock import GracefulStop
+        from brew_assets.engine.read_only_store import read_only
         from brew_assets.engine.waiting import Waits, heard
 
         stop = GracefulStop()
@@ -94,7 +98,13 @@ class CommandContext:
         signal.signal(signal.SIGINT, ask_to_stop)
         mirror = build_mirror(self.settings, stop=stop)
         click.get_current_context().with_resource(heard(Waits(self.display.waiting), watch=True))
-        return mirror
+        return mirror if writes else read_only(mirror)
+
+    def copier(self, mirror: "Mirror") -> "Copier":
+        """What copies bottles for a command: several processes where that is safe and worth it."""
+        from brew_assets.compose import build_process_copier
+
+        return build_process_copier(self.settings, mirror)
 
     def existing_mirror(self, *, stores: bool = False, backup_suffices: bool = False) -> "Mirror":
         """The engine of a mirror that is there: for every command that reads or mends one.

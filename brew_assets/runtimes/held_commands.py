@@ -62,7 +62,7 @@ def verify(
     done = None
     if do_repair and any(c.verdict in MENDED for c in certificates):
         with context.display.transfer() as progress:
-            done = repair(mirror, certificates, progress=progress)
+            done = repair(mirror, certificates, copier=context.copier(mirror), progress=progress)
     counts = count(certificates, done)
     wrong = [c for c in certificates if c.verdict != "CURRENT"]
     failed = done.failed if done else []

@@ -14,8 +14,9 @@ from brew_assets.runtimes.printing import print_json, print_line
 if TYPE_CHECKING:
     from brew_assets.domain.plan import Request
     from brew_assets.domain.report import Report
+    from brew_assets.engine.planner import PlanResult
     from brew_assets.engine.record.fold import FoldResult
-    from brew_assets.engine.sync import Mirror, Planned
+    from brew_assets.engine.sync import Mirror
 
 
 def _selection(command: Callable[..., None]) -> Callable[..., None]:
@@ -52,11 +53,12 @@ def _request(
 
 
 def _make_plan(
-    context: CommandContext, mirror: "Mirror", request: "Request", *, sizes: bool, record: bool
-) -> "Planned":
+    context: CommandContext, mirror: "Mirror", request: "Request", *, sizes: bool = True
+) -> "PlanResult":
+    from brew_assets.engine.planner import make_plan
 
     with context.display.counting("Sizes") as progress:
-        return mirror.make_plan(request, sizes=sizes, record=record, progress=progress)
+        return make_plan(mirror, request, sizes=sizes, progress=progress)
 
 
 @click.command(cls=Command)
@@ -86,9 +88,9 @@ def plan(
     from brew_assets.domain.plan import summarize
     from brew_assets.runtimes.warnings import warn, warnings_of_plan
 
-    mirror = context.mirror()
+    mirror = context.mirror(writes=not dry_run)
     request = _request(mirror, platforms, formulae, force=force)
-    planned = _make_plan(context, mirror, request, sizes=not no_sizes, record=not dry_run)
+    planned = _make_plan(context, mirror, request, sizes=not no_sizes)
     summary, warnings = summarize(planned.plan), warnings_of_plan(planned)
     if as_json:
         warn(warnings)
@@ -131,20 +133,21 @@ def sync(
     """
     from brew_assets.domain.left_out import notes_of
     from brew_assets.domain.plan import summarize
+    from brew_assets.engine.kept_plans import load_plan
     from brew_assets.runtimes.warnings import warn, warnings_of_plan
 
     if sync_id is not None and (platforms or formulae or force):
         raise click.UsageError("--plan names everything; it goes with no --platform, --formula or --force")
     if run_of is not None and sync_id is None:
         raise click.UsageError("--run-of goes with --plan")
-    mirror = context.mirror(stores=not dry_run)
+    mirror = context.mirror(writes=not dry_run, stores=not dry_run)
     # An empty one, a shell variable that nobody has set, names no plan: it does not mean a new one of all.
     if sync_id is not None:
-        chosen = mirror.load_plan(sync_id)
+        chosen = load_plan(mirror.ports, sync_id)
         warnings = list(notes_of(chosen))
     else:
         request = _request(mirror, platforms, formulae, force=force)
-        planned = _make_plan(context, mirror, request, sizes=True, record=not dry_run)
+        planned = _make_plan(context, mirror, request)
         chosen, warnings = planned.plan, warnings_of_plan(planned)
     if dry_run and not as_json:
         from brew_assets.runtimes.terminal import show_plan
@@ -157,7 +160,7 @@ def sync(
         return
     context.copies = True
     with context.display.transfer() as progress:
-        report, folded = mirror.copy_plan(chosen, run_of, progress=progress)
+        report, folded = mirror.sync(chosen, run_of, copier=context.copier(mirror), progress=progress)
     _show_end(report, folded, warnings, as_json=as_json, store_url=mirror.store.url)
     if report.aborted:
         print_line(_why_ended(report), err=True, label="Error:", colour="red")

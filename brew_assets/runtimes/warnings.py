@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 from brew_assets.domain.left_out import LISTED, forgotten_note, notes_of
 from brew_assets.domain.report import Report
-from brew_assets.engine.sync import Planned
+from brew_assets.engine.planner import PlanResult
 from brew_assets.runtimes.printing import print_line
 
 
-def warnings_of_plan(planned: Planned) -> list[str]:
+def warnings_of_plan(planned: PlanResult) -> list[str]:
     """What a new plan leaves out, and what went wrong while it was made."""
     warnings = list(notes_of(planned.plan))
     warnings += [f"{item.key}: not recorded: {item.why}" for item in planned.unidentified[:LISTED]]

@@ -11,6 +11,7 @@ import pytest
 from brew_assets.adapters.s3 import answers as s3_answers
 from brew_assets.adapters.s3.store import S3Options, S3Store
 from brew_assets.domain.plan import Request
+from brew_assets.engine.planner import make_plan
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.errors import StoreError, StoreRefused, StoreUnavailable
 from brew_assets_tests.aws_profiles import NOBODY, Profiles, Sts
@@ -151,6 +152,6 @@ def test_a_refresh_that_fails_in_the_middle_costs_no_bottle(profiles: Profiles, 
     mirror = upstream.mirror(workers=2)
     # All twelve are under way at once: which of them meets whose failure is chance, but none meets all five.
     mirror.options = msgspec.structs.replace(mirror.options, retry=RetryPolicy(attempts=4))
-    report, _ = mirror.copy_plan(mirror.make_plan(Request(platforms=("arm64_sonoma",)), sizes=False).plan)
+    report, _ = mirror.sync(make_plan(mirror, Request(platforms=("arm64_sonoma",)), sizes=False).plan)
     assert (report.outcome, report.stored) == ("success", 12)
     assert len(count.read_text().split()) > 33

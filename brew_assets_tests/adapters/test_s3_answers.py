@@ -9,10 +9,11 @@ from brew_assets.adapters.s3.store import S3Options, S3Store
 from brew_assets.domain.manifest import MANIFEST_KEY
 from brew_assets.domain.plan import Request
 from brew_assets.domain.report import Report
+from brew_assets.engine.planner import make_plan
 from brew_assets.engine.record.journal import RECEIPT_PREFIX
 from brew_assets.engine.record.verify import certify
-from brew_assets.engine.transfer.canary import CANARY_KEY
-from brew_assets.engine.transfer.download_slots import copy_threads
+from brew_assets.engine.transfer.state import copy_threads
+from brew_assets.engine.transfer.verdicts import CANARY_KEY
 from brew_assets.errors import (
     ChecksumRefused,
     KeyTaken,
@@ -201,8 +202,8 @@ ODD = "f17-1.0.arm64_sonoma.bottle.tar.gz"
 
 def sync(upstream: Upstream) -> Report:
     mirror = upstream.mirror(workers=4)
-    plan = mirror.make_plan(Request(platforms=("arm64_sonoma",)), sizes=False).plan
-    report, _ = mirror.copy_plan(plan)
+    plan = make_plan(mirror, Request(platforms=("arm64_sonoma",)), sizes=False).plan
+    report, _ = mirror.sync(plan)
     return report
 
 
@@ -351,7 +352,7 @@ def test_a_store_that_makes_no_copies_gets_all_names_from_upstream(
     shared(upstream)
     quirky.add(Quirk(method="PUT", matches=lambda seen: seen.is_copy, status=answer[0], code=answer[1]))
     mirror = upstream.mirror(workers=1)
-    report, _ = mirror.copy_plan(mirror.make_plan(Request(platforms=ARM), sizes=False).plan)
+    report, _ = mirror.sync(make_plan(mirror, Request(platforms=ARM), sizes=False).plan)
     assert (report.outcome, report.duplicated) == ("success", 0)
     assert report.stored == 30 + 12
     copies = [seen for seen in quirky.seen if seen.is_copy]
@@ -365,7 +366,7 @@ def test_a_store_whose_copies_fail_for_ever_gets_all_names_from_upstream(
     upstream.publish("shared", tags=dict.fromkeys(ARM, "shared"))
     quirky.add(Quirk(method="PUT", matches=lambda seen: seen.is_copy, status=200, code="InternalError"))
     mirror = upstream.mirror(workers=1)
-    report, _ = mirror.copy_plan(mirror.make_plan(Request(platforms=ARM), sizes=False).plan)
+    report, _ = mirror.sync(make_plan(mirror, Request(platforms=ARM), sizes=False).plan)
     assert (report.outcome, report.duplicated, report.stored) == ("success", 0, 33)
 
 
@@ -381,7 +382,7 @@ def test_a_conflict_that_passes_is_no_name_that_is_taken(upstream: Upstream, qui
         )
     )
     mirror = upstream.mirror(workers=1)
-    report, _ = mirror.copy_plan(mirror.make_plan(Request(platforms=ARM), sizes=False).plan)
+    report, _ = mirror.sync(make_plan(mirror, Request(platforms=ARM), sizes=False).plan)
     assert (report.outcome, report.duplicated, report.identified) == ("success", 8, 0)
 
 

@@ -11,6 +11,7 @@ from brew_assets.domain.bottle import is_object_key
 from brew_assets.domain.manifest import BACKUP_PREFIX, BACKUPS_KEPT, MANIFEST_KEY
 from brew_assets.domain.plan import Request
 from brew_assets.domain.report import Report
+from brew_assets.engine.planner import make_plan
 from brew_assets.engine.record.fold import backups
 from brew_assets.engine.record.rebuild import rebuild_manifest, restore_manifest
 from brew_assets.engine.record.verify import certify
@@ -124,7 +125,7 @@ def listed_too(prefix: str, keys: list[str]) -> Quirk:
 
 def sync(upstream: Upstream, *platforms: str) -> Report:
     mirror = upstream.mirror(platforms=platforms)
-    return mirror.copy_plan(mirror.make_plan(Request(platforms=platforms), sizes=False).plan)[0]
+    return mirror.sync(make_plan(mirror, Request(platforms=platforms), sizes=False).plan)[0]
 
 
 def weekly_syncs(upstream: Upstream, count: int) -> None:

@@ -17,6 +17,7 @@ from brew_assets.compose import _s3_options, build_store
 from brew_assets.configured import region_of
 from brew_assets.domain.plan import Request
 from brew_assets.domain.report import Report
+from brew_assets.engine.planner import make_plan
 from brew_assets.engine.record.verify import certify
 from brew_assets.errors import StoreError, StoreRefused, StoreUnavailable
 from brew_assets.settings import Secret, Settings
@@ -65,7 +66,7 @@ def synced(settings: Settings) -> tuple[Report, Upstream]:
     upstream.publish("wget")
     upstream.publish("shared", tags=dict.fromkeys(ARM, "shared"))
     mirror = upstream.mirror(workers=2)
-    report, _ = mirror.copy_plan(mirror.make_plan(Request(platforms=ARM), sizes=False).plan)
+    report, _ = mirror.sync(make_plan(mirror, Request(platforms=ARM), sizes=False).plan)
     return report, upstream
 
 
@@ -454,11 +455,11 @@ def test_a_bottle_over_the_limit_fails_alone_and_no_byte_of_it_moves(
     large = b"x" * 2000
     upstream.publish("llvm", tags={"arm64_sonoma": large.decode()})
     mirror = upstream.mirror(workers=1)
-    plan = mirror.make_plan(Request(platforms=("arm64_sonoma",)), sizes=False).plan
+    plan = make_plan(mirror, Request(platforms=("arm64_sonoma",)), sizes=False).plan
     digest = hashlib.sha256(large).hexdigest()
     sizes = {digest: 2000} if known else {}
     objects = tuple(msgspec.structs.replace(p, size=sizes.get(p.bottle.digest)) for p in plan.objects)
-    report, _ = mirror.copy_plan(msgspec.structs.replace(plan, objects=objects))
+    report, _ = mirror.sync(msgspec.structs.replace(plan, objects=objects))
     assert (report.outcome, report.stored) == ("partial", 2)
     (failure,) = report.failed
     assert (failure.name, failure.reason) == ("llvm-1.0.arm64_sonoma.bottle.tar.gz", "object refused")

@@ -11,6 +11,7 @@ from dagster._core.execution.backfill import BulkActionStatus
 from brew_assets.definitions import defs
 from brew_assets.defs.backfills import Backfill
 from brew_assets.defs.notifications.run_history import CHECKED_WITHIN_S
+from brew_assets.engine.kept_plans import load_plan
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.announced import COMPLETE, FAILED, START, WARNING, Announced, state_of
 from brew_assets_tests.defs.backfilled import ALL, PLANNING, Backfilled, asset_backfill, job_backfill
@@ -100,7 +101,7 @@ def test_a_backfill_of_three_platforms_alone_plans_once_for_all_of_them(announce
     assert syncs_of(deployment) == {sync_id}
     document = json.loads((deployment.root / "state" / "plans" / "by-backfill" / backfill.id).read_bytes())
     assert (document["sync_id"], document["run_id"]) == (sync_id, results[0].run_id)
-    assert set(deployment.mirror().load_plan(sync_id).platforms) == set(PLATFORMS)
+    assert set(load_plan(deployment.mirror().ports, sync_id).platforms) == set(PLATFORMS)
     announced.tick()
     assert (announced.slack.texts, announced.open) == (TOLD, 0)
     assert state_of(announced).last_good_at is not None
@@ -121,7 +122,7 @@ def test_a_backfill_of_some_platforms_plans_for_them_alone(announced: Announced)
         assert backfill.run("bottles", platform=platform).success
     assert backfill.run("hash_manifest").success
     (sync_id,) = plans_of(deployment)
-    assert deployment.mirror().load_plan(sync_id).platforms == (TAHOE, SONOMA)
+    assert load_plan(deployment.mirror().ports, sync_id).platforms == (TAHOE, SONOMA)
     announced.tick()
     assert (announced.slack.texts, announced.open) == (TOLD, 0)
     # A part says nothing of how the mirror stands.
@@ -213,7 +214,7 @@ def test_after_the_end_of_a_backfill_nothing_more_is_planned_for_it(deployment: 
     result = retried(deployment, first, SONOMA)
     assert result.success
     (sync_id,) = plans_of(deployment)
-    assert deployment.mirror().load_plan(sync_id).platforms == (SONOMA,)
+    assert load_plan(deployment.mirror().ports, sync_id).platforms == (SONOMA,)
 
 
 def test_a_run_that_fails_to_plan_leaves_it_to_the_next(announced: Announced) -> None:
@@ -300,7 +301,7 @@ def test_a_single_platform_without_a_backfill_plans_for_itself(deployment: Deplo
     result = deployment.run("mirror_platform", platform=SONOMA)
     assert result.success
     (sync_id,) = plans_of(deployment)
-    assert deployment.mirror().load_plan(sync_id).platforms == (SONOMA,)
+    assert load_plan(deployment.mirror().ports, sync_id).platforms == (SONOMA,)
     assert not (deployment.root / "state" / "plans" / "by-backfill").exists()
 
 

@@ -14,6 +14,7 @@ from brew_assets.defs.resources import MirrorResource
 from brew_assets.domain.manifest import MANIFEST_KEY, Manifest
 from brew_assets.domain.seal import seal
 from brew_assets.engine.catalogue_cache import kept_catalogue
+from brew_assets.engine.planner import refresh_catalogue
 from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, checks_of
 from brew_assets_tests.defs.pages.test_markdown import flat
 
@@ -76,7 +77,7 @@ def test_a_shrunk_catalogue_blocks_the_plan_until_an_operator_plans_by_hand(depl
 
 
 def test_without_history_the_catalogue_is_compared_with_the_one_kept_before(deployment: Deployment) -> None:
-    deployment.mirror().refresh_catalogue()
+    refresh_catalogue(deployment.mirror())
     for formula in deployment.world.formulae[:5]:
         deployment.world.remove(formula.name)
     assert not deployment.run("weekly_sync").success

@@ -6,6 +6,7 @@ import pytest
 from brew_assets.defs.resources import MirrorResource
 from brew_assets.defs.tags import SYNC_ID_TAG
 from brew_assets.domain.catalogue import choose_bottles
+from brew_assets.engine.planner import refresh_catalogue
 from brew_assets.errors import SettingsInvalid
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, checks_of, metadata_of
@@ -28,7 +29,7 @@ def test_a_weekly_sync_mirrors_every_platform_and_the_next_one_downloads_nothing
 
     results = deployment.copy_plan(tick.run_requests)
     assert all(result.success for result in results)
-    wanted = choose_bottles(deployment.mirror().refresh_catalogue().catalogue, PLATFORMS)
+    wanted = choose_bottles(refresh_catalogue(deployment.mirror()).catalogue, PLATFORMS)
     assert {key: entry.sha256 for key, entry in deployment.entries().items()} == {
         bottle.entry_key: bottle.digest for bottle, _ in wanted
     }
@@ -190,7 +191,7 @@ def test_fields_of_the_resource_replace_the_environment(
     )
     with resource.engine() as engine:
         assert engine.store.url == f"{deployment.root}/"
-        assert len(engine.refresh_catalogue().catalogue.formulae) == len(deployment.world.formulae)
+        assert len(refresh_catalogue(engine).catalogue.formulae) == len(deployment.world.formulae)
         assert engine.options.retry.delay_s == 0
 
 

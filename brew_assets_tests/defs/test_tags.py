@@ -10,6 +10,7 @@ from brew_assets.defs import lambda_route
 from brew_assets.defs.lambda_route import lambda_client
 from brew_assets.defs.tags import ROUTE_TAG, SYNC_ID_TAG, run_tags
 from brew_assets.domain.routing import GB
+from brew_assets.engine.kept_plans import load_plan
 from brew_assets.errors import InvocationFailed, InvocationRefused, InvocationThrottled
 from brew_assets.settings import Settings, read_settings
 from brew_assets_tests.defs.deployment import Deployment, metadata_of
@@ -81,7 +82,7 @@ def test_the_sensor_decides_once_per_plan_on_its_total(
         assert request.tags[SYNC_ID_TAG] == plan["sync_id"]
         assert (request.tags["ecs/cpu"], request.tags["ecs/memory"]) == ("1024", "2048")
         assert plan["pending_bytes"][request.partition_key] > 1000
-    assert deployment.mirror().load_plan(plan["sync_id"]).route == "ecs"
+    assert load_plan(deployment.mirror().ports, plan["sync_id"]).route == "ecs"
 
 
 def test_a_run_without_tags_decides_by_itself(deployment: Deployment) -> None:

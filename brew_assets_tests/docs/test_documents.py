@@ -26,7 +26,7 @@ from brew_assets.engine.catalogue_cache import CATALOGUE_PREFIX
 from brew_assets.engine.coordination import RUN_PREFIX
 from brew_assets.engine.record.identify import PLAN_PREFIX
 from brew_assets.engine.record.journal import RECEIPT_PREFIX, REJECTED_PREFIX
-from brew_assets.engine.transfer.canary import CANARY_KEY
+from brew_assets.engine.transfer.verdicts import CANARY_KEY
 from brew_assets.runtimes import cli, context
 from brew_assets.settings import REPLACED, Settings, read_settings
 from brew_assets_tests.docs.reading import (

@@ -1,16 +1,16 @@
 """A transfer with everything it needs, for the stories about it."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
-from brew_assets.domain.downloads import Fetch
+from brew_assets.domain.downloads import CopyJob, Fetch
 from brew_assets.domain.manifest import Receipt, decode_receipts
 from brew_assets.domain.transfer_result import TransferResult
+from brew_assets.engine.options import Options
 from brew_assets.engine.ports import ProgressListener
-from brew_assets.engine.record.journal import RECEIPT_PREFIX, Journal
+from brew_assets.engine.record.journal import RECEIPT_PREFIX
 from brew_assets.engine.retry import RetryPolicy
-from brew_assets.engine.transfer.pool import TransferOptions, TransferPorts, transfer
-from brew_assets_tests.fakes import FakeClock, FakeStop, MemoryStore, ScriptedBlobs
+from brew_assets.engine.transfer.local_copier import LocalCopier
+from brew_assets_tests.fakes import FakeClock, FakeStop, MemoryStore, ScriptedBlobs, fake_ports
 from brew_assets_tests.worlds import DATE, SYNC_ID
 
 
@@ -34,23 +34,18 @@ class Carrying:
         batch_size: int = 50,
         replace: bool = False,
         look_first: bool = False,
-        **journal: Any,
     ) -> TransferResult:
-        return transfer(
-            fetches,
-            ports=TransferPorts(blobs=self.blobs, store=self.store, clock=self.clock, stop=self.stop),
-            journal=Journal(self.store, self.clock, sync_id=SYNC_ID, batch_size=batch_size, **journal),
-            date=DATE,
-            options=TransferOptions(
-                workers=workers,
-                slots=slots or workers,
-                batch_size=batch_size,
-                retry=RetryPolicy(attempts=attempts, delay_s=delay_s),
-                replace=replace,
-            ),
-            look_first=look_first,
-            progress=self.progress,
+        options = Options(
+            platforms=(),
+            workers=slots or workers,
+            batch_size=batch_size,
+            retry=RetryPolicy(attempts=attempts, delay_s=delay_s),
         )
+        job = CopyJob(
+            sync_id=SYNC_ID, sync_date=DATE, fetches=list(fetches), force=replace, look_first=look_first
+        )
+        ports = fake_ports(blobs=self.blobs, store=self.store, clock=self.clock, stop=self.stop)
+        return LocalCopier(ports, options, threads=workers).copy(job, progress=self.progress)
 
     def receipts(self) -> list[Receipt]:
         """What the journal says was stored."""

@@ -13,12 +13,14 @@ from brew_assets.domain.batch import Batch, BatchReference, batch_key, batch_rep
 from brew_assets.domain.plan import Plan, encode_plan
 from brew_assets.domain.report import REPORT_PREFIX, encode_report
 from brew_assets.engine.catalogue_cache import LATEST_KEY, kept_catalogue
-from brew_assets.engine.kept_plans import kept_plan
-from brew_assets.engine.kept_reports import kept_reports
+from brew_assets.engine.kept_plans import kept_plan, load_plan
+from brew_assets.engine.planner import refresh_catalogue
 from brew_assets.engine.record.fold import read_held
+from brew_assets.engine.record.held import take_inventory
 from brew_assets.engine.record.identify import PLAN_PREFIX
 from brew_assets.engine.record.journal import RECEIPT_PREFIX
 from brew_assets.engine.record.stored_names import STORED_SUFFIX, stored_names
+from brew_assets.engine.reports import kept_reports
 from brew_assets.engine.sync_worker import work_on
 from brew_assets.errors import InvocationFailed, PlanInvalid
 from brew_assets_tests.engine.test_lambda_copier import SyncStatus
@@ -72,7 +74,7 @@ def test_a_plan_that_cannot_be_believed_is_named_and_carried_out_by_nobody(
     before = store.keys()
     store.put(key_of(plan), change(store.data(key_of(plan))))
     with pytest.raises(PlanInvalid) as caught:
-        upstream.mirror().load_plan(plan.sync_id)
+        load_plan(upstream.mirror().ports, plan.sync_id)
     assert key_of(plan) in str(caught.value)
     assert words in str(caught.value)
     assert "ew plan" in str(caught.value)
@@ -86,10 +88,10 @@ def test_tomorrow_has_begun_somewhere(upstream: Upstream, store: MemoryStore) ->
         date = f"{today + timedelta(days=days):%Y-%m-%d}"
         store.put(key_of(plan), with_date(encode_plan(plan), date))
         if loads:
-            assert upstream.mirror().load_plan(plan.sync_id).sync_date == date
+            assert load_plan(upstream.mirror().ports, plan.sync_id).sync_date == date
         else:
             with pytest.raises(PlanInvalid, match="clock of the machine"):
-                upstream.mirror().load_plan(plan.sync_id)
+                load_plan(upstream.mirror().ports, plan.sync_id)
 
 
 def test_a_message_about_a_sync_reads_a_plan_of_the_version_before(
@@ -111,7 +113,8 @@ def test_bottles_of_a_sync_before_the_upgrade_get_their_names_from_its_plan(
     item = plan.objects[0].bottle
     # As a store without metadata keeps it; what is no archive names no formula.
     store.put(item.key(plan.sync_date), upstream.blobs.content(item))
-    upstream.mirror().take_inventory(also=plan.sync_date)
+    mirror = upstream.mirror()
+    take_inventory(mirror.ports, mirror.options, also=plan.sync_date)
     upstream.mirror().fold()
     assert item.entry_key in read_held(store).entries
 
@@ -243,7 +246,7 @@ def test_a_report_of_another_sync_is_left_out_and_logged(
     upstream: Upstream, store: MemoryStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     plan = upstream.plan("arm64_sonoma")
-    report, _ = upstream.mirror().copy_plan(plan)
+    report, _ = upstream.mirror().sync(plan)
     good = kept_reports(store, plan.sync_id)
     assert list(good.values()) == [report]
     wrong = {"sync_id": "other"}, {"stored": -1}, {"duration_s": -1}, {"route": "x"}, {"sync_date": "../x"}
@@ -255,7 +258,7 @@ def test_a_report_of_another_sync_is_left_out_and_logged(
     store.put(f"{REPORT_PREFIX}x/../y/all-1-2.json", encode_report(report))
     assert kept_reports(store, "x/../y") == {}
     # And the next sync goes on.
-    assert upstream.mirror().copy_plan(plan)[0].outcome == "success"
+    assert upstream.mirror().sync(plan)[0].outcome == "success"
 
 
 @pytest.mark.parametrize("name", ["../x", "", "a/b", "\x1b[2J", "x" * 400, "a..b", "wget 1.0"])
@@ -279,7 +282,7 @@ def test_a_note_of_the_catalogue_that_names_no_catalogue_is_none(
     assert kept_catalogue(store) is not None
     store.put(LATEST_KEY, json.dumps(note | change).encode())
     assert kept_catalogue(store) is None
-    assert len(upstream.mirror().refresh_catalogue().catalogue.formulae) == 4
+    assert len(refresh_catalogue(upstream.mirror()).catalogue.formulae) == 4
     assert kept_catalogue(store) is not None
 
 
@@ -288,6 +291,6 @@ def test_a_sync_meets_a_damaged_plan_of_another_one_and_goes_on(
 ) -> None:
     plan = upstream.plan("arm64_sonoma")
     store.put(key_of(structs.replace(plan, sync_id="20260101T000000Z-00000000")), encode_plan(plan)[:-9])
-    report, _ = upstream.mirror().copy_plan(plan)
+    report, _ = upstream.mirror().sync(plan)
     assert report.outcome == "success"
     assert list(store.listing(RECEIPT_PREFIX)) == []

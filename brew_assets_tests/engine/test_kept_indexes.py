@@ -10,10 +10,12 @@ from brew_assets.domain.bottle import Bottle, image_name, index_reference
 from brew_assets.domain.oci import MAX_INDEX_BYTES, decode_index
 from brew_assets.engine.bottle_sizes import SizeLookUp, SizesFound
 from brew_assets.engine.kept_indexes import INDEX_PREFIX, index_key
+from brew_assets.engine.options import Options
+from brew_assets.engine.ports import Indexes
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.errors import ObjectRefused, StoreUnavailable, UpstreamInterrupted
 from brew_assets_tests.engine.carrying import Carrying
-from brew_assets_tests.fakes import FakeIndexes, FakeStop
+from brew_assets_tests.fakes import FakeIndexes, FakeStop, fake_ports
 from brew_assets_tests.worlds import bottle, fetch
 
 CONTENT = b"the bottle"
@@ -40,14 +42,12 @@ def look_up(world: Carrying, *items: Bottle, fresh: bytes, stop: FakeStop | None
     for item in items:
         reference = index_reference(item.pkg_version, item.rebuild)
         upstream.indexes[(image_name(item.formula), reference)] = fresh
-    return SizeLookUp(
-        indexes=upstream,
-        store=world.store,
-        clock=world.clock,
-        stop=stop or world.stop,
-        workers=2,
-        retry=RetryPolicy(attempts=1),
-    ).look_up(items)
+    return _look_up(world, upstream, stop or world.stop).look_up(items)
+
+
+def _look_up(world: Carrying, indexes: Indexes, stop: FakeStop) -> SizeLookUp:
+    ports = fake_ports(indexes=indexes, store=world.store, clock=world.clock, stop=stop)
+    return SizeLookUp(ports, Options(platforms=(), workers=2, retry=RetryPolicy(attempts=1)))
 
 
 @pytest.mark.parametrize("said", [len(CONTENT) - 1, len(CONTENT) + 1, 1, 4 * 1024**4])
@@ -130,14 +130,7 @@ def test_a_signal_whose_handler_takes_its_time_ends_the_look_up(world: Carrying)
     before = signal.signal(signal.SIGALRM, handle)
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.15)
-        found = SizeLookUp(
-            indexes=indexes,
-            store=world.store,
-            clock=world.clock,
-            stop=world.stop,
-            workers=2,
-            retry=RetryPolicy(attempts=1),
-        ).look_up([ITEM])
+        found = _look_up(world, indexes, world.stop).look_up([ITEM])
     finally:
         signal.signal(signal.SIGALRM, before)
     assert (found.sizes, indexes.was_interrupted) == ({}, True)

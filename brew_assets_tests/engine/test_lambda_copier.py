@@ -18,14 +18,17 @@ from brew_assets.domain.batch import (
 from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
 from brew_assets.domain.plan import Plan, Request
 from brew_assets.domain.report import Report, decode_report
-from brew_assets.engine.lambda_copier import Dispatcher, DispatchOptions, Pace
-from brew_assets.engine.options import MirrorOptions, MirrorPorts
-from brew_assets.engine.ports import Document
+from brew_assets.engine.lambda_copier import DispatchOptions, LambdaCopier, Pace
+from brew_assets.engine.options import Options
+from brew_assets.engine.planner import make_plan
+from brew_assets.engine.ports import Document, Ports
+from brew_assets.engine.read_only_store import read_only
 from brew_assets.engine.record.fold import read_held
 from brew_assets.engine.record.journal import RECEIPT_PREFIX
 from brew_assets.engine.retry import Backoff, RetryPolicy
 from brew_assets.engine.sync import Mirror
 from brew_assets.engine.sync_worker import work_on
+from brew_assets.engine.transfer.local_copier import LocalCopier
 from brew_assets.errors import (
     BlobNotFound,
     EventInvalid,
@@ -144,7 +147,7 @@ class Workers:
 
     def _mirror(self, stop: FakeStop) -> Mirror:
         upstream = self.upstream
-        ports = MirrorPorts(
+        ports = Ports(
             catalogue=upstream.source,
             blobs=upstream.blobs,
             indexes=FakeIndexes(),
@@ -153,7 +156,7 @@ class Workers:
             clock=upstream.clock,
             stop=stop,
         )
-        options = MirrorOptions(platforms=("arm64_sonoma",), workers=2, retry=RetryPolicy(attempts=1))
+        options = Options(platforms=("arm64_sonoma",), workers=2, retry=RetryPolicy(attempts=1))
         return Mirror(ports, options)
 
 
@@ -176,18 +179,15 @@ class SyncStatus:
     ) -> Report:
         mirror = self.upstream.mirror()
         mirror.options = msgspec.structs.replace(mirror.options, exclude_formulae=exclude)
-        ports = mirror.ports
-        dispatcher = Dispatcher(
+        dispatcher = LambdaCopier(
             self.workers,
-            store=ports.store,
-            clock=ports.clock,
-            stop=ports.stop,
-            fallback=mirror.local_copier(),
+            mirror.ports,
+            fallback=LocalCopier(mirror.ports, mirror.options),
             options=DispatchOptions(
                 concurrency=concurrency, pace=pace, tries=8, backoff=Backoff(first_s=0.01, cap_s=30.0)
             ),
         )
-        report, _ = mirror.copy_plan(plan, "arm64_sonoma", copier=dispatcher)
+        report, _ = mirror.sync(plan, "arm64_sonoma", copier=dispatcher)
         return report
 
     def slow_down(self, plan: Plan, *, seconds: float, first: int | None = None) -> None:
@@ -430,7 +430,7 @@ def test_a_batch_that_is_not_there_is_refused(story: SyncStatus) -> None:
 
 
 def test_bottles_by_value_are_stored_recorded_and_reported(story: SyncStatus) -> None:
-    plan = story.upstream.mirror().make_plan(Request(platforms=("arm64_sonoma",)), record=False).plan
+    plan = make_plan(read_only(story.upstream.mirror()), Request(platforms=("arm64_sonoma",))).plan
     item = plan.objects[0].bottle
     given = {"url": item.url, "sha256": item.digest}
     formula = {"name": item.formula, "version": item.pkg_version, "bottles": {item.tag: given}}
@@ -445,7 +445,7 @@ def test_bottles_by_value_are_stored_recorded_and_reported(story: SyncStatus) ->
 
 def test_bottles_by_value_of_an_excluded_formula_are_refused(story: SyncStatus) -> None:
     mirror = story.upstream.mirror()
-    item = mirror.make_plan(Request(platforms=("arm64_sonoma",)), record=False).plan.objects[0]
+    item = make_plan(read_only(mirror), Request(platforms=("arm64_sonoma",))).plan.objects[0]
     mirror.options = msgspec.structs.replace(mirror.options, exclude_formulae=(item.bottle.formula,))
     with pytest.raises(EventInvalid, match=f"'{item.bottle.formula}' is excluded by EXCLUDE_FORMULAE"):
         work_on(mirror, DirectRequest(sync_date="2025-07-21", objects=(item,)))
@@ -463,7 +463,7 @@ def test_every_name_of_a_formula_excludes_it_from_what_was_planned_or_asked_for(
     mirror.options = msgspec.structs.replace(mirror.options, exclude_formulae=(written,))
     with pytest.raises(EventInvalid, match="'go' is excluded by EXCLUDE_FORMULAE"):
         work_on(mirror, DirectRequest(sync_date="2025-07-21", objects=(item,)))
-    report, folded = mirror.copy_plan(plan)
+    report, folded = mirror.sync(plan)
     assert (report.left_out.excluded_formulae, report.stored) == (("go",), 1)
     assert {entry.formula_name for _, entry in folded.manifest.entries()} == {"jq"}
 

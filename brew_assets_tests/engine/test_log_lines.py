@@ -7,7 +7,7 @@ import pytest
 from brew_assets.domain.batch import BATCH_PREFIX
 from brew_assets.engine.log_context import bound
 from brew_assets.engine.retry import Gate
-from brew_assets.engine.transfer.canary import CANARY_KEY
+from brew_assets.engine.transfer.verdicts import CANARY_KEY
 from brew_assets.errors import (
     BlobNotFound,
     HostRefused,
@@ -123,7 +123,7 @@ def test_a_sync_tells_its_begin_its_fold_and_its_end_with_figures(lines: Lines) 
     plan = upstream.plan(*ARM)
     gone = next(p.bottle for p in plan.pending("arm64_sonoma") if p.bottle.formula == "gone")
     upstream.blobs.always(gone, Act(error=BlobNotFound("404")))
-    upstream.mirror().copy_plan(plan, "arm64_sonoma")
+    upstream.mirror().sync(plan, "arm64_sonoma")
     mine = [line for line in lines.all() if "sync_id" in line]
     assert {(line["sync_id"], line["platform"], line["route"]) for line in mine} == {
         (plan.sync_id, "arm64_sonoma", "local")
@@ -152,7 +152,7 @@ def test_a_sync_tells_its_begin_its_fold_and_its_end_with_figures(lines: Lines) 
 def test_a_run_of_the_whole_plan_names_all_its_platforms(lines: Lines) -> None:
     upstream = Upstream(MemoryStore())
     upstream.publish("wget", tags=ARM)
-    upstream.mirror().copy_plan(upstream.plan(*ARM))
+    upstream.mirror().sync(upstream.plan(*ARM))
     assert {line["platform"] for line in lines.of("stored")} == {",".join(ARM)}
 
 

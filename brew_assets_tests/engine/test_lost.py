@@ -8,8 +8,10 @@ import pytest
 from brew_assets.adapters.directory_store.store import DirectoryStore
 from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY, Entry, decode_manifest
 from brew_assets.domain.plan import Request
+from brew_assets.engine.planner import make_plan
+from brew_assets.engine.read_only_store import read_only
 from brew_assets.engine.record.verify import certify
-from brew_assets.engine.refused_before import refused_before
+from brew_assets.engine.reports import refused_before
 from brew_assets.errors import BlobNotFound, ObjectRefused
 from brew_assets_tests.engine.test_sync import ARM, FakeHashFile, Upstream
 from brew_assets_tests.fakes import Act, MemoryStore, RefusingStore
@@ -28,7 +30,7 @@ def upstream(request: pytest.FixtureRequest, tmp_path: Path) -> Upstream:
 
 def sync(upstream: Upstream, **request: object) -> tuple[object, ...]:
     """What became of a sync: outcome, stored, failed, forgotten."""
-    report, _ = upstream.mirror().copy_plan(upstream.plan(**request))
+    report, _ = upstream.mirror().sync(upstream.plan(**request))
     return report.outcome, report.stored, len(report.failed), report.forgotten
 
 
@@ -59,7 +61,7 @@ def test_a_lost_bottle_is_planned_said_and_fetched_again(upstream: Upstream) -> 
     assert list(plan.left_out.lost_objects) == gone
     assert sorted(p.bottle.entry_key for p in plan.objects) == ["jq-1.0-arm64_sonoma", "wget-1.0-arm64_tahoe"]
     assert all(p.size for p in plan.objects)
-    report, _ = upstream.mirror().copy_plan(plan)
+    report, _ = upstream.mirror().sync(plan)
     assert (report.outcome, report.stored) == ("success", 2)
     assert_true(upstream, 9)
     assert upstream.plan().objects == ()
@@ -87,9 +89,9 @@ def test_a_version_that_the_catalogue_has_left_behind_is_fetched_from_its_addres
     assert (plan.left_out.lost, plan.left_out.lost_planned, len(plan.objects)) == (2, 2, 2)
     # Each is asked of one run only, though the older one could serve more machines.
     assert sorted(p.platforms for p in plan.objects) == [("arm64_sonoma",), ("arm64_tahoe",)]
-    report, _ = upstream.mirror().copy_plan(plan, "arm64_sonoma")
+    report, _ = upstream.mirror().sync(plan, "arm64_sonoma")
     assert (report.outcome, report.stored) == ("success", 1)
-    report, _ = upstream.mirror().copy_plan(plan, "arm64_tahoe")
+    report, _ = upstream.mirror().sync(plan, "arm64_tahoe")
     assert (report.outcome, report.stored) == ("success", 1)
     assert_true(upstream, 12)
 
@@ -166,14 +168,14 @@ def test_an_external_list_does_not_keep_a_recorded_bottle_away(upstream: Upstrea
     lose(upstream, "jq-1.0-arm64_sonoma")
     listed = FakeHashFile(f'{{"{known.sha256}": "jq"}}'.encode())
     mirror = upstream.mirror(hash_file=listed)
-    plan = mirror.make_plan(Request(platforms=ARM)).plan
+    plan = make_plan(mirror, Request(platforms=ARM)).plan
     assert len(plan.objects) == 1
 
 
 def test_looking_writes_nothing_and_finds_the_same(upstream: Upstream) -> None:
     lose(upstream, "jq-1.0-arm64_sonoma")
     before = {listed.key for listed in upstream.store.listing("")}
-    planned = upstream.mirror().make_plan(Request(platforms=ARM), record=False)
+    planned = make_plan(read_only(upstream.mirror()), Request(platforms=ARM))
     assert planned.plan.left_out.lost == 1
     assert {listed.key for listed in upstream.store.listing("")} == before
 
@@ -182,7 +184,7 @@ def test_another_size_than_recorded_is_said(upstream: Upstream) -> None:
     key = entries(upstream)["jq-1.0-arm64_sonoma"].s3_key
     upstream.store.delete([key])
     upstream.store.write(key, b"cut")
-    planned = upstream.mirror().make_plan(Request(platforms=ARM))
+    planned = make_plan(upstream.mirror(), Request(platforms=ARM))
     assert (planned.plan.left_out.resized_objects, planned.plan.left_out.lost) == ((key,), 0)
 
 
@@ -200,14 +202,14 @@ def test_a_refused_bottle_is_tried_last_in_the_next_sync(tmp_path: Path) -> None
     plan = upstream.plan()
     odd = plan.objects[1].bottle
     store.refuse("commit", ObjectRefused("403 AccessDenied"), key=odd.key(plan.sync_date))
-    report, _ = upstream.mirror(workers=1).copy_plan(plan)
+    report, _ = upstream.mirror(workers=1).sync(plan)
     assert (report.stored, [failure.reason for failure in report.failed]) == (5, ["object refused"])
     upstream.next_week()
     for number in range(6, 9):
         upstream.publish(f"f{number}")
     store.allow_all()
     upstream.blobs.opened.clear()
-    report, _ = upstream.mirror(workers=1).copy_plan(upstream.plan())
+    report, _ = upstream.mirror(workers=1).sync(upstream.plan())
     assert (report.outcome, report.stored) == ("success", 4)
     assert upstream.blobs.opened[-1][0] == odd.filename
 
@@ -221,11 +223,11 @@ def test_one_refused_object_of_our_own_stops_no_sync(prefix: str, operation: str
     upstream = Upstream(store)
     for number in range(4):
         upstream.publish(f"f{number}", tags=ARM)
-    upstream.mirror().copy_plan(upstream.plan(), "arm64_sonoma")
+    upstream.mirror().sync(upstream.plan(), "arm64_sonoma")
     store.refuse_below(operation, ObjectRefused("403"), prefix)
     upstream.next_week()
     for platform in ARM:
-        report, _ = upstream.mirror().copy_plan(upstream.plan(), platform)
+        report, _ = upstream.mirror().sync(upstream.plan(), platform)
         assert report.outcome == "success"
     assert_true(upstream, 12)
 
@@ -295,7 +297,7 @@ def test_what_came_back_meanwhile_is_not_forgotten(outdated: Upstream) -> None:
     # Somebody restores the object while the registry is asked.
     restored = Act(error=BlobNotFound("404"), on_open=lambda: restore(outdated, planned.lost, content))
     outdated.blobs.always(planned.bottle, restored)
-    report, _ = outdated.mirror().copy_plan(plan)
+    report, _ = outdated.mirror().sync(plan)
     assert report.forgotten == ()
     assert "jq-1.0-arm64_sonoma" in entries(outdated)
 
@@ -312,7 +314,7 @@ def test_plans_that_nobody_carries_out_make_no_refusal_forgotten() -> None:
     plan = upstream.plan()
     odd = plan.objects[1].bottle
     store.refuse("commit", ObjectRefused("403 AccessDenied"), key=odd.key(plan.sync_date))
-    upstream.mirror(workers=1).copy_plan(plan)
+    upstream.mirror(workers=1).sync(plan)
     for _ in range(5):
         upstream.next_week()
         upstream.plan()
@@ -320,5 +322,5 @@ def test_plans_that_nobody_carries_out_make_no_refusal_forgotten() -> None:
     final = upstream.plan()
     assert odd.filename in refused_before(store, final.sync_id)
     upstream.blobs.opened.clear()
-    upstream.mirror(workers=1).copy_plan(final)
+    upstream.mirror(workers=1).sync(final)
     assert upstream.blobs.opened[-1][0] == odd.filename

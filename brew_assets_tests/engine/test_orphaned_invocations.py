@@ -167,7 +167,7 @@ def test_a_stopped_run_waits_for_no_earlier_worker(story: WatchedStory) -> None:
 def test_a_run_of_another_route_lets_lambdas_finish_too(story: WatchedStory) -> None:
     plan = story.plan()
     story.clock.meanwhile = Orphans(story, plan).store_next
-    report, _ = story.upstream.mirror().copy_plan(plan, "arm64_sonoma")
+    report, _ = story.upstream.mirror().sync(plan, "arm64_sonoma")
     assert (report.outcome, report.kept, report.downloaded) == ("success", 12, 0)
 
 
@@ -179,7 +179,7 @@ def test_the_run_of_another_platform_lets_the_workers_of_a_cancelled_one_finish_
     theirs = tuple(planned for planned in plan.objects if planned.owner == "arm64_tahoe")
     assert 0 < len(theirs) < 6
     story.clock.meanwhile = Orphans(story, structs.replace(plan, objects=theirs)).store_next
-    report, _ = story.upstream.mirror().copy_plan(plan, "arm64_sonoma")
+    report, _ = story.upstream.mirror().sync(plan, "arm64_sonoma")
     assert (report.outcome, report.downloaded) == ("success", 6 - len(theirs))
     assert sorted(story.downloads()) == sorted(set(story.downloads()))
 

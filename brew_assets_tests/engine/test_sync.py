@@ -14,14 +14,17 @@ from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
 from brew_assets.domain.plan import Plan, Request
 from brew_assets.domain.report import REPORT_PREFIX, decode_report
 from brew_assets.engine.catalogue_cache import kept_catalogue
-from brew_assets.engine.kept_reports import kept_reports
-from brew_assets.engine.options import MirrorOptions, MirrorPorts
-from brew_assets.engine.ports import FetchedCatalogue, HashFile, ListedObject, Store
+from brew_assets.engine.kept_plans import load_plan
+from brew_assets.engine.options import Options
+from brew_assets.engine.planner import make_plan, refresh_catalogue
+from brew_assets.engine.ports import FetchedCatalogue, HashFile, ListedObject, Ports, Store
+from brew_assets.engine.read_only_store import read_only
 from brew_assets.engine.record.fold import read_held
 from brew_assets.engine.record.journal import RECEIPT_PREFIX
+from brew_assets.engine.reports import kept_reports
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.sync import Mirror
-from brew_assets.engine.transfer.canary import CANARY_KEY
+from brew_assets.engine.transfer.verdicts import CANARY_KEY
 from brew_assets.errors import (
     BlobNotFound,
     CatalogueInvalid,
@@ -116,7 +119,7 @@ class Upstream:
     def mirror(
         self, *, platforms: tuple[str, ...] = ARM, hash_file: FakeHashFile | None = None, workers: int = 2
     ) -> Mirror:
-        ports = MirrorPorts(
+        ports = Ports(
             catalogue=self.source,
             blobs=self.blobs,
             indexes=FakeIndexes(),
@@ -125,13 +128,11 @@ class Upstream:
             clock=self.clock,
             stop=self.stop,
         )
-        return Mirror(
-            ports, MirrorOptions(platforms=platforms, workers=workers, retry=RetryPolicy(attempts=1))
-        )
+        return Mirror(ports, Options(platforms=platforms, workers=workers, retry=RetryPolicy(attempts=1)))
 
     def plan(self, *platforms: str, **request: Any) -> Plan:
         asked = Request(platforms=platforms or ARM, **request)
-        return self.mirror().make_plan(asked).plan
+        return make_plan(self.mirror(), asked).plan
 
     def next_week(self) -> None:
         self.clock.advance(7 * 86400)
@@ -156,7 +157,7 @@ def manifest(store: Store) -> set[str]:
 def test_after_a_sync_the_next_plan_is_empty(upstream: Upstream) -> None:
     plan = upstream.plan()
     assert (len(plan.objects), len(plan.digests())) == (8, 6)
-    report, _ = upstream.mirror().copy_plan(plan)
+    report, _ = upstream.mirror().sync(plan)
     assert (report.outcome, report.stored, report.downloaded) == ("success", 8, 6)
     assert manifest(upstream.store) == {planned.bottle.entry_key for planned in plan.objects}
     again = upstream.plan()
@@ -165,15 +166,15 @@ def test_after_a_sync_the_next_plan_is_empty(upstream: Upstream) -> None:
 
 def test_a_second_carrying_out_copies_nothing(upstream: Upstream) -> None:
     plan = upstream.plan()
-    upstream.mirror().copy_plan(plan)
-    report, folded = upstream.mirror().copy_plan(plan)
+    upstream.mirror().sync(plan)
+    report, folded = upstream.mirror().sync(plan)
     assert (report.outcome, report.kept, report.stored, folded.added) == ("success", 8, 0, 0)
     assert len(upstream.blobs.opened) == 6
 
 
 def test_runs_of_all_platforms_cover_the_plan_and_download_each_digest_once(upstream: Upstream) -> None:
     plan = upstream.plan()
-    reports = [upstream.mirror().copy_plan(plan, platform)[0] for platform in ARM]
+    reports = [upstream.mirror().sync(plan, platform)[0] for platform in ARM]
     assert {report.outcome for report in reports} == {"success"}
     assert manifest(upstream.store) == {planned.bottle.entry_key for planned in plan.objects}
     assert len(upstream.blobs.opened) == 6
@@ -187,7 +188,7 @@ def test_runs_of_all_platforms_at_the_same_time_lose_nothing(upstream: Upstream)
 
     def run(platform: str) -> None:
         try:
-            outcomes.append(upstream.mirror().copy_plan(plan, platform)[0].outcome)
+            outcomes.append(upstream.mirror().sync(plan, platform)[0].outcome)
         except BaseException as error:
             outcomes.append(error)
 
@@ -202,40 +203,40 @@ def test_runs_of_all_platforms_at_the_same_time_lose_nothing(upstream: Upstream)
 
 
 def test_a_new_week_copies_only_what_is_new(upstream: Upstream) -> None:
-    upstream.mirror().copy_plan(upstream.plan())
+    upstream.mirror().sync(upstream.plan())
     upstream.next_week()
     upstream.publish("wget", "2.0", tags=ARM)
     upstream.publish("gtk+3", "3.24", tags=("arm64_sonoma",), rebuild=3)
     plan = upstream.plan()
     assert {planned.bottle.formula for planned in plan.objects} == {"wget", "gtk+3"}
-    report, _ = upstream.mirror().copy_plan(plan)
+    report, _ = upstream.mirror().sync(plan)
     assert (report.sync_date, report.stored) == ("2026-08-29", 4)
     assert len(manifest(upstream.store)) == 12
 
 
 def test_a_digest_that_is_held_under_an_earlier_name_is_not_downloaded_again(upstream: Upstream) -> None:
-    upstream.mirror().copy_plan(upstream.plan())
+    upstream.mirror().sync(upstream.plan())
     upstream.next_week()
     upstream.publish("openssl@3", "3.6.0", tags=dict.fromkeys(ARM, "one digest for three tags"))
     before = len(upstream.blobs.opened)
-    report, _ = upstream.mirror().copy_plan(upstream.plan())
+    report, _ = upstream.mirror().sync(upstream.plan())
     assert (report.stored, report.duplicated, report.downloaded) == (3, 3, 0)
     assert len(upstream.blobs.opened) == before
 
 
 def test_force_downloads_again_in_the_same_folder(upstream: Upstream) -> None:
-    upstream.mirror().copy_plan(upstream.plan())
+    upstream.mirror().sync(upstream.plan())
     plan = upstream.plan(formulae=("wget",), force=True)
-    report, _ = upstream.mirror().copy_plan(plan)
+    report, _ = upstream.mirror().sync(plan)
     assert (report.outcome, report.stored, report.downloaded) == ("success", 3, 3)
 
 
 def test_a_kill_before_the_receipts_costs_no_second_download(upstream: Upstream) -> None:
     plan = upstream.plan()
-    upstream.mirror().copy_plan(plan)
+    upstream.mirror().sync(plan)
     upstream.store.write(MANIFEST_KEY, _without(upstream.store, "wget"))
     before = len(upstream.blobs.opened)
-    report, _ = upstream.mirror().copy_plan(plan)
+    report, _ = upstream.mirror().sync(plan)
     assert (report.identified, report.kept, report.stored) == (3, 8, 0)
     assert len(upstream.blobs.opened) == before
     assert len(manifest(upstream.store)) == 8
@@ -257,11 +258,11 @@ def _without(store: Store, name: str) -> bytes:
 
 def test_an_unrecorded_bottle_with_a_flipped_byte_is_not_adopted(upstream: Upstream) -> None:
     plan = upstream.plan()
-    upstream.mirror().copy_plan(plan)
+    upstream.mirror().sync(plan)
     upstream.store.write(MANIFEST_KEY, _without(upstream.store, "wget"))
     victim = next(p.bottle for p in plan.objects if p.bottle.formula == "wget")
     upstream.store.write(victim.key(plan.sync_date), b"flipped")
-    planned = upstream.mirror().make_plan(Request(platforms=ARM))
+    planned = make_plan(upstream.mirror(), Request(platforms=ARM))
     assert [stray.key for stray in planned.unidentified] == [victim.key(plan.sync_date)]
     assert [p.bottle.filename for p in planned.plan.objects] == [victim.filename]
 
@@ -269,7 +270,7 @@ def test_an_unrecorded_bottle_with_a_flipped_byte_is_not_adopted(upstream: Upstr
 def test_a_manifest_that_was_deleted_is_rebuilt_before_anything_is_planned(upstream: Upstream) -> None:
     for week in range(6):
         upstream.publish("wget", f"1.{week}", tags=ARM)
-        upstream.mirror().copy_plan(upstream.plan())
+        upstream.mirror().sync(upstream.plan())
         upstream.next_week()
     before = manifest(upstream.store)
     upstream.store.delete([MANIFEST_KEY])
@@ -281,13 +282,13 @@ def test_a_manifest_that_was_deleted_is_rebuilt_before_anything_is_planned(upstr
 def test_a_manifest_that_is_deleted_during_a_run_is_not_forgotten(upstream: Upstream) -> None:
     for week in range(6):
         upstream.publish("wget", f"1.{week}", tags=ARM)
-        upstream.mirror().copy_plan(upstream.plan())
+        upstream.mirror().sync(upstream.plan())
         upstream.next_week()
     before = manifest(upstream.store)
     upstream.publish("wget", "2.0", tags=ARM)
     plan = upstream.plan()
     upstream.blobs.script(plan.objects[0].bottle, Act(on_open=lambda: upstream.store.delete([MANIFEST_KEY])))
-    report, _ = upstream.mirror().copy_plan(plan)
+    report, _ = upstream.mirror().sync(plan)
     assert report.stored == 3
     upstream.plan()
     assert set(read_held(upstream.store).entries) >= before
@@ -297,7 +298,7 @@ def test_a_look_without_recording_writes_nothing() -> None:
     store = MemoryStore()
     upstream = Upstream(store)
     upstream.publish("wget", tags=ARM)
-    planned = upstream.mirror().make_plan(Request(platforms=ARM), record=False)
+    planned = make_plan(read_only(upstream.mirror()), Request(platforms=ARM))
     assert len(planned.plan.objects) == 3
     assert store.keys() == []
 
@@ -307,7 +308,7 @@ def test_an_invalid_manifest_stops_planning_and_copying(upstream: Upstream) -> N
     upstream.store.write(MANIFEST_KEY, b'{"bottles":{}}')
     acts: list[Callable[[], object]] = [
         upstream.plan,
-        lambda: upstream.mirror().copy_plan(plan),
+        lambda: upstream.mirror().sync(plan),
         lambda: upstream.mirror().fold(),
     ]
     for act in acts:
@@ -323,7 +324,7 @@ def test_a_bad_bottle_fails_by_name_and_the_next_plan_wants_it_again(upstream: U
     plan = upstream.plan()
     bad = next(p.bottle for p in plan.objects if p.bottle.formula == "gtk+3")
     upstream.blobs.always(bad, Act(error=BlobNotFound("404 from upstream")))
-    report, _ = upstream.mirror().copy_plan(plan)
+    report, _ = upstream.mirror().sync(plan)
     assert report.outcome == "partial"
     assert [failure.name for failure in report.failed] == [bad.filename]
     assert [p.bottle.filename for p in upstream.plan().objects] == [bad.filename]
@@ -338,7 +339,7 @@ def test_every_planned_name_is_accounted_for_in_the_report() -> None:
     plan = upstream.plan("arm64_tahoe", "arm64_sonoma")
     store.fail("commit", StoreRefused("the bucket is gone"))
     store.refuse("write", StoreRefused("the bucket is gone"), key=CANARY_KEY)
-    report, _ = upstream.mirror(workers=1).copy_plan(plan, "arm64_tahoe")
+    report, _ = upstream.mirror(workers=1).sync(plan, "arm64_tahoe")
     assert report.aborted
     assert report.outcome == "failed"
     assert report.kept + report.stored + len(report.failed) + report.left == report.planned
@@ -358,7 +359,7 @@ def test_what_is_stored_and_not_in_the_manifest_is_no_success() -> None:
     upstream = Upstream(StoreWithAnotherPrefix())
     upstream.publish("jq")
     upstream.publish("wget")
-    report, folded = upstream.mirror().copy_plan(upstream.plan())
+    report, folded = upstream.mirror().sync(upstream.plan())
     assert (report.outcome, report.stored, folded.entries) == ("failed", 0, 0)
     assert {failure.reason for failure in report.failed} == {"not recorded"}
     assert "the store does not list or give out the receipt" in report.failed[0].message
@@ -370,27 +371,27 @@ def test_a_receipt_that_cannot_be_read_makes_its_bottle_no_success() -> None:
     upstream.publish("jq")
     plan = upstream.plan("arm64_sonoma")
     store.refuse_below("read", ObjectRefused("403 AccessDenied"), f"{RECEIPT_PREFIX}{plan.sync_id}/")
-    report, _ = upstream.mirror().copy_plan(plan)
+    report, _ = upstream.mirror().sync(plan)
     assert (report.outcome, report.stored, len(report.failed)) == ("failed", 0, report.planned)
     store.allow_all()
-    report, _ = upstream.mirror().copy_plan(plan)
+    report, _ = upstream.mirror().sync(plan)
     assert (report.outcome, report.kept, report.stored) == ("success", report.planned, 0)
 
 
 def test_a_stopped_sync_says_what_is_left_and_the_next_run_goes_on(upstream: Upstream) -> None:
     plan = upstream.plan()
     upstream.blobs.script(plan.objects[0].bottle, Act(on_open=upstream.stop.set))
-    report, _ = upstream.mirror(workers=1).copy_plan(plan)
+    report, _ = upstream.mirror(workers=1).sync(plan)
     assert report.outcome == "stopped"
     assert report.left == 7
     upstream.stop = FakeStop()
-    report, _ = upstream.mirror().copy_plan(plan)
+    report, _ = upstream.mirror().sync(plan)
     assert (report.outcome, report.kept, report.stored) == ("success", 1, 7)
 
 
 def test_the_report_stands_in_the_store(upstream: Upstream) -> None:
     plan = upstream.plan()
-    report, _ = upstream.mirror().copy_plan(plan)
+    report, _ = upstream.mirror().sync(plan)
     (key,) = kept_reports(upstream.store, plan.sync_id)
     assert key.startswith(f"{REPORT_PREFIX}{plan.sync_id}/")
     document = upstream.store.read(key)
@@ -404,28 +405,28 @@ def test_reports_of_tries_within_one_second_stand_in_their_order(upstream: Upstr
     plan = upstream.plan()
     tries = [f"try {number}" for number in range(6)]
     for run_id in tries:
-        upstream.mirror().copy_plan(plan, "arm64_sonoma", run_id=run_id)
+        upstream.mirror().sync(plan, "arm64_sonoma", run_id=run_id)
     kept = kept_reports(upstream.store, plan.sync_id)
     assert [report.run_id for report in kept.values()] == tries
 
 
 def test_a_plan_can_be_loaded_by_its_sync(upstream: Upstream) -> None:
     plan = upstream.plan()
-    assert upstream.mirror().load_plan(plan.sync_id) == plan
+    assert load_plan(upstream.mirror().ports, plan.sync_id) == plan
     for name in ("", "../plans/x", "no-such-sync", "x" * 100):
         with pytest.raises(PlanInvalid):
-            upstream.mirror().load_plan(name)
+            load_plan(upstream.mirror().ports, name)
 
 
 def test_a_run_for_a_platform_that_the_plan_lacks_is_refused(upstream: Upstream) -> None:
     with pytest.raises(PlanInvalid, match="sonoma"):
-        upstream.mirror().copy_plan(upstream.plan("arm64_tahoe"), "sonoma")
+        upstream.mirror().sync(upstream.plan("arm64_tahoe"), "sonoma")
 
 
 def test_digests_of_an_external_hash_file_are_skipped_and_not_held(upstream: Upstream) -> None:
     digest = digest_of("one digest for three tags")
     mirror = upstream.mirror(hash_file=FakeHashFile(json.dumps([digest, "nonsense"]).encode()))
-    planned = mirror.make_plan(Request(platforms=ARM))
+    planned = make_plan(mirror, Request(platforms=ARM))
     assert (planned.plan.skipped, planned.plan.held, len(planned.plan.objects)) == (3, 0, 5)
     assert planned.skip.rejected == 1
     assert len(upstream.plan().objects) == 8
@@ -445,7 +446,7 @@ def test_digests_of_an_external_hash_file_are_skipped_and_not_held(upstream: Ups
     ],
 )
 def test_a_hash_file_that_cannot_be_read_is_a_warning(upstream: Upstream, data: bytes | None) -> None:
-    planned = upstream.mirror(hash_file=FakeHashFile(data)).make_plan(Request(platforms=ARM))
+    planned = make_plan(upstream.mirror(hash_file=FakeHashFile(data)), Request(platforms=ARM))
     assert len(planned.plan.objects) == 8
     assert "hashes.json" in planned.skip.warnings[0]
     assert planned.plan.left_out.hash_file_warnings == 1
@@ -453,7 +454,7 @@ def test_a_hash_file_that_cannot_be_read_is_a_warning(upstream: Upstream, data: 
 
 
 def test_a_source_that_fails_as_none_should_is_a_warning_without_its_text(upstream: Upstream) -> None:
-    planned = upstream.mirror(hash_file=BrokenHashFile(b"")).make_plan(Request(platforms=ARM))
+    planned = make_plan(upstream.mirror(hash_file=BrokenHashFile(b"")), Request(platforms=ARM))
     assert len(planned.plan.objects) == 8
     assert planned.skip.warnings == ("hashes.json: RuntimeError; the sync goes on without it",)
 
@@ -461,13 +462,13 @@ def test_a_source_that_fails_as_none_should_is_a_warning_without_its_text(upstre
 def test_the_catalogue_is_kept_and_asked_for_conditionally(upstream: Upstream) -> None:
     mirror = upstream.mirror()
     upstream.store.prepare()
-    first = mirror.refresh_catalogue()
-    second = mirror.refresh_catalogue()
+    first = refresh_catalogue(mirror)
+    second = refresh_catalogue(mirror)
     assert (first.modified, second.modified) == (True, False)
     assert upstream.source.asked == ["", first.kept.etag]
     assert first.kept == second.kept
     upstream.publish("new")
-    third = mirror.refresh_catalogue()
+    third = refresh_catalogue(mirror)
     assert third.modified
     assert third.kept.previous_sha256 == first.kept.sha256
     assert third.kept.previous_formulae == 5
@@ -476,9 +477,9 @@ def test_the_catalogue_is_kept_and_asked_for_conditionally(upstream: Upstream) -
 def test_a_kept_catalogue_that_was_damaged_is_fetched_again(upstream: Upstream) -> None:
     mirror = upstream.mirror()
     upstream.store.prepare()
-    first = mirror.refresh_catalogue()
+    first = refresh_catalogue(mirror)
     upstream.store.write(first.kept.key, b"damaged")
-    second = mirror.refresh_catalogue()
+    second = refresh_catalogue(mirror)
     assert upstream.source.asked == ["", ""]
     assert second.catalogue.formulae == first.catalogue.formulae
     document = upstream.store.read(first.kept.key)
@@ -490,18 +491,18 @@ def test_a_kept_catalogue_that_was_damaged_is_fetched_again(upstream: Upstream) 
 def test_a_damaged_note_of_the_kept_catalogue_is_fetched_again(upstream: Upstream, note: bytes) -> None:
     mirror = upstream.mirror()
     upstream.store.prepare()
-    mirror.refresh_catalogue()
+    refresh_catalogue(mirror)
     upstream.store.write("state/upstream/formula/latest.json", note)
-    assert len(mirror.refresh_catalogue().catalogue.formulae) == 5
+    assert len(refresh_catalogue(mirror).catalogue.formulae) == 5
 
 
 def test_a_catalogue_that_is_none_leaves_the_kept_one(upstream: Upstream) -> None:
     mirror = upstream.mirror()
     upstream.store.prepare()
-    first = mirror.refresh_catalogue()
+    first = refresh_catalogue(mirror)
     upstream.source.body = b"<html>maintenance</html>"
     with pytest.raises(CatalogueInvalid, match=r"formulae\.example"):
-        mirror.refresh_catalogue()
+        refresh_catalogue(mirror)
     document = upstream.store.read("state/upstream/formula/latest.json")
     assert document is not None
     assert first.kept.sha256.encode() in document.data
@@ -511,22 +512,22 @@ def test_a_catalogue_that_rejects_too_much_for_a_configured_platform_leaves_the_
     upstream: Upstream,
 ) -> None:
     upstream.store.prepare()
-    first = upstream.mirror().refresh_catalogue()
+    first = refresh_catalogue(upstream.mirror())
     entries = json.loads(upstream.source.body)
     for entry in entries:
         entry["bottle"]["stable"]["files"].get("arm64_tahoe", {})["sha256"] = "none"
     upstream.source.body = json.dumps(entries).encode()
     with pytest.raises(CatalogueInvalid, match=r"formulae\.example.* 2 of 5 bottles for arm64_tahoe"):
-        upstream.mirror().refresh_catalogue()
+        refresh_catalogue(upstream.mirror())
     assert kept_catalogue(upstream.store) == first.kept
     # A mirror without that platform can go on.
-    assert upstream.mirror(platforms=("x86_64_linux",)).refresh_catalogue().modified
+    assert refresh_catalogue(upstream.mirror(platforms=("x86_64_linux",))).modified
 
 
 def test_a_kept_catalogue_that_would_be_refused_today_is_not_for_ever(upstream: Upstream) -> None:
     upstream.store.prepare()
     mirror, whole = upstream.mirror(), upstream.source.body
-    first = mirror.refresh_catalogue()
+    first = refresh_catalogue(mirror)
     # As an earlier version kept it.
     data = old_shape()
     kept = msgspec.structs.replace(first.kept, sha256=digest_of(data), etag="of the old shape")
@@ -534,9 +535,9 @@ def test_a_kept_catalogue_that_would_be_refused_today_is_not_for_ever(upstream: 
     upstream.store.write("state/upstream/formula/latest.json", msgspec.json.encode(kept))
     upstream.source.body = data
     with pytest.raises(CatalogueInvalid, match="311 of 318"):
-        mirror.refresh_catalogue()
+        refresh_catalogue(mirror)
     upstream.source.body = whole
-    assert mirror.refresh_catalogue().kept.sha256 == first.kept.sha256
+    assert refresh_catalogue(mirror).kept.sha256 == first.kept.sha256
     assert upstream.source.asked == ["", "", ""]
 
 
@@ -550,9 +551,9 @@ def test_a_planning_that_is_stopped_keeps_no_plan(upstream: Upstream, step: str)
         ports = msgspec.structs.replace(ports, hash_files=(stopping,))
     else:
         ports = msgspec.structs.replace(ports, indexes=stopping)
-    mirror = Mirror(ports, MirrorOptions(platforms=ARM))
+    mirror = Mirror(ports, Options(platforms=ARM))
     with pytest.raises(PlanningStopped, match="nothing was copied"):
-        mirror.make_plan(Request(platforms=ARM))
+        make_plan(mirror, Request(platforms=ARM))
     assert [listed.key for listed in upstream.store.listing("state/plans/")] == []
     upstream.stop = FakeStop()
     assert upstream.plan().objects
@@ -570,7 +571,7 @@ def test_a_hash_file_that_takes_long_to_read_holds_up_no_stop(upstream: Upstream
 
     ports = msgspec.structs.replace(upstream.mirror().ports, hash_files=(Slow(b"[]"),))
     with pytest.raises(PlanningStopped):
-        Mirror(ports, MirrorOptions(platforms=ARM)).make_plan(Request(platforms=ARM))
+        make_plan(Mirror(ports, Options(platforms=ARM)), Request(platforms=ARM))
     assert read == []
     over.set()
 
@@ -582,7 +583,7 @@ def test_a_run_reports_what_its_plan_left_out_and_names_what_is_left(upstream: U
     plan = upstream.plan()
     assert (plan.left_out.rejected, plan.left_out.disabled) == (1, 1)
     upstream.stop.set()
-    report, _ = upstream.mirror().copy_plan(plan)
+    report, _ = upstream.mirror().sync(plan)
     assert (report.skipped, report.left_out) == (plan.skipped, plan.left_out)
     assert (report.left, len(report.left_bottles), report.undone) == (38, 20, ())
     (stored,) = kept_reports(upstream.store, plan.sync_id).values()
@@ -595,9 +596,9 @@ def test_a_bottle_whose_name_is_too_long_for_a_disk_is_left_out_by_name_and_alon
     for number in range(10):
         upstream.publish(f"good{number}")
     mirror = upstream.mirror(workers=1)
-    (rejected,) = mirror.refresh_catalogue().catalogue.rejected
+    (rejected,) = refresh_catalogue(mirror).catalogue.rejected
     assert (rejected.name, "longer than file systems take" in rejected.why) == ("a" * 120, True)
-    report, _ = mirror.copy_plan(upstream.plan())
+    report, _ = mirror.sync(upstream.plan())
     assert (report.outcome, report.stored, report.failed) == ("success", 10, ())
 
 

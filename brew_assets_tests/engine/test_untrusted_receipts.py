@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY, decode_manifest, encode_receipts
+from brew_assets.engine.options import Options
 from brew_assets.engine.ports import Document
 from brew_assets.engine.record.fold import fold, read_held
 from brew_assets.engine.record.held import take_inventory
@@ -14,7 +15,7 @@ from brew_assets.engine.record.rebuild import import_manifest, rebuild_manifest,
 from brew_assets.engine.record.whole_record import read_whole_record
 from brew_assets.errors import ManifestInvalid, ObjectRefused, StoreError
 from brew_assets.runtimes.status import read_status
-from brew_assets_tests.fakes import FakeClock, MemoryStore
+from brew_assets_tests.fakes import FakeClock, MemoryStore, fake_ports
 from brew_assets_tests.worlds import DATE, SYNC_ID, bottle, manifest_of, receipt
 
 WGET, CURL = bottle("wget"), bottle("curl")
@@ -121,7 +122,7 @@ def test_no_inventory_writes_a_receipt_that_nobody_would_take(content: bytes) ->
     store.put(MANIFEST_KEY, manifest_of(CURL))
     item = bottle("wget", content=content)
     store.put_bottle(item, content, date=DATE if not content else "2026-13-45")
-    inventory = take_inventory(store, FakeClock(), workers=2, batch_size=10)
+    inventory = take_inventory(fake_ports(store=store), Options(platforms=(), workers=2, batch_size=10))
     assert [stray.key for stray in inventory.unidentified] == [
         item.key(DATE if not content else "2026-13-45")
     ]
@@ -135,11 +136,18 @@ def test_folders_of_the_future_hide_no_bottle_of_the_last_syncs() -> None:
         future = bottle(f"future{number}", content=b"future")
         store.put_bottle(future, b"future", date=f"2999-01-0{number + 1}")
     # They are the newest of the record from now on.
-    assert take_inventory(store, clock, workers=2, batch_size=10).identified == 4
+    assert (
+        take_inventory(
+            fake_ports(store=store, clock=clock), Options(platforms=(), workers=2, batch_size=10)
+        ).identified
+        == 4
+    )
     fold(store, clock)
     item = bottle("wget", content=b"wget")
     store.put_bottle(item, b"wget", date=DATE)
-    inventory = take_inventory(store, clock, workers=2, batch_size=10)
+    inventory = take_inventory(
+        fake_ports(store=store, clock=clock), Options(platforms=(), workers=2, batch_size=10)
+    )
     assert inventory.entries[item.entry_key].s3_key == item.key(DATE)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from brew_assets.engine.bottle_sizes import SizeLookUp
 from brew_assets.engine.noticed_ports import NoticedCatalogue, NoticedHashFile, NoticedRegistry, NoticedStore
+from brew_assets.engine.options import Options
 from brew_assets.engine.ports import FetchedCatalogue, HashFile, Notice
 from brew_assets.engine.retry import Gate, RetryPolicy
 from brew_assets.engine.waiting import (
@@ -27,7 +28,15 @@ from brew_assets.errors import (
     UpstreamInterrupted,
 )
 from brew_assets_tests.engine.carrying import Carrying
-from brew_assets_tests.fakes import Act, FakeClock, FakeIndexes, FakeStop, MemoryStore, ScriptedBlobs
+from brew_assets_tests.fakes import (
+    Act,
+    FakeClock,
+    FakeIndexes,
+    FakeStop,
+    MemoryStore,
+    ScriptedBlobs,
+    fake_ports,
+)
 from brew_assets_tests.worlds import bottle, fetch
 
 REGISTRY = "the registry https://registry.example"
@@ -213,12 +222,8 @@ def test_size_look_ups_of_a_registry_that_is_down_say_so(onlooker: Onlooker) -> 
 
     registry = NoticedRegistry(ScriptedBlobs(), Down(), hint="check BOTTLE_REGISTRY_URL")
     look_up = SizeLookUp(
-        indexes=registry,
-        store=MemoryStore(),
-        clock=Waiting(),
-        stop=FakeStop(),
-        workers=1,
-        retry=RetryPolicy(attempts=1, delay_s=1_000_000.0),
+        fake_ports(indexes=registry, clock=Waiting()),
+        Options(platforms=(), workers=1, retry=RetryPolicy(attempts=1, delay_s=1_000_000.0)),
     )
     with heard(onlooker.waits):
         found = look_up.look_up([bottle()])

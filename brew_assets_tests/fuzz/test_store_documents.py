@@ -145,7 +145,7 @@ def test_batches(random: Random) -> None:
             assert_sound(planned.bottle, batch.sync_date)
         assert is_date(batch.sync_date)
         assert decode_batch(bytes(encode_batch(batch))) == batch
-        assert sum(len(fetch.names) for fetch in batch.fetches()) == len(batch.objects)
+        assert sum(len(fetch.names) for fetch in batch.job().fetches) == len(batch.objects)
 
 
 REPORT_DOCUMENT = bytes(

@@ -7,7 +7,8 @@ import pytest
 from brew_assets.compose import build_mirror
 from brew_assets.domain.plan import Request
 from brew_assets.engine.clock import GracefulStop
-from brew_assets.engine.kept_reports import kept_reports
+from brew_assets.engine.planner import make_plan
+from brew_assets.engine.reports import kept_reports
 from brew_assets.settings import read_settings
 from brew_assets.simulator import Fault, Simulator, SizeDistribution, World
 from brew_assets_tests.integration.mirrors import MirrorUnderTest, assert_consistent
@@ -25,7 +26,7 @@ def test_after_the_grace_receipts_fold_and_report_are_written_all_the_same(
         upstream.fault(bottles[0].filename, Fault.stalls_after(1_000, times=None))
         stop = GracefulStop(grace_s=2.0)
         built = build_mirror(read_settings(), stop=stop)
-        plan = built.make_plan(Request(platforms=("arm64_sonoma",))).plan
+        plan = make_plan(built, Request(platforms=("arm64_sonoma",))).plan
 
         def stop_once_the_others_are_there() -> None:
             try:
@@ -35,7 +36,7 @@ def test_after_the_grace_receipts_fold_and_report_are_written_all_the_same(
 
         stopper = threading.Thread(target=stop_once_the_others_are_there)
         stopper.start()
-        report, folded = built.copy_plan(plan)
+        report, folded = built.sync(plan)
         stopper.join()
         assert (report.outcome, report.stored, report.left) == ("stopped", 19, 1)
         assert report.duration_s < 20

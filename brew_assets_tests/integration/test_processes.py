@@ -7,6 +7,7 @@ import sys
 import psutil
 import pytest
 
+from brew_assets.engine.planner import make_plan
 from brew_assets.engine.process_copier import BOTTLES_PER_PROCESS
 from brew_assets.engine.record.stored_names import STORED_SUFFIX
 from brew_assets.simulator import Fault, Simulator, SizeDistribution, World
@@ -174,7 +175,7 @@ def test_sigterm_reaches_every_process_and_their_receipts_are_written(mirror: Mi
 def test_a_stop_signal_before_the_processes_start_copies_nothing(
     mirror: MirrorUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from brew_assets.compose import build_mirror
+    from brew_assets.compose import build_mirror, build_process_copier
     from brew_assets.domain.plan import Request
     from brew_assets.engine.clock import GracefulStop
     from brew_assets.settings import read_settings
@@ -183,9 +184,10 @@ def test_a_stop_signal_before_the_processes_start_copies_nothing(
         for name, value in mirror.environment(upstream, MAX_TRANSFER_PROCESSES="2").items():
             monkeypatch.setenv(name, value)
         stop = GracefulStop()
-        built = build_mirror(read_settings(), stop=stop)
-        plan = built.make_plan(Request(platforms=("arm64_sonoma",)), sizes=False).plan
+        settings = read_settings()
+        built = build_mirror(settings, stop=stop)
+        plan = make_plan(built, Request(platforms=("arm64_sonoma",)), sizes=False).plan
         stop.set()
-        report, _ = built.copy_plan(plan)
+        report, _ = built.sync(plan, copier=build_process_copier(settings, built))
         assert (report.outcome, report.stored, report.left) == ("stopped", 0, BOTTLES)
         assert upstream.downloads.total() == 0

@@ -7,8 +7,10 @@ from brew_assets.compose import build_mirror
 from brew_assets.domain.batch import batch_report_key
 from brew_assets.domain.plan import Request
 from brew_assets.domain.report import Report, decode_report
-from brew_assets.engine.lambda_copier import Dispatcher, DispatchOptions
+from brew_assets.engine.lambda_copier import DispatchOptions, LambdaCopier
+from brew_assets.engine.planner import make_plan
 from brew_assets.engine.ports import Store
+from brew_assets.engine.transfer.local_copier import LocalCopier
 from brew_assets.settings import read_settings
 from brew_assets.simulator import Fault, Simulator, SizeDistribution, World
 from brew_assets_tests.runtimes.test_lambda_lines import invoke
@@ -60,16 +62,14 @@ def test_a_lambda_whose_time_runs_short_reports_what_is_left_and_another_one_cop
         environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **own, **upstream.environment()}
         mirror = build_mirror(read_settings(environment))
         functions = Functions(environment, upstream, tmp_path)
-        copier = Dispatcher(
+        copier = LambdaCopier(
             functions,
-            store=mirror.store,
-            clock=mirror.ports.clock,
-            stop=mirror.ports.stop,
-            fallback=mirror.local_copier(),
+            mirror.ports,
+            fallback=LocalCopier(mirror.ports, mirror.options),
             options=DispatchOptions(concurrency=1),
         )
-        plan = mirror.make_plan(Request(platforms=("arm64_sonoma",)), sizes=False).plan
-        report, _ = mirror.copy_plan(plan, copier=copier)
+        plan = make_plan(mirror, Request(platforms=("arm64_sonoma",)), sizes=False).plan
+        report, _ = mirror.sync(plan, copier=copier)
         downloads = [upstream.downloads[bottle.digest] for bottle in world.bottles]
     assert (report.outcome, report.stored) == ("success", BOTTLES)
     first, second = functions.reports(mirror.store)

@@ -15,6 +15,7 @@ from dagster_pipes import encode_param
 from brew_assets.compose import build_mirror
 from brew_assets.domain.batch import Batch, batch_key, encode_batch
 from brew_assets.domain.plan import Plan, Request
+from brew_assets.engine.planner import make_plan
 from brew_assets.settings import read_settings
 from brew_assets.simulator import Fault, Simulator, SizeDistribution, World
 from brew_assets_tests.local_aws.runtime_api import RuntimeApi, Work
@@ -45,7 +46,7 @@ def environment(upstream: Simulator, tmp_path: Path) -> dict[str, str]:
 def planned(environment: dict[str, str]) -> tuple[Plan, str]:
     """A plan of everything, and the key of the one batch that it is."""
     mirror = build_mirror(read_settings(environment))
-    plan = mirror.make_plan(Request(platforms=("arm64_sonoma",)), sizes=False).plan
+    plan = make_plan(mirror, Request(platforms=("arm64_sonoma",)), sizes=False).plan
     key = batch_key(plan.sync_id, "0")
     batch = Batch(sync_id=plan.sync_id, sync_date=plan.sync_date, objects=plan.objects)
     mirror.store.write(key, encode_batch(batch), create_only=True)

@@ -41,7 +41,7 @@ def written() -> Iterator[list[dict[str, Any]]]:
         upstream.blobs.always(pending["gone"], Act(error=BlobNotFound("404")))
         upstream.blobs.always(pending["wrong"], Act(flips=3))
         upstream.blobs.script(pending["slow"], Act(error=UpstreamInterrupted("connection reset")))
-        upstream.mirror().copy_plan(plan, "arm64_sonoma")
+        upstream.mirror().sync(plan, "arm64_sonoma")
         yield lines.all()
 
 

@@ -37,9 +37,9 @@ from brew_assets.domain.report import Outcome
 from brew_assets.domain.sync_status import Ending, SyncStatus
 from brew_assets.engine.clock import SystemClock
 from brew_assets.engine.kept_plans import kept_plan
-from brew_assets.engine.kept_reports import kept_reports
 from brew_assets.engine.notifier import Channel, Notification, Notifier
 from brew_assets.engine.record.stored_names import stored_names
+from brew_assets.engine.reports import kept_reports
 from brew_assets.errors import MirrorError
 from brew_assets.settings import Settings
 

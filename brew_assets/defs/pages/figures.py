@@ -9,8 +9,9 @@ from brew_assets.defs.pages.store_links import Places
 from brew_assets.defs.pages.sync_report import PlannedNames, holdings_of, planned_names, sync_report
 from brew_assets.domain.manifest import Manifest
 from brew_assets.domain.report import Report
-from brew_assets.engine.kept_reports import kept_reports
+from brew_assets.engine.kept_plans import load_plan
 from brew_assets.engine.record.held import Inventory
+from brew_assets.engine.reports import kept_reports
 from brew_assets.engine.sync import Mirror
 from brew_assets.errors import PlanInvalid
 from brew_assets.settings import Settings
@@ -48,7 +49,7 @@ def _names(engine: Mirror, manifest: Manifest, reports: Sequence[Report]) -> Pla
     if not reports:
         return None
     try:
-        plan = engine.load_plan(reports[-1].sync_id)
+        plan = load_plan(engine.ports, reports[-1].sync_id)
     except PlanInvalid:
         return None
     return planned_names(plan, manifest, reports)

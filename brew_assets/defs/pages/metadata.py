@@ -19,10 +19,10 @@ from brew_assets.domain.plan import COUNTED_ONCE, Plan, PlanSummary, summarize
 from brew_assets.domain.report import REPORT_PREFIX, Failure, Report, failures_by_reason
 from brew_assets.domain.routing import load_of
 from brew_assets.engine.catalogue_cache import CatalogueNow, KeptCatalogue
+from brew_assets.engine.planner import PlanResult
 from brew_assets.engine.ports import Progress
 from brew_assets.engine.record.held import Inventory
 from brew_assets.engine.record.identify import PLAN_PREFIX, Unidentified
-from brew_assets.engine.sync import Planned
 
 Metadata = dict[str, Any]
 _P = ParamSpec("_P")
@@ -88,7 +88,7 @@ def catalogue_metadata(now: CatalogueNow) -> Metadata:
 
 
 @printable_texts
-def plan_metadata(planned: Planned, kept: KeptCatalogue, places: Places) -> Metadata:
+def plan_metadata(planned: PlanResult, kept: KeptCatalogue, places: Places) -> Metadata:
     """What has to be copied, in all and per platform."""
     plan, skip = planned.plan, planned.skip
     summary = summarize(plan)

@@ -59,10 +59,6 @@ class Held(msgspec.Struct, frozen=True):
     entries: dict[str, HeldEntry]
     manifest_missing: bool = False
 
-    def places(self, digests: "set[str] | frozenset[str]") -> dict[str, HeldEntry]:
-        """Digest -> one held object that has it, for the digests asked about."""
-        return {entry.sha256: entry for entry in self.entries.values() if entry.sha256 in digests}
-
 
 class FoldResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a fold did. `races` counts the times that another writer was faster."""

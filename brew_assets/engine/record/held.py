@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from brew_assets.domain.bottle import parse_key
-from brew_assets.domain.manifest import Entry, HeldEntry, Receipt, bottle_of, entry_for
+from brew_assets.domain.manifest import MANIFEST_KEY, Entry, HeldEntry, Receipt, bottle_of, entry_for
 from brew_assets.domain.object_keys import FOUND
-from brew_assets.engine.ports import Clock, ListedObject, Store
+from brew_assets.engine.options import Options
+from brew_assets.engine.ports import ListedObject, Ports, Store
 from brew_assets.engine.record.fold import Held, fold, read_held
 from brew_assets.engine.record.identify import NEWEST_FOLDERS, Unidentified, identify
 from brew_assets.engine.record.journal import Journal
@@ -44,21 +45,18 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
         return {key: entry for key, entry in entries.items() if entry.s3_key not in gone}
 
 
-def take_inventory(
-    store: Store, clock: Clock, *, workers: int, batch_size: int, record: bool = True, also: str = ""
-) -> Inventory:
+def take_inventory(ports: Ports, options: Options, *, also: str = "") -> Inventory:
     """What is held. A manifest that is missing beside filled date folders is rebuilt first.
 
     The record is compared with a listing of the date folders. Unrecorded bottles are looked for in the newest
     folders and in the one of the date `also`.
-
-    With `record` false nothing is written; what would be recorded still counts as held.
     """
+    store, clock, workers = ports.store, ports.clock, options.workers
     held = read_held(store)
     folders = store.date_folders()
     rebuilt = held.manifest_missing and bool(folders)
     if rebuilt:
-        found = rebuild_missing_manifest(store, clock, workers=workers, record=record)
+        found = rebuild_missing_manifest(store, clock, workers=workers)
         entries = {r.key: HeldEntry.of(r.entry) for r in found.receipts} | held.entries
         return Inventory(
             entries=entries,
@@ -66,7 +64,7 @@ def take_inventory(
             unidentified=tuple(found.unidentified),
             rebuilt=True,
         )
-    if held.manifest_missing and record:
+    if held.manifest_missing:
         # From now on a missing manifest means that somebody deleted it.
         fold(store, clock)
     newest = _folders_to_look_at(folders, held, also=also, today=f"{clock.now():%Y-%m-%d}")
@@ -76,8 +74,8 @@ def take_inventory(
     fresh = [r for r in identified.receipts if r.key in seen.lost or _is_news(r, held)]
     lost = _in_full(store, seen.lost - {receipt.key for receipt in fresh})
     fresh += _moved(store, lost, seen.elsewhere)
-    if fresh and record:
-        journal = Journal(store, clock, sync_id=FOUND, batch_size=batch_size)
+    if fresh:
+        journal = Journal(store, clock, sync_id=FOUND, batch_size=options.batch_size)
         journal.add(fresh)
         journal.flush()
     entries = {key: entry for key, entry in held.entries.items() if key not in seen.lost}
@@ -90,6 +88,12 @@ def take_inventory(
         lost={key: entry for key, entry in lost.items() if key not in entries},
         resized=tuple(seen.resized),
     )
+
+
+def rebuild_if_missing(ports: Ports, options: Options) -> None:
+    """A manifest is there; one that was missing beside filled date folders names what stands in them."""
+    if not any(listed.key == MANIFEST_KEY for listed in ports.store.listing(MANIFEST_KEY)):
+        take_inventory(ports, options)
 
 
 def _moved(store: Store, lost: Mapping[str, Entry], elsewhere: Iterable[ListedObject]) -> list[Receipt]:

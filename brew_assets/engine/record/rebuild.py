@@ -63,8 +63,8 @@ def identify_all(
     return Identified(receipts=receipts, unidentified=found.unidentified)
 
 
-def rebuild_missing_manifest(store: Store, clock: Clock, *, workers: int, record: bool = True) -> Identified:
-    """What stands in the store, recorded in a first manifest unless `record` is false."""
+def rebuild_missing_manifest(store: Store, clock: Clock, *, workers: int) -> Identified:
+    """What stands in the store, recorded in a first manifest."""
     # Nobody waits here for one object: a sync goes on, and fetches again what it does not find.
     found = identify_all(store, workers=workers, patient=False)
     for item in found.unidentified[:_MOST_NAMED]:
@@ -73,8 +73,7 @@ def rebuild_missing_manifest(store: Store, clock: Clock, *, workers: int, record
         _log.warning(
             "more objects are not recorded", extra={"objects": len(found.unidentified) - _MOST_NAMED}
         )
-    if record:
-        fold(store, clock, extra=found.receipts)
+    fold(store, clock, extra=found.receipts)
     return found
 
 

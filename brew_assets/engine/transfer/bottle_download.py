@@ -1,15 +1,21 @@
-"""One bottle on its way from upstream into the store: bytes so far, running hash, sink."""
+"""One bottle on its way from upstream into the store, tried again until it is whole or given up."""
 
 import hashlib
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import logging
 
 from brew_assets.domain.oci import MAX_BOTTLE_BYTES
 from brew_assets.domain.plan import PlannedBottle
-from brew_assets.engine.ports import Blobs, BlobStream, BottleSink, ObjectFacts, StopSignal
+from brew_assets.engine.ports import BlobStream, BottleSink, ObjectFacts
+from brew_assets.engine.retry import Tries
+from brew_assets.engine.transfer.already_stored import stored_whole
+from brew_assets.engine.transfer.state import TransferState
+from brew_assets.engine.waiting import waiting_for
 from brew_assets.errors import (
+    ChecksumRefused,
+    ContentMismatch,
     DigestMismatch,
     KeyTaken,
+    MirrorError,
     SizeMismatch,
     StoreError,
     StoreUnavailable,
@@ -23,42 +29,33 @@ from brew_assets.errors import (
 BUFFER_BYTES = 1024 * 1024
 # Pieces that stay in the processor's cache between receiving and hashing.
 CHUNK_BYTES = 512 * 1024
+# The catalogue's digest is the truth: bytes that miss it twice will miss it again.
+MAX_MISMATCHES = 2
 # Another create-only write of the same key was under way.
 _CONFLICT = 409
 
+_log = logging.getLogger(__name__)
 
-class Reception:
-    """Receives one bottle; `go_on` may be called again after an error and keeps what can be kept.
+
+class BottleDownload:
+    """Brings one bottle; a try that failed leaves what the next one can keep.
 
     `received` bytes are hashed and kept so far, `size` is the whole bottle's, `moved` counts every byte
     that came over the wire. What an index says of the size is a hint: upstream's own length goes before it,
     and the digest decides.
     """
 
-    def __init__(
-        self,
-        planned: PlannedBottle,
-        *,
-        blobs: Blobs,
-        check_size: Callable[[int], None],
-        turn: Callable[[], AbstractContextManager[None]],
-        open_sink: Callable[[int], BottleSink],
-        look: Callable[[], ObjectFacts | None],
-        buffer: memoryview,
-        stop: StopSignal,
-        on_bytes: Callable[[int], None],
-    ) -> None:
+    def __init__(self, planned: PlannedBottle, transfer: TransferState, buffer: memoryview) -> None:
+        ports = transfer.ports
+        self._planned = planned
         self._bottle = planned.bottle
         self._expected = planned.size
-        self._blobs = blobs
-        self._check_size = check_size
-        self._turn = turn
-        self._open_sink = open_sink
-        self._look = look
-        self._lost_answer: StoreUnavailable | None = None
+        self._transfer = transfer
+        self._blobs, self._store, self._stop = ports.blobs, ports.store, ports.stop
         self._buffer = buffer
-        self._stop = stop
-        self._on_bytes = on_bytes
+        self._tries = Tries(transfer.options.retry, transfer.budget, transfer.gate)
+        self._furthest = self._mismatches = 0
+        self._lost_answer: StoreUnavailable | None = None
         self._sink: BottleSink | None = None
         self._sink_failed = False
         # Of a bottle that is passed on piece by piece: verified with it, and not passed on yet.
@@ -69,35 +66,93 @@ class Reception:
         self.size = 0
         self.moved = 0
 
-    @property
-    def registry(self) -> str:
-        """The address of the registry, as it may be shown."""
-        return self._blobs.url
-
-    def go_on(self) -> int:
+    def run(self) -> int:
         """The bottle's size, once it is whole, verified and in the store.
 
-        Bytes come only inside a `turn`, which ends before the store is given the last of them.
+        Bytes come only while the thread holds a download slot, which it gives back before the store is given
+        the last of them.
 
         Raises:
-            KeyTaken: another object stands there, perhaps the bottle.
-            MirrorError: this try failed; call `pause` before the next, or `reset` to begin anew.
+            TransferStopped: the stop signal came first, or upstream has asked all to wait for too long.
+            KeyTaken: another object stands under its key, perhaps the bottle.
+            MirrorError: it cannot be had; the last try's error.
         """
-        if self.is_stored():
-            return self.size
-        if not self._is_whole_in_buffer():
-            # Before a byte moves: what the store cannot hold is not downloaded.
-            self._check_size(self._expected or 0)
-            with self._turn():
-                stream = self._blobs.open(self._bottle, offset=self.received)
+        transfer = self._transfer
+        while True:
+            try:
+                if not self._is_stored():
+                    if not self._is_whole_in_buffer():
+                        # Before a byte moves: what the store cannot hold is not downloaded.
+                        self._store.check_size(self._bottle, self._expected or 0)
+                        transfer.take_turn()
+                        try:
+                            stream = self._blobs.open(self._bottle, offset=self.received)
+                            try:
+                                self._receive(stream)
+                            finally:
+                                stream.close()
+                        finally:
+                            transfer.slots.give()
+                    self._commit()
+                transfer.gate.has_given()
+                return self.size
+            except (ContentMismatch, ChecksumRefused) as error:
+                self._begin_anew(error)
+            except MirrorError as error:
                 try:
-                    self._receive(stream)
-                finally:
-                    stream.close()
-        self._store()
-        return self.size
+                    self._wait_for_next_try(error)
+                except MirrorError:
+                    if self._was_stored():
+                        return self.size
+                    raise
 
-    def is_stored(self) -> bool:
+    def abandon(self) -> None:
+        """Nothing of what is not whole stands in the store."""
+        self._drop_sink()
+
+    def _begin_anew(self, error: MirrorError) -> None:
+        """The next try fetches every byte again.
+
+        Raises:
+            MirrorError: the error; there is none.
+        """
+        self._mismatches += 1
+        if self._mismatches >= MAX_MISMATCHES or not self._transfer.budget.spend():
+            raise error
+        _log.warning("tried again", extra=facts_of(self._planned, error) | {"wait_s": 0.0})
+        self._reset()
+
+    def _wait_for_next_try(self, error: MirrorError) -> None:
+        """Returns when it may begin; what the buffer or a healthy sink has is kept, what is lost dropped.
+
+        Raises:
+            MirrorError: the error; there is none.
+            TransferStopped: the stop signal came first.
+        """
+        wait_s = self._tries.next_wait_s(error, gained=self.received > self._furthest)
+        if wait_s is None:
+            raise error
+        self._furthest = max(self._furthest, self.received)
+        _log.warning("tried again", extra=facts_of(self._planned, error) | {"wait_s": round(wait_s, 3)})
+        if self._sink_failed and self._is_whole_in_buffer():
+            self._drop_sink()
+        elif self._sink_failed:
+            self._reset()
+        what = "the store" if isinstance(error, StoreError) else f"the registry {self._blobs.url}"
+        with waiting_for(what) as wait:
+            wait.failed(error, next_try_in_s=wait_s)
+            is_stopped = self._transfer.ports.clock.wait(wait_s, self._stop)
+        if is_stopped:
+            raise TransferStopped(f"{self._bottle.filename}: stopped before a retry") from error
+
+    def _was_stored(self) -> bool:
+        """A last look, for which the error that is known already is not replaced by another."""
+        try:
+            return self._is_stored()
+        except StoreUnavailable:
+            return False
+
+    def _is_stored(self) -> bool:
         """Whether the store has the bottle of which an earlier try got no answer.
 
         It is that try's own then: a create-only write of somebody else would have been answered as such.
@@ -107,25 +162,18 @@ class Reception:
             StoreUnavailable: the store still does not answer; nothing is worth downloading for it.
         """
         lost = self._lost_answer
-        facts = self._look() if lost is not None else None
+        if lost is None:
+            return False
+        facts = stored_already(self._planned, self._transfer)
         self._lost_answer = None
-        if lost is None or facts is None:
+        if facts is None:
             return False
         if lost.status == _CONFLICT:
             raise KeyTaken(facts.key)
         self.size = facts.size
         return True
 
-    def pause(self) -> None:
-        """After a failed try: keeps what the buffer or a healthy sink has, drops what is lost."""
-        if not self._sink_failed:
-            return
-        if self._is_whole_in_buffer():
-            self._drop_sink()
-        else:
-            self.reset()
-
-    def reset(self) -> None:
+    def _reset(self) -> None:
         """No byte is kept and nothing stands in the store."""
         self._drop_sink()
         self._hash = hashlib.sha256()
@@ -161,7 +209,7 @@ class Reception:
         name = self._bottle.filename
         if stream.start != self.received:
             asked = self.received
-            self.reset()
+            self._reset()
             if stream.start != 0:
                 raise UpstreamRefused(f"{name}: asked for byte {asked}, was given byte {stream.start}")
         total = stream.total if stream.total is not None else self._expected
@@ -175,7 +223,7 @@ class Reception:
             raise UpstreamRefused(
                 f"{name}: expected at most {MAX_BOTTLE_BYTES} bytes, found {total} announced"
             )
-        self._check_size(total)
+        self._store.check_size(self._bottle, total)
         self._length_given = stream.total is not None
         self.size = total
 
@@ -194,7 +242,7 @@ class Reception:
         self._hash.update(piece)
         self.received += len(piece)
         self.moved += len(piece)
-        self._on_bytes(len(piece))
+        self._transfer.moved += len(piece)
         return piece
 
     def _check_length(self, stream: BlobStream) -> None:
@@ -227,13 +275,16 @@ class Reception:
     def _pass_on(self, piece: memoryview) -> None:
         try:
             if self._sink is None:
-                self._sink = self._open_sink(self.size)
+                job = self._transfer.job
+                self._sink = self._store.receive(
+                    self._bottle, date=job.sync_date, size=self.size, replace=job.force
+                )
             self._sink.write(piece)
         except StoreError as error:
             self._fail_sink(error)
             raise
 
-    def _store(self) -> None:
+    def _commit(self) -> None:
         if self.size <= BUFFER_BYTES:
             self._verify()
             self._pass_on(self._buffer[: self.size])
@@ -252,3 +303,25 @@ class Reception:
         # Before the last bytes have left there is nothing that the store could have kept.
         if isinstance(error, StoreUnavailable) and self._sink is not None and self.received == self.size:
             self._lost_answer = error
+
+
+def stored_already(planned: PlannedBottle, transfer: TransferState) -> ObjectFacts | None:
+    """What the store vouches for where it took the bottle and its answer was lost, else None.
+
+    Raises:
+        StoreUnavailable: it does not answer.
+    """
+    # What is to be replaced stood there before, and would prove nothing.
+    if transfer.job.force:
+        return None
+    return stored_whole(transfer.ports.store, planned, date=transfer.job.sync_date)
+
+
+def facts_of(planned: PlannedBottle, error: MirrorError) -> dict[str, object]:
+    """What a log line says of a try that failed."""
+    facts: dict[str, object] = {
+        "bottle": planned.bottle.filename,
+        "reason": error.reason,
+        "error": str(error),
+    }
+    return facts | {"security": True} if error.security else facts

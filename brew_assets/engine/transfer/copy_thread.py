@@ -9,11 +9,14 @@ from brew_assets.domain.plan import PlannedBottle
 from brew_assets.domain.report import Failure
 from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.kept_indexes import forget_disproved
-from brew_assets.engine.ports import ObjectFacts
-from brew_assets.engine.transfer.already_stored import look_for, prove, stored_whole
-from brew_assets.engine.transfer.bottle_download import BUFFER_BYTES, Reception
-from brew_assets.engine.transfer.state import TransferRun
-from brew_assets.engine.transfer.tries import facts_of, receive_whole
+from brew_assets.engine.transfer.already_stored import look_for, prove
+from brew_assets.engine.transfer.bottle_download import (
+    BUFFER_BYTES,
+    BottleDownload,
+    facts_of,
+    stored_already,
+)
+from brew_assets.engine.transfer.state import TransferState
 from brew_assets.errors import (
     HostRefused,
     KeyTaken,
@@ -31,39 +34,39 @@ from brew_assets.errors import (
 _log = logging.getLogger(__name__)
 
 
-def work_through(run: TransferRun) -> None:
-    """One thread's life."""
-    worker = _CopyThread(run)
-    try:
-        while not (run.ports.stop.is_set() or run.ended.is_set()):
-            try:
-                fetch = run.work.popleft()
-            except IndexError:
-                break
-            run.results.append(worker.copy_plan(fetch))
-    except BaseException as crash:  # raised again by the thread that called transfer
-        run.crash = crash
-        run.ended.set()
-    finally:
-        with contextlib.suppress(Exception):  # what cannot be closed is closed with the process
-            run.ports.store.close()
-        run.end_thread()
+class CopyThread:
+    """What one thread does: one fetch after the other, until there is none or none may begin."""
 
-
-class _CopyThread:
-    """What one thread does with one fetch after the other."""
-
-    def __init__(self, run: TransferRun) -> None:
-        self._run = run
-        self._store = run.ports.store
+    def __init__(self, transfer: TransferState) -> None:
+        self._transfer = transfer
+        self._store = transfer.ports.store
+        self._date = transfer.job.sync_date
         self._buffer = memoryview(bytearray(BUFFER_BYTES))
 
-    def copy_plan(self, fetch: Fetch) -> TransferResult:
+    def run(self) -> None:
+        """The thread's life; what crashes it ends the transfer, and is raised by whoever collects."""
+        transfer = self._transfer
+        try:
+            while not transfer.begins_nothing():
+                try:
+                    fetch = transfer.work.popleft()
+                except IndexError:
+                    break
+                transfer.results.append(self._copy(fetch))
+        except BaseException as crash:
+            transfer.crash = crash
+            transfer.ended.set()
+        finally:
+            with contextlib.suppress(Exception):  # what cannot be closed is closed with the process
+                self._store.close()
+            transfer.end_thread()
+
+    def _copy(self, fetch: Fetch) -> TransferResult:
         """What became of the fetch; no MirrorError leaves it."""
         done = TransferResult()
         source, size = fetch.source, fetch.size or 0
         names = list(fetch.names)
-        if self._run.look_first:
+        if self._transfer.look_first:
             names, found = self._look(names, done)
             source, size = found or (source, size)
         for position, planned in enumerate(names):
@@ -72,14 +75,14 @@ class _CopyThread:
                 continue
             try:
                 size = self._download(planned, done)
-                source = planned.bottle.key(self._run.date)
+                source = planned.bottle.key(self._date)
             except TransferStopped:
                 done.leave(names[position:])
                 break
             except (StoreRefused, ObjectRefused, StoreUnsupported, KeyTaken) as error:
                 # As far as anybody knows about this name alone: the next one is tried for itself.
                 self._fail(planned, error, done)
-                if self._run.ended.is_set():
+                if self._transfer.ended.is_set():
                     done.leave(names[position + 1 :])
                     break
             except MirrorError as error:
@@ -92,7 +95,7 @@ class _CopyThread:
         self, names: list[PlannedBottle], done: TransferResult
     ) -> "tuple[list[PlannedBottle], tuple[str, int] | None]":
         """The names that the store lacks, and a place and size of the digest if one was found."""
-        look = look_for(self._store, names, date=self._run.date)
+        look = look_for(self._store, names, date=self._date)
         for planned, facts in look.there:
             done.found += 1
             self._record(planned, facts.size, done, how="found")
@@ -105,14 +108,14 @@ class _CopyThread:
         """A place and size of the digest; the name stands there, made from `source` or else downloaded."""
         try:
             try:
-                if not self._run.duplicates:
+                if not self._transfer.duplicates:
                     raise StoreUnsupported(f"{source}: the store makes no copies")
                 self._store.duplicate(
                     source,
                     planned.bottle,
-                    date=self._run.date,
+                    date=self._date,
                     size=size,
-                    replace=self._run.options.replace,
+                    replace=self._transfer.job.force,
                 )
                 done.duplicated += 1
                 self._record(planned, size, done, how="duplicated")
@@ -122,36 +125,31 @@ class _CopyThread:
                 # The place that should have had the bytes has not, or the store does not copy in this way, or
                 # not now: upstream still has them.
                 if isinstance(error, StoreUnsupported):
-                    self._run.duplicates = False
-                facts = self._stored_already(planned) if isinstance(error, StoreUnavailable) else None
+                    self._transfer.duplicates = False
+                facts = (
+                    stored_already(planned, self._transfer) if isinstance(error, StoreUnavailable) else None
+                )
                 if facts is not None:
                     # Only the answer was lost.
                     done.duplicated += 1
                     self._record(planned, facts.size, done, how="duplicated")
                     return source, size
                 size = self._download(planned, done)
-                source = planned.bottle.key(self._run.date)
+                source = planned.bottle.key(self._date)
         except TransferStopped:
             done.leave([planned])
         except MirrorError as error:
             self._fail(planned, error, done)
         return source, size
 
-    def _stored_already(self, planned: PlannedBottle) -> ObjectFacts | None:
-        """What the store vouches for where it took the bottle and its answer was lost, else None."""
-        # What is to be replaced stood there before, and would prove nothing.
-        if self._run.options.replace:
-            return None
-        return stored_whole(self._store, planned, date=self._run.date)
-
     def _fail(self, planned: PlannedBottle, error: MirrorError, done: TransferResult) -> None:
-        if isinstance(error, StoreError) and self._run.canary.condemns(error):
-            self._run.abort(str(error))
-        if isinstance(error, UpstreamError) and (why := self._run.verdict.condemns(error)):
-            self._run.abort(why, kind=RegistryRefused)
-        if why := self._run.hosts.condemns(error):
-            self._run.abort(why, kind=HostRefused)
-        level = logging.ERROR if self._run.hosts.is_news(error) else logging.DEBUG
+        if isinstance(error, StoreError) and self._transfer.canary.condemns(error):
+            self._transfer.abort(str(error))
+        if isinstance(error, UpstreamError) and (why := self._transfer.registry.condemns(error)):
+            self._transfer.abort(why, kind=RegistryRefused)
+        if why := self._transfer.hosts.condemns(error):
+            self._transfer.abort(why, kind=HostRefused)
+        level = logging.ERROR if self._transfer.hosts.is_news(error) else logging.DEBUG
         _log.log(level, "not stored", extra=facts_of(planned, error))
         done.failed.append(
             Failure(
@@ -164,8 +162,8 @@ class _CopyThread:
 
     def _record(self, planned: PlannedBottle, size: int, done: TransferResult, *, how: str) -> None:
         if how != "found":
-            self._run.canary.bottle_taken()
-        entry = entry_for(planned.bottle, date=self._run.date, size=size)
+            self._transfer.canary.bottle_taken()
+        entry = entry_for(planned.bottle, date=self._date, size=size)
         done.receipts.append(Receipt(key=planned.bottle.entry_key, entry=entry))
         if how != "found":
             done.put_there.append(planned.bottle.entry_key)
@@ -193,40 +191,20 @@ class _CopyThread:
             KeyTaken: another object stands under its key.
             MirrorError: it cannot be had; the last try's error.
         """
-        run = self._run
-        reception = Reception(
-            planned,
-            blobs=run.ports.blobs,
-            check_size=lambda size: self._store.check_size(planned.bottle, size),
-            turn=run.turn_to_download,
-            open_sink=lambda size: self._store.receive(
-                planned.bottle, date=run.date, size=size, replace=run.options.replace
-            ),
-            look=lambda: self._stored_already(planned),
-            buffer=self._buffer,
-            stop=run.ports.stop,
-            on_bytes=run.count_bytes,
-        )
+        transfer = self._transfer
+        download = BottleDownload(planned, transfer, self._buffer)
         try:
-            size = receive_whole(
-                planned,
-                reception,
-                retry=run.options.retry,
-                budget=run.budget,
-                gate=run.gate,
-                clock=run.ports.clock,
-                stop=run.ports.stop,
-            )
-            run.verdict.bottle_given()
-            run.hosts.bottle_given()
+            size = download.run()
+            transfer.registry.bottle_given()
+            transfer.hosts.bottle_given()
             self._record(planned, size, done, how="downloaded")
             done.downloaded += 1
         except KeyTaken as taken:
             done.downloaded += 1
             size = self._identify(planned, taken, done)
         finally:
-            reception.reset()
-            done.bytes_downloaded += reception.moved
+            download.abandon()
+            done.bytes_downloaded += download.moved
         if planned.size is not None and planned.size != size:
             forget_disproved(self._store, planned.bottle, size)
         return size

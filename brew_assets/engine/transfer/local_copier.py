@@ -1,36 +1,26 @@
-"""Who carries bottles: this process itself, or workers elsewhere (dispatch.py)."""
+"""Copies bottles in this process: the same code in a laptop's, in a task and in a Lambda.
+
+Threads, each with one reused buffer and one store connection; as many upstream connections as download slots.
+Memory = threads x (BUFFER_BYTES + the store's part, which only a bottle over 5 GiB needs). No temporary file.
+"""
 
 import logging
-from collections.abc import Callable
+import threading
 from typing import Protocol
 
-import msgspec
-
-from brew_assets.domain.downloads import Fetch
+from brew_assets.domain.downloads import CopyJob
 from brew_assets.domain.transfer_result import TransferResult
-from brew_assets.engine.ports import ProgressListener, StopSignal
-from brew_assets.engine.process_copier import transfer_in_processes, worthwhile_processes
+from brew_assets.engine.log_context import in_this_context
+from brew_assets.engine.options import Options
+from brew_assets.engine.ports import Ports, Progress, ProgressListener
 from brew_assets.engine.record.journal import Journal
-from brew_assets.engine.retry import RetryPolicy
-from brew_assets.engine.transfer.download_slots import copy_threads
-from brew_assets.engine.transfer.pool import TransferOptions, TransferPorts, transfer
-from brew_assets.engine.waiting import unwatched
+from brew_assets.engine.retry import Gate
+from brew_assets.engine.transfer.copy_thread import CopyThread
+from brew_assets.engine.transfer.state import TransferState, copy_threads
+
+_TICK_S = 0.1
 
 _log = logging.getLogger(__name__)
-
-
-class CopyJob(msgspec.Struct, frozen=True, kw_only=True):
-    """Fetches of one sync, and how they are to be stored.
-
-    `look_first` asks the store for each name before it is fetched; `force` overwrites what stands there, and
-    does not ask.
-    """
-
-    sync_id: str
-    sync_date: str
-    fetches: list[Fetch]
-    force: bool = False
-    look_first: bool = False
 
 
 class Copier(Protocol):
@@ -55,31 +45,27 @@ class Copier(Protocol):
 
 
 class LocalCopier:
-    """This process, or several forked from it where that is safe and worth it."""
+    """This process, in threads."""
 
     def __init__(
         self,
-        ports: TransferPorts,
+        ports: Ports,
+        options: Options,
         *,
-        slots: int,
-        batch_size: int,
-        retry: RetryPolicy,
-        processes: int = 1,
-        remake: Callable[[StopSignal], TransferPorts] | None = None,
         route: str = "local",
+        threads: int | None = None,
+        gate: Gate | None = None,
     ) -> None:
-        """`slots` bottles come from upstream at the same time, over all processes.
-
-        `remake` makes ports of its own for a process that shares a transfer; without it there is one.
+        """`route` is what brought the run here. Of several that share upstream, each has so many `threads`,
+        and all of them the same `gate`.
         """
         self.route = route
-        self.chunk_size = 2 * copy_threads(slots)
         self._ports = ports
-        self._slots = slots
-        self._batch_size = batch_size
-        self._retry = retry
-        self._processes = processes
-        self._remake = remake
+        self._options = options
+        self._slots = options.workers_in_ecs if route == "ecs" else options.workers
+        self._threads = threads or copy_threads(self._slots)
+        self._gate = gate
+        self.chunk_size = 2 * self._threads
         self._journal: tuple[str, Journal] | None = None
 
     def log(self, message: str) -> None:
@@ -92,44 +78,92 @@ class LocalCopier:
         Raises:
             StoreError: receipts could not be written; the next run finds what was stored.
         """
-        with unwatched():
-            return self._transfer(job, progress)
-
-    def _transfer(self, job: CopyJob, progress: ProgressListener | None) -> TransferResult:
-        options = TransferOptions(
-            workers=copy_threads(self._slots),
-            slots=self._slots,
-            batch_size=self._batch_size,
-            retry=self._retry,
-            replace=job.force,
-        )
-        processes = worthwhile_processes(job.fetches, limit=self._processes)
-        if processes > 1 and self._remake is not None:
-            return transfer_in_processes(
-                job.fetches,
-                count=processes,
-                ports=self._ports,
-                make_ports=self._remake,
-                sync_id=job.sync_id,
-                date=job.sync_date,
-                options=options,
-                look_first=job.look_first,
-                progress=progress,
+        transfer = TransferState(self._ports, self._options, job, slots=self._slots, gate=self._gate)
+        collector = _Collector(transfer, self._journal_of(job.sync_id))
+        threads = [
+            threading.Thread(
+                target=in_this_context(CopyThread(transfer).run), name=f"transfer-{number}", daemon=True
             )
-        return transfer(
-            job.fetches,
-            ports=self._ports,
-            journal=self._journal_of(job.sync_id),
-            date=job.sync_date,
-            options=options,
-            look_first=job.look_first,
-            progress=progress,
-        )
+            for number in range(min(self._threads, len(job.fetches)))
+        ]
+        transfer.expect(len(threads))
+        for thread in threads:
+            thread.start()
+        try:
+            collector.collect(progress)
+        finally:
+            transfer.ended.set()
+            for thread in threads:
+                thread.join()
+            # A listener may be what ended the block: it is not asked again, the receipts must be written.
+            collector.collect(None)
+            collector.journal.flush()
+        return collector.total()
 
     def _journal_of(self, sync_id: str) -> Journal:
         """The same for all that is copied of a sync: each chunk would leave an object of names otherwise."""
         if self._journal is None or self._journal[0] != sync_id:
-            ports = self._ports
-            journal = Journal(ports.store, ports.clock, sync_id=sync_id, batch_size=self._batch_size)
-            self._journal = (sync_id, journal)
+            ports, size = self._ports, self._options.batch_size
+            self._journal = (sync_id, Journal(ports.store, ports.clock, sync_id=sync_id, batch_size=size))
         return self._journal[1]
+
+
+class _Collector:
+    """Adds up what the copy threads did, has it recorded and reports it, while they work."""
+
+    def __init__(self, transfer: TransferState, journal: Journal) -> None:
+        self.journal = journal
+        self._transfer = transfer
+        self._result = TransferResult()
+        self._bottles = sum(len(fetch.names) for fetch in transfer.job.fetches)
+        self._bytes = sum(fetch.size or 0 for fetch in transfer.job.fetches)
+        self._current = ""
+
+    def collect(self, listener: ProgressListener | None) -> None:
+        """Takes results, several at a time, until all threads have ended.
+
+        Waking this thread for every bottle would cost a small bottle more than its copying does.
+        """
+        transfer = self._transfer
+        while True:
+            all_ended = transfer.all_ended.wait(_TICK_S)
+            while transfer.results:
+                done = transfer.results.popleft()
+                self._result.add(done)
+                self.journal.add(done.receipts, put_there=done.put_there)
+                if done.receipts:
+                    self._current = done.receipts[-1].key
+            self.journal.tick()
+            if transfer.ports.stop.expired():
+                transfer.interrupt()
+            if listener is not None:
+                listener(self._progress())
+            if all_ended and not transfer.results:
+                return
+
+    def _progress(self) -> Progress:
+        return Progress(
+            bottles_done=self._result.stored + len(self._result.failed),
+            bottles_total=self._bottles,
+            bytes_done=self._transfer.moved,
+            bytes_total=self._bytes,
+            failed=len(self._result.failed),
+            current=self._current,
+        )
+
+    def total(self) -> TransferResult:
+        """What all threads did, and what they left.
+
+        Raises:
+            BaseException: what crashed one of them.
+        """
+        transfer, result = self._transfer, self._result
+        if transfer.crash is not None:
+            raise transfer.crash
+        if not transfer.aborted and (refusal := transfer.canary.judge_at_the_end()) is not None:
+            transfer.abort(str(refusal))
+        for fetch in transfer.work:
+            result.leave(fetch.names)
+        result.retries = transfer.budget.spent
+        result.aborted = transfer.aborted
+        return result

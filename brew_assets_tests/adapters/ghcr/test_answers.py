@@ -13,7 +13,9 @@ from brew_assets.adapters.ghcr.registry import Ghcr
 from brew_assets.domain.bottle import Bottle, Digest, PkgVersion
 from brew_assets.domain.plan import Request
 from brew_assets.domain.report import Report
-from brew_assets.engine.options import MirrorOptions, MirrorPorts
+from brew_assets.engine.options import Options
+from brew_assets.engine.planner import make_plan
+from brew_assets.engine.ports import Ports
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.sync import Mirror
 from brew_assets.errors import (
@@ -127,7 +129,7 @@ def registry(simulator: Simulator) -> Ghcr:
 def mirror(simulator: Simulator, root: Path) -> Mirror:
     """The engine over a directory and the upstream; its waits are not waited."""
     blobs = registry(simulator)
-    ports = MirrorPorts(
+    ports = Ports(
         catalogue=FormulaeApi(simulator.api_url, timeout_s=5),
         blobs=blobs,
         indexes=blobs,
@@ -137,12 +139,12 @@ def mirror(simulator: Simulator, root: Path) -> Mirror:
         stop=FakeStop(),
     )
     retry = RetryPolicy(attempts=1, delay_s=0.0)
-    return Mirror(ports, MirrorOptions(platforms=(TAG,), workers=4, retry=retry))
+    return Mirror(ports, Options(platforms=(TAG,), workers=4, retry=retry))
 
 
 def sync(engine: Mirror) -> Report:
-    plan = engine.make_plan(Request(platforms=(TAG,)), sizes=False).plan
-    return engine.copy_plan(plan)[0]
+    plan = make_plan(engine, Request(platforms=(TAG,)), sizes=False).plan
+    return engine.sync(plan)[0]
 
 
 @pytest.mark.parametrize(("fault", "kind"), FAULTS, ids=name_of)

@@ -13,12 +13,15 @@ import pytest
 from brew_assets.adapters.ghcr.registry import Ghcr
 from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.domain.bottle import Bottle, Digest, PkgVersion
+from brew_assets.domain.downloads import CopyJob
 from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.bottle_sizes import INDEX_PREFIX, SizeLookUp
 from brew_assets.engine.clock import GracefulStop, SystemClock
-from brew_assets.engine.record.journal import Journal
+from brew_assets.engine.options import Options
+from brew_assets.engine.ports import Store
+from brew_assets.engine.read_only_store import ReadOnlyStore
 from brew_assets.engine.retry import RetryPolicy
-from brew_assets.engine.transfer.pool import TransferOptions, TransferPorts, transfer
+from brew_assets.engine.transfer.local_copier import LocalCopier
 from brew_assets.errors import (
     BlobNotFound,
     ContentMismatch,
@@ -33,7 +36,7 @@ from brew_assets.errors import (
     UpstreamUnauthorized,
 )
 from brew_assets.simulator import Fault, SimulatedBottle, Simulator, World
-from brew_assets_tests.fakes import FakeClock, FakeStop, MemoryStore
+from brew_assets_tests.fakes import FakeClock, FakeStop, MemoryStore, fake_ports
 from brew_assets_tests.ports import free_ports
 from brew_assets_tests.private_ca import PrivateCa
 from brew_assets_tests.worlds import DATE, SYNC_ID, fetch
@@ -99,15 +102,12 @@ def copy(
 ) -> TransferResult:
     """One worker copies the bottles through the engine."""
     store, clock = store or MemoryStore(), clock or FakeClock()
-    return transfer(
-        [fetch(ours(item)) for item in items],
-        ports=TransferPorts(
-            blobs=registry(simulator, timeout_s=timeout_s), store=store, clock=clock, stop=stop or FakeStop()
-        ),
-        journal=Journal(store, clock, sync_id=SYNC_ID),
-        date=DATE,
-        options=TransferOptions(workers=1, retry=RetryPolicy(attempts=2)),
+    ports = fake_ports(
+        blobs=registry(simulator, timeout_s=timeout_s), store=store, clock=clock, stop=stop or FakeStop()
     )
+    job = CopyJob(sync_id=SYNC_ID, sync_date=DATE, fetches=[fetch(ours(item)) for item in items])
+    options = Options(platforms=(), retry=RetryPolicy(attempts=2))
+    return LocalCopier(ports, options, threads=1).copy(job)
 
 
 def test_a_blob_comes_whole_and_without_a_violation(
@@ -492,16 +492,9 @@ def test_whatever_a_server_answers_only_our_errors_come_out(answer: bytes) -> No
 # Sizes
 
 
-def look_up(simulator: Simulator, store: MemoryStore, *, keep: bool = True) -> SizeLookUp:
-    return SizeLookUp(
-        indexes=registry(simulator),
-        store=store,
-        clock=FakeClock(),
-        stop=FakeStop(),
-        workers=3,
-        retry=RetryPolicy(attempts=2),
-        keep=keep,
-    )
+def look_up(simulator: Simulator, store: Store) -> SizeLookUp:
+    ports = fake_ports(indexes=registry(simulator), store=store)
+    return SizeLookUp(ports, Options(platforms=(), workers=3, retry=RetryPolicy(attempts=2)))
 
 
 def test_sizes_come_from_indexes_which_are_kept_and_not_fetched_again(
@@ -598,6 +591,6 @@ def test_an_index_that_is_busy_is_asked_again(world: World, simulator: Simulator
 def test_indexes_are_not_kept_by_a_look_without_recording(world: World, simulator: Simulator) -> None:
     (item,) = world.publish("wget", "1.0", size_bytes=900)
     store = MemoryStore()
-    found = look_up(simulator, store, keep=False).look_up([ours(item)])
+    found = look_up(simulator, ReadOnlyStore(store)).look_up([ours(item)])
     assert found.sizes == {item.digest: item.size}
     assert store.keys() == []

@@ -14,7 +14,7 @@ from brew_assets.defs.pages.sync_report import Holdings, holdings_of, planned_na
 from brew_assets.domain.left_out import LeftOut
 from brew_assets.domain.manifest import Entry, Manifest, entry_for
 from brew_assets.domain.report import Failure, Report, decode_report, encode_report
-from brew_assets.engine.kept_reports import kept_reports
+from brew_assets.engine.reports import kept_reports
 from brew_assets.settings import Settings
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, metadata_of

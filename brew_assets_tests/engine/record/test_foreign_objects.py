@@ -8,11 +8,12 @@ from brew_assets.domain.manifest import BACKUP_PREFIX, BACKUPS_KEPT, MANIFEST_KE
 from brew_assets.domain.plan import Request
 from brew_assets.engine.coordination import PATIENCE_S, RUN_PREFIX
 from brew_assets.engine.existence import mirror_exists
+from brew_assets.engine.planner import make_plan
 from brew_assets.engine.record.fold import backups, fold
 from brew_assets.engine.record.foreign_objects import own_listing
 from brew_assets.engine.record.journal import RECEIPT_PREFIX, journal_keys, read_recorded
 from brew_assets.engine.record.rebuild import rebuild_manifest, receipts_waiting, restore_manifest
-from brew_assets.engine.refused_before import refused_before
+from brew_assets.engine.reports import refused_before
 from brew_assets.errors import ManifestInvalid
 from brew_assets.runtimes.status import read_status
 from brew_assets_tests.engine.test_sync import Upstream, manifest
@@ -38,9 +39,9 @@ OTHERS = [
 
 def sync(upstream: Upstream) -> str:
     mirror = upstream.mirror()
-    plan = mirror.make_plan(Request(platforms=("arm64_sonoma",)), sizes=False).plan
+    plan = make_plan(mirror, Request(platforms=("arm64_sonoma",)), sizes=False).plan
     upstream.store.write(f"{RUN_PREFIX}{plan.sync_id}/notes.txt", b"not a run")
-    return mirror.copy_plan(plan, platform="arm64_sonoma")[0].outcome
+    return mirror.sync(plan, platform="arm64_sonoma")[0].outcome
 
 
 def test_a_mirror_goes_on_among_objects_of_others(

@@ -9,13 +9,13 @@ from brew_assets.adapters.directory_store.store import DirectoryStore
 from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
 from brew_assets.domain.plan import Plan
 from brew_assets.domain.report import REPORT_PREFIX
-from brew_assets.engine.kept_reports import kept_reports
 from brew_assets.engine.lambda_copier import Pace
 from brew_assets.engine.ports import Store
 from brew_assets.engine.record.journal import Journal
 from brew_assets.engine.record.stored_names import NAMES_PER_OBJECT, STORED_SUFFIX, stored_names
 from brew_assets.engine.record.verify import certify
 from brew_assets.engine.repair import repair
+from brew_assets.engine.reports import kept_reports
 from brew_assets.errors import KeyTaken, StoreError, StoreUnavailable
 from brew_assets_tests.engine.carrying import Carrying
 from brew_assets_tests.engine.test_lambda_copier import SyncStatus
@@ -53,8 +53,8 @@ def test_of_two_syncs_that_planned_the_same_the_first_claims_all_and_the_second_
 ) -> None:
     first, second = upstream.plan(), upstream.plan()
     assert len(first.objects) == len(second.objects) == 7
-    upstream.mirror().copy_plan(first)
-    report, _ = upstream.mirror().copy_plan(second)
+    upstream.mirror().sync(first)
+    report, _ = upstream.mirror().sync(second)
     assert claims(upstream.store, first, second) == [7, 0]
     assert bottles_of(upstream.store) == 7
     assert (report.new, report.found, report.kept) == (0, 0, 7)
@@ -72,21 +72,21 @@ def test_of_two_syncs_at_once_each_claims_what_it_was_the_first_to_write() -> No
 
     def overtake() -> None:
         # The slow one's third bottle is whole and on its way when the quick one stores what is missing.
-        quicker.mirror(workers=1).copy_plan(quick)
+        quicker.mirror(workers=1).sync(quick)
 
     asked = [planned.bottle for planned in slow.objects]
     upstream.blobs.script(asked[2], Act(on_read=overtake))
-    report, _ = upstream.mirror(workers=1).copy_plan(slow)
+    report, _ = upstream.mirror(workers=1).sync(slow)
     assert claims(store, slow, quick) == [2, 4]
     assert bottles_of(store) == 6
     assert (report.stored, report.new, report.found) == (6, 2, 4)
 
 
 def test_a_forced_sync_claims_each_bottle_once_however_often_it_puts_it_there(upstream: Upstream) -> None:
-    upstream.mirror().copy_plan(upstream.plan())
+    upstream.mirror().sync(upstream.plan())
     plan = upstream.plan(force=True)
     for platform in (*ARM, *ARM):
-        upstream.mirror().copy_plan(plan, platform)
+        upstream.mirror().sync(plan, platform)
     reports = kept_reports(upstream.store, plan.sync_id).values()
     assert sum(report.new for report in reports) > 7
     assert claims(upstream.store, plan) == [bottles_of(upstream.store)] == [7]
@@ -95,11 +95,11 @@ def test_a_forced_sync_claims_each_bottle_once_however_often_it_puts_it_there(up
 def test_a_sync_that_was_stopped_and_goes_on_claims_both_its_parts(upstream: Upstream) -> None:
     plan = upstream.plan()
     upstream.blobs.script(plan.objects[0].bottle, Act(on_open=upstream.stop.set))
-    upstream.mirror(workers=1).copy_plan(plan)
+    upstream.mirror(workers=1).sync(plan)
     (first,) = claims(upstream.store, plan)
     assert 0 < first < 7
     upstream.stop = FakeStop()
-    upstream.mirror().copy_plan(plan)
+    upstream.mirror().sync(plan)
     assert claims(upstream.store, plan) == [7]
 
 
@@ -244,7 +244,7 @@ def test_the_names_are_taken_for_no_report() -> None:
     upstream.publish("wget", tags=ARM)
     plan = upstream.plan()
     for platform in ARM:
-        upstream.mirror().copy_plan(plan, platform)
+        upstream.mirror().sync(plan, platform)
     store.calls.clear()
     reports = kept_reports(store, plan.sync_id, most=4)
     assert [report.platforms for report in reports.values()] == [(platform,) for platform in ARM]
@@ -258,14 +258,14 @@ def test_what_one_run_copies_in_many_parts_stands_in_one_object() -> None:
         upstream.publish(f"formula{number:02}", tags=("all",))
     plan = upstream.plan()
     # One platform's run does what the other two own, a few bottles at a time.
-    upstream.mirror().copy_plan(plan, ARM[0])
+    upstream.mirror().sync(plan, ARM[0])
     assert claims(upstream.store, plan) == [60]
     assert len(objects_of(upstream.store)) == 1
 
 
 def test_a_repair_claims_nothing(upstream: Upstream) -> None:
     plan = upstream.plan()
-    upstream.mirror().copy_plan(plan)
+    upstream.mirror().sync(plan)
     before = objects_of(upstream.store)
     document = upstream.store.read(MANIFEST_KEY)
     assert document is not None

@@ -3,7 +3,7 @@
 import pytest
 
 from brew_assets.domain.bottle import Bottle
-from brew_assets.engine.transfer.canary import CANARY_KEY, REFUSALS_IN_A_ROW
+from brew_assets.engine.transfer.verdicts import CANARY_KEY, REFUSALS_IN_A_ROW
 from brew_assets.errors import (
     ChecksumRefused,
     ObjectRefused,

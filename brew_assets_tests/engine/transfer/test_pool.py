@@ -11,7 +11,7 @@ from brew_assets.engine.record.journal import RECEIPT_PREFIX
 from brew_assets.engine.record.stored_names import stored_names
 from brew_assets.engine.retry import MAX_BUSY_WAIT_S, MAX_HELD_S
 from brew_assets.engine.transfer.bottle_download import BUFFER_BYTES
-from brew_assets.engine.transfer.canary import CANARY_KEY
+from brew_assets.engine.transfer.verdicts import CANARY_KEY
 from brew_assets.errors import (
     BlobNotFound,
     ChecksumRefused,

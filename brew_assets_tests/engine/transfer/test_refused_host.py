@@ -1,21 +1,23 @@
 """Bottles at a host that is not allowed: one among good ones is a failed bottle, all of them end the sync."""
 
 import logging
-from collections import deque
 
 import pytest
 
 from brew_assets.domain.bottle import Bottle
+from brew_assets.domain.downloads import CopyJob
 from brew_assets.domain.plan import Request
 from brew_assets.domain.report import Report, is_said_by
-from brew_assets.engine.transfer.pool import TransferOptions, TransferPorts
-from brew_assets.engine.transfer.refused_host import REFUSALS_IN_A_ROW
-from brew_assets.engine.transfer.state import TransferRun
+from brew_assets.engine.options import Options
+from brew_assets.engine.planner import make_plan
+from brew_assets.engine.read_only_store import read_only
+from brew_assets.engine.transfer.state import TransferState
+from brew_assets.engine.transfer.verdicts import REFUSALS_IN_A_ROW
 from brew_assets.errors import HostRefused
 from brew_assets_tests.engine.carrying import Carrying
 from brew_assets_tests.engine.test_sync import Upstream
-from brew_assets_tests.fakes import Act, MemoryStore
-from brew_assets_tests.worlds import DATE, bottle, fetch
+from brew_assets_tests.fakes import Act, MemoryStore, fake_ports
+from brew_assets_tests.worlds import DATE, SYNC_ID, bottle, fetch
 
 PLATFORM = ("arm64_sonoma",)
 ELSEWHERE = "http://127.0.0.1:9"
@@ -63,7 +65,7 @@ def test_several_refused_hosts_end_a_transfer_as_one_does_and_the_setting_names_
 class _Another(logging.Handler):
     """While one thread's line is written, another one finds the same."""
 
-    def __init__(self, run: TransferRun) -> None:
+    def __init__(self, run: TransferState) -> None:
         super().__init__()
         self.said: list[str] = []
         self._run = run
@@ -76,8 +78,8 @@ class _Another(logging.Handler):
 
 def test_of_threads_that_find_the_same_one_says_so() -> None:
     story = Carrying()
-    ports = TransferPorts(blobs=story.blobs, store=story.store, clock=story.clock, stop=story.stop)
-    run = TransferRun(ports, TransferOptions(workers=2), date=DATE, look_first=False, work=deque(), gate=None)
+    job = CopyJob(sync_id=SYNC_ID, sync_date=DATE, fetches=[])
+    run = TransferState(fake_ports(store=story.store), Options(platforms=()), job, slots=2)
     handler, log = _Another(run), logging.getLogger("brew_assets.engine.transfer.state")
     log.addHandler(handler)
     try:
@@ -107,13 +109,13 @@ def upstream() -> Upstream:
 
 def sync(upstream: Upstream) -> Report:
     mirror = upstream.mirror(platforms=PLATFORM)
-    report, _ = mirror.copy_plan(mirror.make_plan(Request(platforms=PLATFORM)).plan)
+    report, _ = mirror.sync(make_plan(mirror, Request(platforms=PLATFORM)).plan)
     return report
 
 
 def refuse(upstream: Upstream, *names: str) -> None:
     request = Request(platforms=PLATFORM, formulae=names)
-    made = upstream.mirror(platforms=PLATFORM).make_plan(request, record=False)
+    made = make_plan(read_only(upstream.mirror(platforms=PLATFORM)), request)
     for planned in made.plan.objects:
         upstream.blobs.always(planned.bottle, refusal(planned.bottle.filename))
 
