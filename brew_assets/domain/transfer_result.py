@@ -13,7 +13,8 @@ class TransferResult(msgspec.Struct, kw_only=True):
     """What a transfer, or one fetch of it, did; see Report for the counts.
 
     `put_there` are the entry keys of what was stored and not found there whole; `undone` are the file names
-    that were not begun or not finished; `aborted` is the error that ended the transfer early.
+    that were not begun or not finished; `aborted` is the error that ended the transfer early, and
+    `aborted_reason` its reason.
     """
 
     receipts: list[Receipt] = msgspec.field(default_factory=list)
@@ -28,6 +29,7 @@ class TransferResult(msgspec.Struct, kw_only=True):
     bytes_downloaded: int = 0
     bytes_stored: int = 0
     aborted: str = ""
+    aborted_reason: str = ""
 
     @property
     def left(self) -> int:
@@ -44,7 +46,12 @@ class TransferResult(msgspec.Struct, kw_only=True):
         self.undone.extend(other.undone)
         for name in _COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.aborted = self.aborted or other.aborted
+        self.abort(other.aborted, other.aborted_reason)
+
+    def abort(self, why: str, reason: str) -> None:
+        """Remembers why the transfer is given up, unless that is known or there is no why."""
+        if why and not self.aborted:
+            self.aborted, self.aborted_reason = why, reason
 
 
 _COUNTS = (

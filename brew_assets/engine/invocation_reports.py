@@ -71,6 +71,7 @@ def counts_of(report: Report) -> TransferResult:
         bytes_downloaded=report.bytes_downloaded,
         bytes_stored=report.bytes_stored,
         aborted=report.aborted,
+        aborted_reason=report.aborted_reason,
     )
 
 

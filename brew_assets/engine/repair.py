@@ -13,6 +13,7 @@ from brew_assets.engine.record.verify import Certificate, Verdict
 from brew_assets.engine.sync import Mirror
 from brew_assets.engine.transfer.local_copier import CopyJob
 from brew_assets.engine.transfer.refused_host import all_lead_elsewhere
+from brew_assets.errors import HostRefused
 
 # What a repair fetches again.
 MENDED: tuple[Verdict, ...] = ("MISSING", "MISMATCH")
@@ -43,7 +44,9 @@ def repair(
             continue
         result.add(_copy(mirror, objects, date, progress))
     manifest, ports = mirror.fold().manifest, mirror.ports
-    result.aborted = result.aborted or all_lead_elsewhere(result, ports.blobs, ports.stop, manifest)
+    if not result.aborted:
+        elsewhere = all_lead_elsewhere(result, ports.blobs, ports.stop, manifest)
+        result.abort(elsewhere, HostRefused.reason)
     return result
 
 

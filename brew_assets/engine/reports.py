@@ -62,6 +62,7 @@ class Stopwatch:
             undone=tuple(result.undone) if name_undone else (),
             forgotten=tuple(forgotten),
             aborted=result.aborted,
+            aborted_reason=result.aborted_reason,
             run_id=run_id,
             run_url=run_url,
         )

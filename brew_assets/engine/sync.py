@@ -46,7 +46,7 @@ from brew_assets.engine.transfer.local_copier import Copier, LocalCopier
 from brew_assets.engine.transfer.pool import TransferPorts
 from brew_assets.engine.transfer.refused_host import all_lead_elsewhere
 from brew_assets.engine.until_stopped import go_on_planning, until_stopped
-from brew_assets.errors import PlanInvalid, StoreError
+from brew_assets.errors import HostRefused, PlanInvalid, RegistryRefused, StoreError
 
 _log = logging.getLogger(__name__)
 
@@ -280,7 +280,9 @@ class Mirror:
                 folded = self.fold(gone={p.bottle.entry_key: p.lost for p in forgotten})
             ports = self.ports
             facts = (result, ports.blobs, ports.stop, folded.manifest)
-            result.aborted = result.aborted or lacks_everything(*facts) or all_lead_elsewhere(*facts)
+            if not result.aborted:
+                result.abort(lacks_everything(*facts), RegistryRefused.reason)
+                result.abort(all_lead_elsewhere(*facts), HostRefused.reason)
         report = watch.report(
             result,
             sync_id=plan.sync_id,

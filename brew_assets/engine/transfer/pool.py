@@ -71,7 +71,7 @@ def transfer(
     for fetch in work:
         result.leave(fetch.names)
     result.retries = run.budget.spent
-    result.aborted = run.aborted
+    result.abort(run.aborted, run.aborted_reason)
     return result
 
 
