@@ -10,7 +10,7 @@ from brew_assets.adapters.ghcr.login import CredentialsSource, given_credentials
 from brew_assets.adapters.ghcr.registry import Ghcr
 from brew_assets.adapters.http.reach import Reach
 from brew_assets.adapters.http.trust import Trust
-from brew_assets.adapters.http.url import split_url
+from brew_assets.adapters.http.url import AddressInvalid, split_url
 from brew_assets.configured import configured_platforms, path_of, routing_rules
 from brew_assets.domain.addresses import shown_url
 from brew_assets.engine.clock import GracefulStop, SystemClock
@@ -287,9 +287,8 @@ def _build_registry(settings: Settings, reach: Reach) -> Ghcr:
             credentials=_registry_credentials(settings, reach),
             reach=reach,
         )
-    except ValueError as exc:
-        expected, _, found = str(exc).removeprefix("expected ").rpartition(", found ")
-        raise SettingsInvalid(name="BOTTLE_REGISTRY_URL", expected=expected, found=found) from exc
+    except AddressInvalid as exc:
+        raise SettingsInvalid(name="BOTTLE_REGISTRY_URL", expected=exc.expected, found=exc.found) from exc
 
 
 def _registry_credentials(settings: Settings, reach: Reach) -> CredentialsSource | None:

@@ -2,7 +2,7 @@
 
 import enum
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
@@ -110,12 +110,9 @@ def _is_address(text: str) -> bool:
     return whole and _VISIBLE_ASCII.fullmatch(text) is not None
 
 
-def refusal(exc: Exception, given: Mapping[str, Any], types: Mapping[str, Any]) -> SettingsInvalid:
-    """Our error for one of msgspec, whose text ends in the path "`$.NAME`"."""
-    match = re.search(r"`\$\.([A-Z0-9_]+)", str(exc))
-    name = match[1] if match else "environment"
-    found = shown_value(str(given.get(name, "")))
-    return SettingsInvalid(name=name, expected=_expected(types.get(name, str)), found=found)
+def refusal(name: str, annotated: Any, value: object) -> SettingsInvalid:
+    """The error of a variable whose value is none of its field's type `annotated`."""
+    return SettingsInvalid(name=name, expected=_expected(annotated), found=shown_value(str(value)))
 
 
 def shown_value(text: str) -> str:

@@ -350,10 +350,12 @@ def read_settings(environment: Mapping[str, str] | None = None, *, mirror_url: s
         if text := _text(source, name):
             given[name] = read_value(name, kind, text)
     _refuse_empty_place(source, given)
-    try:
-        settings = msgspec.convert(given, Settings, strict=False, dec_hook=_secret)
-    except msgspec.ValidationError as exc:
-        raise refusal(exc, given, types) from exc
+    for name, value in given.items():  # each by itself: no error's text has to say which one it is about
+        try:
+            _settings_of({name: value})
+        except msgspec.ValidationError as exc:
+            raise refusal(name, types[name], value) from exc
+    settings = _settings_of(given)
     return _with_bucket(settings) if settings.s3_bucket_name else settings
 
 
@@ -383,6 +385,10 @@ def _with_bucket(settings: Settings) -> Settings:
         expected = f"the bucket of MIRROR_URL ({shown_value(settings.mirror_url)}), or nothing"
         raise SettingsInvalid(name="S3_BUCKET_NAME", expected=expected, found=shown_value(bucket))
     return settings
+
+
+def _settings_of(given: Mapping[str, Any]) -> Settings:
+    return msgspec.convert(given, Settings, strict=False, dec_hook=_secret)
 
 
 def _secret(kind: type, value: object) -> object:

@@ -155,6 +155,10 @@ def check_served(catalogue: Catalogue, platforms: Sequence[str]) -> None:
     """
     if not catalogue.rejected:
         return
+    # Counted is what clients would be given, and for each platform alone. One field that changed upstream may
+    # spoil one tag of every formula: few of all bottles, and all of a platform. A rejected bottle counts
+    # where brew would choose it, although an older tag is left: served from that one, the platform would look
+    # whole. Of a formula that is rejected as a whole nothing is known but the tags that it listed.
     bottles: dict[str, dict[str, Rejected]] = {}
     for rejected in catalogue.rejected:
         if rejected.tag:
@@ -203,6 +207,11 @@ def choose_bottles(
     In the catalogue's order, so the same catalogue and platforms give the same list. `formulae` narrows
     the choice to these names. Disabled formulae are left out unless asked for, and those to `exclude`.
     """
+    # Asked by platform, as brew does: of its tags in brew's order the first that the formula has. Going by
+    # the formula's tags instead would copy what no client of these platforms is ever given. The answers are
+    # turned round, tag to platforms, because one bottle may serve several: listed once for each of them it
+    # would be counted, sized and owned more than once. Nothing is sorted: an unchanged catalogue gives the
+    # same plan.
     candidates = [(platform, serving_tags(platform)) for platform in platforms]
     chosen: list[tuple[Bottle, tuple[str, ...]]] = []
     for formula in catalogue.formulae:

@@ -36,6 +36,11 @@ def with_lost(
     # A manifest that was taken over from another tool may name what no plan can.
     proof = Proof(plan.platforms)
     formulae = frozenset(plan.formulae)
+    # What the catalogue still names is planned already, since it is lost and so not held: here comes the
+    # rest, such as versions that upstream has replaced. The registry may have their blobs for long, so asking
+    # is worth it; if it has not, `lost` lets the run take them off the manifest. An entry of a rejected
+    # formula has no `lost`: the catalogue may name it after all, in the form that we cannot read, and a 404
+    # would then forget too much.
     again = [
         item
         for key, entry in sorted(lost.items())

@@ -61,6 +61,10 @@ def resolve_formulae(
     asked = tuple(dict.fromkeys(asked))
     missing = [name for name in asked if name not in names or names[name] in excluded]
     if missing:
+        # All of them in one error: who has asked for twenty formulae mends the list once. A name that the
+        # catalogue knows is missing here only because it is excluded, under whichever of its names. A
+        # rejected formula's alias may be the present name of another one: what can be used wins. Looking for
+        # names that are alike compares with all 8,000: for the first few unknown ones alone.
         rejected = {name: r for r in catalogue.rejected if not r.tag for name in (*r.aliases, r.name)}
         unknown = [name for name in missing if name not in rejected and name not in names]
         hinted = set(unknown[:_HINTS])

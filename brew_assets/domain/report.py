@@ -1,7 +1,7 @@
 """Reports: what a transfer did, per bottle, and how a sync ended."""
 
 from collections.abc import Iterable
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Protocol, get_args
 
 import msgspec
 from msgspec import Meta
@@ -35,11 +35,20 @@ def cause_of(failure: Failure) -> str:
     return failure.message.removeprefix(f"{failure.name}: ")
 
 
-def is_said_by(failure: Failure, ended: str) -> bool:
-    """Whether why a run ended says also why this bottle is not there."""
-    # Of several refused hosts the causes stand there joined.
-    all_refused = failure.reason == HostRefused.reason and "a host that is not allowed" in ended
-    return all_refused or cause_of(failure) in ended
+class Ended(Protocol):
+    """A report, or the result of a transfer."""
+
+    @property
+    def aborted(self) -> str: ...
+    @property
+    def aborted_reason(self) -> str: ...
+
+
+def is_said_by(failure: Failure, ended: Ended) -> bool:
+    """Whether what aborted a run says also why this bottle is not there."""
+    # Of several refused hosts the causes stand there joined, and no single one as it is.
+    all_refused = failure.reason == HostRefused.reason == ended.aborted_reason
+    return all_refused or cause_of(failure) in ended.aborted
 
 
 class Counts(msgspec.Struct, kw_only=True):
@@ -70,7 +79,7 @@ class Report(Counts, frozen=True, kw_only=True):  # type: ignore[misc]
     held before; `left` were not begun or not finished when a stop signal came (`left_bottles` names the
     first, a batch's report all in `undone`). `skipped` and `left_out` are the plan's. `forgotten` are the
     names that left the manifest: the store has lost them, and neither catalogue nor registry has them any
-    more.
+    more. `aborted` is why the run was given up, and `aborted_reason` the reason of that error.
     `run_id` and `run_url` lead to the run in Dagster, empty where there is none. Times are ISO 8601 UTC,
     durations seconds, sizes bytes.
     """
@@ -93,6 +102,7 @@ class Report(Counts, frozen=True, kw_only=True):  # type: ignore[misc]
     undone: tuple[str, ...] = ()
     forgotten: tuple[str, ...] = ()
     aborted: str = ""
+    aborted_reason: str = ""
     run_id: str = ""
     run_url: str = ""
 

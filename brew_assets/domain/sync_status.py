@@ -139,6 +139,11 @@ class SyncStatus(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def broken(self) -> tuple[PlatformRun, ...]:
         """The runs that ended without saying what became of every bottle."""
+        # A run that failed because bottles failed has said all: its newest report names them, gave up nothing
+        # and left nothing, and the sync is a warning. Of every other failed run something is not known.
+        # Without a report the process died; one that was given up, or left bottles, says only how far it
+        # came; and one that has no failed bottle at all failed after its transfer, in the fold for example.
+        # So it is asked what the newest report lacks, and not whether there is one.
         reports = self.newest_reports
         return tuple(
             run
@@ -163,6 +168,10 @@ class SyncStatus(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def done(self) -> int:
         """How many of the planned names are in the store."""
+        # Where every run has said what failed, all else that was planned is there: counting what is missing
+        # cannot count twice. What tries stored can: a second one finds what the first has stored. But of a
+        # run that broke off nobody knows what is missing, so there the tries' counts are added up, and never
+        # beyond what has not failed.
         if self.ending == "success":
             return max(0, self.planned - len(self.forgotten))
         if not self.broken:

@@ -13,7 +13,8 @@ class TransferResult(Counts, kw_only=True):
     """What a transfer, or one fetch of it, did.
 
     `put_there` are the entry keys of what was stored and not found there whole; `undone` are the file names
-    that were not begun or not finished; `aborted` is the error that ended the transfer early.
+    that were not begun or not finished; `aborted` is the error that ended the transfer early, and
+    `aborted_reason` its reason.
     """
 
     receipts: list[Receipt] = msgspec.field(default_factory=list)
@@ -21,6 +22,7 @@ class TransferResult(Counts, kw_only=True):
     failed: list[Failure] = msgspec.field(default_factory=list)
     undone: list[str] = msgspec.field(default_factory=list)
     aborted: str = ""
+    aborted_reason: str = ""
 
     @property
     def left(self) -> int:
@@ -36,7 +38,12 @@ class TransferResult(Counts, kw_only=True):
         self.failed.extend(other.failed)
         self.undone.extend(other.undone)
         self.count(other)
-        self.aborted = self.aborted or other.aborted
+        self.abort(other.aborted, other.aborted_reason)
+
+    def abort(self, why: str, reason: str) -> None:
+        """Remembers why the transfer is given up, unless that is known or there is no why."""
+        if why and not self.aborted:
+            self.aborted, self.aborted_reason = why, reason
 
     def count(self, other: Counts) -> None:
         """Adds the other's counts alone."""

@@ -61,7 +61,9 @@ def _why_not(report: Report, names: Sequence[str]) -> str | None:
 
 def counts_of(report: Report) -> TransferResult:
     """The report's counts, without what it left: that is done again."""
-    result = TransferResult(failed=list(report.failed), aborted=report.aborted)
+    result = TransferResult(
+        failed=list(report.failed), aborted=report.aborted, aborted_reason=report.aborted_reason
+    )
     result.count(report)
     result.found = report.identified
     return result

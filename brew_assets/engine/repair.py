@@ -13,6 +13,7 @@ from brew_assets.engine.record.verify import Certificate, Verdict
 from brew_assets.engine.sync import Mirror
 from brew_assets.engine.transfer.local_copier import Copier, LocalCopier
 from brew_assets.engine.transfer.verdicts import all_lead_elsewhere
+from brew_assets.errors import HostRefused
 
 # What a repair fetches again.
 MENDED: tuple[Verdict, ...] = ("MISSING", "MISMATCH")
@@ -49,7 +50,8 @@ def repair(
         job = CopyJob(sync_id="repair", sync_date=date, fetches=group_fetches(objects), force=True)
         result.add(copier.copy(job, progress=progress))
     manifest = mirror.fold().manifest
-    result.aborted = result.aborted or all_lead_elsewhere(result, mirror.ports, manifest)
+    if not result.aborted:
+        result.abort(all_lead_elsewhere(result, mirror.ports, manifest), HostRefused.reason)
     return result
 
 

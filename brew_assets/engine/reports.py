@@ -59,6 +59,7 @@ class Stopwatch:
             failed=tuple(result.failed),
             forgotten=tuple(forgotten),
             aborted=result.aborted,
+            aborted_reason=result.aborted_reason,
             **result.counts(),
         )
 

@@ -86,7 +86,7 @@ def _show_verified(counts: "RepairCounts", wrong: list["Certificate"], done: "Tr
         print_line(f"{certificate.verdict} {certificate.entry.s3_key} {certificate.finding}".rstrip())
     if done is not None:
         # What ended the repair is said once.
-        for failure in (found for found in done.failed if not is_said_by(found, done.aborted)):
+        for failure in (found for found in done.failed if not is_said_by(found, done)):
             print_line(f"NOT REPAIRED {failure.name}: {failure.message}")
     print_line(
         f"Checked {counts.checked:,}: {counts.current:,} current, {counts.missing:,} missing, "

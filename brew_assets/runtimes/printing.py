@@ -146,6 +146,9 @@ def print_table(
     In a terminal it is as wide as that; elsewhere it is plain text, a line for each row, and so is in a
     narrow terminal one from which the reader copies: in a frame its values would be broken.
     """
+    # Every cell is made printable before any width is measured: an escape is longer than the character it
+    # stands for. Pipes get plain columns without frames or colours, for grep and awk; a person a frame,
+    # unless the values are there to be copied and the frame would break them over two lines.
     cells = [[printable(with_options(cell), _CELL_CHARACTERS) for cell in row] for row in rows]
     table = [list(columns), *cells]
     widths = [max(len(row[place]) for row in table) for place in range(len(columns))]

@@ -69,7 +69,7 @@ def show_report(report: Report, *, held: int, store_url: str) -> None:
 def _show_failures(report: Report) -> None:
     """A row for each; a person who looks on gets the first of them."""
     # What ended the sync is said once.
-    others = [failure for failure in report.failed if not is_said_by(failure, report.aborted)]
+    others = [failure for failure in report.failed if not is_said_by(failure, report)]
     shown = others[:_FAILURES_SHOWN] if is_terminal() else others
     if shown:
         print_table(

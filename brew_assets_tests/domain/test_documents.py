@@ -261,6 +261,13 @@ def test_the_outcome_says_how_it_ended(changes: dict[str, object], outcome: str)
     assert json.loads(encode_report(report))["outcome"] == outcome
 
 
+def test_a_report_of_the_version_before_has_no_reason_for_its_end() -> None:
+    document = json.loads(encode_report(REPORT)) | {"aborted": "no space"}
+    del document["aborted_reason"]
+    report = decode_report(json.dumps(document).encode())
+    assert (report.aborted, report.aborted_reason) == ("no space", "")
+
+
 def test_failures_are_counted_by_reason_most_frequent_first() -> None:
     failures = [
         Failure(name="a", digest=ONE, reason=reason, message="") for reason in ("b", "a", "c", "c", "b", "c")

@@ -177,6 +177,11 @@ class RootedFiles:
             yield from self._walk(folder, f"{path}/" if path else "", start)
 
     def _walk(self, folder: int, way: str, start: str) -> Iterator[ListedObject]:
+        # An entry that is passed over without a word would be a bottle fetched again in every sync. So in a
+        # date folder everything but folders is listed, whatever it is, for `identify` to say what is wrong
+        # with it; a folder with a bottle's name is named, and one with another name may be somebody's own.
+        # Elsewhere only regular files are objects. Links are never followed (ADR 0029), and what vanishes
+        # during the walk was deleted by another writer.
         in_date = is_date(way[:-1])
         for entry in self._entries(folder, way):
             key = f"{way}{entry.name}"

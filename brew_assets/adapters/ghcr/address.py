@@ -15,7 +15,7 @@ that has something is the one.
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from brew_assets.adapters.http.url import Origin, split_url
+from brew_assets.adapters.http.url import AddressInvalid, Origin, split_url
 from brew_assets.domain.addresses import shown_url
 
 API = "v2"
@@ -27,18 +27,21 @@ class RegistryAddress:
     """The address of a registry as somebody wrote it. Used by several threads."""
 
     def __init__(self, url: str) -> None:
-        """Raises ValueError where it is no absolute http(s) address, or has more in it than a path."""
+        """The address is read; nothing is contacted.
+
+        Raises:
+            AddressInvalid: it is no absolute http(s) address, or has more in it than a path.
+        """
         self.origin, _ = split_url(url)
         parts = urlsplit(url)
         if "@" in parts.netloc:
-            raise ValueError(
-                "expected an address without user and password (BOTTLE_REGISTRY_USERNAME and "
-                f"BOTTLE_REGISTRY_PASSWORD are for those), found {shown_url(url)[:200]!r}"
+            raise AddressInvalid(
+                expected="an address without user and password (BOTTLE_REGISTRY_USERNAME and "
+                "BOTTLE_REGISTRY_PASSWORD are for those)",
+                url=url,
             )
         if "?" in url or "#" in url:
-            raise ValueError(
-                f"expected an address without query and fragment, found {shown_url(url)[:200]!r}"
-            )
+            raise AddressInvalid(expected="an address without query and fragment", url=url)
         self.shown = shown_url(url).rstrip("/")
         self._roots = _roots(self.origin, parts.path)
 

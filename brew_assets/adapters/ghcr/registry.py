@@ -184,6 +184,11 @@ class Ghcr:
     def _admitted(self, url: str, *, subject: str, offset: int, accept: str) -> tuple[Wire, WireResponse]:
         """Connection and response after redirects and, once, what the registry wants to be shown."""
         with self._login.turn():
+            # Asked first with what was good last time, for a token serves many blobs. Only a 401 of the
+            # registry itself is a challenge: one of a host that it led to is about a signed address, and is
+            # shown nothing. The second round is marked, so that a registry which refuses what it asked for
+            # ends as refused instead of going round. That it has let us in shows below 400; a 404 shows it
+            # only after a challenge, for some answer that to anybody.
             was_asked = False
             while True:
                 shown = self._login.authorization(_repository(url))
@@ -238,6 +243,11 @@ class Ghcr:
         headers = {"Accept": accept, "User-Agent": "brew-mirror"}
         if offset:
             headers["Range"] = f"bytes={offset}-"
+        # By hand, because each hop may show something else. The authorization is for the registry: a signed
+        # address refuses a request that has a second one, and a foreign host must not see it. Only when the
+        # registry leads to itself, and says 401 there, the same address is asked once more with it; that is
+        # no hop, and cannot repeat, since it was shown then. A cookie goes back to the origin that set it,
+        # and lives as long as this one request.
         cookies: dict[Origin, str] = {}
         hops, shows = 0, True
         while hops <= MAX_REDIRECTS:

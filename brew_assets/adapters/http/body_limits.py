@@ -110,6 +110,10 @@ class BodyDecoder:
             raise BodyBroken(f"not gzip: {exc}") from exc
 
     def _inflate(self, piece: bytes) -> None:
+        # Two ways for zlib to keep something back: input that it has not looked at (`unconsumed_tail`), and
+        # output that did not fit, of which nothing shows. So it goes on as long as it fills a whole piece,
+        # even without input, and each piece is counted before the next is made: a bomb ends at its limit, not
+        # in memory. After the end of one member another may follow in the same bytes, as gzip allows.
         while piece or self._inflater is not None:
             if self._inflater is None:
                 self._members += 1

@@ -160,6 +160,11 @@ class Wire:
         response, self._response = self._response, None
         if response is None:
             return
+        # A connection may be used again only if the next byte on it begins the next answer. That holds once
+        # the body was read to its end, and then only if the server keeps it too. A small rest is read, which
+        # is cheaper than a new handshake; a large one costs more than it saves. Where reading has failed
+        # once, by a time-out for one, nothing is read again: a second wait as long would be all that comes of
+        # it.
         try:
             if (
                 not response.isclosed()
@@ -212,6 +217,11 @@ class Wire:
         return self._connection
 
     def _opened(self, *, timeout_s: float) -> socket.socket:
+        # interrupt() comes from another thread and must end whichever step this one is in: a connection in
+        # the making, a proxy's tunnel, a TLS handshake. wrap_socket() empties the object that it was given,
+        # so what is shut down is a duplicate of the descriptor, which stays valid throughout. The flag is
+        # looked at after the duplicate is in its place: an interruption before that is seen here, a later one
+        # finds it.
         made: list[socket.socket] = []
         try:
             with contextlib.ExitStack() as copies:

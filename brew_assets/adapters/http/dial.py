@@ -81,6 +81,11 @@ class _Race:
 
     def run(self, timeout_s: float, interrupted: Callable[[], bool]) -> tuple[socket.socket, int]:
         """The connected socket and its family."""
+        # One thread over all attempts, since a thread for each could neither be interrupted nor closed when
+        # another one has won. The next address has its turn after 250 ms, or at once when nothing is pending
+        # any more: refused addresses cost no wait, silent ones cost one turn each, and all together no more
+        # than the time-out. Of the errors the first is kept: it is about the address that was preferred, the
+        # rest often just says "no IPv6 here".
         ends_at = time.monotonic() + timeout_s
         next_at = 0.0
         with selectors.DefaultSelector() as pending:

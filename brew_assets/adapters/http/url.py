@@ -10,6 +10,15 @@ from brew_assets.domain.addresses import shown_url
 TARGET = re.compile(r"[\x21-\x7e]+")
 
 
+class AddressInvalid(ValueError):
+    """An address that somebody wrote is none, or none that may stand there; `found` shows no password."""
+
+    def __init__(self, *, expected: str, url: str) -> None:
+        self.expected = expected
+        self.found = repr(shown_url(url)[:200])
+        super().__init__(f"expected {expected}, found {self.found}")
+
+
 class Origin(NamedTuple):
     """Scheme, host and port of a server."""
 
@@ -33,16 +42,16 @@ def split_url(url: str) -> tuple[Origin, str]:
     """Origin and request target of an absolute http(s) address.
 
     Raises:
-        ValueError: it is none, or holds characters that do not belong into a request line.
+        AddressInvalid: it is none, or holds characters that do not belong into a request line.
     """
-    found = f"expected an absolute http(s) address, found {shown_url(url)[:200]!r}"
+    invalid = AddressInvalid(expected="an absolute http(s) address", url=url)
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:  # its text has what may be a part of a password
-        raise ValueError(found) from None
+        raise invalid from None
     if parts.scheme not in ("http", "https") or not parts.hostname or not TARGET.fullmatch(url):
-        raise ValueError(found)
+        raise invalid
     port = port or (443 if parts.scheme == "https" else 80)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Origin(parts.scheme, parts.hostname, port), target

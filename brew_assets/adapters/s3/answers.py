@@ -263,6 +263,10 @@ def answer_error(
     sent: Sent = Sent(),  # noqa: B008  it is immutable
 ) -> StoreError:
     """Our error for an answer about `subject`; `region` is where the answer says that the bucket is."""
+    # That the bucket is in another region is said by a redirect, a code, or a bare 400 to a HEAD; the header
+    # with the region comes with other answers too, a 403 for one, and alone says nothing. Once it is sure,
+    # the answer is about the bucket whatever was asked for: it has to end the run with the setting's name,
+    # for as one refused object it would fail thousands of bottles one by one.
     is_hint = status in _ELSEWHERE or code in _ELSEWHERE_CODES or (of_head and status == 400)
     elsewhere = region if is_hint and region != own_region and _REGION_NAME.fullmatch(region) else ""
     found = classify_head(status) if of_head else classify(status, code)

@@ -83,6 +83,11 @@ def pages_to_the_end(prefix: str, page_after: Callable[[str], Page]) -> Iterator
     Raises:
         StoreUnavailable: the listing does not come to an end.
     """
+    # Nothing is taken for granted of the server, since a listing that goes round would hold a sync for ever:
+    # some know no order, repeat their last keys on the next page, or name a token that leads back. A page
+    # without a new name beside the one before it, a whole page that came earlier, or a token seen twice is a
+    # circle. Names are kept of one page only, for the repeated keys; of all earlier pages and tokens 16 bytes
+    # each.
     tokens: set[bytes] = set()
     seen: set[bytes] = set()
     before: set[str] = set()

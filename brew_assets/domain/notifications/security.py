@@ -17,6 +17,10 @@ def security_text(status: SyncStatus, deployment: Deployment) -> str:
     found = [(f.name, f.reason, f.message) for f in status.failures if is_security(f.reason)]
     broken = [run for run in status.broken if is_security(run.reason)]
     found += [(run.platform or "planning", run.reason, run.error) for run in broken]
+    # The link leads to a run that has found one of these, which need not be a run that failed: a digest that
+    # differs is one failed bottle of a run that goes on. So the runs are sought by their platform's report or
+    # their own reason. What the checks found in the store stands apart: there "nothing of it was stored"
+    # would be untrue.
     finders = {
         platform
         for platform, report in status.newest_reports.items()

@@ -17,7 +17,14 @@ from brew_assets.engine.ports import Blobs, Ports, Store
 from brew_assets.engine.record.fold import FoldResult, fold
 from brew_assets.engine.record.journal import RECEIPT_PREFIX
 from brew_assets.engine.transfer.verdicts import all_lead_elsewhere, has_something, lacks_everything
-from brew_assets.errors import BlobNotFound, MirrorError, NotRecorded, StoreError
+from brew_assets.errors import (
+    BlobNotFound,
+    HostRefused,
+    MirrorError,
+    NotRecorded,
+    RegistryRefused,
+    StoreError,
+)
 
 
 def settle(
@@ -40,7 +47,9 @@ def settle(
         result.failed = [failure for failure in result.failed if failure.name not in names]
         folded = fold(ports.store, ports.clock, gone={p.bottle.entry_key: p.lost for p in gone})
     facts = (result, ports, folded.manifest)
-    result.aborted = result.aborted or lacks_everything(*facts) or all_lead_elsewhere(*facts)
+    if not result.aborted:
+        result.abort(lacks_everything(*facts), RegistryRefused.reason)
+        result.abort(all_lead_elsewhere(*facts), HostRefused.reason)
     return folded, gone
 
 

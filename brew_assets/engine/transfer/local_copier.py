@@ -165,5 +165,5 @@ class _Collector:
         for fetch in transfer.work:
             result.leave(fetch.names)
         result.retries = transfer.budget.spent
-        result.aborted = transfer.aborted
+        result.abort(transfer.aborted, transfer.aborted_reason)
         return result

@@ -113,7 +113,7 @@ class TransferState:
         self.hosts = HostVerdict()
         # Whether the store makes another name of what it has; asked no more once it says that it never does.
         self.duplicates = True
-        self.aborted = ""
+        self.aborted = self.aborted_reason = ""
         self.crash: BaseException | None = None
         # A display only: a lost update between threads does no harm.
         self.moved = 0
@@ -148,7 +148,8 @@ class TransferState:
     def abort(self, reason: str, *, kind: type[MirrorError] = StoreRefused) -> None:
         """No further bottle starts: the store, or the registry, refuses everything."""
         with self._running_lock:  # of several threads that find the same, one says so
-            is_first, self.aborted = not self.aborted, self.aborted or reason
+            if is_first := not self.aborted:
+                self.aborted, self.aborted_reason = reason, kind.reason
         self.ended.set()
         if is_first:
             _log.error("no further bottle starts", extra={"reason": kind.reason, "error": reason})

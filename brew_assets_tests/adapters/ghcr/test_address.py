@@ -3,6 +3,7 @@
 import pytest
 
 from brew_assets.adapters.ghcr.address import RegistryAddress
+from brew_assets.adapters.http.url import AddressInvalid
 
 NEXUS = "https://nexus.example/repository/ghcr"
 
@@ -41,6 +42,8 @@ def test_each_form_of_an_address_is_understood(written: str, roots: list[str]) -
     ],
 )
 def test_what_does_not_belong_into_an_address_is_refused_and_not_shown(written: str) -> None:
-    with pytest.raises(ValueError, match="expected an address without") as caught:
+    with pytest.raises(AddressInvalid, match="expected an address without") as caught:
         RegistryAddress(written)
     assert "PLANTED" not in str(caught.value)
+    error = caught.value
+    assert str(error) == f"expected {error.expected}, found {error.found}"

@@ -7,7 +7,8 @@ import pytest
 from brew_assets.domain.bottle import Bottle
 from brew_assets.domain.downloads import CopyJob
 from brew_assets.domain.plan import Request
-from brew_assets.domain.report import Report, is_said_by
+from brew_assets.domain.report import Failure, Report, is_said_by
+from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.options import Options
 from brew_assets.engine.planner import make_plan
 from brew_assets.engine.read_only_store import read_only
@@ -59,7 +60,17 @@ def test_several_refused_hosts_end_a_transfer_as_one_does_and_the_setting_names_
         "refuses to contact https://cdn0.example, https://cdn1.example, https://cdn2.example; allowed: "
         "https://ghcr.io; set BOTTLE_CDN_HOSTS=own.example,cdn0.example,cdn1.example,cdn2.example"
     )
-    assert all(is_said_by(failure, done.aborted) for failure in done.failed)
+    assert all(is_said_by(failure, done) for failure in done.failed)
+
+
+def test_what_ended_a_run_is_known_by_its_reason_and_not_by_its_words() -> None:
+    words = "no bottle can be had, the registry keeps them at a host that is not allowed: elsewhere"
+    one = Failure(name="x", digest="0" * 64, reason="host refused", message="x: refuses to contact it")
+    assert is_said_by(one, TransferResult(aborted=words, aborted_reason="host refused"))
+    assert not is_said_by(one, TransferResult(aborted=words, aborted_reason="store refused"))
+    assert not is_said_by(one, TransferResult(aborted=words))
+    # Of one cause alone the sentence itself stands there.
+    assert is_said_by(one, TransferResult(aborted="no bottle can be had: refuses to contact it"))
 
 
 class _Another(logging.Handler):
