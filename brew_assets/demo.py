@@ -89,7 +89,7 @@ def _describe_upstream(world: World, url: str) -> str:
 def _sync(instance: dg.DagsterInstance, title: str, place: str) -> int:
     """How many bottles a weekly sync stored: the planning job, the sensor and its runs, as with a daemon."""
     from brew_assets.definitions import defs
-    from brew_assets.defs.pages.metadata import PENDING_BOTTLES
+    from brew_assets.defs.pages.metadata import recorded_plan
     from brew_assets.defs.sensors.launch_runs import route_pending_bottles
 
     before = instance.fetch_materializations(dg.AssetKey("pending_bottles"), limit=1).records
@@ -101,10 +101,9 @@ def _sync(instance: dg.DagsterInstance, title: str, place: str) -> int:
     with dg.build_sensor_context(instance=instance, cursor=cursor, definitions=defs) as context:
         requests = route_pending_bottles(context).run_requests or []
     planned = sum(
-        value
+        plan.objects
         for event in weekly.get_asset_materialization_events()
-        if PENDING_BOTTLES in event.materialization.metadata
-        and isinstance(value := event.materialization.metadata[PENDING_BOTTLES].value, int)
+        if (plan := recorded_plan(event.materialization.metadata)) is not None
     )
     runs = f", copied by a run for each of {len(requests)} platforms" if requests else ""
     print_line(f"{title}: {planned} bottles are planned{runs}")

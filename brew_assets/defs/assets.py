@@ -35,7 +35,8 @@ from brew_assets.domain.foreign_text import printable
 from brew_assets.domain.left_out import first_names, notes_of
 from brew_assets.domain.links import Links
 from brew_assets.domain.manifest import MANIFEST_KEY, Manifest
-from brew_assets.domain.plan import Plan, Request, summarize
+from brew_assets.domain.plan import Plan, Request
+from brew_assets.domain.plan_summary import summarize
 from brew_assets.domain.report import Report, failures_by_reason
 from brew_assets.domain.routing import ROUTES
 from brew_assets.engine.planner import make_plan, refresh_catalogue, route_of

@@ -1,7 +1,6 @@
 """Facts about what is stored: the catalogue, the manifest, and the objects that it names."""
 
 import random
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,10 +9,11 @@ import msgspec
 
 from brew_assets.defs.assets import formula_catalog, hash_manifest, pending_bottles
 from brew_assets.defs.pages.markdown import escaped
-from brew_assets.defs.pages.metadata import CATALOGUE_BOTTLES, CATALOGUE_FORMULAE, SYNC_ID, table
+from brew_assets.defs.pages.metadata import recorded_plan, table
 from brew_assets.defs.resources import MirrorResource
 from brew_assets.defs.tags import SYNC_ID_TAG
 from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
+from brew_assets.domain.plan_summary import PlanSummary
 from brew_assets.domain.platforms import newer_macos
 from brew_assets.engine.catalogue_cache import KeptCatalogue, kept_catalogue, load_catalogue
 from brew_assets.engine.kept_plans import load_plan
@@ -65,8 +65,8 @@ def catalogue_not_shrunk(
     if kept is None:
         return _result(False, _NO_CATALOGUE)
     record = context.instance.get_latest_materialization_event(pending_bottles.key)
-    plan = record.asset_materialization if record else None
-    formulae, bottles = catalogue_before(kept, plan.metadata if plan else {})
+    made = record.asset_materialization if record else None
+    formulae, bottles = catalogue_before(kept, recorded_plan(made.metadata) if made else None)
     counted = (("formulae", kept.formulae, formulae), ("bottles", kept.bottles, bottles))
     shrunk = [
         f"from {before:,} to {now:,} {name}" if before else f"to no {name} at all"
@@ -89,16 +89,14 @@ def catalogue_not_shrunk(
     )
 
 
-def catalogue_before(kept: KeptCatalogue, plan: Mapping[str, dg.MetadataValue[Any]]) -> tuple[int, int]:
+def catalogue_before(kept: KeptCatalogue, plan: PlanSummary | None) -> tuple[int, int]:
     """Formulae and bottles of the catalogue that the last plan was made from.
 
     Upstream publishes every half hour: the catalogue kept before this one may be as short as this one.
     Without a plan in Dagster's history it is all there is to compare with.
     """
-    counts = [plan[name].value if name in plan else None for name in (CATALOGUE_FORMULAE, CATALOGUE_BOTTLES)]
-    match counts:
-        case [int(formulae), int(bottles)]:
-            return formulae, bottles
+    if plan is not None and plan.catalogue_formulae:
+        return plan.catalogue_formulae, plan.catalogue_bottles
     return kept.previous_formulae, kept.previous_bottles
 
 
@@ -204,13 +202,13 @@ def _being_brought_back(context: dg.AssetCheckExecutionContext, engine: Mirror) 
     if not sync_id:
         record = context.instance.get_latest_materialization_event(pending_bottles.key)
         made = record.asset_materialization if record else None
-        found = made.metadata.get(SYNC_ID) if made else None
-        sync_id = str(found.value) if found else ""
+        plan = recorded_plan(made.metadata) if made else None
+        sync_id = plan.sync_id if plan else ""
     try:
-        plan = load_plan(engine.ports, sync_id)
+        objects = load_plan(engine.ports, sync_id).objects
     except (PlanInvalid, StoreError):
         return set()
-    return {planned.bottle.entry_key for planned in plan.objects if planned.again}
+    return {planned.bottle.entry_key for planned in objects if planned.again}
 
 
 class _Stamp(msgspec.Struct):

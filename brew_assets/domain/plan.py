@@ -41,8 +41,6 @@ _KIND = SealedKind(
     remedy="Nothing was copied. Make a new plan: `brew-mirror plan`, or in Dagster materialize "
     "pending_bottles.",
 )
-# The row under those of the platforms: a bottle that serves several stands in the row of each.
-COUNTED_ONCE = "all, each bottle once"
 
 
 class PlannedBottle(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -66,7 +64,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """One sync, before its runs begin. An immutable document in the store.
 
     `route` is where it should be copied, as decided when it was made; empty when nobody decided.
-    `excludes` are the names that EXCLUDE_FORMULAE had then.
+    `catalogue_formulae` and `catalogue_bottles` count what the catalogue has that can be used. `excludes` are
+    the names that EXCLUDE_FORMULAE had then.
     """
 
     plan_version: int = PLAN_VERSION
@@ -74,6 +73,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     sync_date: str
     created_at: str
     catalogue_sha256: str
+    catalogue_formulae: Count = 0
+    catalogue_bottles: Count = 0
     platforms: tuple[str, ...]
     formulae: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
@@ -100,71 +101,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def digests(self) -> set[Digest]:
         """The digests that have to be fetched from upstream."""
         return {planned.bottle.digest for planned in self.objects if planned.source is None}
-
-    def bytes(self) -> int:
-        """Bytes to fetch, as far as sizes are known."""
-        return _to_fetch(self.objects).bytes
-
-    def unknown_sizes(self) -> int:
-        """How many of the digests to fetch have no known size."""
-        return _to_fetch(self.objects).unknown_sizes
-
-
-class PlatformTotals(msgspec.Struct, frozen=True, kw_only=True):
-    """What one platform needs: names to store, and what its digests make necessary to fetch.
-
-    A bottle that serves two platforms counts for both: the sum over platforms is more than the plan's total.
-    """
-
-    bottles: int
-    bytes: int
-    unknown_sizes: int
-
-
-class PlanSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What `plan --json` prints."""
-
-    sync_id: str
-    sync_date: str
-    platforms: dict[str, PlatformTotals]
-    objects: int
-    downloads: int
-    bytes: int
-    unknown_sizes: int
-    held: int
-    skipped: int
-    left_out: LeftOut = LeftOut()
-    route: str
-    route_reason: str
-
-
-def _to_fetch(objects: Collection[PlannedBottle]) -> PlatformTotals:
-    """The names, and of the distinct digests that no held object has, the known bytes and unknown sizes."""
-    sizes: dict[str, int | None] = {}
-    for planned in objects:
-        if planned.source is None and sizes.get(planned.bottle.digest) is None:
-            sizes[planned.bottle.digest] = planned.size
-    known = [size for size in sizes.values() if size is not None]
-    return PlatformTotals(bottles=len(objects), bytes=sum(known), unknown_sizes=len(sizes) - len(known))
-
-
-def summarize(plan: Plan) -> PlanSummary:
-    """The plan in numbers."""
-    totals = {platform: _to_fetch(plan.pending(platform)) for platform in plan.platforms}
-    return PlanSummary(
-        sync_id=plan.sync_id,
-        sync_date=plan.sync_date,
-        platforms=totals,
-        objects=len(plan.objects),
-        downloads=len(plan.digests()),
-        bytes=plan.bytes(),
-        unknown_sizes=plan.unknown_sizes(),
-        held=plan.held,
-        skipped=plan.skipped,
-        left_out=plan.left_out,
-        route=plan.route,
-        route_reason=plan.route_reason,
-    )
 
 
 def check_platforms(platforms: Sequence[str]) -> tuple[str, ...]:
@@ -257,6 +193,8 @@ def plan_sync(
         sync_date=created_at[:10],
         created_at=created_at,
         catalogue_sha256=catalogue.sha256,
+        catalogue_formulae=len(catalogue.formulae),
+        catalogue_bottles=catalogue.bottle_count(),
         platforms=platforms,
         formulae=tuple(sorted(formulae)) if formulae is not None else (),
         excludes=request.exclude,

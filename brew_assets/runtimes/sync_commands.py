@@ -85,7 +85,7 @@ def plan(
       brew-mirror plan --no-sizes --json | jq .platforms
       brew-mirror plan --formula curl --platform arm64_sonoma --dry-run
     """
-    from brew_assets.domain.plan import summarize
+    from brew_assets.domain.plan_summary import summarize
     from brew_assets.runtimes.warnings import warn, warnings_of_plan
 
     mirror = context.mirror(writes=not dry_run)
@@ -132,7 +132,7 @@ def sync(
       brew-mirror sync --plan 20261122T030000Z-1a2b3c4d --run-of arm64_sonoma --json
     """
     from brew_assets.domain.left_out import notes_of
-    from brew_assets.domain.plan import summarize
+    from brew_assets.domain.plan_summary import summarize
     from brew_assets.engine.kept_plans import load_plan
     from brew_assets.runtimes.warnings import warn, warnings_of_plan
 

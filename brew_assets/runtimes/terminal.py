@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from brew_assets.domain.left_out import first_names, remarks_of
-from brew_assets.domain.plan import COUNTED_ONCE, PlanSummary, PlatformTotals
+from brew_assets.domain.plan_summary import PlanSummary
 from brew_assets.domain.quantities import human_bytes
 from brew_assets.domain.report import Report, describe_found, is_said_by
 from brew_assets.runtimes.printing import command, is_terminal, print_line, print_table
@@ -14,17 +14,12 @@ _FAILURES_SHOWN = 20
 
 def show_plan(summary: PlanSummary, *, warnings: list[str], recorded: bool) -> None:
     """The plan as a table."""
-    rows = dict(summary.platforms)
-    if len(rows) > 1:
-        rows[COUNTED_ONCE] = PlatformTotals(
-            bottles=summary.objects, bytes=summary.bytes, unknown_sizes=summary.unknown_sizes
-        )
     print_table(
         f"Plan of sync {summary.sync_id}",
         ("Platform", "Bottles", "To download", "Unknown sizes"),
         (
             (name, f"{totals.bottles:,}", human_bytes(totals.bytes), f"{totals.unknown_sizes:,}")
-            for name, totals in rows.items()
+            for name, totals in summary.rows.items()
         ),
         numbers=True,
     )

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import msgspec
 
 from brew_assets.compose import build_mirror
 from brew_assets.definitions import defs
 from brew_assets.domain.manifest import MANIFEST_KEY, Entry, Manifest, decode_manifest
+from brew_assets.domain.plan_summary import PlanSummary
 from brew_assets.engine.sync import Mirror
 from brew_assets.settings import read_settings
 from brew_assets.simulator import Simulator, World
@@ -109,6 +111,16 @@ def metadata_of(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]
     events = [e for e in result.get_asset_materialization_events() if e.asset_key == dg.AssetKey(asset)]
     assert len(events) == 1
     return {name: value.value for name, value in events[0].materialization.metadata.items()}
+
+
+def plan_of(result: dg.ExecuteInProcessResult) -> PlanSummary:
+    """The plan that the run has recorded as pending_bottles."""
+    return msgspec.convert(metadata_of(result, "pending_bottles")["plan_summary"], PlanSummary)
+
+
+def pending_of(result: dg.ExecuteInProcessResult) -> dict[str, int]:
+    """Platform -> the bottles that its plan has for it."""
+    return {name: totals.bottles for name, totals in plan_of(result).platforms.items()}
 
 
 def checks_of(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:

@@ -15,7 +15,7 @@ from brew_assets.engine.kept_plans import load_plan
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.announced import COMPLETE, FAILED, START, WARNING, Announced, state_of
 from brew_assets_tests.defs.backfilled import ALL, PLANNING, Backfilled, asset_backfill, job_backfill
-from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, metadata_of
+from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, metadata_of, pending_of
 from brew_assets_tests.defs.pages.test_store_findings import security_events
 
 TAHOE, SEQUOIA, SONOMA = PLATFORMS
@@ -132,7 +132,7 @@ def test_a_backfill_of_some_platforms_plans_for_them_alone(announced: Announced)
 def test_a_planning_run_of_a_backfill_plans_for_its_platforms(deployment: Deployment) -> None:
     deployment.tick()
     backfill = Backfilled(deployment, ALL, [SONOMA])
-    assert metadata_of(backfill.run(*PLANNING), "pending_bottles")["pending"].keys() == {SONOMA}
+    assert pending_of(backfill.run(*PLANNING)).keys() == {SONOMA}
     assert not deployment.tick().run_requests
 
 

@@ -10,7 +10,7 @@ from brew_assets.definitions import defs
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.announced import COMPLETE, FAILED, START, WARNING, Announced, state_of
 from brew_assets_tests.defs.backfilled import ALL, PLANNING, Backfilled
-from brew_assets_tests.defs.deployment import PLATFORMS, metadata_of
+from brew_assets_tests.defs.deployment import PLATFORMS, metadata_of, pending_of
 
 TAHOE, SEQUOIA, SONOMA = PLATFORMS
 _MANIFEST = dg.AssetKey("hash_manifest")
@@ -97,7 +97,7 @@ def test_the_planning_of_a_backfill_that_is_executed_again_plans_for_what_was_cl
     announced.tick()
     deployment.simulator.api_down = False
     again = executed_again(announced, failed.run_id, *PLANNING)
-    assert metadata_of(again, "pending_bottles")["pending"].keys() == {SONOMA}
+    assert pending_of(again).keys() == {SONOMA}
     requests = deployment.tick().run_requests
     assert [request.partition_key for request in requests] == [SONOMA]
     deployment.copy_plan(requests)

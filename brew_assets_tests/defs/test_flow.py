@@ -9,7 +9,14 @@ from brew_assets.domain.catalogue import choose_bottles
 from brew_assets.engine.planner import refresh_catalogue
 from brew_assets.errors import SettingsInvalid
 from brew_assets.simulator import Fault
-from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, checks_of, metadata_of
+from brew_assets_tests.defs.deployment import (
+    PLATFORMS,
+    Deployment,
+    checks_of,
+    metadata_of,
+    pending_of,
+    plan_of,
+)
 
 
 def test_a_weekly_sync_mirrors_every_platform_and_the_next_one_downloads_nothing(
@@ -42,7 +49,7 @@ def test_a_weekly_sync_mirrors_every_platform_and_the_next_one_downloads_nothing
     sent = deployment.simulator.bytes_sent
     again = deployment.run("weekly_sync")
     assert metadata_of(again, "formula_catalog")["modified"] is False
-    assert metadata_of(again, "pending_bottles")["pending"] == dict.fromkeys(PLATFORMS, 0)
+    assert pending_of(again) == dict.fromkeys(PLATFORMS, 0)
     assert metadata_of(again, "pending_bottles")["held"] == len(wanted)
     tick = deployment.tick()
     assert not tick.run_requests
@@ -79,8 +86,8 @@ def test_a_new_version_is_all_that_the_next_sync_copies(deployment: Deployment) 
 def test_a_selective_sync_plans_what_its_config_names(deployment: Deployment) -> None:
     (bottle,) = deployment.world.publish("wget", "1.25.0", tags=("arm64_sonoma",))
     planned = deployment.plan(formula_names=["wget"], platforms=["arm64_sonoma"])
-    assert metadata_of(planned, "pending_bottles")["pending"] == {"arm64_sonoma": 1}
-    assert metadata_of(planned, "pending_bottles")["formula_names"] == ["wget"]
+    assert pending_of(planned) == {"arm64_sonoma": 1}
+    assert plan_of(planned).formulae == ("wget",)
     assert all(result.success for result in deployment.copy_plan(deployment.tick().run_requests))
     assert list(deployment.entries()) == ["wget-1.25.0-arm64_sonoma"]
 

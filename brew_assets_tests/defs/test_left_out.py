@@ -7,8 +7,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from brew_assets.domain.left_out import message_notes_of
 from brew_assets_tests.defs.announced import COMPLETE, FAILED, START, Announced
-from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, metadata_of
+from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, metadata_of, plan_of
 from brew_assets_tests.worlds import old_shape
 
 REJECTED = "element 21: it cannot be read: Expected 'object', got 'null'"
@@ -65,7 +66,7 @@ def test_a_run_that_plans_for_itself_says_it_too(deployment: Deployment) -> None
 def test_a_plan_without_a_gap_warns_of_nothing(deployment: Deployment) -> None:
     planned = deployment.run("weekly_sync")
     assert metadata_of(planned, "pending_bottles")["rejected"] == 0
-    assert metadata_of(planned, "pending_bottles")["notes"] == []
+    assert message_notes_of(plan_of(planned)) == ()
     assert warnings_of(deployment, planned) == []
 
 

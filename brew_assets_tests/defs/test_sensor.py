@@ -1,10 +1,12 @@
 """Which runs the sensor asks for."""
 
+from typing import Any
+
 import dagster as dg
 import pytest
 
 from brew_assets.defs.sensors import launch_runs as sensors
-from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, metadata_of
+from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, metadata_of, pending_of
 
 # Dagster's own: of the sensor, the job and the partition.
 OF_THE_SENSOR = {"dagster/sensor_name", "dagster/partition", "dagster/partition_set", "mirror/purpose"}
@@ -37,8 +39,8 @@ def test_plans_beyond_what_one_tick_takes_wait_for_the_next(
 
 
 def test_a_platform_that_is_no_partition_gets_no_run(deployment: Deployment) -> None:
-    plan = metadata_of(deployment.plan(platforms=["x86_64_linux", "arm64_sonoma"]), "pending_bottles")
-    assert plan["pending"]["x86_64_linux"] > 0
+    planned = deployment.plan(platforms=["x86_64_linux", "arm64_sonoma"])
+    assert pending_of(planned)["x86_64_linux"] > 0
     assert [request.partition_key for request in deployment.tick().run_requests] == ["arm64_sonoma"]
 
 
@@ -90,6 +92,21 @@ def test_a_plan_that_no_run_made_says_of_nobody_that_they_asked(deployment: Depl
     _report(deployment, sync_id="sync-1", pending={"arm64_sonoma": 1})
     (request,) = deployment.tick().run_requests
     assert "mirror/trigger" not in request.tags
+
+
+def test_a_plan_that_the_version_before_recorded_gets_its_runs_with_its_route_and_sizes(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ECS_CLUSTER_NAME", "sync")
+    monkeypatch.setenv("ECS_TASK_SIZES", "0.000001:512:1024:21,*:1024:2048:21")
+    pending, sizes = {"arm64_tahoe": 3, "arm64_sonoma": 2}, {"arm64_tahoe": 9_000, "arm64_sonoma": 5}
+    metadata: dict[str, Any] = {"pending": pending, "pending_bytes": sizes, "route": "ecs"}
+    made = dg.AssetMaterialization("pending_bottles", metadata={"sync_id": "sync-1", **metadata})
+    deployment.instance.report_runless_asset_event(made)
+    requests = deployment.tick().run_requests
+    assert [request.run_key for request in requests] == ["sync-1:arm64_tahoe", "sync-1:arm64_sonoma"]
+    assert [request.tags["ecs/cpu"] for request in requests] == ["1024", "512"]
+    assert {request.tags["mirror/route"] for request in requests} == {"ecs"}
 
 
 def _report(deployment: Deployment, *, sync_id: str, pending: dict[str, int]) -> None:

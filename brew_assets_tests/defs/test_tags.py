@@ -13,7 +13,7 @@ from brew_assets.domain.routing import GB
 from brew_assets.engine.kept_plans import load_plan
 from brew_assets.errors import InvocationFailed, InvocationRefused, InvocationThrottled
 from brew_assets.settings import Settings, read_settings
-from brew_assets_tests.defs.deployment import Deployment, metadata_of
+from brew_assets_tests.defs.deployment import Deployment, metadata_of, plan_of
 from brew_assets_tests.servers import seaweedfs
 
 IN_ECS = read_settings({"ECS_CLUSTER_NAME": "sync", "S3_BUCKET_NAME": "bottles-prod"})
@@ -72,17 +72,17 @@ def test_the_sensor_decides_once_per_plan_on_its_total(
 ) -> None:
     monkeypatch.setenv("ECS_CLUSTER_NAME", "sync")
     monkeypatch.setenv("ECS_TASK_SIZES", "0.000001:512:1024:21,*:1024:2048:21")
-    plan = metadata_of(deployment.run("weekly_sync"), "pending_bottles")
-    assert plan["route"] == "ecs"
-    assert "no Lambda function is configured" in plan["route_reason"]
+    plan = plan_of(deployment.run("weekly_sync"))
+    assert plan.route == "ecs"
+    assert "no Lambda function is configured" in plan.route_reason
     requests = deployment.tick().run_requests
     assert len(requests) == 3
     for request in requests:
         assert request.tags[ROUTE_TAG] == "ecs"
-        assert request.tags[SYNC_ID_TAG] == plan["sync_id"]
+        assert request.tags[SYNC_ID_TAG] == plan.sync_id
         assert (request.tags["ecs/cpu"], request.tags["ecs/memory"]) == ("1024", "2048")
-        assert plan["pending_bytes"][request.partition_key] > 1000
-    assert load_plan(deployment.mirror().ports, plan["sync_id"]).route == "ecs"
+        assert plan.platforms[str(request.partition_key)].estimated_bytes > 1000
+    assert load_plan(deployment.mirror().ports, plan.sync_id).route == "ecs"
 
 
 def test_a_run_without_tags_decides_by_itself(deployment: Deployment) -> None:

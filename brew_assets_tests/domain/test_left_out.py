@@ -16,13 +16,12 @@ from brew_assets.domain.lost import with_lost
 from brew_assets.domain.manifest import entry_for
 from brew_assets.domain.plan import (
     Plan,
-    PlanSummary,
     Request,
     check_request,
     decode_plan,
     encode_plan,
-    summarize,
 )
+from brew_assets.domain.plan_summary import PlanSummary, summarize
 from brew_assets.domain.platforms import DEFAULT_PLATFORMS
 from brew_assets.domain.report import decode_report
 from brew_assets.domain.seal import seal

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brew_assets.domain.downloads import Fetch, cut_batch, fetches_of_run, group_fetches
-from brew_assets.domain.plan import Plan, decode_plan, encode_plan, summarize, with_sizes
+from brew_assets.domain.plan import Plan, decode_plan, encode_plan, with_sizes
+from brew_assets.domain.plan_summary import summarize
 from brew_assets.errors import PlanInvalid
 from brew_assets_tests.domain.strategies import PLATFORM_SETS, formulae
 from brew_assets_tests.worlds import (
@@ -94,8 +95,8 @@ def test_the_summary_agrees_with_the_plan(
     entries: list[dict[str, Any]], platforms: list[str], size: int
 ) -> None:
     plan = plan_of(catalogue_of(*entries), *platforms)
-    assert plan.unknown_sizes() == len(plan.digests())
-    assert plan.bytes() == 0
+    assert summarize(plan).unknown_sizes == len(plan.digests())
+    assert summarize(plan).bytes == 0
     sizes: dict[str, int] = dict.fromkeys(plan.digests(), size)
     sized = with_sizes(plan, sizes)
     summary = summarize(sized)
@@ -143,7 +144,7 @@ def test_a_size_known_under_one_name_is_known_for_the_digest() -> None:
     one, two = bottle(content="x"), bottle(tag="arm64_tahoe", content="x")
     some = plan_of(catalogue_of(formula()), "arm64_sonoma")
     plan = msgspec.structs.replace(some, objects=(planned(one, size=10), planned(two)))
-    assert (plan.bytes(), plan.unknown_sizes()) == (10, 0)
+    assert (summarize(plan).bytes, summarize(plan).unknown_sizes) == (10, 0)
 
 
 def test_owners_are_balanced_by_size() -> None:
@@ -197,7 +198,7 @@ def test_a_digest_that_is_held_under_another_name_is_copied_inside_the_store() -
     (item,) = plan.objects
     assert (item.source, item.size) == (old.key("2026-08-22"), 1000)
     assert plan.digests() == set()
-    assert plan.bytes() == 0
+    assert summarize(plan).bytes == 0
 
 
 def test_another_digest_under_a_held_name_is_planned() -> None:

@@ -16,7 +16,8 @@ from brew_assets.domain.manifest import (
     encode_receipts,
 )
 from brew_assets.domain.object_keys import is_date
-from brew_assets.domain.plan import decode_plan, encode_plan, summarize
+from brew_assets.domain.plan import decode_plan, encode_plan
+from brew_assets.domain.plan_summary import summarize
 from brew_assets.domain.report import Failure, Report, decode_report, describe_report, encode_report
 from brew_assets.errors import ManifestInvalid, PlanInvalid
 from brew_assets_tests.fuzz.fuzzing import assert_sound, decoded, fuzzed

@@ -15,25 +15,18 @@ from brew_assets.defs.pages.metadata import (
     BYTES_DONE,
     BYTES_PER_SECOND,
     CURRENT,
-    ESTIMATED_BYTES,
-    FORMULA_NAMES,
     FOUND,
-    HELD,
-    NOTES,
-    PENDING,
-    PENDING_BOTTLES,
-    ROUTE,
     STORED,
-    SYNC_DATE,
     SYNC_ID,
-    UNKNOWN_SIZES,
+    recorded_notes,
+    recorded_plan,
 )
 from brew_assets.defs.partitions import platforms
-from brew_assets.defs.tags import CHANNEL_TAG, PARTITION_TAG, SYNC_ID_TAG, inherited_tags
-from brew_assets.defs.tags import TRIGGER_TAG as _TRIGGER
+from brew_assets.defs.tags import CHANNEL_TAG, PARTITION_TAG, SYNC_ID_TAG, TRIGGER_TAG, inherited_tags
 from brew_assets.domain.bottle import shown_entry
+from brew_assets.domain.left_out import LeftOut
 from brew_assets.domain.notifications.messages import Progress
-from brew_assets.domain.proof import is_sync_id
+from brew_assets.domain.plan_summary import PlanSummary
 from brew_assets.domain.sync_status import PlatformRun, RunState, SyncStatus
 from brew_assets.engine.clock import SystemClock
 
@@ -58,24 +51,18 @@ _NOT_BEGUN = "its backfill ended before this platform was begun"
 class OpenSync(msgspec.Struct, frozen=True, kw_only=True):
     """A sync of which messages are left to send; what its plan said. Times are seconds since 1970.
 
-    `notes` say what the plan leaves out.
+    `notes` say what the plan leaves out; in `plan` that does not stand, nor do names of formulae.
 
     `whole` says that it is of all formulae for all of TARGET_PLATFORMS: only such a sync shows how the mirror
     stands. `unserved` are platforms of the plan that are none of TARGET_PLATFORMS: nobody starts a run for
     them. `backfill` is the id of the one whose runs copy for it, empty when the sensor starts them.
     """
 
-    sync_id: str
+    plan: PlanSummary
     run_id: str
     created_at: float
-    date: str
-    route: str
     trigger: str
     channel: str
-    planned: int
-    held: int
-    size: int
-    unknown_sizes: int = 0
     notes: tuple[str, ...] = ()
     whole: bool = False
     platforms: tuple[str, ...]
@@ -84,6 +71,19 @@ class OpenSync(msgspec.Struct, frozen=True, kw_only=True):
     # Under the names that cursors have from before.
     progress_notified_of: int = msgspec.field(default=0, name="told_progress_of")
     progress_notified_at: float = msgspec.field(default=0.0, name="told_progress_at")
+
+    @property
+    def sync_id(self) -> str:
+        """The id of its plan."""
+        return self.plan.sync_id
+
+
+def plan_of_before(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan's figures of a sync in the cursor of the version before, which had them beside the others."""
+    names = {"sync_id": "sync_id", "sync_date": "date", "route": "route", "objects": "planned"}
+    names |= {"held": "held", "estimated_bytes": "size", "unknown_sizes": "unknown_sizes"}
+    none = {"platforms": {}, "downloads": 0, "bytes": 0, "unknown_sizes": 0, "skipped": 0, "route_reason": ""}
+    return none | {name: found[before] for name, before in names.items() if before in found}
 
 
 def opened_sync(
@@ -94,30 +94,25 @@ def opened_sync(
     at: float,
 ) -> OpenSync | None:
     """The sync of a plan that was recorded, None when the record names none."""
-    found = {name: value.value for name, value in metadata.items()}
-    sync_id, pending = found.get(SYNC_ID), found.get(PENDING)
-    if not isinstance(sync_id, str) or not is_sync_id(sync_id) or not isinstance(pending, dict):
+    plan = recorded_plan(metadata)
+    if plan is None:
         return None
     run = instance.get_run_by_id(run_id)
     tags = inherited_tags(run.tags) if run else {}
     backfill = backfill_of(instance, run)
     known = platforms.get_partition_keys()
+    pending = [name for name, totals in plan.platforms.items() if totals.bottles]
     return OpenSync(
-        sync_id=sync_id,
+        # The cursor keeps it for weeks.
+        plan=msgspec.structs.replace(plan, left_out=LeftOut(), formulae=()),
         run_id=run_id,
         created_at=at,
-        date=_text(found.get(SYNC_DATE)),
-        route=_text(found.get(ROUTE)),
-        trigger=tags.get(_TRIGGER, "Manual"),
+        trigger=tags.get(TRIGGER_TAG, "Manual"),
         channel=tags.get(CHANNEL_TAG, ""),
-        planned=_number(found.get(PENDING_BOTTLES)),
-        held=_number(found.get(HELD)),
-        size=_number(found.get(ESTIMATED_BYTES)),
-        unknown_sizes=_number(found.get(UNKNOWN_SIZES)),
-        notes=_texts(found.get(NOTES)),
-        whole=not found.get(FORMULA_NAMES) and set(known) <= set(pending),
-        platforms=tuple(name for name in known if pending.get(name)),
-        unserved=tuple(name for name in pending if pending[name] and name not in known),
+        notes=recorded_notes(metadata, plan),
+        whole=not plan.formulae and set(known) <= set(plan.platforms),
+        platforms=tuple(name for name in known if name in pending),
+        unserved=tuple(name for name in pending if name not in known),
         backfill=backfill.id if backfill else "",
     )
 
@@ -145,14 +140,14 @@ def status_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[SyncStatus,
         runs += (manifest,)
     status = SyncStatus(
         sync_id=sync.sync_id,
-        date=sync.date,
+        date=sync.plan.sync_date,
         created_at=sync.created_at,
-        route=sync.route,
+        route=sync.plan.route,
         trigger=sync.trigger,
-        planned=sync.planned,
-        held=sync.held,
-        size=sync.size,
-        unknown_sizes=sync.unknown_sizes,
+        planned=sync.plan.objects,
+        held=sync.plan.held,
+        size=sync.plan.estimated_bytes,
+        unknown_sizes=sync.plan.unknown_sizes,
         run_id=sync.run_id,
         platforms=(*sync.platforms, *sync.unserved),
         notes=sync.notes,
@@ -342,10 +337,6 @@ def made_a_plan(instance: dg.DagsterInstance, run_id: str) -> bool:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(map(_text, value)) if isinstance(value, list) else ()
 
 
 def _number(value: object) -> int:

@@ -11,7 +11,12 @@ from brew_assets.defs.assets import pending_bottles
 from brew_assets.defs.notifications.due import DueNotifications
 from brew_assets.defs.notifications.incomplete_syncs import FOLLOWED_FOR_S, MOST_FOLLOWED, IncompleteSync
 from brew_assets.defs.notifications.planning_runs import FailedPlanning, failed_plannings
-from brew_assets.defs.notifications.run_history import OpenSync, opened_sync, status_of
+from brew_assets.defs.notifications.run_history import (
+    OpenSync,
+    opened_sync,
+    plan_of_before,
+    status_of,
+)
 from brew_assets.engine.clock import SystemClock
 from brew_assets.errors import UNREADABLE
 from brew_assets.settings import Settings, read_settings
@@ -87,14 +92,15 @@ def announce_syncs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     )
 
 
-_cursor_decoder = msgspec.json.Decoder(Cursor)
-
-
 def decode_cursor(text: str | None) -> Cursor | None:
     """The cursor, None before the first tick and where another version wrote it."""
     try:
-        return _cursor_decoder.decode((text or "").encode())
-    except UNREADABLE:
+        found = msgspec.json.decode((text or "").encode(), type=dict[str, Any])
+        for sync in (*found.get("syncs", ()), *(one["sync"] for one in found.get("incomplete", ()))):
+            # The version before knew no such value.
+            sync.setdefault("plan", plan_of_before(sync))
+        return msgspec.convert(found, Cursor)
+    except (*UNREADABLE, AttributeError, KeyError, TypeError):
         return None
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec
 
 import dagster as dg
+import msgspec
 
 from brew_assets.defs.pages.markdown import markdown, markdown_table
 from brew_assets.defs.pages.store_links import Places
@@ -15,9 +16,10 @@ from brew_assets.defs.pages.sync_report import Holdings, left_out_list, run_repo
 from brew_assets.domain.foreign_text import printable
 from brew_assets.domain.left_out import LeavesOut, message_notes_of
 from brew_assets.domain.manifest import MANIFEST_KEY, Total
-from brew_assets.domain.plan import COUNTED_ONCE, Plan, PlanSummary, summarize
+from brew_assets.domain.plan import Plan
+from brew_assets.domain.plan_summary import PlanSummary, PlatformTotals, summarize
+from brew_assets.domain.proof import is_sync_id
 from brew_assets.domain.report import REPORT_PREFIX, Failure, Report, failures_by_reason
-from brew_assets.domain.routing import load_of
 from brew_assets.engine.catalogue_cache import CatalogueNow, KeptCatalogue
 from brew_assets.engine.planner import PlanResult
 from brew_assets.engine.ports import Progress
@@ -27,18 +29,9 @@ from brew_assets.engine.record.identify import PLAN_PREFIX, Unidentified
 Metadata = dict[str, Any]
 _P = ParamSpec("_P")
 
-# The metadata of a plan that the sensor and the checks read.
 SYNC_ID = "sync_id"
-PENDING = "pending"
-PENDING_BYTES = "pending_bytes"
-ROUTE = "route"
-SYNC_DATE = "sync_date"
-PENDING_BOTTLES = "pending_bottles"
-HELD = "held"
-ESTIMATED_BYTES = "estimated_bytes"
-UNKNOWN_SIZES = "unknown_sizes"
-FORMULA_NAMES = "formula_names"
-NOTES = "notes"
+# All that anybody reads of a plan in Dagster's events.
+PLAN_SUMMARY = "plan_summary"
 # What is read of a run's progress.
 BOTTLES_DONE = "bottles_done"
 BYTES_DONE = "bytes_done"
@@ -47,8 +40,6 @@ CURRENT = "current"
 # What a run has done, as its end says.
 STORED = "stored"
 FOUND = "found"
-CATALOGUE_FORMULAE = "catalogue_formulae"
-CATALOGUE_BOTTLES = "catalogue_bottles"
 
 
 def printable_texts(make: Callable[_P, Metadata]) -> Callable[_P, Metadata]:
@@ -91,32 +82,13 @@ def catalogue_metadata(now: CatalogueNow) -> Metadata:
 def plan_metadata(planned: PlanResult, kept: KeptCatalogue, places: Places) -> Metadata:
     """What has to be copied, in all and per platform."""
     plan, skip = planned.plan, planned.skip
-    summary = summarize(plan)
     return {
-        SYNC_ID: plan.sync_id,
-        SYNC_DATE: plan.sync_date,
+        **own_plan_metadata(plan),
         **_plan_links(places, plan.sync_id),
         "store": places.folder().metadata(),
-        PENDING_BOTTLES: summary.objects,
-        "downloads": summary.downloads,
-        "bytes": summary.bytes,
-        ESTIMATED_BYTES: load_of(plan.objects).bytes,
-        UNKNOWN_SIZES: summary.unknown_sizes,
-        HELD: summary.held,
-        **_left_out_metadata(plan),
-        ROUTE: summary.route,
-        "route_reason": summary.route_reason,
         "adopted": planned.identified,
         "force_download": plan.force,
-        FORMULA_NAMES: dg.MetadataValue.json(list(plan.formulae)),
-        "platforms": table(("platform", "bottles", "bytes to download", "unknown sizes"), _rows(summary)),
-        PENDING: dg.MetadataValue.json({name: t.bottles for name, t in summary.platforms.items()}),
-        PENDING_BYTES: dg.MetadataValue.json(
-            {name: load_of(plan.pending(name)).bytes for name in summary.platforms}
-        ),
         "catalogue_sha256": kept.sha256,
-        CATALOGUE_FORMULAE: kept.formulae,
-        CATALOGUE_BOTTLES: kept.bottles,
         "external_hash_files": dg.MetadataValue.json(list(skip.sources)),
         "external_hash_entries_rejected": skip.rejected,
         "external_hash_warnings": len(skip.warnings),
@@ -127,31 +99,88 @@ def plan_metadata(planned: PlanResult, kept: KeptCatalogue, places: Places) -> M
     }
 
 
-def _rows(summary: PlanSummary) -> list[tuple[str, int, int, int]]:
-    """A row per platform and, where several add up to more than there is, one of each bottle once."""
-    rows = [(name, t.bottles, t.bytes, t.unknown_sizes) for name, t in summary.platforms.items()]
-    if len(rows) > 1:
-        rows.append((COUNTED_ONCE, summary.objects, summary.bytes, summary.unknown_sizes))
-    return rows
-
-
 @printable_texts
 def own_plan_metadata(plan: Plan) -> Metadata:
     """What a run that planned for itself has to copy."""
     summary = summarize(plan)
+    rows = ((name, t.bottles, t.bytes, t.unknown_sizes) for name, t in summary.rows.items())
     return {
-        SYNC_ID: plan.sync_id,
-        SYNC_DATE: plan.sync_date,
-        "plan_key": f"{PLAN_PREFIX}{plan.sync_id}.json",
-        PENDING_BOTTLES: summary.objects,
-        ESTIMATED_BYTES: load_of(plan.objects).bytes,
-        UNKNOWN_SIZES: summary.unknown_sizes,
-        HELD: summary.held,
+        PLAN_SUMMARY: dg.MetadataValue.json(msgspec.to_builtins(summary)),
+        SYNC_ID: summary.sync_id,
+        "sync_date": summary.sync_date,
+        "plan_key": f"{PLAN_PREFIX}{summary.sync_id}.json",
+        "pending_bottles": summary.objects,
+        "downloads": summary.downloads,
+        "bytes": summary.bytes,
+        "estimated_bytes": summary.estimated_bytes,
+        "unknown_sizes": summary.unknown_sizes,
+        "held": summary.held,
         **_left_out_metadata(plan),
-        ROUTE: summary.route,
+        "route": summary.route,
         "route_reason": summary.route_reason,
-        PENDING: dg.MetadataValue.json({name: t.bottles for name, t in summary.platforms.items()}),
+        "platforms": table(("platform", "bottles", "bytes to download", "unknown sizes"), rows),
     }
+
+
+def recorded_plan(metadata: Mapping[str, dg.MetadataValue[Any]]) -> PlanSummary | None:
+    """The plan that an event of pending_bottles records; None when it names none."""
+    found = {name: value.value for name, value in metadata.items()}
+    try:
+        if PLAN_SUMMARY in found:
+            plan = msgspec.convert(found[PLAN_SUMMARY], PlanSummary)
+        else:
+            plan = msgspec.convert(found, _PlanBefore).summary()
+    except msgspec.ValidationError:
+        return None
+    return plan if is_sync_id(plan.sync_id) else None
+
+
+def recorded_notes(metadata: Mapping[str, dg.MetadataValue[Any]], plan: PlanSummary) -> tuple[str, ...]:
+    """What messages say of the plan of such an event beside its figures."""
+    before = metadata["notes"].value if "notes" in metadata else None
+    return message_notes_of(plan) or tuple(map(str, before if isinstance(before, list) else ()))
+
+
+class _PlanBefore(msgspec.Struct, frozen=True, kw_only=True):
+    """What the version before recorded of a plan, under a key each; to be removed with the next one."""
+
+    sync_id: str
+    pending: dict[str, int]
+    pending_bytes: dict[str, int] = {}
+    sync_date: str = ""
+    route: str = ""
+    pending_bottles: int = 0
+    held: int = 0
+    estimated_bytes: int = 0
+    unknown_sizes: int = 0
+    formula_names: tuple[str, ...] = ()
+    catalogue_formulae: int = 0
+    catalogue_bottles: int = 0
+
+    def summary(self) -> PlanSummary:
+        platforms = {
+            name: PlatformTotals(
+                bottles=bottles, bytes=0, unknown_sizes=0, estimated_bytes=self.pending_bytes.get(name, 0)
+            )
+            for name, bottles in self.pending.items()
+        }
+        return PlanSummary(
+            sync_id=self.sync_id,
+            sync_date=self.sync_date,
+            platforms=platforms,
+            objects=self.pending_bottles,
+            downloads=0,
+            bytes=0,
+            unknown_sizes=self.unknown_sizes,
+            estimated_bytes=self.estimated_bytes,
+            held=self.held,
+            skipped=0,
+            formulae=self.formula_names,
+            catalogue_formulae=self.catalogue_formulae,
+            catalogue_bottles=self.catalogue_bottles,
+            route=self.route,
+            route_reason="",
+        )
 
 
 @printable_texts
@@ -161,7 +190,7 @@ def report_metadata(report: Report, places: Places, *, key: str = "") -> Metadat
         "report": markdown(run_report(report)),
         SYNC_ID: report.sync_id,
         "sync_date": report.sync_date,
-        ROUTE: report.route,
+        "route": report.route,
         "outcome": report.outcome,
         "planned": report.planned,
         "kept": report.kept,
@@ -248,14 +277,13 @@ def _sync_links(places: Places, sync_id: str) -> Metadata:
 
 
 def _left_out_metadata(found: LeavesOut) -> Metadata:
-    """What is not covered: counts that plot, sentences to read, and those that the messages say."""
+    """What is not covered: counts that plot, and sentences to read."""
     return {
         "rejected": found.left_out.rejected,
         "skipped": found.skipped,
         "disabled": found.left_out.disabled,
         "excluded": found.left_out.excluded,
         "left_out": markdown(left_out_list(found) or "nothing"),
-        NOTES: dg.MetadataValue.json(list(message_notes_of(found))),
     }
 
 

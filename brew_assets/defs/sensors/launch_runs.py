@@ -1,7 +1,6 @@
 """From plans to runs."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import dagster as dg
 
@@ -9,10 +8,10 @@ from brew_assets.configured import task_sizes
 from brew_assets.defs.assets import pending_bottles
 from brew_assets.defs.backfills import backfill_of
 from brew_assets.defs.jobs import mirror_platform
-from brew_assets.defs.pages.metadata import PENDING, PENDING_BYTES, ROUTE, SYNC_ID
+from brew_assets.defs.pages.metadata import recorded_plan
 from brew_assets.defs.partitions import platforms
 from brew_assets.defs.tags import PARTITION_TAG, SYNC_ID_TAG, inherited_tags, run_tags
-from brew_assets.domain.proof import is_sync_id
+from brew_assets.domain.plan_summary import PlanSummary
 from brew_assets.engine.clock import SystemClock
 from brew_assets.settings import Settings, read_settings
 
@@ -70,7 +69,7 @@ def _new_plans(context: dg.SensorEvaluationContext) -> tuple[list[dg.EventLogRec
     newest = instance.fetch_materializations(pending_bottles.key, limit=most).records
     if after is None:
         # Without any plan every one counts from now on, also when several come before the next tick.
-        plans = [next((record for record in newest if _names_a_plan(record)), newest[0])] if newest else []
+        plans = [next((record for record in newest if _plan_of(record)), newest[0])] if newest else []
         if plans:
             context.log.info("This sensor has no cursor: it begins at the newest plan.")
         return plans, str(newest[0].storage_id) if newest else _BEFORE_ALL
@@ -95,27 +94,26 @@ def _storage_id(cursor: str | None) -> int | None:
     return int(given) if is_one else None
 
 
-def _names_a_plan(record: dg.EventLogRecord) -> bool:
+def _plan_of(record: dg.EventLogRecord) -> PlanSummary | None:
     materialization = record.asset_materialization
-    return materialization is not None and SYNC_ID in materialization.metadata
+    return recorded_plan(materialization.metadata) if materialization is not None else None
 
 
 def _requests_of(context: dg.SensorEvaluationContext, record: dg.EventLogRecord) -> Iterator[dg.RunRequest]:
     """The run requests of one plan: not for what its own backfill stores, or what has its run already."""
-    materialization = record.asset_materialization
+    plan = _plan_of(record)
+    if plan is None:
+        context.log.warning("A materialization of pending_bottles that names no plan was left out.")
+        return
     planning = context.instance.get_run_by_id(record.run_id)
     backfill = backfill_of(context.instance, planning)
     left = backfill.stores if backfill is not None else ()
-    for request in _requests(
-        context,
-        materialization.metadata if materialization else {},
-        inherited_tags(planning.tags) if planning else {},
-    ):
-        sync_id, platform = request.tags[SYNC_ID_TAG], str(request.partition_key)
+    for request in _requests(context, plan, inherited_tags(planning.tags) if planning else {}):
+        platform = str(request.partition_key)
         if platform in left:
-            context.log.info(f"sync {sync_id}: {platform} is left to the backfill that planned it.")
-        elif _has_run(context.instance, sync_id, platform):
-            context.log.info(f"sync {sync_id}: {platform} has its run already.")
+            context.log.info(f"sync {plan.sync_id}: {platform} is left to the backfill that planned it.")
+        elif _has_run(context.instance, plan.sync_id, platform):
+            context.log.info(f"sync {plan.sync_id}: {platform} has its run already.")
         else:
             yield request
 
@@ -131,36 +129,27 @@ def _has_run(instance: dg.DagsterInstance, sync_id: str, platform: str) -> bool:
 
 
 def _requests(
-    context: dg.SensorEvaluationContext,
-    metadata: Mapping[str, dg.MetadataValue[Any]],
-    inherited: dict[str, str],
+    context: dg.SensorEvaluationContext, plan: PlanSummary, inherited: dict[str, str]
 ) -> Iterator[dg.RunRequest]:
-    sync_id, pending, route, sizes = (
-        metadata[name].value if name in metadata else None
-        for name in (SYNC_ID, PENDING, ROUTE, PENDING_BYTES)
-    )
-    if not isinstance(sync_id, str) or not is_sync_id(sync_id) or not isinstance(pending, dict):
-        context.log.warning("A materialization of pending_bottles that names no plan was left out.")
-        return
-    settings = read_settings()
-    known = platforms.get_partition_keys()
-    for platform in (name for name in pending if name not in known):
-        context.log.warning(
-            f"sync {sync_id}: {pending[platform]} bottles are pending for {platform}, which is not among "
-            f"TARGET_PLATFORMS ({', '.join(known)}); no run is started for it."
-        )
-    for platform in (name for name in known if name in pending and not pending[name]):
-        context.log.info(f"sync {sync_id}: nothing is pending for {platform}.")
-    for number, platform in enumerate(name for name in known if pending.get(name)):
-        size = sizes.get(platform) if isinstance(sizes, dict) else None
+    settings, known, sync = read_settings(), platforms.get_partition_keys(), f"sync {plan.sync_id}"
+    for platform, totals in plan.platforms.items():
+        if platform not in known:
+            context.log.warning(
+                f"{sync}: {totals.bottles} bottles are pending for {platform}, which is not among "
+                f"TARGET_PLATFORMS ({', '.join(known)}); no run is started for it."
+            )
+        elif not totals.bottles:
+            context.log.info(f"{sync}: nothing is pending for {platform}.")
+    wanted = [name for name in known if name in plan.platforms and plan.platforms[name].bottles]
+    for number, platform in enumerate(wanted):
         yield dg.RunRequest(
-            run_key=f"{sync_id}:{platform}",
+            run_key=f"{plan.sync_id}:{platform}",
             partition_key=platform,
             tags=run_tags(
                 settings,
-                sync_id=sync_id,
-                route=route if isinstance(route, str) else "",
-                pending_bytes=size if isinstance(size, int) else 0,
+                sync_id=plan.sync_id,
+                route=plan.route,
+                pending_bytes=plan.platforms[platform].estimated_bytes,
                 number=number,
             )
             | inherited,

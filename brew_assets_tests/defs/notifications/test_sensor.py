@@ -172,7 +172,7 @@ def forget_waits(announced: Announced) -> None:
     from brew_assets.defs.notifications.deliveries import InstanceDeliveries
 
     record = InstanceDeliveries(announced.deployment.instance)
-    plan = json.loads(announced.cursor or "{}")["syncs"][0]["sync_id"]
+    plan = json.loads(announced.cursor or "{}")["syncs"][0]["plan"]["sync_id"]
     for name in ("start", "end"):
         key = f"{plan}/{name}/slack"
         known = record.read(key)

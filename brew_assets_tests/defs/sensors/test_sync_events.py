@@ -25,7 +25,7 @@ from brew_assets.defs.sensors.sync_events import (
 from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY
 from brew_assets.domain.sync_event import MAX_BODY_BYTES, decode_trigger
 from brew_assets.settings import Settings, read_settings
-from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, metadata_of
+from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, metadata_of, plan_of
 from brew_assets_tests.event_account import EventAccount, aws, envelope
 from brew_assets_tests.ports import free_ports
 
@@ -118,7 +118,7 @@ def test_an_event_starts_a_selective_sync_and_its_message_goes_when_the_run_is_q
     assert account.left() == 1
 
     planned = daemon.queue_run(request)
-    assert metadata_of(planned, "pending_bottles")["formula_names"] == [formula]
+    assert plan_of(planned).formulae == (formula,)
     assert account.left() == 1
     assert daemon.requests() == []
     assert account.left() == 0
