@@ -1,34 +1,36 @@
-"""What Dagster loads."""
+"""What Dagster loads, as a list.
+
+`dg.load_from_defs_folder` would find these by itself, but only those that stand in a module as they are: the
+schedule and the sensors are made from settings, which say whether they run. A list also shows what there is.
+"""
 
 import dagster as dg
 
 from brew_assets.defs.assets import ASSETS
 from brew_assets.defs.checks import CHECKS
-from brew_assets.defs.executor import interruptible_executor
+from brew_assets.defs.dagster_internals import loggers_of_all_runs
 from brew_assets.defs.jobs import JOBS
 from brew_assets.defs.notifications.missing_syncs import absence_sensor
 from brew_assets.defs.notifications.sensor import notifying_sensor
-from brew_assets.defs.resources import MirrorResource
-from brew_assets.defs.run_lines import loggers_of_all_runs
+from brew_assets.defs.resources import LOADED_SETTINGS, MirrorResource
 from brew_assets.defs.schedules import weekly_schedule
 from brew_assets.defs.sensors.launch_runs import pending_sensor
 from brew_assets.defs.sensors.sync_events import trigger_sensor
-from brew_assets.settings import read_settings
-
-settings = read_settings()
 
 defs = dg.Definitions(
     assets=ASSETS,
     asset_checks=CHECKS,
     jobs=JOBS,
-    schedules=[weekly_schedule(settings)],
+    schedules=[weekly_schedule(LOADED_SETTINGS)],
     sensors=[
-        pending_sensor(settings),
-        trigger_sensor(settings),
-        notifying_sensor(settings),
-        absence_sensor(settings),
+        pending_sensor(LOADED_SETTINGS),
+        trigger_sensor(LOADED_SETTINGS),
+        notifying_sensor(LOADED_SETTINGS),
+        absence_sensor(LOADED_SETTINGS),
     ],
     resources={"mirror": MirrorResource()},
     loggers=loggers_of_all_runs(),
-    executor=interruptible_executor,
+    # One process a run: steps share nothing but the store, a second process would cost seconds and memory,
+    # and SIGTERM reaches the step that copies (defs/resources.py) without anybody's handing it on.
+    executor=dg.in_process_executor,
 )

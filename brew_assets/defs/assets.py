@@ -21,9 +21,8 @@ from brew_assets.defs.pages.metadata import (
     plan_metadata,
 )
 from brew_assets.defs.pages.store_links import Places
-from brew_assets.defs.partitions import platforms
 from brew_assets.defs.progress import log_sizes, observe_progress
-from brew_assets.defs.resources import MirrorResource, end_step
+from brew_assets.defs.resources import LOADED_SETTINGS, MirrorResource, end_step, platforms
 from brew_assets.defs.run_plans import (
     name_plan_of_backfill,
     plan_of_run,
@@ -46,13 +45,13 @@ from brew_assets.engine.record.rebuild import rebuild_manifest
 from brew_assets.engine.sync import Mirror
 from brew_assets.engine.transfer.local_copier import Copier, LocalCopier
 from brew_assets.errors import PlanInvalid, is_retryable
-from brew_assets.settings import Settings, read_settings
+from brew_assets.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 OWNERS = ["team:mirror"]
 # The UI has an icon for both.
-STORE_KIND = "s3" if read_settings().mirror_url.startswith("s3:") else "file"
+STORE_KIND = "s3" if LOADED_SETTINGS.mirror_url.startswith("s3:") else "file"
 
 
 class PlanToCopy(dg.Config):

@@ -3,20 +3,16 @@
 from collections.abc import Sequence
 
 import dagster as dg
-from dagster._core.execution.backfill import (
-    BULK_ACTION_TERMINAL_STATUSES,
-    BulkActionStatus,
-    PartitionBackfill,
-)
-from dagster._core.storage.tags import (
-    BACKFILL_ID_TAG,
-    PARENT_BACKFILL_ID_TAG,
-    PARENT_RUN_ID_TAG,
-    ROOT_RUN_ID_TAG,
-)
 
-from brew_assets.defs.partitions import platforms
-from brew_assets.defs.tags import PARTITION_TAG
+from brew_assets.defs.dagster_internals import BULK_ACTION_TERMINAL_STATUSES, BulkActionStatus
+from brew_assets.defs.resources import platforms
+from brew_assets.defs.tags import (
+    BACKFILL_TAG,
+    PARENT_BACKFILL_TAG,
+    PARENT_RUN_TAG,
+    PARTITION_TAG,
+    ROOT_RUN_TAG,
+)
 
 PENDING_BOTTLES = dg.AssetKey("pending_bottles")
 _WELL = (BulkActionStatus.COMPLETED_SUCCESS, BulkActionStatus.COMPLETED)
@@ -31,12 +27,17 @@ class Backfill:
     def __init__(self, instance: dg.DagsterInstance, backfill_id: str) -> None:
         self.id = backfill_id
         self._instance = instance
-        self._record: PartitionBackfill | None = instance.get_backfill(backfill_id)
+        self._record = instance.get_backfill(backfill_id)
 
     @property
     def is_over(self) -> bool:
         """Whether it starts no more runs, and none of its runs goes on."""
         return self._record is not None and self._record.status in BULK_ACTION_TERMINAL_STATUSES
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it may start more runs, or one of its runs goes on."""
+        return self._record is not None and not self.is_over
 
     @property
     def platforms(self) -> tuple[str, ...]:
@@ -75,7 +76,7 @@ class Backfill:
         found: list[str] = []
         record = self._record
         while record is not None and len(found) < _MOST_PARENTS:
-            parent = record.tags.get(PARENT_BACKFILL_ID_TAG)
+            parent = record.tags.get(PARENT_BACKFILL_TAG)
             record = self._instance.get_backfill(parent) if parent and parent not in found else None
             if record is not None and record.status not in _WELL:
                 found.append(record.backfill_id)
@@ -85,7 +86,7 @@ class Backfill:
 
     def records(self) -> Sequence[dg.RunRecord]:
         """Its runs, oldest first."""
-        wanted = dg.RunsFilter(tags={BACKFILL_ID_TAG: self.id})
+        wanted = dg.RunsFilter(tags={BACKFILL_TAG: self.id})
         return self._instance.get_run_records(wanted, ascending=True, order_by="id")
 
     def has_run_for(self, platform: str) -> bool:
@@ -98,15 +99,15 @@ def backfill_of(instance: dg.DagsterInstance, run: dg.DagsterRun | None) -> Back
 
     A retry after the backfill's end has no such tag.
     """
-    found = run.tags.get(BACKFILL_ID_TAG, "") if run is not None else ""
+    found = run.tags.get(BACKFILL_TAG, "") if run is not None else ""
     return Backfill(instance, found) if found else None
 
 
 def former_backfill_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     """The id of the backfill of a run that this one is a retry of, empty when there is none."""
-    for tag in (PARENT_RUN_ID_TAG, ROOT_RUN_ID_TAG):
+    for tag in (PARENT_RUN_TAG, ROOT_RUN_TAG):
         before = instance.get_run_by_id(earlier) if (earlier := run.tags.get(tag)) else None
-        if before is not None and (found := before.tags.get(BACKFILL_ID_TAG, "")):
+        if before is not None and (found := before.tags.get(BACKFILL_TAG, "")):
             return str(found)
     return ""
 

@@ -5,13 +5,11 @@ from typing import Any
 import dagster as dg
 
 from brew_assets.defs.assets import bottles, formula_catalog, hash_manifest, pending_bottles
-from brew_assets.defs.executor import interruptible_executor
 from brew_assets.defs.repair import repair_everything
 
 weekly_sync = dg.define_asset_job(
     "weekly_sync",
     selection=dg.AssetSelection.assets(formula_catalog, pending_bottles),
-    executor_def=interruptible_executor,
     tags={"mirror/purpose": "plan"},
     description="Fetches the catalogue and plans everything that is not held; the sensor does the rest.",
 )
@@ -19,7 +17,6 @@ weekly_sync = dg.define_asset_job(
 selective_sync = dg.define_asset_job(
     "selective_sync",
     selection=dg.AssetSelection.assets(formula_catalog, pending_bottles),
-    executor_def=interruptible_executor,
     tags={"mirror/purpose": "plan"},
     description=(
         "Plans what the run config of pending_bottles names: formula_names, platforms, force_download, "
@@ -30,7 +27,6 @@ selective_sync = dg.define_asset_job(
 mirror_platform = dg.define_asset_job(
     "mirror_platform",
     selection=dg.AssetSelection.assets(bottles, hash_manifest),
-    executor_def=interruptible_executor,
     tags={"mirror/purpose": "transfer"},
     description=(
         "Stores the bottles of one platform and records them in the manifest. Copies by the plan that the "

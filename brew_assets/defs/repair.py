@@ -5,10 +5,9 @@ from pydantic import Field
 
 from brew_assets.configured import task_sizes
 from brew_assets.defs.assets import hash_manifest
-from brew_assets.defs.executor import interruptible_executor
 from brew_assets.defs.pages.metadata import Metadata, failure_table, table
 from brew_assets.defs.progress import log_count
-from brew_assets.defs.resources import MirrorResource, end_step
+from brew_assets.defs.resources import LOADED_SETTINGS, MirrorResource, end_step
 from brew_assets.defs.tags import CPU_TAG, MEMORY_TAG, STORAGE_TAG
 from brew_assets.domain.foreign_text import printable
 from brew_assets.domain.routing import task_size
@@ -19,7 +18,7 @@ from brew_assets.engine.record.verify import Certificate, certify, entries_of_ta
 from brew_assets.engine.repair import MENDED, RepairCounts, count, repair
 from brew_assets.engine.sync import Mirror
 from brew_assets.errors import is_retryable
-from brew_assets.settings import Settings, read_settings
+from brew_assets.settings import Settings
 
 _NAMED = 3
 
@@ -120,7 +119,6 @@ def repair_job(settings: Settings) -> dg.JobDefinition:
 
     @dg.job(
         name="repair",
-        executor_def=interruptible_executor,
         tags=tags,
         description=(
             "Looks at every bottle that the manifest names and fetches again what is missing or wrong, each "
@@ -134,4 +132,4 @@ def repair_job(settings: Settings) -> dg.JobDefinition:
     return repair_store
 
 
-repair_everything = repair_job(read_settings())
+repair_everything = repair_job(LOADED_SETTINGS)

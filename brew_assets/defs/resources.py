@@ -1,4 +1,4 @@
-"""The mirror as a Dagster resource: config fields that build the engine when asked, nothing before."""
+"""The mirror as a Dagster resource, which builds the engine when asked and nothing before; its partitions."""
 
 import random
 import signal
@@ -9,10 +9,9 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import dagster as dg
-import msgspec
-from pydantic import Field
 
 from brew_assets.compose import build_mirror
+from brew_assets.configured import configured_platforms
 from brew_assets.domain.foreign_text import printable
 from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.log_context import bound
@@ -31,34 +30,35 @@ StepContext = dg.OpExecutionContext | dg.AssetExecutionContext
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class MirrorResource(dg.ConfigurableResource[Any]):
-    """The wired engine. A field that is not set leaves the choice to its environment variable."""
+def platform_partitions(settings: Settings) -> dg.StaticPartitionsDefinition:
+    """One partition per platform of TARGET_PLATFORMS. Static, so they stand in the UI before anything ran.
 
-    mirror_url: str | None = Field(default=None, description="Replaces MIRROR_URL.")
-    formulae_api_url: str | None = Field(default=None, description="Replaces FORMULAE_API_URL.")
-    bottle_registry_url: str | None = Field(default=None, description="Replaces BOTTLE_REGISTRY_URL.")
-    bottle_cdn_hosts: list[str] | None = Field(default=None, description="Replaces BOTTLE_CDN_HOSTS.")
-    max_concurrent_downloads: int | None = Field(
-        default=None, ge=1, le=256, description="Replaces MAX_CONCURRENT_DOWNLOADS."
-    )
-    retry_attempts: int | None = Field(default=None, ge=0, le=100, description="Replaces RETRY_ATTEMPTS.")
-    retry_delay_seconds: float | None = Field(
-        default=None, ge=0, le=3600, description="Replaces RETRY_DELAY_SECONDS."
-    )
+    Raises:
+        SettingsInvalid: one is not known.
+    """
+    return dg.StaticPartitionsDefinition(list(configured_platforms(settings)))
+
+
+# As they were when the definitions were loaded: for names, partitions and the schedule. Runs and ticks read
+# their own.
+LOADED_SETTINGS = read_settings()
+platforms = platform_partitions(LOADED_SETTINGS)
+
+
+class MirrorResource(dg.ConfigurableResource[Any]):
+    """The wired engine, as the environment's settings say.
+
+    No fields: sensors have the environment alone, and a run whose config named another store would copy into
+    one while its messages read the other.
+    """
 
     def settings(self) -> Settings:
-        """The settings of this process, with the fields that are set in their place.
+        """The settings of this process.
 
         Raises:
             SettingsInvalid: an environment variable has a value that is not accepted.
         """
-        given = {name: getattr(self, name) for name in type(self).model_fields}
-        changes = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in given.items()
-            if value is not None and name in Settings.__struct_fields__
-        }
-        return msgspec.structs.replace(read_settings(mirror_url=self.mirror_url), **changes)
+        return read_settings()
 
     @contextmanager
     def engine(self, context: StepContext | None = None) -> Iterator[Mirror]:

@@ -173,5 +173,5 @@ def _shared(context: dg.AssetExecutionContext, engine: Mirror, backfill: str) ->
 
 
 def _run(context: dg.AssetExecutionContext) -> dg.DagsterRun:
-    # Not context.run: a second try of the step, and a resumed run, go on with what the first one has planned.
+    # Not context.run: a second try of the step goes on with what the first one has planned.
     return context.instance.get_run_by_id(context.run_id) or context.run

@@ -5,10 +5,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import dagster as dg
-from dagster._core.definitions.run_request import InstigatorType
-from dagster._core.scheduler.instigation import InstigatorStatus
-from dagster._utils.schedules import schedule_execution_time_iterator
 
+from brew_assets.defs.dagster_internals import schedule_execution_time_iterator
 from brew_assets.defs.jobs import weekly_sync
 from brew_assets.errors import SettingsInvalid
 from brew_assets.settings import Settings
@@ -59,11 +57,12 @@ def schedule_is_running(instance: dg.DagsterInstance, settings: Settings) -> boo
     # Runs in the process of a test or of the demo have no daemon whose state there could be.
     if instance.schedule_storage is None:
         return settings.schedule_enabled
-    states = instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
-    statuses = [state.status for state in states if state.instigator_name == SCHEDULE]
-    if InstigatorStatus.STOPPED in statuses:
+    # Of schedules and sensors; no sensor has this name.
+    found = instance.all_instigator_state()
+    statuses = [state.status.name for state in found if state.instigator_name == SCHEDULE]
+    if "STOPPED" in statuses:
         return False
-    return InstigatorStatus.RUNNING in statuses or settings.schedule_enabled
+    return "RUNNING" in statuses or settings.schedule_enabled
 
 
 def next_scheduled_sync(instance: dg.DagsterInstance, settings: Settings, *, after: datetime) -> str:

@@ -21,6 +21,11 @@ RUN_KEY_TAG = "dagster/run_key"
 SENSOR_TAG = "dagster/sensor_name"
 SCHEDULE_TAG = "dagster/schedule_name"
 PARTITION_TAG = "dagster/partition"
+BACKFILL_TAG = "dagster/backfill"
+PARENT_BACKFILL_TAG = "dagster/parent_backfill_id"
+PARENT_RUN_TAG = "dagster/parent_run_id"
+ROOT_RUN_TAG = "dagster/root_run_id"
+WILL_RETRY_TAG = "dagster/will_retry"
 _INHERITED = (TRIGGER_TAG, REQUESTED_BY_TAG, EVENT_ID_TAG, CHANNEL_TAG, PRIORITY_TAG)
 # Read by EcsRunLauncher (dagster_aws/ecs/launcher.py).
 CPU_TAG = "ecs/cpu"

@@ -78,7 +78,7 @@ class SharedPlan:
         self._is_over = is_over
         self._say = say
         self._renew_every_s = renew_every_s
-        # One process of a run: a resumed run has the same id and knows nothing of the first one's claim.
+        # A second try of the run's step has the same id, and knows nothing of the first one's claim.
         self._token = secrets.token_hex(8)
 
     def known(self) -> str:

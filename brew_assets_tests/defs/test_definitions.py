@@ -10,8 +10,7 @@ import pytest
 import yaml
 
 from brew_assets.definitions import defs
-from brew_assets.defs.executor import interruptible_executor
-from brew_assets.defs.partitions import platform_partitions
+from brew_assets.defs.resources import platform_partitions
 from brew_assets.defs.schedules import weekly_schedule
 from brew_assets.defs.sensors.launch_runs import pending_sensor
 from brew_assets.defs.sensors.sync_events import trigger_sensor
@@ -128,11 +127,11 @@ def test_assets_and_jobs_say_what_they_are() -> None:
         assert node.backfill_policy is None
     # Compare-and-swap guards the manifest: no step waits for a place.
     assert not [key for key in graph.get_all_asset_keys() if graph.get(key).pools]
-    for job in ("weekly_sync", "selective_sync", "mirror_platform"):
+    for job in ("weekly_sync", "selective_sync", "mirror_platform", "repair"):
         assert defs.resolve_job_def(job).description
-        assert defs.resolve_job_def(job).executor_def is interruptible_executor
+        assert defs.resolve_job_def(job).executor_def is dg.in_process_executor
     # Runs that no job was named for: backfills, the button "Materialize".
-    assert defs.resolve_implicit_global_asset_job_def().executor_def is interruptible_executor
+    assert defs.resolve_implicit_global_asset_job_def().executor_def is dg.in_process_executor
 
 
 def test_dagster_cloud_yaml_names_these_definitions() -> None:

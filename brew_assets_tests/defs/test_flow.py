@@ -3,11 +3,9 @@
 import dagster as dg
 import pytest
 
-from brew_assets.defs.resources import MirrorResource
 from brew_assets.defs.tags import SYNC_ID_TAG
 from brew_assets.domain.catalogue import choose_bottles
 from brew_assets.engine.planner import refresh_catalogue
-from brew_assets.errors import SettingsInvalid
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.deployment import (
     PLATFORMS,
@@ -184,28 +182,11 @@ def test_the_manifest_asset_alone_records_what_stands_in_the_store(deployment: D
     assert all(evaluation.passed for evaluation in checks_of(result).values())
 
 
-def test_fields_of_the_resource_replace_the_environment(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in deployment.environment():
-        monkeypatch.delenv(name)
-    resource = MirrorResource(
-        mirror_url=str(deployment.root),
-        formulae_api_url=deployment.simulator.api_url,
-        bottle_registry_url=deployment.simulator.registry_url,
-        bottle_cdn_hosts=[deployment.simulator.cdn_host],
-        retry_delay_seconds=0,
-    )
-    with resource.engine() as engine:
-        assert engine.store.url == f"{deployment.root}/"
-        assert len(refresh_catalogue(engine).catalogue.formulae) == len(deployment.world.formulae)
-        assert engine.options.retry.delay_s == 0
-
-
-@pytest.mark.parametrize("url", ["", "  "])
-def test_an_empty_place_in_the_resource_is_no_place(url: str) -> None:
-    with pytest.raises(SettingsInvalid, match="MIRROR_URL: expected a directory or s3://bucket/prefix"):
-        MirrorResource(mirror_url=url).settings()
+def test_no_run_can_be_told_to_mirror_elsewhere_than_its_messages_look(deployment: Deployment) -> None:
+    elsewhere = {"resources": {"mirror": {"config": {"mirror_url": str(deployment.root / "elsewhere")}}}}
+    with pytest.raises(dg.DagsterInvalidConfigError, match="mirror_url"):
+        deployment.run("mirror_platform", platform="arm64_sonoma", config=elsewhere)
+    assert not deployment.root.exists()
 
 
 def test_runs_that_fail_before_there_is_a_plan_make_no_mirror(deployment: Deployment) -> None:

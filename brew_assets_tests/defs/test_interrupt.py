@@ -12,12 +12,13 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.origin import DEFAULT_DAGSTER_ENTRY_POINT, JobPythonOrigin, RepositoryPythonOrigin
-from dagster._grpc.types import ExecuteRunArgs, ResumeRunArgs
+from dagster._grpc.types import ExecuteRunArgs
 
-from brew_assets.defs.executor import TASK_TAG
 from brew_assets.defs.resources import MirrorResource, stops_on_interrupt
+from brew_assets.defs.tags import WILL_RETRY_TAG
 from brew_assets.engine.clock import GracefulStop
 from brew_assets.errors import StoreUnavailable
 from brew_assets.simulator import Fault
@@ -25,11 +26,7 @@ from brew_assets_tests.defs import waiting_job
 from brew_assets_tests.defs.deployment import Deployment
 from brew_assets_tests.raw_server import RawServer, raw_server
 
-INSTANCE = """
-run_launcher: {module: brew_assets_tests.defs.waiting_job, class: ResumingLauncher}
-run_monitoring: {enabled: true, max_resume_run_attempts: 3}
-telemetry: {enabled: false}
-"""
+INSTANCE = Path(__file__).parents[2] / "infra" / "dagster" / "dagster.yaml"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -142,24 +139,21 @@ def test_progress_is_observed_at_most_so_often(
 class Worker:
     """A run of the job that waits, and the process that carries it out as the launcher's command does."""
 
-    def __init__(self, instance: dg.DagsterInstance, *, tags: dict[str, str]) -> None:
+    def __init__(self, instance: dg.DagsterInstance) -> None:
         self.instance = instance
         repository = RepositoryPythonOrigin(
             executable_path=sys.executable,
             code_pointer=ModuleCodePointer(waiting_job.__name__, "waiting", working_directory=None),
             entry_point=DEFAULT_DAGSTER_ENTRY_POINT,
         )
-        self.origin = JobPythonOrigin(job_name="waiting", repository_origin=repository)
-        run = instance.create_run_for_job(waiting_job.waiting, job_code_origin=self.origin, tags=tags)
+        origin = JobPythonOrigin(job_name="waiting", repository_origin=repository)
+        run = instance.create_run_for_job(waiting_job.waiting, job_code_origin=origin)
         self.run_id = run.run_id
-        self.process = self._start(ExecuteRunArgs)
-
-    def _start(self, kind: type[ExecuteRunArgs | ResumeRunArgs]) -> subprocess.Popen[bytes]:
-        arguments = kind(
-            job_origin=self.origin, run_id=self.run_id, instance_ref=self.instance.get_ref()
+        arguments = ExecuteRunArgs(
+            job_origin=origin, run_id=self.run_id, instance_ref=instance.get_ref()
         ).get_command_args()
         # An interrupt that the tests' own parent has them ignore would be passed on.
-        return subprocess.Popen(
+        self.process = subprocess.Popen(
             [sys.executable, "-m", *arguments],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -174,15 +168,10 @@ class Worker:
             assert self.process.poll() is None, f"ended before {kind}"
             time.sleep(0.05)
 
-    def interrupt(self) -> int:
-        """The exit code after a SIGTERM."""
+    def interrupt(self) -> None:
+        """The process gets a SIGTERM, and ends."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
-
-    def resume(self) -> int:
-        """The exit code of the process that run monitoring starts in its place."""
-        self.process = self._start(ResumeRunArgs)
-        return self.process.wait(60)
+        self.process.wait(60)
 
     def run(self) -> dg.DagsterRun:
         """The run as it stands now."""
@@ -192,37 +181,34 @@ class Worker:
 
 
 @pytest.fixture
-def resuming(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    """An instance on which lost workers are replaced."""
-    (tmp_path / "dagster.yaml").write_text(INSTANCE)
+def deployed(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """An instance that answers lost tasks as the one on AWS does."""
+    on_aws = yaml.safe_load(INSTANCE.read_text())
+    same = {name: on_aws[name] for name in ("run_monitoring", "run_retries", "telemetry")}
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(same))
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         yield instance
 
 
-def test_a_task_that_is_interrupted_between_steps_is_seen_as_lost_and_resumed_to_success(
-    resuming: dg.DagsterInstance,
+def test_a_run_that_is_interrupted_between_steps_is_to_be_replaced_by_a_child(
+    deployed: dg.DagsterInstance,
 ) -> None:
-    worker = Worker(resuming, tags={TASK_TAG: "arn:aws:ecs:us-east-1:123456789012:task/one"})
+    worker = Worker(deployed)
     worker.wait_for(dg.DagsterEventType.STEP_UP_FOR_RETRY)
-    # 0 would tell run monitoring that there is nothing left to do.
-    assert worker.interrupt() == 128 + signal.SIGTERM
-    assert worker.run().status == dg.DagsterRunStatus.STARTED
-    assert worker.resume() == 0
-    assert worker.run().status == dg.DagsterRunStatus.SUCCESS
+    worker.interrupt()
+    assert worker.run().status == dg.DagsterRunStatus.FAILURE
+    assert worker.run().tags[WILL_RETRY_TAG] == "true"
 
 
-def test_a_termination_between_steps_ends_as_cancelled(resuming: dg.DagsterInstance) -> None:
-    worker = Worker(resuming, tags={TASK_TAG: "arn:aws:ecs:us-east-1:123456789012:task/one"})
+def test_a_run_that_is_terminated_between_steps_ends_as_cancelled_without_a_child(
+    deployed: dg.DagsterInstance,
+) -> None:
+    worker = Worker(deployed)
     worker.wait_for(dg.DagsterEventType.STEP_UP_FOR_RETRY)
-    resuming.report_run_canceling(worker.run())
+    deployed.report_run_canceling(worker.run())
     worker.interrupt()
     assert worker.run().status == dg.DagsterRunStatus.CANCELED
-
-
-def test_a_process_that_is_no_task_ends_as_dagster_ends_it(resuming: dg.DagsterInstance) -> None:
-    worker = Worker(resuming, tags={})
-    worker.wait_for(dg.DagsterEventType.STEP_UP_FOR_RETRY)
-    assert worker.interrupt() == 0
+    assert worker.run().tags.get(WILL_RETRY_TAG, "false") == "false"
 
 
 @pytest.mark.parametrize("job", ["formula_catalog", "pending_bottles"])

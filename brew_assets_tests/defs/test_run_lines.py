@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from brew_assets.defs.run_lines import loggers_of_all_runs, run_lines
+from brew_assets.defs.dagster_internals import loggers_of_all_runs, run_lines
 from brew_assets.simulator import Fault, Simulator, SizeDistribution, World
 from brew_assets_tests.defs.deployment import Deployment
 from brew_assets_tests.log_lines import log_lines

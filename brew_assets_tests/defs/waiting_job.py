@@ -1,20 +1,8 @@
-"""A job that waits for another try of its only step, and a launcher whose lost workers are replaced."""
+"""A job that waits for another try of its only step."""
 
 import dagster as dg
-from dagster._core.launcher import DefaultRunLauncher
-
-from brew_assets.defs.executor import interruptible_executor
 
 WAIT_S = 8.0
-
-
-class ResumingLauncher(DefaultRunLauncher):
-    """Tells Dagster that it can resume runs, as the one of ECS does."""
-
-    @property
-    def supports_resume_run(self) -> bool:
-        """Yes."""
-        return True
 
 
 @dg.op
@@ -24,7 +12,7 @@ def fails_once(context: dg.OpExecutionContext) -> None:
         raise dg.RetryRequested(max_retries=1, seconds_to_wait=WAIT_S)
 
 
-@dg.job(executor_def=interruptible_executor)
+@dg.job(executor_def=dg.in_process_executor)
 def waiting() -> None:
     """Fails once, waits, succeeds."""
     fails_once()

@@ -107,16 +107,23 @@ class SyncStatus:
         assert run.status == "SUCCESS", "\n".join(self.webserver.events(run_id)[-30:])
         return run
 
-    def wait_for_retry(self, run_id: str, *, timeout_s: float = 240.0) -> Run:
-        """The run that Dagster started in the place of that one, when it has ended."""
-        again = wait_for(
+    def child_of(self, run_id: str, *, timeout_s: float = 240.0) -> Run:
+        """The run of the same sync that Dagster started in the place of that one, which has failed."""
+        child = wait_for(
             lambda: next(
                 (r for r in self.webserver.runs() if r.tags.get("dagster/parent_run_id") == run_id), None
             ),
-            what=f"a retry of {run_id}",
+            what=f"a child of {run_id}",
             timeout_s=timeout_s,
         )
-        return self.wait_for_success(again.id, timeout_s=timeout_s)
+        lost = self.webserver.run(run_id)
+        assert lost.status == "FAILURE"
+        assert child.tags["mirror/sync_id"] == lost.tags["mirror/sync_id"]
+        return child
+
+    def wait_for_child(self, run_id: str, *, timeout_s: float = 240.0) -> Run:
+        """The child of that run, which has succeeded."""
+        return self.wait_for_success(self.child_of(run_id).id, timeout_s=timeout_s)
 
     def assert_held(self, *, once: list[SimulatedBottle] | None = None) -> None:
         """Every bottle of the story is recorded and stands there whole; `once` were downloaded once."""

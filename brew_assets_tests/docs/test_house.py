@@ -1,5 +1,6 @@
-"""How the project is built, counted: no circle among modules, and none too long."""
+"""How the project is built, counted: no circle among modules, none too long, little of Dagster's insides."""
 
+import ast
 from pathlib import Path
 
 from tools.measure_house import LONGEST_MODULE, measured, table
@@ -35,3 +36,25 @@ def test_the_table_has_a_figure_for_each() -> None:
     shown = table(measured(ROOT))
     assert "circles:                          none" in shown
     assert "modules over 400 lines:           none" in shown
+
+
+def test_private_modules_of_dagster_are_three_in_one_module_each_with_what_would_make_it_needless() -> None:
+    found = [
+        (path.relative_to(ROOT).as_posix(), node.lineno)
+        for path in sorted((ROOT / "brew_assets").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        and any(name.startswith("dagster._") for name in imported(node))
+    ]
+    (module,) = {path for path, _ in found}
+    assert module == "brew_assets/defs/dagster_internals.py"
+    assert len(found) <= 3
+    lines = (ROOT / module).read_text().splitlines()
+    assert [line for _, line in found if not lines[line - 2].startswith("# ")] == []
+
+
+def imported(node: ast.Import | ast.ImportFrom) -> list[str]:
+    """The modules that a statement imports."""
+    if isinstance(node, ast.Import):
+        return [name.name for name in node.names]
+    return [node.module or ""]

@@ -164,7 +164,7 @@ def test_a_run_whose_planning_fails_lets_the_others_plan_at_once() -> None:
     assert first.find_or_make() == ("2026-by-second", False)
 
 
-def test_a_resumed_run_goes_on_without_waiting_for_its_own_first_process() -> None:
+def test_a_second_try_goes_on_without_waiting_for_its_own_first_one() -> None:
     store = MemoryStore()
     begun(store, "first")
     again = Run(store, "first")

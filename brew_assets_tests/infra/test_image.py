@@ -21,7 +21,7 @@ from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.origin import DEFAULT_DAGSTER_ENTRY_POINT, JobPythonOrigin, RepositoryPythonOrigin
 from dagster._grpc.client import DagsterGrpcClient
-from dagster._grpc.types import ExecuteRunArgs, ListRepositoriesResponse, ResumeRunArgs
+from dagster._grpc.types import ExecuteRunArgs, ListRepositoriesResponse
 from dagster_shared.serdes import deserialize_value
 
 from brew_assets.definitions import defs
@@ -260,7 +260,7 @@ def instance(
             shutil.rmtree(f"/tmp/{run.run_id}", ignore_errors=True)
 
 
-def _new_run(instance: dg.DagsterInstance, built: Path, **more: Any) -> tuple[str, JobPythonOrigin]:
+def _new_run(instance: dg.DagsterInstance, built: Path) -> tuple[str, JobPythonOrigin]:
     """A run of weekly_sync as the daemon makes it: its code is that of the code server's image."""
     pointer = ModuleCodePointer("brew_assets.definitions", "defs", working_directory="/")
     repository = RepositoryPythonOrigin(
@@ -269,7 +269,7 @@ def _new_run(instance: dg.DagsterInstance, built: Path, **more: Any) -> tuple[st
         entry_point=DEFAULT_DAGSTER_ENTRY_POINT,
     )
     origin = JobPythonOrigin(job_name="weekly_sync", repository_origin=repository)
-    run = instance.create_run_for_job(defs.resolve_job_def("weekly_sync"), job_code_origin=origin, **more)
+    run = instance.create_run_for_job(defs.resolve_job_def("weekly_sync"), job_code_origin=origin)
     return run.run_id, origin
 
 
@@ -288,18 +288,6 @@ def test_the_launchers_command_carries_out_a_run(
     stored = [item["Key"] for item in s3.list_objects_v2(Bucket="output")["Contents"]]
     assert stored
     assert all(key.startswith(f"state/compute-logs/storage/{run_id}/") for key in stored)
-
-
-def test_a_run_whose_worker_vanished_is_resumed_by_the_launchers_command(
-    start: Start, built: Path, instance: dg.DagsterInstance
-) -> None:
-    run_id, origin = _new_run(instance, built, status=dg.DagsterRunStatus.STARTED)
-    arguments = ResumeRunArgs(job_origin=origin, run_id=run_id, instance_ref=instance.get_ref())
-    worker = start(*arguments.get_command_args())
-    assert worker.wait(90) == 0, worker.output
-    finished = instance.get_run_by_id(run_id)
-    assert finished is not None
-    assert finished.status == dg.DagsterRunStatus.SUCCESS, worker.output[-3000:]
 
 
 def test_run_takes_what_the_launcher_would_put_after_it(start: Start) -> None:

@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.instance.ref import InstanceRef
-from dagster._core.launcher import LaunchRunContext, ResumeRunContext
+from dagster._core.launcher import LaunchRunContext
 from dagster._core.origin import DEFAULT_DAGSTER_ENTRY_POINT, JobPythonOrigin, RepositoryPythonOrigin
 from dagster_aws.ecs import EcsRunLauncher
 
@@ -79,7 +79,7 @@ def daemon(
 
 @pytest.fixture
 def asked(daemon: pytest.MonkeyPatch, network: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every call of RunTask that the launcher made for a large transfer: its start, then its resumption."""
+    """Every call of RunTask that the launcher made for a large transfer."""
     ecs = boto3.client("ecs")
     ecs.create_cluster(clusterName=CLUSTER)
     ecs.register_task_definition(
@@ -108,7 +108,6 @@ def asked(daemon: pytest.MonkeyPatch, network: dict[str, Any]) -> list[dict[str,
                 defs.resolve_job_def("weekly_sync"), job_code_origin=_origin(), tags=_tags()
             )
             launcher.launch_run(LaunchRunContext(dagster_run=run, workspace=None))
-            launcher.resume_run(ResumeRunContext(dagster_run=run, workspace=None, resume_attempt_number=1))
             started = instance.get_run_by_id(run.run_id)
             assert started is not None
             assert started.tags["ecs/cluster"].endswith(f"cluster/{CLUSTER}")
@@ -148,10 +147,10 @@ def _without_network(text: str) -> dict[str, Any]:
 
 
 def test_what_a_run_asks_for_is_well_below_the_limit_of_ecs(asked: list[dict[str, Any]]) -> None:
-    for call, word in zip(asked, ("execute_run", "resume_run"), strict=True):
-        (container,) = call["overrides"]["containerOverrides"]
-        assert container["command"][:3] == ["dagster", "api", word]
-        assert len(json.dumps(call["overrides"])) < 0.75 * MAX_OVERRIDES
+    (call,) = asked
+    (container,) = call["overrides"]["containerOverrides"]
+    assert container["command"][:3] == ["dagster", "api", "execute_run"]
+    assert len(json.dumps(call["overrides"])) < 0.75 * MAX_OVERRIDES
 
 
 def test_a_run_has_the_size_of_its_tags_the_daemons_network_and_spot(

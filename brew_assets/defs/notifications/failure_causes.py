@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
-from dagster._core.events import DagsterEvent
 from dagster_shared.error import SerializableErrorInfo
 
 from brew_assets.defs.pages.markdown import without_escapes
@@ -43,12 +42,12 @@ def why_it_failed(instance: dg.DagsterInstance, run_id: str) -> Cause:
 
 def _events(
     instance: dg.DagsterInstance, run_id: str, *of_type: dg.DagsterEventType
-) -> Sequence[DagsterEvent]:
+) -> Sequence[dg.DagsterEvent]:
     records = instance.get_records_for_run(run_id, of_type=set(of_type)).records
     return [event for record in records if (event := record.event_log_entry.dagster_event) is not None]
 
 
-def _in_our_words(instance: dg.DagsterInstance, run_id: str, event: DagsterEvent) -> Cause | None:
+def _in_our_words(instance: dg.DagsterInstance, run_id: str, event: dg.DagsterEvent) -> Cause | None:
     """What a failure of ours, an error of ours or a blocking check says; None when the event has none."""
     failure = getattr(event.event_specific_data, "user_failure_data", None)
     if failure is not None:
@@ -64,7 +63,7 @@ def _in_our_words(instance: dg.DagsterInstance, run_id: str, event: DagsterEvent
     return (reason, text) if reason else None
 
 
-def _error_of(event: DagsterEvent) -> SerializableErrorInfo | None:
+def _error_of(event: dg.DagsterEvent) -> SerializableErrorInfo | None:
     error = getattr(event.event_specific_data, "error", None)
     return error if isinstance(error, SerializableErrorInfo) else None
 

@@ -4,15 +4,13 @@ from collections.abc import Iterable
 
 import dagster as dg
 import msgspec
-from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES
-from dagster._core.storage.tags import BACKFILL_ID_TAG, PARENT_RUN_ID_TAG
 
 from brew_assets.defs.assets import bottles, pending_bottles
-from brew_assets.defs.backfills import Backfill
+from brew_assets.defs.backfills import Backfill, backfill_of
 from brew_assets.defs.jobs import selective_sync, weekly_sync
 from brew_assets.defs.notifications.failure_causes import why_it_failed
 from brew_assets.defs.notifications.run_history import fate_of, made_a_plan
-from brew_assets.defs.tags import CHANNEL_TAG, SCHEDULE_TAG, SYNC_ID_TAG
+from brew_assets.defs.tags import BACKFILL_TAG, CHANNEL_TAG, PARENT_RUN_TAG, SCHEDULE_TAG, SYNC_ID_TAG
 from brew_assets.engine.clock import SystemClock
 
 CANCELLED = "cancelled"
@@ -90,22 +88,20 @@ def _has_a_plan(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Whether there is a sync that the run belongs to: its own, or that of its backfill."""
     if SYNC_ID_TAG in run.tags or made_a_plan(instance, run.run_id):
         return True
-    backfill = run.tags.get(BACKFILL_ID_TAG)
+    backfill = run.tags.get(BACKFILL_TAG)
     return backfill is not None and _is_planned(instance, backfill)
 
 
 def _is_planned(instance: dg.DagsterInstance, backfill: str) -> bool:
     """Whether a run of the backfill has made a plan, or has one."""
-    runs = instance.get_runs(dg.RunsFilter(tags={BACKFILL_ID_TAG: backfill}))
+    runs = instance.get_runs(dg.RunsFilter(tags={BACKFILL_TAG: backfill}))
     return any(SYNC_ID_TAG in run.tags or made_a_plan(instance, run.run_id) for run in runs)
 
 
 def _may_get_a_plan(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
     """Whether another run of its backfill may still make the plan that this one could not make."""
-    backfill = (
-        instance.get_backfill(found) if (found := record.dagster_run.tags.get(BACKFILL_ID_TAG)) else None
-    )
-    if backfill is None or backfill.status in BULK_ACTION_TERMINAL_STATUSES:
+    backfill = backfill_of(instance, record.dagster_run)
+    if backfill is None or not backfill.goes_on:
         return False
     ended_s = SystemClock().now().timestamp() - (record.end_time or 0.0)
     return ended_s < _BACKFILL_ENDS_WITHIN_S
@@ -135,14 +131,14 @@ def _subject_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     What is executed again after its backfill's end is no part of it any more.
     """
     for _ in range(_MOST_PARENTS):
-        parent_id = run.parent_run_id or run.tags.get(PARENT_RUN_ID_TAG)
+        parent_id = run.parent_run_id or run.tags.get(PARENT_RUN_TAG)
         parent = instance.get_run_by_id(parent_id) if parent_id else None
         if parent is None or not is_planning(parent) or _has_a_plan(instance, parent):
             break
         if parent.status not in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED):
             break
         run = parent
-    if not (backfill := run.tags.get(BACKFILL_ID_TAG)):
+    if not (backfill := run.tags.get(BACKFILL_TAG)):
         return f"run-{run.run_id}"
     for before in Backfill(instance, backfill).failed_before:
         if _is_planned(instance, before):

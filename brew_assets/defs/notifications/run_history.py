@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 import dagster as dg
 import msgspec
-from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from brew_assets.defs.assets import bottles, pending_bottles
 from brew_assets.defs.backfills import HASH_MANIFEST, Backfill, backfill_of, is_of_manifest
@@ -21,8 +20,15 @@ from brew_assets.defs.pages.metadata import (
     recorded_notes,
     recorded_plan,
 )
-from brew_assets.defs.partitions import platforms
-from brew_assets.defs.tags import CHANNEL_TAG, PARTITION_TAG, SYNC_ID_TAG, TRIGGER_TAG, inherited_tags
+from brew_assets.defs.resources import platforms
+from brew_assets.defs.tags import (
+    CHANNEL_TAG,
+    PARTITION_TAG,
+    SYNC_ID_TAG,
+    TRIGGER_TAG,
+    WILL_RETRY_TAG,
+    inherited_tags,
+)
 from brew_assets.domain.bottle import shown_entry
 from brew_assets.domain.left_out import LeftOut
 from brew_assets.domain.notifications.messages import Progress

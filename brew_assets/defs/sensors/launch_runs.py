@@ -9,7 +9,7 @@ from brew_assets.defs.assets import pending_bottles
 from brew_assets.defs.backfills import backfill_of
 from brew_assets.defs.jobs import mirror_platform
 from brew_assets.defs.pages.metadata import recorded_plan
-from brew_assets.defs.partitions import platforms
+from brew_assets.defs.resources import platforms
 from brew_assets.defs.tags import PARTITION_TAG, SYNC_ID_TAG, inherited_tags, run_tags
 from brew_assets.domain.plan_summary import PlanSummary
 from brew_assets.engine.clock import SystemClock

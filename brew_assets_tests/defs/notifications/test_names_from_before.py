@@ -11,7 +11,7 @@ from brew_assets.defs.notifications.missing_syncs import Cursor as MissingCursor
 from brew_assets.defs.notifications.run_history import opened_sync
 from brew_assets.defs.notifications.sensor import decode_cursor
 from brew_assets.defs.pages.metadata import recorded_plan
-from brew_assets.defs.partitions import platforms
+from brew_assets.defs.resources import platforms
 from brew_assets.domain.report import Report
 from brew_assets.engine.catalogue_cache import KeptCatalogue
 

@@ -1,8 +1,8 @@
 locals {
   # Statements that several roles share; null ones are left out below.
 
-  # Every process that opens Dagster's instance looks up the runs' task definition. The action takes no
-  # resource.
+  # Whoever starts, watches or ends runs looks up their task definition first (EcsRunLauncher). The action takes
+  # no resource.
   look_up_task_definition = {
     Sid      = "LookUpTaskDefinition"
     Effect   = "Allow"
@@ -199,7 +199,6 @@ locals {
     ]
 
     code = [
-      local.look_up_task_definition,
       local.list_mirror,
       {
         Sid      = "ReadPlansAndReports"
@@ -254,7 +253,6 @@ locals {
     ]
 
     run = [
-      local.look_up_task_definition,
       local.list_mirror,
       local.read_mirror,
       local.write_mirror,

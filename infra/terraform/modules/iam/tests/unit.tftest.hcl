@@ -68,7 +68,6 @@ variables {
       { actions = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"], resources = ["arn:aws:s3:::bottles/state/compute-logs/*"] },
     ]
     code = [
-      { actions = ["ecs:DescribeTaskDefinition"], resources = ["*"] },
       { actions = ["s3:ListBucket"], resources = ["arn:aws:s3:::bottles"] },
       { actions = ["s3:GetObject"], resources = ["arn:aws:s3:::bottles/state/plans/*", "arn:aws:s3:::bottles/state/reports/*"] },
       { actions = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"], resources = ["arn:aws:s3:::bottles/state/compute-logs/*"] },
@@ -77,7 +76,6 @@ variables {
       { actions = ["sqs:SendMessage"], resources = ["arn:aws:sqs:us-west-2:123456789012:dead-letters"] },
     ]
     run = [
-      { actions = ["ecs:DescribeTaskDefinition"], resources = ["*"] },
       { actions = ["s3:ListBucket"], resources = ["arn:aws:s3:::bottles"] },
       { actions = ["s3:GetObject"], resources = ["arn:aws:s3:::bottles/*"] },
       { actions = ["s3:PutObject", "s3:AbortMultipartUpload"], resources = [
