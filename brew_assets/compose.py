@@ -22,7 +22,7 @@ from brew_assets.engine.noticed_ports import (
 )
 from brew_assets.engine.notifier import Channel
 from brew_assets.engine.options import Options
-from brew_assets.engine.ports import HashFileSource, Ports, StopSignal, Store
+from brew_assets.engine.ports import Clock, HashFileSource, Ports, StopSignal, Store
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.engine.sync import Mirror
 from brew_assets.engine.transfer.local_copier import Copier
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from brew_assets.adapters.aws.sqs import EventQueue
     from brew_assets.adapters.s3.store import S3Options
 
+# The clock of this process: whoever measures or waits is given it.
+CLOCK = SystemClock()
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/?#@\[\]\\]+)(:[0-9]{1,5})?")
 _S3_URL = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
 
@@ -64,7 +66,7 @@ def reach_of(settings: Settings) -> Reach:
     return session_reach(aws_session(reach), reach)
 
 
-def build_store(settings: Settings) -> Store:
+def build_store(settings: Settings, *, clock: Clock = CLOCK) -> Store:
     """The store that MIRROR_URL names. Nothing is contacted yet.
 
     Raises:
@@ -93,7 +95,8 @@ def build_store(settings: Settings) -> Store:
         raise SettingsInvalid(
             name="MIRROR_URL", expected="a prefix without dots", found=repr(shown_url(url)[:80])
         )
-    return S3Store(_s3_options(settings, bucket=match[1], prefix=prefix), reach_of(settings))
+    options = _s3_options(settings, bucket=match[1], prefix=prefix)
+    return S3Store(options, reach_of(settings), clock=clock)
 
 
 def _own_bucket(settings: Settings) -> str:
@@ -128,7 +131,9 @@ def _s3_options(settings: Settings, *, bucket: str, prefix: str = "") -> "S3Opti
     )
 
 
-def build_hash_files(settings: Settings, *, stop: StopSignal | None = None) -> tuple[HashFileSource, ...]:
+def build_hash_files(
+    settings: Settings, *, clock: Clock = CLOCK, stop: StopSignal | None = None
+) -> tuple[HashFileSource, ...]:
     """The external hash files that the settings name. Nothing is contacted yet.
 
     Raises:
@@ -153,13 +158,23 @@ def build_hash_files(settings: Settings, *, stop: StopSignal | None = None) -> t
             )
         options = _s3_options(settings, bucket=bucket)
         sources.append(
-            S3HashFile(options, settings.external_hash_file_s3_key, reach=reach_of(settings), stop=stop)
+            S3HashFile(
+                options,
+                settings.external_hash_file_s3_key,
+                reach=reach_of(settings),
+                clock=clock,
+                stop=stop,
+            )
         )
     if settings.external_hash_file_url:
         timeout_s = settings.download_timeout_seconds
         sources.append(
             HttpsHashFile(
-                settings.external_hash_file_url, timeout_s=timeout_s, reach=reach_of(settings), stop=stop
+                settings.external_hash_file_url,
+                timeout_s=timeout_s,
+                reach=reach_of(settings),
+                clock=clock,
+                stop=stop,
             )
         )
     if settings.external_hash_file_path:
@@ -196,7 +211,7 @@ def build_metrics(settings: Settings) -> "CloudWatchMetrics | None":
     )
 
 
-def build_channels(settings: Settings) -> tuple[Channel, ...]:
+def build_channels(settings: Settings, *, clock: Clock = CLOCK) -> tuple[Channel, ...]:
     """The ways to people and other systems that the settings name. Nothing is contacted yet."""
     channels: list[Channel] = []
     region, endpoint_url = settings.aws_region, settings.aws_endpoint_url or None
@@ -206,9 +221,9 @@ def build_channels(settings: Settings) -> tuple[Channel, ...]:
 
         secret = settings.slack_webhook_secret_name
         webhook = WebhookSecret(secret, region=region, endpoint_url=endpoint_url, reach=reach)
-        channels.append(_slack(settings, webhook))
+        channels.append(_slack(settings, webhook, clock))
     elif settings.enable_notifications and settings.slack_webhook_url:
-        channels.append(_slack(settings, lambda: settings.slack_webhook_url))
+        channels.append(_slack(settings, lambda: settings.slack_webhook_url, clock))
     if settings.enable_notifications and (settings.sns_topic_arn or settings.sns_security_topic_arn):
         from brew_assets.adapters.aws.sns import SnsSecurityTopic, SnsTopic
 
@@ -226,19 +241,23 @@ def build_channels(settings: Settings) -> tuple[Channel, ...]:
     if metrics is not None:
         from brew_assets.adapters.aws.cloudwatch import MetricsChannel
 
-        channels.append(MetricsChannel(metrics, SystemClock()))
+        channels.append(MetricsChannel(metrics, clock))
     return tuple(channels)
 
 
-def _slack(settings: Settings, webhook: Callable[[], Secret]) -> Channel:
+def _slack(settings: Settings, webhook: Callable[[], Secret], clock: Clock) -> Channel:
     from brew_assets.adapters.slack import SlackWebhook
 
     return SlackWebhook(
-        webhook, channel=settings.slack_channel, username=settings.slack_username, reach=reach_of(settings)
+        webhook,
+        channel=settings.slack_channel,
+        username=settings.slack_username,
+        reach=reach_of(settings),
+        clock=clock,
     )
 
 
-def build_mirror(settings: Settings, *, stop: StopSignal | None = None) -> Mirror:
+def build_mirror(settings: Settings, *, clock: Clock = CLOCK, stop: StopSignal | None = None) -> Mirror:
     """The engine, wired. Nothing is contacted yet.
 
     Raises:
@@ -255,7 +274,7 @@ def build_mirror(settings: Settings, *, stop: StopSignal | None = None) -> Mirro
         routing=routing_rules(settings),
         max_download_gb=settings.max_download_size_gb,
     )
-    return Mirror(_build_ports(settings, stop or GracefulStop()), options)
+    return Mirror(_build_ports(settings, clock, stop or GracefulStop()), options)
 
 
 def build_process_copier(settings: Settings, mirror: Mirror) -> Copier:
@@ -266,7 +285,7 @@ def build_process_copier(settings: Settings, mirror: Mirror) -> Copier:
         mirror.ports,
         mirror.options,
         most=settings.max_transfer_processes,
-        make_ports=lambda stop: _build_ports(settings, stop),
+        make_ports=lambda stop: _build_ports(settings, mirror.ports.clock, stop),
     )
 
 
@@ -278,7 +297,7 @@ def _cdn_hosts(settings: Settings) -> tuple[str, ...]:
     return settings.bottle_cdn_hosts
 
 
-def _build_registry(settings: Settings, reach: Reach) -> Ghcr:
+def _build_registry(settings: Settings, reach: Reach, clock: Clock) -> Ghcr:
     try:
         return Ghcr(
             settings.bottle_registry_url,
@@ -286,6 +305,7 @@ def _build_registry(settings: Settings, reach: Reach) -> Ghcr:
             timeout_s=settings.download_timeout_seconds,
             credentials=_registry_credentials(settings, reach),
             reach=reach,
+            clock=clock,
         )
     except AddressInvalid as exc:
         raise SettingsInvalid(name="BOTTLE_REGISTRY_URL", expected=exc.expected, found=exc.found) from exc
@@ -326,11 +346,13 @@ def _store_hint(settings: Settings, reach: Reach) -> str:
     return f"check the bucket {bucket[1]} at {endpoint}: {variables}; {_way_to(reach, endpoint)}"
 
 
-def _build_ports(settings: Settings, stop: StopSignal) -> Ports:
+def _build_ports(settings: Settings, clock: Clock, stop: StopSignal) -> Ports:
     api_url, hash_url = settings.formulae_api_url, settings.external_hash_file_url
     reach = reach_of(settings)
-    api = FormulaeApi(api_url, timeout_s=settings.download_timeout_seconds, reach=reach, stop=stop)
-    found = _build_registry(settings, reach)
+    timeout_s = settings.download_timeout_seconds
+    api = FormulaeApi(api_url, timeout_s=timeout_s, reach=reach, clock=clock, stop=stop)
+    found = _build_registry(settings, reach, clock)
+    hash_files = build_hash_files(settings, clock=clock, stop=stop)
     hint = f"check BOTTLE_REGISTRY_URL and the network; {_way_to(reach, found.url)}"
     registry = NoticedRegistry(found, found, hint=hint)
     hint = f"check EXTERNAL_HASH_FILE_URL and the network; {_way_to(reach, hash_url)}"
@@ -340,8 +362,8 @@ def _build_ports(settings: Settings, stop: StopSignal) -> Ports:
         ),
         blobs=registry,
         indexes=registry,
-        store=NoticedStore(build_store(settings), hint=_store_hint(settings, reach)),
-        hash_files=tuple(NoticedHashFile(file, hint=hint) for file in build_hash_files(settings, stop=stop)),
-        clock=SystemClock(),
+        store=NoticedStore(build_store(settings, clock=clock), hint=_store_hint(settings, reach)),
+        hash_files=tuple(NoticedHashFile(file, hint=hint) for file in hash_files),
+        clock=clock,
         stop=stop,
     )

@@ -96,6 +96,22 @@ class ImpatientClock(SystemClock):
         return stop is not None and stop.is_set()
 
 
+class MovableClock(SystemClock):
+    """The machine's clock, as far ahead of it as a test has moved it."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta(0)
+
+    def now(self) -> datetime:
+        return super().now() + self._ahead
+
+    def advance(self, seconds: float) -> None:
+        self._ahead += timedelta(seconds=seconds)
+
+    def move_to(self, moment: datetime) -> None:
+        self._ahead = moment - super().now()
+
+
 @dataclass
 class _Object:
     data: bytes

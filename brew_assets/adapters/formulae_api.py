@@ -1,6 +1,5 @@
 """formulae.brew.sh: the catalogue, fetched conditionally."""
 
-import random
 import re
 from typing import TYPE_CHECKING
 
@@ -11,8 +10,10 @@ from brew_assets.adapters.http.status import may_pass
 from brew_assets.adapters.http.url import split_url
 from brew_assets.domain.addresses import names_a_secret, shown_url
 from brew_assets.domain.formula import MAX_CATALOGUE_BYTES
-from brew_assets.engine.clock import GracefulStop, SystemClock
+from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.ports import Clock, FetchedCatalogue, StopSignal
+from brew_assets.engine.retry import Backoff, retrying
+from brew_assets.engine.until_stopped import go_on_planning
 from brew_assets.errors import (
     CatalogueRefused,
     CatalogueUnavailable,
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
 # gzip makes a tenth of the real document; what does not shrink at all may come too.
 LIMITS = BodyLimits(received=MAX_CATALOGUE_BYTES, decoded=MAX_CATALOGUE_BYTES)
-_ATTEMPTS = 3
-_RETRY_DELAY_S = 0.5
+_TRIES = 3
+_BACKOFF = Backoff(first_s=1.0)
 # One entity tag (RFC 9110, 8.8.3) of a bounded length. "*" would be the version of any document, for ever; a
 # long one a request that the server refuses as too large, for ever.
 _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]{1,1024}"')
@@ -43,7 +44,7 @@ class FormulaeApi:
         *,
         timeout_s: float,
         reach: Reach = PLAIN,
-        clock: Clock | None = None,
+        clock: Clock,
         stop: StopSignal | None = None,
     ) -> None:
         self._base_url = base_url
@@ -52,7 +53,7 @@ class FormulaeApi:
         self.url = shown_url(self._url)
         self._timeout_s = timeout_s
         self._reach = reach
-        self._clock = clock or SystemClock()
+        self._clock = clock
         self._stop = stop or GracefulStop()
 
     def fetch(self, *, etag: str = "") -> FetchedCatalogue | None:
@@ -63,36 +64,42 @@ class FormulaeApi:
             CatalogueRefused: an address that is none, or another answer without a catalogue.
             PlanningStopped: the stop signal came meanwhile.
         """
-        # A tenth of a second that runs without a catalogue do not pay.
-        import httpx
-
         headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "brew-mirror"}
         if _ETAG.fullmatch(etag):
             headers["If-None-Match"] = etag
         self._check_address()
-        last: Exception | None = None
-        for attempt in range(_ATTEMPTS):
-            wait_s = random.uniform(0.0, _RETRY_DELAY_S * 2.0**attempt)
-            if attempt and self._clock.wait(wait_s, self._stop):
-                raise PlanningStopped
-            try:
-                return self._fetch(headers)
-            except (CatalogueRefused, PlanningStopped, SettingsInvalid):
-                raise
-            except (BodyRefused, ProxyRefused) as exc:
-                raise CatalogueRefused(f"{self.url}: {exc}") from exc
-            # What httpx lets out for an address that is none; UnicodeError for the name of a host.
-            except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as exc:
-                raise CatalogueRefused(self._described(exc)) from None
-            # Not httpx.HTTPError alone: its StreamError, and what a socket does, are none.
-            except Exception as exc:
-                last = exc
-        if isinstance(last, CatalogueUnavailable):
-            raise last
-        # Without its cause, in whose text the address may stand.
-        raise CatalogueUnreachable(self._described(last)) from None
+        try:
+            return retrying(
+                lambda: self._try(headers),
+                on=CatalogueUnavailable,
+                next_wait_s=_BACKOFF.for_tries(_TRIES),
+                clock=self._clock,
+                stop=self._stop,
+            )
+        except CatalogueUnavailable:
+            go_on_planning(self._stop)
+            raise
 
-    def _described(self, error: Exception | None) -> str:
+    def _try(self, headers: dict[str, str]) -> FetchedCatalogue | None:
+        # A tenth of a second that runs without a catalogue do not pay.
+        import httpx
+
+        try:
+            return self._fetch(headers)
+        except (CatalogueRefused, CatalogueUnavailable, PlanningStopped, SettingsInvalid):
+            raise
+        except (BodyRefused, ProxyRefused) as exc:
+            raise CatalogueRefused(f"{self.url}: {exc}") from exc
+        # What httpx lets out for an address that is none; UnicodeError for the name of a host.
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as exc:
+            raise CatalogueRefused(self._described(exc)) from None
+        # Not httpx.HTTPError alone: its StreamError, and what a socket does, are none.
+        except Exception as exc:
+            unreachable = CatalogueUnreachable(self._described(exc))
+        # Outside the handler: the address may stand in the text of its cause.
+        raise unreachable
+
+    def _described(self, error: Exception) -> str:
         text = f": {error}" if not names_a_secret(str(error), self._url) else ""
         return f"{self.url}: {type(error).__name__}{text}"
 

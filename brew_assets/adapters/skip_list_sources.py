@@ -16,7 +16,7 @@ from brew_assets.adapters.http.url import split_url
 from brew_assets.adapters.s3.store import S3Options, S3Store
 from brew_assets.domain.addresses import shown_url, with_shown_urls
 from brew_assets.domain.skip_list import MAX_HASH_FILE_BYTES
-from brew_assets.engine.clock import GracefulStop, SystemClock
+from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.ports import Clock, Document, HashFile, StopSignal
 from brew_assets.engine.until_stopped import until_stopped
 from brew_assets.errors import (
@@ -95,13 +95,13 @@ class HttpsHashFile:
         *,
         timeout_s: float,
         reach: Reach = PLAIN,
-        clock: Clock | None = None,
+        clock: Clock,
         stop: StopSignal | None = None,
     ) -> None:
         self._reach = reach
         self._url = url
         self._timeout_s = min(60.0, timeout_s)
-        self._clock = clock or SystemClock()
+        self._clock = clock
         self._stop = stop or GracefulStop()
         self.name = shown_url(url)
 
@@ -155,9 +155,16 @@ class S3HashFile:
     """A hash file in a bucket."""
 
     def __init__(
-        self, options: S3Options, key: str, *, reach: Reach = PLAIN, stop: StopSignal | None = None
+        self,
+        options: S3Options,
+        key: str,
+        *,
+        reach: Reach = PLAIN,
+        clock: Clock,
+        stop: StopSignal | None = None,
     ) -> None:
         self._options = options
+        self._clock = clock
         self._reach = reach
         self._key = key
         self._stop = stop or GracefulStop()
@@ -189,4 +196,6 @@ class S3HashFile:
         return HashFile(source=self.name, data=document.data)
 
     def _read(self) -> Document | None:
-        return S3Store(self._options, self._reach).read(self._key, most_bytes=MAX_HASH_FILE_BYTES)
+        return S3Store(self._options, self._reach, clock=self._clock).read(
+            self._key, most_bytes=MAX_HASH_FILE_BYTES
+        )

@@ -4,9 +4,7 @@ The address is the permission to post: it stands in no error and no log. httpx's
 transport, which is used here, does not.
 """
 
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import httpx
 import msgspec
@@ -17,6 +15,7 @@ from brew_assets.adapters.http.transport import ReachTransport
 from brew_assets.adapters.http.url import split_url
 from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.notifier import LONGEST_BUSY_S, UNCERTAIN_STATUSES, Notification
+from brew_assets.engine.ports import Clock
 from brew_assets.engine.retry import parse_retry_after
 from brew_assets.engine.until_stopped import until_stopped
 from brew_assets.errors import (
@@ -55,14 +54,14 @@ class SlackWebhook:
         username: str = "",
         timeout_s: float = TIMEOUT_S,
         reach: Reach = PLAIN,
-        monotonic: Callable[[], float] = time.monotonic,
+        clock: Clock,
     ) -> None:
         self._webhook = webhook
         self._channel = channel
         self._username = username
         self._timeout_s = timeout_s
         self._reach = reach
-        self._monotonic = monotonic
+        self._clock = clock
 
     def takes(self, notification: Notification) -> bool:
         """Whether there is a message."""
@@ -89,7 +88,7 @@ class SlackWebhook:
             return
         finding = f"Slack answered {status}: {answer}"
         if status == _TOO_MANY:
-            wait_s = parse_retry_after(retry_after, now=datetime.now(UTC), most_s=LONGEST_BUSY_S)
+            wait_s = parse_retry_after(retry_after, now=self._clock.now(), most_s=LONGEST_BUSY_S)
             raise ChannelBusy(finding, wait_s=wait_s)
         if status in UNCERTAIN_STATUSES:
             raise ChannelUncertain(finding)
@@ -109,7 +108,7 @@ class SlackWebhook:
                 "Slack was not reached: no TLS with this machine's SSL_CERT_FILE and SSL_CERT_DIR: "
                 f"{type(error).__name__}: {error}"
             ) from error
-        connection = Connection(self._monotonic, head_s=ANSWER_S)
+        connection = Connection(self._clock.monotonic, head_s=ANSWER_S)
         heads: list[tuple[int, str | None]] = []
 
         def post() -> str:

@@ -7,18 +7,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from brew_assets.engine.clock import SystemClock
+
 # So much is no promise of anything, and a client without bound ends here all the same.
 MOST_BYTES = 64 * 1024 * 1024
 
 
-class TickingClock:
+class TickingClock(SystemClock):
     """Seconds, one for every time that they are asked for; each lets the server send one piece."""
 
     def __init__(self) -> None:
         self.seconds = 0
         self.ticks = threading.Semaphore(0)
 
-    def __call__(self) -> float:
+    def monotonic(self) -> float:
         self.seconds += 1
         self.ticks.release()
         return float(self.seconds)

@@ -13,7 +13,7 @@ from brew_assets.adapters.aws.client import aws_client
 from brew_assets.adapters.aws.secrets import WebhookSecret
 from brew_assets.adapters.s3.store import S3Options, S3Store
 from brew_assets.errors import ChannelFailed, ObjectRefused
-from brew_assets_tests.fakes import FakeClock
+from brew_assets_tests.fakes import FakeClock, ImpatientClock
 from brew_assets_tests.raw_server import RawServer, head, raw_server, trickles, whole
 
 REGION = "us-east-1"
@@ -46,10 +46,7 @@ def test_a_secret_without_end_is_given_up(answer: Callable[[RawServer, socket.so
 
 @pytest.mark.parametrize("status", [200, 403, 500])
 @pytest.mark.parametrize("call", ["copy", "read"])
-def test_an_answer_of_a_bucket_without_end_is_given_up(
-    monkeypatch: pytest.MonkeyPatch, status: int, call: str
-) -> None:
-    monkeypatch.setattr("brew_assets.adapters.s3.answers._RETRY_DELAY_S", 0.0)
+def test_an_answer_of_a_bucket_without_end_is_given_up(status: int, call: str) -> None:
 
     def answer(server: RawServer, connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 %d Whatever\r\n\r\n" % status)
@@ -57,7 +54,7 @@ def test_an_answer_of_a_bucket_without_end_is_given_up(
             connection.sendall(b" " * 65_536)
 
     with raw_server(answer) as server:
-        store = S3Store(S3Options(bucket="bucket", endpoint_url=server.url))
+        store = S3Store(S3Options(bucket="bucket", endpoint_url=server.url), clock=ImpatientClock())
         calls: dict[str, Callable[[], object]] = {
             "copy": lambda: store._documents.copy("from", "to", {}),
             "read": lambda: store.read("state/x", most_bytes=2**22),
@@ -90,7 +87,7 @@ def test_servers_see_who_asks_and_not_on_what_machine(service: str) -> None:
     sent: list[bytes] = []
     with raw_server(whole(b"{}")) as server:
         client: Any = (
-            S3Store(S3Options(bucket="bucket", endpoint_url=server.url))._client()
+            S3Store(S3Options(bucket="bucket", endpoint_url=server.url), clock=ImpatientClock())._client()
             if service == "s3"
             else aws_client(service, region=REGION, endpoint_url=server.url)
         )
@@ -121,7 +118,9 @@ def test_dates_of_answers_are_read_as_the_library_reads_them(text: str, expected
         )
 
     with raw_server(answer) as server:
-        client = S3Store(S3Options(bucket="bucket", endpoint_url=server.url))._client()
+        client = S3Store(
+            S3Options(bucket="bucket", endpoint_url=server.url), clock=ImpatientClock()
+        )._client()
         if expected is None:
             with pytest.raises(ValueError, match="whenever"):
                 client.head_object(Bucket="bucket", Key="key")

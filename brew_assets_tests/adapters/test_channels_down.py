@@ -80,11 +80,11 @@ class Silent:
 
 
 def slack_of(url: str) -> Channel:
-    return SlackWebhook(lambda: Secret(f"{url}/services/x"), timeout_s=1.0)
+    return SlackWebhook(lambda: Secret(f"{url}/services/x"), timeout_s=1.0, clock=SystemClock())
 
 
 def slack_by_secret_of(url: str) -> Channel:
-    return SlackWebhook(WebhookSecret("slack", region=REGION, endpoint_url=url))
+    return SlackWebhook(WebhookSecret("slack", region=REGION, endpoint_url=url), clock=SystemClock())
 
 
 def sns_of(url: str) -> Channel:
@@ -150,7 +150,7 @@ def test_a_channel_that_answers_nothing_ends_in_time_and_gets_it_once() -> None:
 
 def test_what_a_channel_refused_comes_when_it_is_back(slack: SlackSink) -> None:
     clock, record = FakeClock(), Record()
-    channel = SlackWebhook(lambda: Secret(slack.url))
+    channel = SlackWebhook(lambda: Secret(slack.url), clock=SystemClock())
     slack.answer_always(Answer(status=503))
     for _ in range(3):
         assert not Notifier([channel], record, clock).notify("sync", DUE)

@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from brew_assets.adapters.s3 import answers as s3_answers
 from brew_assets.adapters.s3.store import S3Options, S3Store
 from brew_assets.domain.plan import Request
 from brew_assets.engine.planner import make_plan
@@ -16,6 +15,7 @@ from brew_assets.engine.retry import RetryPolicy
 from brew_assets.errors import StoreError, StoreRefused, StoreUnavailable
 from brew_assets_tests.aws_profiles import NOBODY, Profiles, Sts
 from brew_assets_tests.engine.test_sync import Upstream
+from brew_assets_tests.fakes import ImpatientClock
 from brew_assets_tests.servers import ACCESS_KEY, SECRET_KEY, S3Server, seaweedfs
 from brew_assets_tests.worlds import bottle
 
@@ -32,8 +32,6 @@ def server() -> Iterator[S3Server]:
 
 @pytest.fixture
 def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Profiles]:
-    # How long is waited between tries is not what is looked at.
-    monkeypatch.setattr(s3_answers, "_RETRY_DELAY_S", 0.001)
     with Path("/dev/null").open() as nobody:
         monkeypatch.setattr("sys.stdin", nobody)
         yield Profiles(tmp_path, monkeypatch)
@@ -106,7 +104,7 @@ def test_every_call_of_a_store_says_what_is_wrong_with_the_credentials(
 ) -> None:
     act, kind = TROUBLES[trouble]
     act(profiles, sts)
-    store = S3Store(S3Options(bucket="bottles", endpoint_url=NOBODY))
+    store = S3Store(S3Options(bucket="bottles", endpoint_url=NOBODY), clock=ImpatientClock())
     with pytest.raises(StoreError, match="AWS credentials: ") as caught:
         CALLS[call](store)
     assert type(caught.value) is kind
@@ -115,19 +113,19 @@ def test_every_call_of_a_store_says_what_is_wrong_with_the_credentials(
 
 def test_a_key_that_is_no_text_is_a_sentence(profiles: Profiles) -> None:
     profiles.process("""echo '{"Version": 1, "AccessKeyId": null, "SecretAccessKey": "x"}'""")
-    store = S3Store(S3Options(bucket="bottles", endpoint_url=NOBODY))
+    store = S3Store(S3Options(bucket="bottles", endpoint_url=NOBODY), clock=ImpatientClock())
     with pytest.raises(StoreError, match="AWS credentials: "):
         store.read("state/x")
 
 
-def test_a_role_is_asked_for_in_the_region_of_the_settings(
-    profiles: Profiles, sts: Sts, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_role_is_asked_for_in_the_region_of_the_settings(profiles: Profiles, sts: Sts) -> None:
     """AWS_REGION is ours; the library alone would look for AWS_DEFAULT_REGION and find nothing."""
     profiles.role(sts.url)
     sts.refuses(403, "AccessDenied")
     with pytest.raises(StoreRefused, match="AssumeRole: 403 AccessDenied"):
-        S3Store(S3Options(bucket="bottles", region="eu-central-1", endpoint_url=NOBODY)).read("state/x")
+        S3Store(
+            S3Options(bucket="bottles", region="eu-central-1", endpoint_url=NOBODY), clock=ImpatientClock()
+        ).read("state/x")
 
 
 def test_a_refresh_that_fails_in_the_middle_costs_no_bottle(profiles: Profiles, server: S3Server) -> None:
@@ -144,7 +142,10 @@ def test_a_refresh_that_fails_in_the_middle_costs_no_bottle(profiles: Profiles, 
     )
     upstream = Upstream(
         S3Store(
-            S3Options(bucket=server.bucket, prefix=server.new_prefix(), endpoint_url=server.url, sse="bucket")
+            S3Options(
+                bucket=server.bucket, prefix=server.new_prefix(), endpoint_url=server.url, sse="bucket"
+            ),
+            clock=ImpatientClock(),
         )
     )
     for number in range(12):

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from brew_assets.adapters import formulae_api
 from brew_assets.adapters.formulae_api import FormulaeApi
 from brew_assets.errors import CatalogueRefused, CatalogueUnavailable
 from brew_assets.simulator import Simulator, World
+from brew_assets_tests.fakes import ImpatientClock
 from brew_assets_tests.private_ca import PrivateCa
 from brew_assets_tests.raw_server import raw_server, whole
 
@@ -23,7 +23,7 @@ def simulator() -> Iterator[Simulator]:
 
 @pytest.fixture
 def api(simulator: Simulator) -> FormulaeApi:
-    return FormulaeApi(simulator.api_url, timeout_s=20)
+    return FormulaeApi(simulator.api_url, timeout_s=20, clock=ImpatientClock())
 
 
 def test_the_catalogue_comes_decoded_with_its_validators(simulator: Simulator, api: FormulaeApi) -> None:
@@ -72,7 +72,7 @@ def test_an_api_that_is_gone_is_unavailable(simulator: Simulator, api: FormulaeA
 )
 def test_an_address_that_cannot_be_contacted_is_refused(url: str) -> None:
     with pytest.raises(CatalogueRefused):
-        FormulaeApi(url, timeout_s=1).fetch()
+        FormulaeApi(url, timeout_s=1, clock=ImpatientClock()).fetch()
 
 
 def test_a_machine_that_can_make_no_tls_is_refused_by_name(
@@ -80,15 +80,16 @@ def test_a_machine_that_can_make_no_tls_is_refused_by_name(
 ) -> None:
     monkeypatch.setenv("SSLKEYLOGFILE", "/nonexistent/keys")
     with pytest.raises(CatalogueRefused, match=r"formula\.json: no TLS.*/nonexistent/keys"):
-        FormulaeApi(simulator.api_url, timeout_s=1, reach=PrivateCa(tmp_path).reach()).fetch()
+        FormulaeApi(
+            simulator.api_url, timeout_s=1, reach=PrivateCa(tmp_path).reach(), clock=ImpatientClock()
+        ).fetch()
 
 
 @pytest.mark.parametrize("status", [408, 421, 425, 429, 500, 502, 503, 504, 507, 509, 520, 529, 599])
-def test_a_status_that_may_pass_is_tried_again(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formulae_api, "_RETRY_DELAY_S", 0.0)
+def test_a_status_that_may_pass_is_tried_again(status: int) -> None:
     answers = answering(status, {}, b"")
     with answers as url, pytest.raises(CatalogueUnavailable, match=f"found {status}"):
-        FormulaeApi(url, timeout_s=20).fetch()
+        FormulaeApi(url, timeout_s=20, clock=ImpatientClock()).fetch()
     assert answers.count == 3
 
 
@@ -98,7 +99,7 @@ def test_a_status_that_may_pass_is_tried_again(status: int, monkeypatch: pytest.
 def test_any_other_status_is_final(status: int) -> None:
     answers = answering(status, {"Location": "https://elsewhere.example/"}, b"")
     with answers as url, pytest.raises(CatalogueRefused, match=f"found {status}"):
-        FormulaeApi(url, timeout_s=20).fetch()
+        FormulaeApi(url, timeout_s=20, clock=ImpatientClock()).fetch()
     assert answers.count == 1
 
 
@@ -110,19 +111,16 @@ def test_any_other_status_is_final(status: int) -> None:
         ({"Transfer-Encoding": "chunked", "Content-Length": ""}, b"zz\r\n"),
     ],
 )
-def test_an_answer_that_breaks_off_is_tried_again(
-    headers: dict[str, str], body: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(formulae_api, "_RETRY_DELAY_S", 0.0)
+def test_an_answer_that_breaks_off_is_tried_again(headers: dict[str, str], body: bytes) -> None:
     answers = answering(200, headers, body)
     with answers as url, pytest.raises(CatalogueUnavailable, match=r"formula\.json"):
-        FormulaeApi(url, timeout_s=20).fetch()
+        FormulaeApi(url, timeout_s=20, clock=ImpatientClock()).fetch()
     assert answers.count == 3
 
 
 def test_an_etag_that_no_header_can_carry_is_sent_back_or_left_out() -> None:
     with answering(200, {"ETag": '"\u00fcber"'}, b"[]") as url:
-        api = FormulaeApi(url, timeout_s=20)
+        api = FormulaeApi(url, timeout_s=20, clock=ImpatientClock())
         first = api.fetch()
         assert first is not None
         second = api.fetch(etag=first.etag)
@@ -136,7 +134,7 @@ def test_an_etag_that_no_header_can_carry_is_sent_back_or_left_out() -> None:
 def test_what_is_no_entity_tag_is_never_a_condition(etag: str) -> None:
     """A server that takes the condition at its word would answer 304 for ever, or refuse it for ever."""
     with raw_server(whole(b"[]", f"ETag: {etag}")) as server:
-        api = FormulaeApi(server.url, timeout_s=20)
+        api = FormulaeApi(server.url, timeout_s=20, clock=ImpatientClock())
         first = api.fetch()
         assert first is not None
         assert api.fetch(etag=first.etag) is not None

@@ -9,6 +9,7 @@ from brew_assets.adapters.s3.store import S3Options, S3Store
 from brew_assets.domain.manifest import MANIFEST_KEY
 from brew_assets.domain.plan import Request
 from brew_assets.domain.report import Report
+from brew_assets.engine.clock import SystemClock
 from brew_assets.engine.planner import make_plan
 from brew_assets.engine.record.journal import RECEIPT_PREFIX
 from brew_assets.engine.record.verify import certify
@@ -189,7 +190,7 @@ def upstream(quirky: QuirkyS3) -> Iterator[Upstream]:
         endpoint_url=quirky.url,
         sse="bucket",
     )
-    store = S3Store(options)
+    store = S3Store(options, clock=SystemClock())
     made = Upstream(store)
     for number in range(30):
         made.publish(f"f{number:02}")

@@ -15,6 +15,7 @@ from brew_assets.adapters.s3.bodies import ANSWER_BYTES, BOTTLE_BYTES
 from brew_assets.adapters.s3.store import S3Options, S3Store
 from brew_assets.engine.ports import MAX_DOCUMENT_BYTES
 from brew_assets.errors import ObjectRefused, StoreError, StoreRefused, StoreUnavailable
+from brew_assets_tests.fakes import ImpatientClock
 from brew_assets_tests.servers import ACCESS_KEY, REGION, SECRET_KEY
 from brew_assets_tests.worlds import DATE, bottle
 
@@ -57,7 +58,9 @@ def store(server: _Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Store]
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
     url = f"http://127.0.0.1:{server.server_address[1]}"
-    made = S3Store(S3Options(bucket="b", region=REGION, endpoint_url=url, sse="bucket"))
+    made = S3Store(
+        S3Options(bucket="b", region=REGION, endpoint_url=url, sse="bucket"), clock=ImpatientClock()
+    )
     yield made
     made.close()
 
@@ -133,19 +136,15 @@ def test_what_says_that_it_is_too_large_is_not_read(
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("size", ["-1", "abc", "1e3", "9" * 40, "5, 5", "\u00b2"])
 def test_a_content_length_that_is_none_is_no_answer(
-    store: S3Store, server: _Server, monkeypatch: pytest.MonkeyPatch, call: str, size: str
+    store: S3Store, server: _Server, call: str, size: str
 ) -> None:
-    monkeypatch.setattr("brew_assets.adapters.s3.answers._RETRY_DELAY_S", 0.0)
     server.answer = [OK + f"Content-Length: {size}\r\n\r\nhello".encode("latin-1")]
     with pytest.raises(StoreUnavailable):
         CALLS[call](store)
     assert server.requests == 5
 
 
-def test_a_body_that_breaks_off_is_never_taken_for_a_whole_one(
-    store: S3Store, server: _Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("brew_assets.adapters.s3.answers._RETRY_DELAY_S", 0.0)
+def test_a_body_that_breaks_off_is_never_taken_for_a_whole_one(store: S3Store, server: _Server) -> None:
     for answer in (list(sized(10, [b"hello"])), list(chunked([b"hello"]))[:-1]):
         server.answer = answer
         for call in ("document", "bytes read back"):
@@ -254,10 +253,7 @@ def test_an_object_without_a_version_is_not_written_over(store: S3Store, server:
         b" " * 9000 + b"<Error><Code>InternalError</Code></Error>",
     ],
 )
-def test_a_copy_is_made_only_when_the_answer_says_so(
-    store: S3Store, server: _Server, monkeypatch: pytest.MonkeyPatch, body: bytes
-) -> None:
-    monkeypatch.setattr("brew_assets.adapters.s3.answers._RETRY_DELAY_S", 0.0)
+def test_a_copy_is_made_only_when_the_answer_says_so(store: S3Store, server: _Server, body: bytes) -> None:
     server.answer = list(sized(len(body), [body]))
     with pytest.raises(StoreUnavailable):
         store._documents.copy(KEY, bottle().key(DATE), {})
@@ -275,10 +271,7 @@ def test_a_deletion_that_was_refused_after_a_thousand_successes_is_seen(
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_redirects_are_not_followed(
-    store: S3Store, server: _Server, monkeypatch: pytest.MonkeyPatch, status: int
-) -> None:
-    monkeypatch.setattr("brew_assets.adapters.s3.answers._RETRY_DELAY_S", 0.0)
+def test_redirects_are_not_followed(store: S3Store, server: _Server, status: int) -> None:
     place = f"http://127.0.0.1:{server.server_address[1]}/"
     head = f"HTTP/1.1 {status} Moved\r\nConnection: close\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n"
     server.answer = [head.encode()]

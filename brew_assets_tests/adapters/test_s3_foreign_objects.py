@@ -19,6 +19,7 @@ from brew_assets.errors import StoreError, StoreUnavailable
 from brew_assets.runtimes.status import read_status
 from brew_assets_tests.adapters.store_contract import CONTENT, give
 from brew_assets_tests.engine.test_sync import Upstream, manifest
+from brew_assets_tests.fakes import ImpatientClock
 from brew_assets_tests.quirky_s3 import Quirk, QuirkyS3, Seen
 from brew_assets_tests.servers import REGION
 from brew_assets_tests.worlds import DATE, SYNC_ID, bottle
@@ -79,7 +80,7 @@ def store(quirky: QuirkyS3, prefix: str) -> Iterator[S3Store]:
     options = S3Options(
         bucket=quirky.bucket, prefix=prefix, region=REGION, endpoint_url=quirky.url, sse="bucket"
     )
-    made = S3Store(options)
+    made = S3Store(options, clock=ImpatientClock())
     yield made
     made.close()
 
@@ -220,11 +221,9 @@ def goes_on(token: Callable[[], str]) -> Callable[[bytes], bytes]:
 def test_a_listing_that_never_ends_is_an_error(
     store: S3Store,
     quirky: QuirkyS3,
-    monkeypatch: pytest.MonkeyPatch,
     tokens: list[str],
     act: Callable[[S3Store], object],
 ) -> None:
-    monkeypatch.setattr("brew_assets.adapters.s3.answers._RETRY_DELAY_S", 0.0)
     store.write("state/a.json", b"x")
     store.write(f"{DATE}/a", b"x")
     waiting = iter(tokens * 1000)
@@ -239,9 +238,7 @@ def is_listing(seen: Seen) -> bool:
     return "list-type=2" in seen.query
 
 
-def test_a_sync_beside_an_endless_listing_says_so(
-    upstream: Upstream, quirky: QuirkyS3, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sync_beside_an_endless_listing_says_so(upstream: Upstream, quirky: QuirkyS3) -> None:
     quirky.add(Quirk(method="GET", spoils=goes_on(lambda: "A"), matches=is_listing))
     with pytest.raises(StoreUnavailable, match="the token 'A' twice"):
         weekly_syncs(upstream, 1)

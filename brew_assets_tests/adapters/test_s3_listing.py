@@ -15,6 +15,7 @@ from brew_assets.adapters.s3.store import S3Options, S3Store
 from brew_assets.domain.bottle import is_object_key
 from brew_assets.engine.ports import ListedObject
 from brew_assets.errors import StoreError, StoreUnavailable
+from brew_assets_tests.fakes import ImpatientClock
 from brew_assets_tests.raw_server import raw_server, whole
 
 PREFIX = "brew/"
@@ -26,12 +27,11 @@ def decode_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Decode]:
     """What the store makes of a page that a server on a socket answers."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setattr("brew_assets.adapters.s3.answers._RETRY_DELAY_S", 0.0)
     body = b""
     with raw_server(
         lambda server, connection: whole(body, "Connection: close")(server, connection)
     ) as server:
-        store = S3Store(S3Options(bucket="b", endpoint_url=server.url, sse="bucket"))
+        store = S3Store(S3Options(bucket="b", endpoint_url=server.url, sse="bucket"), clock=ImpatientClock())
 
         def decode(data: bytes, *, prefix: str) -> Page:
             nonlocal body

@@ -24,6 +24,7 @@ from brew_assets.settings import Secret, Settings
 from brew_assets_tests.adapters.store_contract import give
 from brew_assets_tests.aws_profiles import KEYS, NOBODY, Profiles
 from brew_assets_tests.engine.test_sync import ARM, Upstream
+from brew_assets_tests.fakes import ImpatientClock
 from brew_assets_tests.private_ca import PrivateCa
 from brew_assets_tests.raw_server import raw_server
 from brew_assets_tests.relay import Orders, place_of, recording_proxy
@@ -43,7 +44,6 @@ def strict() -> Iterator[StrictS3]:
 @pytest.fixture
 def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Profiles:
     """A profile with keys, and nothing in the environment."""
-    monkeypatch.setattr("brew_assets.adapters.s3.answers._RETRY_DELAY_S", 0.0)
     made = Profiles(tmp_path, monkeypatch)
     monkeypatch.delenv("AWS_REGION")
     made.write(KEYS)
@@ -62,7 +62,7 @@ def settings_for(strict: StrictS3, **more: object) -> Settings:
 
 def synced(settings: Settings) -> tuple[Report, Upstream]:
     """A sync with copies inside the store, its fold and a verification."""
-    upstream = Upstream(build_store(settings))
+    upstream = Upstream(build_store(settings, clock=ImpatientClock()))
     upstream.publish("wget")
     upstream.publish("shared", tags=dict.fromkeys(ARM, "shared"))
     mirror = upstream.mirror(workers=2)
@@ -98,7 +98,7 @@ def test_every_request_has_the_form_of_address_that_is_set(
 def test_a_server_that_wants_the_other_form_is_a_refusal(strict: StrictS3, profiles: Profiles) -> None:
     strict.host = VIRTUAL
     with pytest.raises(StoreRefused, match="403 AccessDenied"):
-        build_store(settings_for(strict)).prepare()
+        build_store(settings_for(strict), clock=ImpatientClock()).prepare()
 
 
 @pytest.mark.parametrize("acl", ["", "bucket-owner-full-control"])
@@ -138,7 +138,7 @@ def test_a_header_that_a_server_does_not_take_is_named_with_its_setting(
     strict: StrictS3, profiles: Profiles, call: str, refuses: tuple[str, int, str, str], remedy: str
 ) -> None:
     strict.refuses = refuses
-    store = build_store(settings_for(strict, s3_sse="AES256", s3_acl="private"))
+    store = build_store(settings_for(strict, s3_sse="AES256", s3_acl="private"), clock=ImpatientClock())
     assert isinstance(store, S3Store)
     with pytest.raises(StoreError, match=remedy):
         CALLS[call](store)
@@ -149,7 +149,7 @@ def test_a_call_that_is_not_implemented_and_carries_no_encryption_is_not_told_to
 ) -> None:
     strict.refuses = ("x-amz-date", 501, "NotImplemented", "no such call")
     with pytest.raises(StoreError) as caught:
-        build_store(settings_for(strict)).delete(["state/x"])
+        build_store(settings_for(strict), clock=ImpatientClock()).delete(["state/x"])
     assert "S3_SSE" not in str(caught.value)
 
 
@@ -184,7 +184,7 @@ def test_a_bucket_in_another_region_says_in_which(
     strict: StrictS3, profiles: Profiles, call: str, elsewhere: tuple[int, str]
 ) -> None:
     strict.region, strict.elsewhere = "eu-west-1", elsewhere
-    store = build_store(settings_for(strict))
+    store = build_store(settings_for(strict), clock=ImpatientClock())
     assert isinstance(store, S3Store)
     with pytest.raises(StoreError, match="the bucket is in eu-west-1: set AWS_REGION=eu-west-1") as caught:
         CALLS[call](store)
@@ -197,7 +197,7 @@ def test_a_request_that_is_refused_in_its_own_region_is_not_sent_to_another(
 ) -> None:
     strict.host, strict.region = VIRTUAL, "us-east-1"
     with pytest.raises(StoreRefused) as caught:
-        build_store(settings_for(strict)).prepare()
+        build_store(settings_for(strict), clock=ImpatientClock()).prepare()
     assert "region" not in str(caught.value).lower()
 
 
@@ -279,7 +279,7 @@ def test_the_thin_connection_goes_where_boto3_goes(
         aws_endpoint_url_s3=variables.get("AWS_ENDPOINT_URL_S3", ""),
     )
     # A dot in its name: no certificate would fit it as a host.
-    store = S3Store(_s3_options(settings, bucket="my.bottles"))
+    store = S3Store(_s3_options(settings, bucket="my.bottles"), clock=ImpatientClock())
     signer = store._signing()
     thin = f"{signer.origin.scheme}://{signer.origin.netloc}{signer.target('k')}"
     asked = asked_for(store._client(), "get_object", Bucket="my.bottles", Key="k")
@@ -297,7 +297,7 @@ def test_the_certificates_are_not_read_again_for_each_connection(
         strict.host, strict.region = "127.0.0.1", "eu-west-1"
         endpoint = strict.proxy.replace("http:", "https:")
         profiles.write(f"{KEYS}region = eu-west-1\nendpoint_url = {endpoint}\n")
-        store = S3Store(S3Options(bucket=BUCKET), ca.reach())
+        store = S3Store(S3Options(bucket=BUCKET), ca.reach(), clock=ImpatientClock())
         store._client()
         Path(ca.reach().ca_file()).unlink()
         assert store.read("state/none") is None
@@ -320,7 +320,7 @@ def test_a_profile_alone_leads_to_a_server_with_a_companys_certificate(
                 assert synced(settings)[0].outcome == "success"
                 continue
             for call in ("read", "facts"):
-                store = build_store(settings)
+                store = build_store(settings, clock=ImpatientClock())
                 assert isinstance(store, S3Store)
                 with pytest.raises(
                     StoreUnavailable, match=r"certificate is not trusted .*SSL_CERT_FILE or AWS_CA"
@@ -386,7 +386,7 @@ def test_acceleration_is_for_the_mirrors_own_bucket() -> None:
 def test_a_server_that_cannot_be_reached_is_named_with_what_names_it(
     profiles: Profiles, call: str, endpoint: str, why: str
 ) -> None:
-    store = S3Store(S3Options(bucket="nope", prefix="brew", endpoint_url=endpoint))
+    store = S3Store(S3Options(bucket="nope", prefix="brew", endpoint_url=endpoint), clock=ImpatientClock())
     with pytest.raises(StoreUnavailable) as caught:
         CALLS[call](store)
     text = str(caught.value)
@@ -398,7 +398,7 @@ def test_a_server_that_cannot_be_reached_is_named_with_what_names_it(
 def test_a_setting_that_boto3_does_not_take_is_a_refusal_with_its_name(profiles: Profiles) -> None:
     profiles.write(f"{KEYS}s3 =\n  addressing_style = sideways\n")
     with pytest.raises(StoreRefused, match="sideways"):
-        S3Store(S3Options(bucket="b")).read("state/x")
+        S3Store(S3Options(bucket="b"), clock=ImpatientClock()).read("state/x")
 
 
 # -- what is waited for ------------------------------------------------------------------------------------
@@ -418,7 +418,7 @@ def test_an_interruption_ends_what_other_threads_wait_for_and_lets_ones_own_call
         server.over.wait(60)  # type: ignore[attr-defined]
 
     with raw_server(answer) as server:
-        store = S3Store(S3Options(bucket="b", endpoint_url=server.url))
+        store = S3Store(S3Options(bucket="b", endpoint_url=server.url), clock=ImpatientClock())
 
         def read() -> None:
             try:
@@ -449,7 +449,7 @@ def test_a_bottle_over_the_limit_fails_alone_and_no_byte_of_it_moves(
     strict: StrictS3, profiles: Profiles, monkeypatch: pytest.MonkeyPatch, known: bool
 ) -> None:
     monkeypatch.setattr(s3_store, "MOST_BOTTLE_BYTES", 1000)
-    upstream = Upstream(build_store(settings_for(strict)))
+    upstream = Upstream(build_store(settings_for(strict), clock=ImpatientClock()))
     for name in ("jq", "wget"):
         upstream.publish(name)
     large = b"x" * 2000

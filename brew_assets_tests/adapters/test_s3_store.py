@@ -8,6 +8,7 @@ import pytest
 
 from brew_assets.adapters.s3.store import MOST_BOTTLE_BYTES, S3Options, S3Store
 from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, blob_url
+from brew_assets.engine.clock import SystemClock
 from brew_assets.errors import ObjectRefused, StoreRefused, StoreUnavailable
 from brew_assets_tests.adapters.store_contract import StoreContract
 from brew_assets_tests.aws_profiles import NOBODY
@@ -34,7 +35,7 @@ def options(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Options:
 @pytest.fixture
 def store(options: S3Options) -> Iterator[S3Store]:
     """An empty store."""
-    made = S3Store(options)
+    made = S3Store(options, clock=SystemClock())
     made.prepare()
     yield made
     made.close()
@@ -67,7 +68,7 @@ def put(store: S3Store, bottle: Bottle, content: bytes, *, piece: int = 300_000)
 def test_a_bottle_carries_its_encryption_as_the_settings_say(
     server: S3Server, options: S3Options, sse: str
 ) -> None:
-    store = S3Store(msgspec.structs.replace(options, sse=sse))
+    store = S3Store(msgspec.structs.replace(options, sse=sse), clock=SystemClock())
     content = b"x" * 70_000
     bottle = a_bottle(content)
     put(store, bottle, content)
@@ -79,7 +80,7 @@ def test_a_bottle_carries_its_encryption_as_the_settings_say(
 def test_a_bottle_over_the_limit_of_one_put_is_refused_by_name_before_a_byte_moves(
     options: S3Options,
 ) -> None:
-    store = S3Store(msgspec.structs.replace(options, endpoint_url=NOBODY))
+    store = S3Store(msgspec.structs.replace(options, endpoint_url=NOBODY), clock=SystemClock())
     large = a_bottle(b"x", formula="llvm")
     with pytest.raises(ObjectRefused, match=r"llvm-2\.12\.1_1.*5 GiB.*a directory takes it"):
         store.receive(large, date=DATE, size=MOST_BOTTLE_BYTES + 1)
@@ -91,7 +92,7 @@ def test_a_bottle_over_the_limit_of_one_put_is_refused_by_name_before_a_byte_mov
 def test_a_server_that_is_gone_is_unavailable_and_one_without_credentials_refused(
     server: S3Server, options: S3Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gone = S3Store(msgspec.structs.replace(options, endpoint_url="http://127.0.0.1:9"))
+    gone = S3Store(msgspec.structs.replace(options, endpoint_url="http://127.0.0.1:9"), clock=SystemClock())
     sink = gone.receive(a_bottle(b"x"), date=DATE, size=1)
     with pytest.raises(StoreUnavailable):
         sink.write(memoryview(b"x"))
@@ -99,7 +100,7 @@ def test_a_server_that_is_gone_is_unavailable_and_one_without_credentials_refuse
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-    nameless = S3Store(options)
+    nameless = S3Store(options, clock=SystemClock())
     with pytest.raises(StoreRefused):
         nameless.receive(a_bottle(b"x"), date=DATE, size=1)
     with pytest.raises(StoreRefused):
@@ -109,9 +110,11 @@ def test_a_server_that_is_gone_is_unavailable_and_one_without_credentials_refuse
 def test_acceleration_and_regions_give_the_addresses_that_aws_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
-    plain = S3Store(S3Options(bucket="my-bottles", region="eu-central-1"))
+    plain = S3Store(S3Options(bucket="my-bottles", region="eu-central-1"), clock=SystemClock())
     assert plain._signing().origin.netloc == "my-bottles.s3.eu-central-1.amazonaws.com"
-    fast = S3Store(S3Options(bucket="my-bottles", region="eu-central-1", accelerate=True))
+    fast = S3Store(
+        S3Options(bucket="my-bottles", region="eu-central-1", accelerate=True), clock=SystemClock()
+    )
     assert fast._signing().origin.netloc == "my-bottles.s3-accelerate.amazonaws.com"
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from brew_assets.adapters import skip_list_sources as hash_file_sources
-from brew_assets.adapters.s3 import answers as s3_answers
 from brew_assets.adapters.s3.store import S3Options
 from brew_assets.adapters.skip_list_sources import HttpsHashFile, PathHashFile, S3HashFile
 from brew_assets.compose import build_hash_files
@@ -20,7 +19,7 @@ from brew_assets.domain.skip_list import decode_hash_file
 from brew_assets.errors import HashFileInvalid, PlanningStopped, SettingsInvalid
 from brew_assets.settings import Settings
 from brew_assets_tests.aws_profiles import NOBODY, ROLE, Profiles
-from brew_assets_tests.fakes import FakeStop
+from brew_assets_tests.fakes import FakeStop, ImpatientClock
 from brew_assets_tests.private_ca import PrivateCa
 from brew_assets_tests.raw_server import RawServer, head, raw_server, whole
 from brew_assets_tests.servers import ACCESS_KEY, REGION, SECRET_KEY, seaweedfs
@@ -70,7 +69,7 @@ def test_a_file_over_the_limit_is_refused(tmp_path: Path, web: str, monkeypatch:
     (tmp_path / "hashes.json").write_bytes(LISTED)
     for source in (
         PathHashFile(tmp_path / "hashes.json"),
-        HttpsHashFile(f"{web}/hashes.json", timeout_s=5),
+        HttpsHashFile(f"{web}/hashes.json", timeout_s=5, clock=ImpatientClock()),
     ):
         with pytest.raises(HashFileInvalid, match="bytes"):
             source.load()
@@ -104,7 +103,7 @@ def test_a_file_that_claims_to_be_empty_is_read_no_further_than_the_limit(
 
 
 def test_an_address_is_read_and_its_secret_part_never_shown(web: str) -> None:
-    source = HttpsHashFile(f"{web}/hashes.json?X-Amz-Signature=secret", timeout_s=5)
+    source = HttpsHashFile(f"{web}/hashes.json?X-Amz-Signature=secret", timeout_s=5, clock=ImpatientClock())
     assert decode_hash_file(source.load().data).digests == {DIGEST}
     assert "secret" not in source.name
 
@@ -123,7 +122,7 @@ def test_an_address_is_read_and_its_secret_part_never_shown(web: str) -> None:
 )
 def test_an_address_that_gives_nothing_says_why_without_its_secret(web: str, url: str, said: str) -> None:
     with pytest.raises(HashFileInvalid) as caught:
-        HttpsHashFile(url.format(web=web), timeout_s=5).load()
+        HttpsHashFile(url.format(web=web), timeout_s=5, clock=ImpatientClock()).load()
     assert said in str(caught.value)
     assert "secret" not in str(caught.value)
 
@@ -133,7 +132,9 @@ def test_a_machine_that_can_make_no_tls_has_no_hash_file(
 ) -> None:
     monkeypatch.setenv("SSLKEYLOGFILE", "/nonexistent/keys")
     with pytest.raises(HashFileInvalid, match="cannot be had: FileNotFoundError"):
-        HttpsHashFile(f"{web}/hashes.json", timeout_s=5, reach=PrivateCa(tmp_path).reach()).load()
+        HttpsHashFile(
+            f"{web}/hashes.json", timeout_s=5, reach=PrivateCa(tmp_path).reach(), clock=ImpatientClock()
+        ).load()
 
 
 @pytest.mark.parametrize(
@@ -152,14 +153,18 @@ def test_a_bucket_without_credentials_has_no_hash_file(
     Profiles(tmp_path, monkeypatch).write(profile)
     options = S3Options(bucket="hashes", region=REGION, endpoint_url=NOBODY)
     with pytest.raises(HashFileInvalid, match="cannot be had: AWS credentials: "):
-        S3HashFile(options, "hashes.json").load()
+        S3HashFile(options, "hashes.json", clock=ImpatientClock()).load()
 
 
 def test_an_endpoint_that_is_none_has_no_hash_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Profiles(tmp_path, monkeypatch).write("aws_access_key_id = a\naws_secret_access_key = b")
     for endpoint in ("no address", "http://[x"):
         with pytest.raises(HashFileInvalid, match="cannot be had"):
-            S3HashFile(S3Options(bucket="b-b", region=REGION, endpoint_url=endpoint), "hashes.json").load()
+            S3HashFile(
+                S3Options(bucket="b-b", region=REGION, endpoint_url=endpoint),
+                "hashes.json",
+                clock=ImpatientClock(),
+            ).load()
 
 
 def test_an_object_in_a_bucket_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,16 +173,16 @@ def test_an_object_in_a_bucket_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     with seaweedfs() as server:
         server.client.put_object(Bucket=server.bucket, Key="seed/hashes.json", Body=LISTED)
         options = S3Options(bucket=server.bucket, region=REGION, endpoint_url=server.url)
-        source = S3HashFile(options, "seed/hashes.json")
+        source = S3HashFile(options, "seed/hashes.json", clock=ImpatientClock())
         assert source.name == f"s3://{server.bucket}/seed/hashes.json"
         assert decode_hash_file(source.load().data).digests == {DIGEST}
         with pytest.raises(HashFileInvalid, match="no such object"):
-            S3HashFile(options, "seed/absent.json").load()
+            S3HashFile(options, "seed/absent.json", clock=ImpatientClock()).load()
         # Nothing of S3's is decoded.
         packed = gzip.compress(LISTED)
         server.client.put_object(Bucket=server.bucket, Key="packed.json", Body=packed, ContentEncoding="gzip")
         with pytest.raises(HashFileInvalid, match=r"packed\.json: .* found Content-Encoding 'gzip'"):
-            S3HashFile(options, "packed.json").load()
+            S3HashFile(options, "packed.json", clock=ImpatientClock()).load()
         monkeypatch.setattr(hash_file_sources, "MAX_HASH_FILE_BYTES", len(LISTED))
         assert source.load().data == LISTED
         monkeypatch.setattr(hash_file_sources, "MAX_HASH_FILE_BYTES", len(LISTED) - 1)
@@ -198,24 +203,30 @@ def test_a_bucket_that_trickles_or_stalls_is_given_up(monkeypatch: pytest.Monkey
         server.over.wait(60)
 
     with raw_server(answer) as server, pytest.raises(PlanningStopped):
-        S3HashFile(S3Options(bucket="b-b", region=REGION, endpoint_url=server.url), "k", stop=stop).load()
+        S3HashFile(
+            S3Options(bucket="b-b", region=REGION, endpoint_url=server.url),
+            "k",
+            stop=stop,
+            clock=ImpatientClock(),
+        ).load()
 
 
 def test_somebody_elses_object_that_breaks_off_is_no_whole_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
-    monkeypatch.setattr(s3_answers, "_RETRY_DELAY_S", 0.0)
     with (
         raw_server(lambda _, connection: connection.sendall(head(100) + b"[]")) as server,
         pytest.raises(HashFileInvalid, match="IncompleteRead"),
     ):
-        S3HashFile(S3Options(bucket="b-b", region=REGION, endpoint_url=server.url), "k").load()
+        S3HashFile(
+            S3Options(bucket="b-b", region=REGION, endpoint_url=server.url), "k", clock=ImpatientClock()
+        ).load()
 
 
 def test_the_password_of_an_address_is_sent_and_shown_nowhere() -> None:
     with raw_server(whole(LISTED)) as server:
         url = server.url.replace("://", "://user:PLANTED@") + "/hashes.json?token=PLANTED"
-        source = HttpsHashFile(url, timeout_s=5)
+        source = HttpsHashFile(url, timeout_s=5, clock=ImpatientClock())
         assert source.load().data == LISTED
     assert b"Authorization: Basic " in server.requests[0]
     assert "PLANTED" not in source.name

@@ -17,6 +17,7 @@ import pytest
 from brew_assets.adapters.http.reach import PLAIN
 from brew_assets.adapters.slack import SlackWebhook
 from brew_assets.domain.notifications.blocks import Message
+from brew_assets.engine.clock import SystemClock
 from brew_assets.engine.notifier import Notification
 from brew_assets.errors import ChannelBusy, ChannelError, ChannelFailed, ChannelRefused, ChannelUncertain
 from brew_assets.settings import Secret
@@ -34,7 +35,7 @@ def notification(*, channel: str = "", message: Message | None = MISSING) -> Not
 
 
 def webhook(address: str, *, timeout_s: float = 10.0, **options: Any) -> SlackWebhook:
-    return SlackWebhook(lambda: Secret(address), timeout_s=timeout_s, **options)
+    return SlackWebhook(lambda: Secret(address), timeout_s=timeout_s, **options, clock=SystemClock())
 
 
 def refused(address: str, *, timeout_s: float = 10.0) -> ChannelError:
@@ -164,7 +165,7 @@ def zlib_of_blanks(mib: int) -> Iterator[bytes]:
 def test_a_slack_whose_answer_has_no_end_may_have_taken_it(each: bytes) -> None:
     clock = FakeClock()
     with endless(trickles(b"", each, clock.advance)) as server:
-        channel = SlackWebhook(lambda: Secret(server.url), monotonic=clock.monotonic)
+        channel = SlackWebhook(lambda: Secret(server.url), clock=clock)
         with pytest.raises(ChannelUncertain):
             channel.send(notification())
 
@@ -182,7 +183,7 @@ def test_a_slack_whose_words_have_no_end_counts_by_its_status() -> None:
     clock = FakeClock()
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;"
     with endless(trickles(chunked, b"x", clock.advance)) as server:
-        SlackWebhook(lambda: Secret(server.url), monotonic=clock.monotonic).send(notification())
+        SlackWebhook(lambda: Secret(server.url), clock=clock).send(notification())
 
 
 def test_a_slack_that_is_not_reached_has_taken_nothing() -> None:
@@ -250,6 +251,6 @@ def test_an_answer_packed_into_gigabytes_is_not_unpacked() -> None:
 def test_a_head_without_end_is_an_answer_of_which_nobody_knows(each: bytes) -> None:
     clock = FakeClock()
     with trickling_server(trickles(b"", each, clock.advance)) as server:
-        channel = SlackWebhook(lambda: Secret(server.url), monotonic=clock.monotonic)
+        channel = SlackWebhook(lambda: Secret(server.url), clock=clock)
         with pytest.raises(ChannelUncertain, match="SlowBody"):
             channel.send(notification())

@@ -10,6 +10,7 @@ from brew_assets.domain.catalogue import check_served, check_serves, choose_bott
 from brew_assets.domain.oci import MAX_BOTTLE_BYTES, decode_child_size, decode_index
 from brew_assets.domain.platforms import KNOWN_PLATFORMS
 from brew_assets.domain.skip_list import decode_hash_file
+from brew_assets.engine.clock import SystemClock
 from brew_assets.engine.retry import MAX_BUSY_WAIT_S, MIN_BUSY_WAIT_S, parse_retry_after
 from brew_assets.errors import CatalogueInvalid, HashFileInvalid, UpstreamBusy, UpstreamError
 from brew_assets_tests.fuzz.fuzzing import assert_sound, decoded, fuzzed
@@ -114,7 +115,8 @@ WAITS = ("120", "1m2.5s", "880.092µs", "Fri, 28 Aug 2026 03:00:00 GMT", "Fri, 2
 def test_refusals_of_a_registry(random: Random) -> None:
     body = spoiled(REFUSAL, random)
     wait = random.choice((None, changed_text(random.choice(WAITS), random)))
-    error = answer_error("wget", status=random.choice((401, 404, 429, 500, 503)), body=body, retry_after=wait)
+    status = random.choice((401, 404, 429, 500, 503))
+    error = answer_error("wget", status=status, body=body, retry_after=wait, now=SystemClock().now())
     assert isinstance(error, UpstreamError)
     assert str(error).isprintable()
     if isinstance(error, UpstreamBusy) and error.wait_s is not None:

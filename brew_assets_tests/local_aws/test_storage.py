@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from brew_assets.adapters.s3.store import S3Options, S3Store
+from brew_assets.engine.clock import SystemClock
 from brew_assets_tests.adapters.store_contract import StoreContract
 from brew_assets_tests.local_aws.session import LocalAws
 
@@ -32,7 +33,7 @@ def options(aws: LocalAws, bucket: str, monkeypatch: pytest.MonkeyPatch) -> S3Op
 @pytest.fixture
 def store(options: S3Options) -> Iterator[S3Store]:
     """An empty store."""
-    made = S3Store(options)
+    made = S3Store(options, clock=SystemClock())
     made.prepare()
     yield made
     made.close()

@@ -111,7 +111,7 @@ class BoundedSession:
         try:
             _check_length(response)
             if is_streamed and response.status_code in _SUCCESS:
-                return _with_body(response, _Streamed(response.raw))
+                return _with_body(response, _Streamed(response.raw, self._monotonic))
             body = self._whole(response)
         except BaseException:
             # It is no connection for another request.
@@ -218,13 +218,14 @@ class _Whole:
 class _Streamed:
     """A body that is read as it comes: the library would wait for each piece to be full."""
 
-    def __init__(self, raw: Any) -> None:
+    def __init__(self, raw: Any, monotonic: Callable[[], float]) -> None:
         self._raw = raw
+        self._monotonic = monotonic
 
     def read(self, amount: int | None = None) -> bytes:
         """What has come of the next bytes; all that is left without an amount."""
         if amount is None:
-            return _read_to_end(self._raw, time.monotonic)
+            return _read_to_end(self._raw, self._monotonic)
         data: bytes = self._raw.read1(amount)
         return data
 

@@ -13,7 +13,7 @@ Status and code decide, never text: texts are for people, and change.
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 
@@ -70,7 +70,7 @@ _errors_decoder = msgspec.json.Decoder(_Errors)
 
 
 def answer_error(
-    subject: str, *, status: int, body: bytes = b"", retry_after: str | None = None
+    subject: str, *, status: int, body: bytes = b"", retry_after: str | None = None, now: datetime
 ) -> UpstreamError:
     """The error of an answer that has not what was asked for; its message names subject, status and code."""
     code = code_of(body)
@@ -78,7 +78,7 @@ def answer_error(
     message = f"{subject}: {status}{f' {code}' if code else ''} from upstream"
     if kind is UpstreamBusy:
         text = body.decode("utf-8", "replace")
-        return UpstreamBusy(message, wait_s=parse_retry_after(retry_after, now=datetime.now(UTC), body=text))
+        return UpstreamBusy(message, wait_s=parse_retry_after(retry_after, now=now, body=text))
     return kind(message)
 
 

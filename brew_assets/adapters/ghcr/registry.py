@@ -6,8 +6,7 @@ registry_login.py. Only the registry and the configured hosts are ever contacted
 """
 
 import re
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import NoReturn
 from urllib.parse import quote, urldefrag, urljoin
 
@@ -26,6 +25,7 @@ from brew_assets.adapters.http.response import WireResponse
 from brew_assets.adapters.http.url import Origin
 from brew_assets.domain.bottle import Bottle
 from brew_assets.domain.oci import CHILD_MEDIA_TYPE, INDEX_MEDIA_TYPE, MAX_INDEX_BYTES
+from brew_assets.engine.ports import Clock
 from brew_assets.errors import (
     UNREADABLE,
     BlobNotFound,
@@ -70,13 +70,14 @@ class Ghcr:
         timeout_s: float,
         credentials: CredentialsSource | None = None,
         reach: Reach = PLAIN,
-        monotonic: Callable[[], float] = time.monotonic,
+        clock: Clock,
     ) -> None:
+        self._clock = clock
         self._registry = RegistryAddress(registry_url)
         self.url = self._registry.shown
         self._hosts = AllowedHosts(self._registry.origin, cdn_hosts)
         self._hosts.check(self._registry.roots[0], subject="BOTTLE_REGISTRY_URL")
-        self._wires = ThreadWires(reach, timeout_s=timeout_s, monotonic=monotonic)
+        self._wires = ThreadWires(reach, timeout_s=timeout_s, monotonic=clock.monotonic)
         self._login = RegistryLogin(self.url, credentials)
 
     def open(self, bottle: Bottle, *, offset: int = 0) -> GhcrBlob:
@@ -308,7 +309,9 @@ class Ghcr:
             # Not for this connection: another try needs a new one.
             response.will_close = True
         retry_after = response.fields.get("retry-after")
-        raise answer_error(subject, status=response.status, body=body, retry_after=retry_after)
+        raise answer_error(
+            subject, status=response.status, body=body, retry_after=retry_after, now=self._clock.now()
+        )
 
     def _renew_token(self, url: str, challenge: Challenge, subject: str) -> None:
         """A token for the repository, from the realm that the registry names (one of the allowed hosts).

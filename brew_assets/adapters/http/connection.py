@@ -15,7 +15,6 @@ import contextlib
 import http.client
 import select
 import socket
-import time
 from collections.abc import Callable
 
 from brew_assets.adapters.http.reach import CONNECT_TIMEOUT_S, Reach
@@ -52,9 +51,10 @@ class Wire:
         reach: Reach,
         *,
         timeout_s: float,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float],
     ) -> None:
         self.origin = origin
+        self._monotonic = monotonic
         self._reach = reach
         # A proxy for plain http reads each request itself; through one for https goes what it cannot read.
         self._reads_along = reach.proxy_for(origin) if origin.scheme == "http" else None
@@ -188,7 +188,7 @@ class Wire:
         except NETWORK_ERRORS:
             keep = False
         if keep:
-            self._used_at = time.monotonic()
+            self._used_at = self._monotonic()
         else:
             self.close()
 
@@ -259,7 +259,7 @@ class Wire:
     def _is_stale(self) -> bool:
         """Closes a connection that idled and has something to read: it can only be the end."""
         connection = self._connection
-        if connection is None or time.monotonic() - self._used_at < _IDLE_CHECK_S:
+        if connection is None or self._monotonic() - self._used_at < _IDLE_CHECK_S:
             return False
         readable, _, _ = select.select([connection.sock], [], [], 0)
         if readable:

@@ -30,8 +30,15 @@ def _resolve(host: str, port: int) -> Sequence[_Info]:
 class Dialer:
     """Makes connections. Safe for use by several threads, which share what is remembered."""
 
-    def __init__(self, resolve: Resolve = _resolve, *, stagger_s: float = STAGGER_S) -> None:
+    def __init__(
+        self,
+        resolve: Resolve = _resolve,
+        *,
+        stagger_s: float = STAGGER_S,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._resolve = resolve
+        self._monotonic = monotonic
         self._stagger_s = stagger_s
         self._families: dict[str, int] = {}
 
@@ -49,7 +56,7 @@ class Dialer:
         if not addresses:
             raise OSError(f"{host} has no address")
         try:
-            sock, family = _Race(addresses, self._stagger_s).run(timeout_s, interrupted)
+            sock, family = _Race(addresses, self._stagger_s, self._monotonic).run(timeout_s, interrupted)
         except BaseException:
             self._families.pop(host, None)
             raise
@@ -74,8 +81,9 @@ def _by_turns(infos: Sequence[_Info], first: int | None) -> list[_Info]:
 class _Race:
     """One connection by whichever address answers first; the others are closed."""
 
-    def __init__(self, addresses: list[_Info], stagger_s: float) -> None:
+    def __init__(self, addresses: list[_Info], stagger_s: float, monotonic: Callable[[], float]) -> None:
         self._waiting = addresses
+        self._monotonic = monotonic
         self._stagger_s = stagger_s
         self._error: OSError | None = None
 
@@ -86,12 +94,12 @@ class _Race:
         # any more: refused addresses cost no wait, silent ones cost one turn each, and all together no more
         # than the time-out. Of the errors the first is kept: it is about the address that was preferred, the
         # rest often just says "no IPv6 here".
-        ends_at = time.monotonic() + timeout_s
+        ends_at = self._monotonic() + timeout_s
         next_at = 0.0
         with selectors.DefaultSelector() as pending:
             try:
                 while True:
-                    now = time.monotonic()
+                    now = self._monotonic()
                     if interrupted():
                         raise ConnectionAbortedError("the grace is over")
                     if now >= ends_at:
@@ -112,7 +120,7 @@ class _Race:
 
     def _wait_s(self, ends_at: float, next_at: float) -> float:
         until = min(ends_at, next_at) if self._waiting else ends_at
-        return max(0.0, min(_LOOK_EVERY_S, until - time.monotonic()))
+        return max(0.0, min(_LOOK_EVERY_S, until - self._monotonic()))
 
     def _start(self, pending: selectors.BaseSelector, info: _Info) -> None:
         family, kind, protocol, _, address = info

@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,9 +15,7 @@ from brew_assets.adapters.http.url import Origin
 class Wires:
     """The calling thread's connections, one per origin."""
 
-    def __init__(
-        self, reach: Reach, *, timeout_s: float, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, reach: Reach, *, timeout_s: float, monotonic: Callable[[], float]) -> None:
         self._reach = reach
         self._timeout_s = timeout_s
         self._monotonic = monotonic
@@ -50,9 +47,7 @@ class Wires:
 class ThreadWires:
     """Every thread's own connections, and a way to break off all of them."""
 
-    def __init__(
-        self, reach: Reach, *, timeout_s: float, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, reach: Reach, *, timeout_s: float, monotonic: Callable[[], float]) -> None:
         self._reach = reach
         self._timeout_s = timeout_s
         self._monotonic = monotonic

@@ -4,13 +4,12 @@ Codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html, and 
 Wasabi add for the same things. A code says more than its status, so a known code decides alone.
 """
 
-import random
 import re
-import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
 
-from brew_assets.engine.waiting import try_failed
+from brew_assets.engine.ports import Clock
+from brew_assets.engine.retry import Backoff, retrying
 from brew_assets.errors import (
     ChecksumRefused,
     KeyTaken,
@@ -24,8 +23,8 @@ from brew_assets.errors import (
 
 Answer = type[StoreError]
 
-_ATTEMPTS = 5
-_RETRY_DELAY_S = 0.2
+_TRIES = 5
+_BACKOFF = Backoff(first_s=0.4)
 
 _T = TypeVar("_T")
 
@@ -304,13 +303,9 @@ def about_the_store(error: StoreError) -> StoreError:
     return StoreRefused(str(error), status=error.status, code=error.code)
 
 
-def persistently(act: Callable[[], _T]) -> _T:
-    """What the act gives, tried again with growing waits while the store is unavailable."""
-    for attempt in range(1, _ATTEMPTS):
-        try:
-            return act()
-        except StoreUnavailable as error:
-            wait_s = random.uniform(0.0, _RETRY_DELAY_S * 2.0**attempt)
-            try_failed(error, next_try_in_s=wait_s)
-            time.sleep(wait_s)
-    return act()
+def persistently(act: Callable[[], _T], clock: Clock) -> _T:
+    """What the act gives, tried again with growing waits while the store is unavailable.
+
+    No stop shortens them: receipts, manifest and report are written after it.
+    """
+    return retrying(act, on=StoreUnavailable, next_wait_s=_BACKOFF.for_tries(_TRIES), clock=clock)

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -33,7 +32,7 @@ def whole_body(
     answer: Mapping[str, Any],
     *,
     most: int,
-    monotonic: Callable[[], float] = time.monotonic,
+    monotonic: Callable[[], float],
 ) -> bytes:
     """The body of what get_object answered, as it was sent.
 

@@ -11,7 +11,7 @@ from brew_assets.adapters.s3.answers import Sent, about_the_store, answer_error,
 from brew_assets.adapters.s3.bodies import first_bytes, hashed_body, whole_body
 from brew_assets.adapters.s3.client_errors import client_error
 from brew_assets.adapters.s3.listing import NoListing, Page, page_of
-from brew_assets.engine.ports import MAX_DOCUMENT_BYTES, Document, ObjectFacts
+from brew_assets.engine.ports import MAX_DOCUMENT_BYTES, Clock, Document, ObjectFacts
 from brew_assets.errors import ObjectRefused, StoreError, StoreUnavailable, StoreUnsupported
 
 if TYPE_CHECKING:
@@ -84,8 +84,9 @@ def _follow_no_redirect(context: dict[str, Any], **_: Any) -> None:
 class S3Documents:
     """Reads and writes whole objects below one bucket. Safe for use by several threads."""
 
-    def __init__(self, client: Callable[[], "S3Client"], *, bucket: str, url: str) -> None:
+    def __init__(self, client: Callable[[], "S3Client"], *, bucket: str, url: str, clock: Clock) -> None:
         self._client = client
+        self._clock = clock
         self._bucket = bucket
         self._url = url
         # Whether the server deletes many objects with one call; some do not know that call.
@@ -101,7 +102,8 @@ class S3Documents:
 
         def act(client: "S3Client") -> Document:
             answer = client.get_object(Bucket=self._bucket, Key=key)
-            return Document(whole_body(key, answer, most=most_bytes), answer.get("ETag", ""))
+            body = whole_body(key, answer, most=most_bytes, monotonic=self._clock.monotonic)
+            return Document(body, answer.get("ETag", ""))
 
         return self._unless_missing(key, act)
 
@@ -251,7 +253,7 @@ class S3Documents:
             raise
 
     def _persistently(self, subject: str, act: Callable[["S3Client"], _T], sent: Sent | None = None) -> _T:
-        return persistently(lambda: self._once(subject, act, sent or Sent()))
+        return persistently(lambda: self._once(subject, act, sent or Sent()), self._clock)
 
     def _once(self, subject: str, act: Callable[["S3Client"], _T], sent: Sent) -> _T:
         client = self._client()

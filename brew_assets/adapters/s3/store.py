@@ -26,7 +26,14 @@ from brew_assets.domain.bottle import Bottle, is_object_key
 from brew_assets.domain.manifest import MANIFEST_KEY
 from brew_assets.domain.object_keys import is_date
 from brew_assets.engine.kept_indexes import INDEX_PREFIX
-from brew_assets.engine.ports import MAX_DOCUMENT_BYTES, BottleSink, Document, ListedObject, ObjectFacts
+from brew_assets.engine.ports import (
+    MAX_DOCUMENT_BYTES,
+    BottleSink,
+    Clock,
+    Document,
+    ListedObject,
+    ObjectFacts,
+)
 from brew_assets.engine.record.foreign_objects import ForeignObjects
 from brew_assets.errors import (
     KeyTaken,
@@ -68,8 +75,9 @@ class S3Options(msgspec.Struct, frozen=True, kw_only=True):
 class S3Store:
     """A bucket, or a prefix of one, as the object store. Safe for use by several threads."""
 
-    def __init__(self, options: S3Options, reach: Reach = PLAIN) -> None:
+    def __init__(self, options: S3Options, reach: Reach = PLAIN, *, clock: Clock) -> None:
         self._options = options
+        self._clock = clock
         self._bucket = options.bucket
         self._prefix = f"{options.prefix.strip('/')}/" if options.prefix.strip("/") else ""
         self.url = f"s3://{self._bucket}/{self._prefix}"
@@ -83,12 +91,12 @@ class S3Store:
         self._bucket_url = ""
         self._signer: BulkSigner | None = None
         self._lock = threading.RLock()
-        self._wires = ThreadWires(reach, timeout_s=options.timeout_s)
+        self._wires = ThreadWires(reach, timeout_s=options.timeout_s, monotonic=clock.monotonic)
         # Connections of their own: a HEAD must not fall into a bottle that is half sent.
-        self._small_wires = ThreadWires(reach, timeout_s=options.timeout_s)
-        self._bottles = ThinObjects(self._wires, self._signing, url=self.url)
-        self._thin = ThinObjects(self._small_wires, self._signing, url=self.url)
-        self._documents = S3Documents(self._client, bucket=self._bucket, url=self.url)
+        self._small_wires = ThreadWires(reach, timeout_s=options.timeout_s, monotonic=clock.monotonic)
+        self._bottles = ThinObjects(self._wires, self._signing, url=self.url, clock=clock)
+        self._thin = ThinObjects(self._small_wires, self._signing, url=self.url, clock=clock)
+        self._documents = S3Documents(self._client, bucket=self._bucket, url=self.url, clock=clock)
 
     def _client(self) -> "S3Client":
         with self._lock:
@@ -115,7 +123,9 @@ class S3Store:
         except Exception as exc:  # of providers of credentials, and of settings that are none
             raise setting_error(exc, url=self.url) from exc
         self._bucket_url = address.partition("?")[0].removesuffix(f"/{_ANY_KEY}")
-        self._answers = bound_answers(client, context=self._reach.aws_context, is_xml=True)
+        self._answers = bound_answers(
+            client, context=self._reach.aws_context, monotonic=self._clock.monotonic, is_xml=True
+        )
         check_documents(client)
         return client
 

@@ -12,6 +12,7 @@ from brew_assets.adapters.http.response import WireResponse
 from brew_assets.adapters.s3.answers import Sent, answer_error, persistently
 from brew_assets.adapters.s3.client_errors import connection_error
 from brew_assets.adapters.s3.signing import BulkSigner
+from brew_assets.engine.ports import Clock
 from brew_assets.errors import StoreError, StoreRefused, StoreUnavailable
 
 _EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
@@ -57,8 +58,11 @@ class Head(NamedTuple):
 class ThinObjects:
     """Writes objects of a bucket and asks for them. Safe for use by several threads."""
 
-    def __init__(self, wires: ThreadWires, signer: Callable[[], BulkSigner], *, url: str) -> None:
+    def __init__(
+        self, wires: ThreadWires, signer: Callable[[], BulkSigner], *, url: str, clock: Clock
+    ) -> None:
         self._wires = wires
+        self._clock = clock
         self._signer = signer
         self._url = url
 
@@ -82,7 +86,7 @@ class ThinObjects:
             )
 
         headers = {"x-amz-checksum-mode": "ENABLED"}
-        return persistently(lambda: self._exchange("HEAD", key, headers, take))
+        return persistently(lambda: self._exchange("HEAD", key, headers, take), self._clock)
 
     def put(self, key: str, data: bytes, headers: dict[str, str]) -> str:
         """The new ETag. Conditions and encryption are among the headers.
@@ -106,7 +110,7 @@ class ThinObjects:
 
         body = memoryview(data)
         return persistently(
-            lambda: self._exchange("PUT", key, sent, take, body=body, sha256=digest.hexdigest())
+            lambda: self._exchange("PUT", key, sent, take, body=body, sha256=digest.hexdigest()), self._clock
         )
 
     def sink(self, key: str, headers: dict[str, str], *, sha256: str, size: int, our_key: str) -> "PutSink":

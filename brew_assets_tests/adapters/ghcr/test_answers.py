@@ -13,6 +13,7 @@ from brew_assets.adapters.ghcr.registry import Ghcr
 from brew_assets.domain.bottle import Bottle, Digest, PkgVersion
 from brew_assets.domain.plan import Request
 from brew_assets.domain.report import Report
+from brew_assets.engine.clock import SystemClock
 from brew_assets.engine.options import Options
 from brew_assets.engine.planner import make_plan
 from brew_assets.engine.ports import Ports
@@ -27,6 +28,7 @@ from brew_assets.errors import (
     UpstreamUnauthorized,
 )
 from brew_assets.simulator import Fault, SimulatedBottle, Simulator, SizeDistribution, World
+from brew_assets_tests.fakes import START as NOW
 from brew_assets_tests.fakes import FakeClock, FakeStop
 
 TAG = "arm64_sonoma"
@@ -123,14 +125,14 @@ def odd(simulator: Simulator) -> SimulatedBottle:
 
 
 def registry(simulator: Simulator) -> Ghcr:
-    return Ghcr(simulator.registry_url, cdn_hosts=[simulator.cdn_host], timeout_s=5)
+    return Ghcr(simulator.registry_url, cdn_hosts=[simulator.cdn_host], timeout_s=5, clock=SystemClock())
 
 
 def mirror(simulator: Simulator, root: Path) -> Mirror:
     """The engine over a directory and the upstream; its waits are not waited."""
     blobs = registry(simulator)
     ports = Ports(
-        catalogue=FormulaeApi(simulator.api_url, timeout_s=5),
+        catalogue=FormulaeApi(simulator.api_url, timeout_s=5, clock=SystemClock()),
         blobs=blobs,
         indexes=blobs,
         store=DirectoryStore(root),
@@ -214,20 +216,20 @@ def test_every_code_of_the_table_is_documented_here() -> None:
 )
 def test_a_body_without_a_code_leaves_the_status_to_decide(body: bytes) -> None:
     assert code_of(body) == ""
-    assert type(answer_error("wget", status=404, body=body)) is BlobNotFound
-    assert type(answer_error("wget", status=503, body=body)) is UpstreamFailed
-    assert str(answer_error("wget", status=403, body=body)) == "wget: 403 from upstream"
+    assert type(answer_error("wget", status=404, body=body, now=NOW)) is BlobNotFound
+    assert type(answer_error("wget", status=503, body=body, now=NOW)) is UpstreamFailed
+    assert str(answer_error("wget", status=403, body=body, now=NOW)) == "wget: 403 from upstream"
 
 
 def test_of_several_codes_the_first_of_the_table_decides() -> None:
     body = json.dumps({"errors": [{"code": "NEW"}, {"code": "TOOMANYREQUESTS"}, {"code": "DENIED"}]}).encode()
-    error = answer_error("wget", status=403, body=body, retry_after="3")
+    error = answer_error("wget", status=403, body=body, retry_after="3", now=NOW)
     assert isinstance(error, UpstreamBusy)
     assert (error.wait_s, str(error)) == (3.0, "wget: 403 TOOMANYREQUESTS from upstream")
 
 
 def test_a_wait_that_only_the_error_document_names_is_kept() -> None:
     error = {"code": "TOOMANYREQUESTS", "message": "retry-after: 5s, allowed: 1/minute"}
-    found = answer_error("wget", status=503, body=json.dumps({"errors": [error]}).encode())
+    found = answer_error("wget", status=503, body=json.dumps({"errors": [error]}).encode(), now=NOW)
     assert isinstance(found, UpstreamBusy)
     assert found.wait_s == 5.0

@@ -19,6 +19,7 @@ from brew_assets.adapters.ghcr.login import (
 from brew_assets.adapters.ghcr.registry import Ghcr
 from brew_assets.adapters.http.reach import Reach
 from brew_assets.domain.bottle import Bottle
+from brew_assets.engine.clock import SystemClock
 from brew_assets.errors import MirrorError, RegistryRefused, UpstreamFailed, UpstreamUnauthorized
 from brew_assets.settings import Secret
 from brew_assets.simulator import Access, Fault, Simulator, World
@@ -35,7 +36,13 @@ WRONG = Credentials("ann", Secret("PLANTED"))
 def asks(simulator: Simulator, credentials: Credentials | None, path: str = "") -> Ghcr:
     source = GivenCredentials(credentials) if credentials else None
     hosts = [simulator.cdn_host]
-    return Ghcr(f"{simulator.registry_url}{path}", cdn_hosts=hosts, timeout_s=5, credentials=source)
+    return Ghcr(
+        f"{simulator.registry_url}{path}",
+        cdn_hosts=hosts,
+        timeout_s=5,
+        credentials=source,
+        clock=SystemClock(),
+    )
 
 
 def served(access: Access, count: int = 4) -> tuple[Simulator, list[Bottle]]:

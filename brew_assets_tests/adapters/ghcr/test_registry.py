@@ -66,7 +66,9 @@ def ghcr(simulator: Simulator) -> Ghcr:
 
 
 def registry(simulator: Simulator, *, timeout_s: float = TIMEOUT_S) -> Ghcr:
-    return Ghcr(simulator.registry_url, cdn_hosts=[simulator.cdn_host], timeout_s=timeout_s)
+    return Ghcr(
+        simulator.registry_url, cdn_hosts=[simulator.cdn_host], timeout_s=timeout_s, clock=SystemClock()
+    )
 
 
 def ours(item: SimulatedBottle, *, url: str | None = None) -> Bottle:
@@ -361,15 +363,15 @@ def test_a_host_that_was_once_refused_stays_refused(
 
 def test_plain_http_is_only_for_this_machine() -> None:
     with pytest.raises(HostRefused, match="BOTTLE_REGISTRY_URL"):
-        Ghcr("http://registry.example", cdn_hosts=[], timeout_s=1)
+        Ghcr("http://registry.example", cdn_hosts=[], timeout_s=1, clock=SystemClock())
     with pytest.raises(ValueError, match="address"):
-        Ghcr("registry.example", cdn_hosts=[], timeout_s=1)
-    Ghcr("http://localhost:5000", cdn_hosts=[], timeout_s=1)
-    Ghcr("http://[::1]:5000", cdn_hosts=[], timeout_s=1)
+        Ghcr("registry.example", cdn_hosts=[], timeout_s=1, clock=SystemClock())
+    Ghcr("http://localhost:5000", cdn_hosts=[], timeout_s=1, clock=SystemClock())
+    Ghcr("http://[::1]:5000", cdn_hosts=[], timeout_s=1, clock=SystemClock())
 
 
 def test_a_cdn_host_may_be_named_with_its_schemes_own_port(wget: SimulatedBottle) -> None:
-    ghcr = Ghcr("https://ghcr.io", cdn_hosts=["cdn.example:443"], timeout_s=1)
+    ghcr = Ghcr("https://ghcr.io", cdn_hosts=["cdn.example:443"], timeout_s=1, clock=SystemClock())
     origin, _ = ghcr._hosts.check("https://cdn.example/blob", subject="wget")
     assert origin.host == "cdn.example"
 
@@ -389,7 +391,7 @@ def test_a_machine_that_can_make_no_tls_interrupts_the_bottle(
     monkeypatch.setenv("SSLKEYLOGFILE", "/nonexistent/keys")
     url = "https://127.0.0.1:1"
     with pytest.raises(UpstreamInterrupted, match=r"wget.*no TLS.*/nonexistent/keys"):
-        Ghcr(url, cdn_hosts=[], timeout_s=1, reach=reach).open(ours(wget))
+        Ghcr(url, cdn_hosts=[], timeout_s=1, reach=reach, clock=SystemClock()).open(ours(wget))
     challenge = f'HTTP/1.1 401 x\r\nWWW-Authenticate: Bearer realm="{url}/token"\r\nContent-Length: 0\r\n\r\n'
     with (
         speaking(challenge.encode(), cdn_hosts=["127.0.0.1:1"], reach=reach) as ghcr,
@@ -435,7 +437,7 @@ def speaking(*answers: bytes, cdn_hosts: Sequence[str] = (), reach: Reach = PLAI
     thread.start()
     try:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        yield Ghcr(url, cdn_hosts=cdn_hosts, timeout_s=1, reach=reach)
+        yield Ghcr(url, cdn_hosts=cdn_hosts, timeout_s=1, reach=reach, clock=SystemClock())
     finally:
         ended.set()
         thread.join(6)

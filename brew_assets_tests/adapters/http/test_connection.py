@@ -6,7 +6,6 @@ import resource
 import socket
 import sys
 import threading
-import time
 
 import pytest
 
@@ -52,7 +51,7 @@ BODIES = {
 
 
 def wire_to(url: str, clock: TickingClock | None = None) -> Wire:
-    return Wire(split_url(url)[0], PLAIN, timeout_s=90.0, monotonic=clock or time.monotonic)
+    return Wire(split_url(url)[0], PLAIN, timeout_s=90.0, monotonic=(clock or SystemClock()).monotonic)
 
 
 def _read_all(stream: GhcrBlob) -> int:
@@ -64,7 +63,7 @@ def _read_all(stream: GhcrBlob) -> int:
 
 
 def registry(url: str, clock: TickingClock | None = None) -> Ghcr:
-    return Ghcr(url, cdn_hosts=[], timeout_s=90.0, monotonic=clock or time.monotonic)
+    return Ghcr(url, cdn_hosts=[], timeout_s=90.0, clock=clock or SystemClock())
 
 
 def _packed(data: bytes) -> bytes:
@@ -186,7 +185,7 @@ def test_a_bottle_may_trickle_as_long_as_it_comes() -> None:
     with pouring(OK + b"Content-Length: 300\r\n\r\n", b"x", clock=clock) as url:
         stream = registry(url, clock).open(ITEM)
         for _ in range(300):
-            clock()
+            clock.monotonic()
         assert _read_all(stream) == 300
 
 
@@ -279,7 +278,7 @@ def test_an_interruption_ends_a_handshake_that_stalls() -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         origin = Origin("https", "127.0.0.1", listener.getsockname()[1])
-        wire = Wire(origin, PLAIN, timeout_s=90.0)
+        wire = Wire(origin, PLAIN, timeout_s=90.0, monotonic=SystemClock().monotonic)
         thread = threading.Thread(target=send, daemon=True)
         thread.start()
         listener.settimeout(10)

@@ -11,6 +11,7 @@ import pytest
 from brew_assets.adapters.http.dial import Dialer
 from brew_assets.adapters.http.reach import PLAIN
 from brew_assets.adapters.s3.store import S3Options, S3Store
+from brew_assets.engine.clock import SystemClock
 from brew_assets_tests.event_account import CREDENTIALS
 from brew_assets_tests.ports import free_ports
 from brew_assets_tests.raw_server import raw_server, whole
@@ -136,7 +137,9 @@ def test_boto3s_clients_try_the_other_address_too(monkeypatch: pytest.MonkeyPatc
         alive = int(server.url.rpartition(":")[2])
         addresses = [info("127.0.0.2", swallowing), info("127.0.0.1", alive)]
         monkeypatch.setattr(PLAIN.dialer, "_resolve", lambda host, port: addresses)
-        store = S3Store(S3Options(bucket="b", endpoint_url="http://broken.example", timeout_s=3600.0))
+        store = S3Store(
+            S3Options(bucket="b", endpoint_url="http://broken.example", timeout_s=3600.0), clock=SystemClock()
+        )
         thread = threading.Thread(target=store.prepare, daemon=True)
         thread.start()
         thread.join(60.0)

@@ -24,6 +24,7 @@ from brew_assets.engine.notifier import Notification
 from brew_assets.errors import ChannelUncertain, ProxyRefused, StoreUnavailable
 from brew_assets.settings import Secret
 from brew_assets_tests.event_account import CREDENTIALS
+from brew_assets_tests.fakes import ImpatientClock
 from brew_assets_tests.messages import MISSING
 from brew_assets_tests.private_ca import PrivateCa
 from brew_assets_tests.raw_server import RawServer, raw_server, whole
@@ -34,7 +35,7 @@ BODY = b"<ListAllMyBucketsResult></ListAllMyBucketsResult>"
 
 
 def by_wire(url: str, reach: Reach) -> bytes:
-    wire = Wire(split_url(url)[0], reach, timeout_s=30.0)
+    wire = Wire(split_url(url)[0], reach, timeout_s=30.0, monotonic=ImpatientClock().monotonic)
     try:
         response = wire.exchange("GET", "/a?b=c", {"Accept": "*/*"})
         body = response.read(1000)
@@ -185,7 +186,8 @@ def test_an_interruption_ends_the_wait_for_a_proxy() -> None:
         return over.wait(60)
 
     with recording_proxy(Orders(answer=hang)) as proxy:
-        wire = Wire(split_url("https://far.example")[0], _through(proxy), timeout_s=600.0)
+        origin = split_url("https://far.example")[0]
+        wire = Wire(origin, _through(proxy), timeout_s=600.0, monotonic=ImpatientClock().monotonic)
 
         def interrupt() -> None:
             asked.wait(30)
@@ -215,7 +217,6 @@ def test_a_server_that_breaks_off_behind_a_proxy_is_no_failure_of_the_proxys(
 ) -> None:
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("brew_assets.adapters.s3.answers._RETRY_DELAY_S", 0.0)
     ca, name = PrivateCa(tmp_path), "aws.example"
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(raw_server(lambda *_: None))
@@ -226,6 +227,6 @@ def test_a_server_that_breaks_off_behind_a_proxy_is_no_failure_of_the_proxys(
         # It may have arrived, and is not sent again.
         with pytest.raises(ChannelUncertain):
             topic.send(Notification(name="absence", subject="x", message=MISSING))
-        store = S3Store(S3Options(bucket="b", endpoint_url=f"https://{name}"), reach)
+        store = S3Store(S3Options(bucket="b", endpoint_url=f"https://{name}"), reach, clock=ImpatientClock())
         with pytest.raises(StoreUnavailable, match=r"the connection broke off \(RemoteDisconnected"):
             store.read("state/x")
