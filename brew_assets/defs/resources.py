@@ -12,7 +12,7 @@ import dagster as dg
 import msgspec
 from pydantic import Field
 
-from brew_assets.compose import build_mirror
+from brew_assets.compose.mirror import build_mirror
 from brew_assets.domain.foreign_text import printable
 from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.log_context import bound

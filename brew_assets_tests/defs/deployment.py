@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from brew_assets.compose import build_mirror
+from brew_assets.compose.mirror import build_mirror
 from brew_assets.definitions import defs
 from brew_assets.domain.manifest import MANIFEST_KEY, Entry, Manifest, decode_manifest
 from brew_assets.engine.sync import Mirror
