@@ -127,7 +127,7 @@ def _stop_unless(success: bool, what: str, place: str) -> None:
 
 def _show(root: Path, mirror: str, place: str, *, stored: int, downloads: int, again: int) -> None:
     """Proves every byte, and prints the report and where to look."""
-    from brew_assets.compose import build_store
+    from brew_assets.compose.store import build_store
     from brew_assets.domain.manifest import decode_manifest
     from brew_assets.engine.record.verify import certify
     from brew_assets.runtimes.status import read_status, show_status

@@ -10,7 +10,7 @@ import struct
 import subprocess
 import sys
 
-from brew_assets import compose
+from brew_assets.compose import channels
 from brew_assets.engine.notifier import Notification
 from brew_assets.settings import read_settings
 from brew_assets_tests.messages import MISSING
@@ -35,7 +35,7 @@ def main() -> int:
             done = subprocess.run([sys.executable, "-c", _PROGRAM, *command], check=False)
             if done.returncode:
                 return done.returncode
-    for channel in compose.build_channels(read_settings()):
+    for channel in channels.build_channels(read_settings()):
         channel.send(Notification(name="absence", subject="x", message=MISSING))
     return 0
 

@@ -3,7 +3,9 @@
 import msgspec
 import pytest
 
-from brew_assets.compose import _s3_options, build_channels, build_hash_files, build_mirror, build_store
+from brew_assets.compose.channels import build_channels
+from brew_assets.compose.mirror import build_mirror
+from brew_assets.compose.store import build_hash_files, build_store, s3_options
 from brew_assets.configured import deployment_of
 from brew_assets.errors import SettingsInvalid
 from brew_assets.settings import Secret, Settings, read_settings
@@ -66,7 +68,7 @@ def test_passwords_of_addresses_stand_in_no_metadata_link_or_error() -> None:
         formulae_api_url="https://user:PLANTED@formulae.example/api/",
         dagster_url="https://user:PLANTED@dagster.example/",
     )
-    assert _s3_options(settings, bucket="b").api_base_url == "https://formulae.example/api"
+    assert s3_options(settings, bucket="b").api_base_url == "https://formulae.example/api"
     links = deployment_of(settings).links
     assert links.run_url("r") == "https://dagster.example/runs/r"
     for url in ("https://user:PLANTED@bucket.example", "s3://user:PLANTED@bucket"):

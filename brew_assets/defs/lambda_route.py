@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from brew_assets.compose import reach_of
+from brew_assets.compose.store import reach_of
 from brew_assets.domain.addresses import with_shown_urls
 from brew_assets.domain.foreign_text import printable
 from brew_assets.engine.lambda_copier import DispatchOptions, LambdaCopier

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import dagster as dg
 
-from brew_assets.compose import build_mirror
+from brew_assets.compose.mirror import build_mirror
 from brew_assets.configured import configured_platforms
 from brew_assets.domain.foreign_text import printable
 from brew_assets.engine.clock import GracefulStop

@@ -9,6 +9,7 @@ import msgspec
 from brew_assets.domain.bottle import Digest
 from brew_assets.domain.manifest import HeldEntry
 from brew_assets.domain.plan import Plan, PlannedBottle
+from brew_assets.domain.routing import check_size
 from brew_assets.errors import PlanInvalid
 
 
@@ -51,20 +52,26 @@ def group_fetches(objects: Iterable[PlannedBottle]) -> list[Fetch]:
     return [Fetch(digest=digest, names=tuple(names)) for digest, names in groups.items()]
 
 
-def fetches_of_run(plan: Plan, platform: str | None) -> tuple[list[Fetch], list[Fetch]]:
+def fetches_of_run(
+    plan: Plan, platform: str | None, *, max_gb: float = 0.0
+) -> tuple[list[Fetch], list[Fetch]]:
     """What the run of a platform copies: what it owns with all its names, then the rest of its platform.
 
     The rest comes in the reverse of its owner's order: two runs at the same time meet once instead of
     fetching the same digests side by side. No platform: the whole plan in one run.
 
     Raises:
-        PlanInvalid: the plan does not cover the platform.
+        PlanInvalid: the plan does not cover the platform, or the run owns more than it may download; 0 allows
+            everything.
     """
     if platform is None:
+        check_size(plan.sync_id, plan.objects, max_gb)
         return group_fetches(plan.objects), []
     if platform not in plan.platforms:
         raise PlanInvalid(f"sync {plan.sync_id} covers {', '.join(plan.platforms)}, not {platform}")
-    own = group_fetches(planned for planned in plan.objects if planned.owner == platform)
+    owned = [planned for planned in plan.objects if planned.owner == platform]
+    check_size(plan.sync_id, owned, max_gb)
+    own = group_fetches(owned)
     rest = group_fetches(planned for planned in plan.pending(platform) if planned.owner != platform)
     return own, rest[::-1]
 

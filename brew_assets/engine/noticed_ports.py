@@ -4,10 +4,8 @@ The adapters know nothing of it but what they add by `try_failed`. A `hint` name
 there.
 """
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator
-from types import TracebackType
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from typing import NoReturn, ParamSpec, TypeVar
 
 from brew_assets.domain.bottle import Bottle
 from brew_assets.engine.ports import (
@@ -15,7 +13,6 @@ from brew_assets.engine.ports import (
     BlobStream,
     BottleSink,
     CatalogueSource,
-    Document,
     FetchedCatalogue,
     HashFile,
     HashFileSource,
@@ -32,6 +29,7 @@ from brew_assets.errors import (
     UpstreamInterrupted,
 )
 
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
@@ -108,82 +106,59 @@ class NoticedRegistry:
 
     def __init__(self, blobs: Blobs, indexes: Indexes, *, hint: str = "") -> None:
         self._blobs = blobs
-        self._indexes = indexes
         self._hint = hint
         self.url = blobs.url
+        self._what = f"the registry {blobs.url}"
+        self.fetch_index = self._noticed(indexes.fetch_index)
+        self.fetch_child = self._noticed(indexes.fetch_child)
+        self.interrupt = blobs.interrupt
+        self.close = blobs.close
 
     def open(self, bottle: Bottle, *, offset: int = 0) -> BlobStream:
         """As of the blobs."""
-        with self._asking() as wait:
-            stream = self._blobs.open(bottle, offset=offset)
-        # Until the body is closed, by the same thread.
-        return _NoticedStream(stream, wait.__enter__())
-
-    def fetch_index(self, image: str, reference: str) -> bytes | None:
-        """As of the indexes."""
-        with self._asking():
-            return self._indexes.fetch_index(image, reference)
-
-    def fetch_child(self, image: str, digest: str) -> bytes | None:
-        """As of the indexes."""
-        with self._asking():
-            return self._indexes.fetch_child(image, digest)
-
-    @contextlib.contextmanager
-    def _asking(self) -> Iterator[Wait]:
+        wait = waiting_for(self._what).__enter__()
         try:
-            with waiting_for(f"the registry {self.url}") as wait:
-                yield wait
-        except UpstreamInterrupted as error:
-            raise type(error)(_with(error, self._hint)) from error
+            # The wait lasts until the body is closed, by the same thread.
+            return _NoticedStream(self._blobs.open(bottle, offset=offset), wait)
+        except BaseException as error:
+            wait.__exit__(None, None, None)
+            if isinstance(error, UpstreamInterrupted):
+                raise type(error)(_with(error, self._hint)) from error
+            raise
 
-    def interrupt(self) -> None:
-        """As of the blobs."""
-        self._blobs.interrupt()
+    def _noticed(self, ask: Callable[_P, _T]) -> Callable[_P, _T]:
+        def asked(*given: _P.args, **named: _P.kwargs) -> _T:
+            try:
+                with waiting_for(self._what):
+                    return ask(*given, **named)
+            except UpstreamInterrupted as error:
+                raise type(error)(_with(error, self._hint)) from error
 
-    def close(self) -> None:
-        """As of the blobs."""
-        self._blobs.close()
+        return asked
 
 
 class _NoticedSink:
     """A bottle of which the store may take long to take a part."""
 
-    def __init__(self, sink: BottleSink, asking: "Callable[[], _Asking]") -> None:
+    def __init__(self, sink: BottleSink, what: str, explain: Callable[[StoreUnavailable], NoReturn]) -> None:
         self._sink = sink
-        self._asking = asking
+        self._what = what
+        self._explain = explain
+        self.abort = sink.abort
 
     def write(self, view: memoryview) -> None:
-        with self._asking():
-            self._sink.write(view)
+        try:
+            with waiting_for(self._what):
+                self._sink.write(view)
+        except StoreUnavailable as error:
+            self._explain(error)
 
     def commit(self) -> None:
-        with self._asking():
-            self._sink.commit()
-
-    def abort(self) -> None:
-        self._sink.abort()
-
-
-class _Asking:
-    """A question to the store: a wait, and what to look at if it does not answer. Cheap: there are many."""
-
-    __slots__ = ("_hint", "_wait")
-
-    def __init__(self, what: str, hint: str) -> None:
-        self._wait = waiting_for(what)
-        self._hint = hint
-
-    def __enter__(self) -> Wait:
-        return self._wait.__enter__()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._wait.__exit__(kind, error, trace)
-        # A status is an answer.
-        if type(error) is StoreUnavailable and not error.status and self._hint:
-            raise StoreUnavailable(_with(error, self._hint), code=error.code) from error
+        try:
+            with waiting_for(self._what):
+                self._sink.commit()
+        except StoreUnavailable as error:
+            self._explain(error)
 
 
 class NoticedStore:
@@ -194,86 +169,58 @@ class NoticedStore:
         self._hint = hint
         self.url = store.url
         self._what = f"the store {store.url}"
+        self.read = self._noticed(store.read)
+        self.write = self._noticed(store.write)
+        self.delete = self._noticed(store.delete)
+        self.date_folders = self._noticed(store.date_folders)
+        self.facts = self._noticed(store.facts)
+        self.peek = self._noticed(store.peek)
+        self.duplicate = self._noticed(store.duplicate)
+        self.prepare = self._noticed(store.prepare)
+        self._list = self._noticed(store.listing)
+        self._receive = self._noticed(store.receive)
+        self.check_size = store.check_size
+        self.interrupt = store.interrupt
+        self.close = store.close
 
-    def _asking(self) -> _Asking:
-        return _Asking(self._what, self._hint)
+    def _noticed(self, ask: Callable[_P, _T]) -> Callable[_P, _T]:
+        """The same question to the store: a wait, and with a hint when there is no answer."""
 
-    def read(self, key: str) -> Document | None:
-        """As of the store."""
-        with self._asking():
-            return self._store.read(key)
+        def asked(*given: _P.args, **named: _P.kwargs) -> _T:
+            try:
+                with waiting_for(self._what):
+                    return ask(*given, **named)
+            except StoreUnavailable as error:
+                self._explain(error)
 
-    def write(self, key: str, data: bytes, *, create_only: bool = False, replaces: str | None = None) -> str:
-        """As of the store."""
-        with self._asking():
-            return self._store.write(key, data, create_only=create_only, replaces=replaces)
+        return asked
 
-    def delete(self, keys: Iterable[str]) -> None:
-        """As of the store."""
-        with self._asking():
-            self._store.delete(keys)
+    def _explain(self, error: StoreUnavailable) -> NoReturn:
+        # A status is an answer.
+        if type(error) is not StoreUnavailable or error.status or not self._hint:
+            raise error
+        raise StoreUnavailable(_with(error, self._hint), code=error.code) from error
 
     def listing(self, prefix: str) -> Iterator[ListedObject]:
         """As of the store."""
-        with self._asking():
-            found = self._store.listing(prefix)
-        return self._each(found)
+        return self._each(self._list(prefix))
 
-    def _each(self, listing: Iterator[_T]) -> Iterator[_T]:
-        while True:
-            with self._asking():
-                try:
-                    found = next(listing)
-                except StopIteration:
-                    return
-            yield found
-
-    def date_folders(self) -> list[str]:
-        """As of the store."""
-        with self._asking():
-            return self._store.date_folders()
-
-    def facts(self, key: str) -> ObjectFacts | None:
-        """As of the store."""
-        with self._asking():
-            return self._store.facts(key)
+    def _each(self, listing: Iterator[ListedObject]) -> Iterator[ListedObject]:
+        take = self._noticed(lambda: next(listing, None))
+        while (listed := take()) is not None:
+            yield listed
 
     def hash(self, key: str) -> ObjectFacts | None:
         """As of the store."""
-        with self._asking() as wait:
-            # A large object is read for long; only a try that fails is a wait.
-            wait.pauses()
-            return self._store.hash(key)
-
-    def peek(self, key: str, length: int) -> bytes:
-        """As of the store."""
-        with self._asking():
-            return self._store.peek(key, length)
-
-    def check_size(self, bottle: Bottle, size: int) -> None:
-        """As of the store."""
-        self._store.check_size(bottle, size)
+        try:
+            with waiting_for(self._what) as wait:
+                # A large object is read for long; only a try that fails is a wait.
+                wait.pauses()
+                return self._store.hash(key)
+        except StoreUnavailable as error:
+            self._explain(error)
 
     def receive(self, bottle: Bottle, *, date: str, size: int, replace: bool = False) -> BottleSink:
         """As of the store."""
-        with self._asking():
-            sink = self._store.receive(bottle, date=date, size=size, replace=replace)
-        return _NoticedSink(sink, self._asking)
-
-    def duplicate(self, source: str, bottle: Bottle, *, date: str, size: int, replace: bool = False) -> None:
-        """As of the store."""
-        with self._asking():
-            self._store.duplicate(source, bottle, date=date, size=size, replace=replace)
-
-    def prepare(self) -> None:
-        """As of the store."""
-        with self._asking():
-            self._store.prepare()
-
-    def interrupt(self) -> None:
-        """As of the store."""
-        self._store.interrupt()
-
-    def close(self) -> None:
-        """As of the store."""
-        self._store.close()
+        sink = self._receive(bottle, date=date, size=size, replace=replace)
+        return _NoticedSink(sink, self._what, self._explain)

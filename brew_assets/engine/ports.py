@@ -315,7 +315,7 @@ class Invoker(Protocol):
 
 
 class Ports(msgspec.Struct, frozen=True, kw_only=True):
-    """The outside, as compose.py chose it: handed on whole to whatever plans, copies or records."""
+    """The outside, as compose/ chose it: handed on whole to whatever plans, copies or records."""
 
     catalogue: CatalogueSource
     blobs: Blobs

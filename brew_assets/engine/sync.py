@@ -6,10 +6,8 @@ import logging
 from collections.abc import Iterator
 
 from brew_assets.domain.downloads import CopyJob, Fetch, fetches_of_run, still_missing
-from brew_assets.domain.manifest import HeldEntry
 from brew_assets.domain.plan import Plan
 from brew_assets.domain.report import Report
-from brew_assets.domain.routing import check_size
 from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.coordination import Companions
 from brew_assets.engine.kept_plans import without_excluded_by_now
@@ -18,7 +16,7 @@ from brew_assets.engine.options import Options
 from brew_assets.engine.orphaned_invocations import wait_for_orphaned_invocations
 from brew_assets.engine.ports import Ports, ProgressListener
 from brew_assets.engine.record.fold import FoldResult, fold, read_held
-from brew_assets.engine.record.held import Inventory, rebuild_if_missing, take_inventory
+from brew_assets.engine.record.held import HeldEntries, Inventory, rebuild_if_missing, take_inventory
 from brew_assets.engine.record.settle import settle
 from brew_assets.engine.reports import Stopwatch, keep_report, refused_before, refused_last
 from brew_assets.engine.transfer.local_copier import Copier, LocalCopier
@@ -115,9 +113,8 @@ class Mirror:
 
     def _fetches(self, plan: Plan, platform: str | None) -> tuple[list[Fetch], list[Fetch]]:
         """What the run owns, and the rest of its platform; what was refused in the last syncs comes last."""
-        own, rest = fetches_of_run(plan, platform)
+        own, rest = fetches_of_run(plan, platform, max_gb=self.options.max_download_gb)
         self.store.prepare()
-        check_size(plan.sync_id, [p for fetch in own for p in fetch.names], self.options.max_download_gb)
         refused = refused_before(self.store, plan.sync_id) if own or rest else frozenset()
         return refused_last(own, refused), refused_last(rest, refused)
 
@@ -128,7 +125,7 @@ class Mirror:
         inventory: Inventory,
         companions: Companions | None,
         copier: Copier,
-    ) -> Iterator[tuple[list[Fetch], dict[str, HeldEntry], bool]]:
+    ) -> Iterator[tuple[list[Fetch], HeldEntries, bool]]:
         """What other runs own of the rest, a few at a time; what is held by then; whether to look first.
 
         Between them the runs that own them are looked for: one that has come meanwhile is let do its work.

@@ -72,7 +72,7 @@ class CommandContext:
         """
         if stores:
             self._refuse_demo()
-        from brew_assets.compose import build_mirror
+        from brew_assets.compose.mirror import build_mirror
         from brew_assets.engine.clock import GracefulStop
         from brew_assets.engine.read_only_store import read_only
         from brew_assets.engine.waiting import Waits, heard
@@ -102,7 +102,7 @@ class CommandContext:
 
     def copier(self, mirror: "Mirror") -> "Copier":
         """What copies bottles for a command: several processes where that is safe and worth it."""
-        from brew_assets.compose import build_process_copier
+        from brew_assets.compose.mirror import build_process_copier
 
         return build_process_copier(self.settings, mirror)
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from dagster_pipes import PipesContext
 
-from brew_assets.compose import build_mirror
+from brew_assets.compose.mirror import build_mirror
 from brew_assets.domain.batch import answer, decode_event
 from brew_assets.domain.foreign_text import encodable, printable
 from brew_assets.domain.report import Report, describe_report

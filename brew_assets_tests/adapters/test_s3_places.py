@@ -13,7 +13,7 @@ from brew_assets.adapters.aws.answers import asked_for
 from brew_assets.adapters.aws.client import aws_client
 from brew_assets.adapters.s3 import store as s3_store
 from brew_assets.adapters.s3.store import S3Options, S3Store
-from brew_assets.compose import _s3_options, build_store
+from brew_assets.compose.store import build_store, s3_options
 from brew_assets.configured import region_of
 from brew_assets.domain.plan import Request
 from brew_assets.domain.report import Report
@@ -279,7 +279,7 @@ def test_the_thin_connection_goes_where_boto3_goes(
         aws_endpoint_url_s3=variables.get("AWS_ENDPOINT_URL_S3", ""),
     )
     # A dot in its name: no certificate would fit it as a host.
-    store = S3Store(_s3_options(settings, bucket="my.bottles"), clock=ImpatientClock())
+    store = S3Store(s3_options(settings, bucket="my.bottles"), clock=ImpatientClock())
     signer = store._signing()
     thin = f"{signer.origin.scheme}://{signer.origin.netloc}{signer.target('k')}"
     asked = asked_for(store._client(), "get_object", Bucket="my.bottles", Key="k")
@@ -374,8 +374,8 @@ def test_the_other_services_have_endpoint_and_region_as_boto3_has_them(
 
 def test_acceleration_is_for_the_mirrors_own_bucket() -> None:
     settings = Settings(mirror_url="s3://ours/brew", s3_accelerate=True)
-    assert _s3_options(settings, bucket="ours").accelerate
-    assert not _s3_options(settings, bucket="theirs").accelerate
+    assert s3_options(settings, bucket="ours").accelerate
+    assert not s3_options(settings, bucket="theirs").accelerate
 
 
 @pytest.mark.parametrize("call", ["prepare", "read", "facts", "index", "bottle"])

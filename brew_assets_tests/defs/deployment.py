@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import msgspec
 
-from brew_assets.compose import build_mirror
+from brew_assets.compose.mirror import build_mirror
 from brew_assets.definitions import defs
 from brew_assets.domain.manifest import MANIFEST_KEY, Entry, Manifest, decode_manifest
 from brew_assets.domain.plan_summary import PlanSummary

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from brew_assets.compose import build_store
+from brew_assets.compose.store import build_store
 from brew_assets.engine.ports import Store
 from brew_assets.engine.record.journal import read_recorded
 from brew_assets.engine.record.stored_names import stored_names

@@ -200,7 +200,7 @@ def test_the_server_refuses_other_bytes_than_the_digest_promised(s3: S3Server) -
     """What makes a HEAD a proof: SeaweedFS checks x-amz-checksum-sha256, as S3 does."""
     import hashlib
 
-    from brew_assets.compose import build_store
+    from brew_assets.compose.store import build_store
     from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, blob_url
     from brew_assets.errors import ChecksumRefused
     from brew_assets.settings import read_settings

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from brew_assets.compose import build_mirror
+from brew_assets.compose.mirror import build_mirror
 from brew_assets.domain.plan import Request
 from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.planner import make_plan

@@ -175,7 +175,7 @@ def test_sigterm_reaches_every_process_and_their_receipts_are_written(mirror: Mi
 def test_a_stop_signal_before_the_processes_start_copies_nothing(
     mirror: MirrorUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from brew_assets.compose import build_mirror, build_process_copier
+    from brew_assets.compose.mirror import build_mirror, build_process_copier
     from brew_assets.domain.plan import Request
     from brew_assets.engine.clock import GracefulStop
     from brew_assets.settings import read_settings

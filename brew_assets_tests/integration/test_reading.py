@@ -209,7 +209,7 @@ def test_verify_goes_by_receipts_that_nobody_has_folded_and_leaves_them(
 
 def _receipts_of(mirror: MirrorUnderTest, upstream: Simulator) -> bytes:
     """A journal object with all that stands in the store."""
-    from brew_assets.compose import build_store
+    from brew_assets.compose.store import build_store
     from brew_assets.settings import read_settings
 
     with pytest.MonkeyPatch.context() as patch:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from brew_assets.compose import build_store
+from brew_assets.compose.store import build_store
 from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, blob_url
 from brew_assets.domain.manifest import MANIFEST_KEY, Receipt, decode_manifest, entry_for
 from brew_assets.engine.clock import SystemClock

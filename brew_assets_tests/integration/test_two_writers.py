@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from brew_assets.compose import build_store
+from brew_assets.compose.store import build_store
 from brew_assets.domain.bottle import Bottle
 from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY, Manifest, decode_manifest
 from brew_assets.engine.clock import SystemClock

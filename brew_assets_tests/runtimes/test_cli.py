@@ -110,7 +110,7 @@ def test_a_relative_place_without_a_current_directory_is_named(tmp_path: Path) -
 
 def test_the_engine_the_command_line_and_the_simulator_import_no_dagster() -> None:
     code = (
-        "import brew_assets.runtimes.cli, brew_assets.runtimes.status, brew_assets.compose, sys;"
+        "import brew_assets.runtimes.cli, brew_assets.runtimes.status, brew_assets.compose.mirror, sys;"
         "import brew_assets.adapters.s3.store, brew_assets.engine.repair, brew_assets.simulator.server;"
         "sys.exit(any(name.split('.')[0].startswith('dagster') for name in sys.modules))"
     )

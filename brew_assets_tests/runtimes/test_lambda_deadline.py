@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from brew_assets.compose import build_mirror
+from brew_assets.compose.mirror import build_mirror
 from brew_assets.domain.batch import batch_report_key
 from brew_assets.domain.plan import Request
 from brew_assets.domain.report import Report, decode_report

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from dagster_pipes import encode_param
 
-from brew_assets.compose import build_mirror
+from brew_assets.compose.mirror import build_mirror
 from brew_assets.domain.batch import Batch, batch_key, encode_batch
 from brew_assets.domain.plan import Plan, Request
 from brew_assets.engine.planner import make_plan

@@ -7,7 +7,7 @@ from logging import Logger
 import dagster as dg
 import msgspec
 
-from brew_assets.compose import build_store
+from brew_assets.compose.store import build_store
 from brew_assets.configured import deployment_of
 from brew_assets.defs.notifications.deliveries import InstanceDeliveries
 from brew_assets.defs.notifications.incomplete_syncs import (

@@ -8,7 +8,7 @@ from logging import Logger
 import dagster as dg
 import msgspec
 
-from brew_assets.compose import build_channels, build_metrics
+from brew_assets.compose.channels import build_channels, build_metrics
 from brew_assets.configured import deployment_of
 from brew_assets.defs.assets import pending_bottles
 from brew_assets.defs.notifications.deliveries import InstanceDeliveries

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import dagster as dg
 import msgspec
 
-from brew_assets.compose import build_channels
+from brew_assets.compose.channels import build_channels
 from brew_assets.defs.assets import pending_bottles
 from brew_assets.defs.notifications.due import DueNotifications
 from brew_assets.defs.notifications.incomplete_syncs import FOLLOWED_FOR_S, MOST_FOLLOWED, IncompleteSync

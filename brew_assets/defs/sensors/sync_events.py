@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import msgspec
 
-from brew_assets.compose import build_event_queue
+from brew_assets.compose.channels import build_event_queue
 from brew_assets.configured import configured_platforms
 from brew_assets.defs.jobs import selective_sync
 from brew_assets.defs.tags import (

@@ -24,6 +24,8 @@ _MOST_UNANSWERED = 20
 
 _log = logging.getLogger(__name__)
 
+HeldEntries = dict[str, HeldEntry]
+
 
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     """What is held now, after unrecorded bottles of the newest folders were identified.
@@ -32,14 +34,14 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     `resized` are the keys of objects that have another size than recorded.
     """
 
-    entries: dict[str, HeldEntry]
+    entries: HeldEntries
     identified: int
     unidentified: tuple[Unidentified, ...]
     rebuilt: bool
     lost: Mapping[str, Entry] = {}
     resized: tuple[str, ...] = ()
 
-    def still_held(self, entries: Mapping[str, HeldEntry]) -> dict[str, HeldEntry]:
+    def still_held(self, entries: Mapping[str, HeldEntry]) -> HeldEntries:
         """The entries of a later reading of the record without those whose objects were seen to be gone."""
         gone = {entry.s3_key for entry in self.lost.values()}
         return {key: entry for key, entry in entries.items() if entry.s3_key not in gone}

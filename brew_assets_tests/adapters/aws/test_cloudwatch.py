@@ -13,7 +13,7 @@ from moto.server import ThreadedMotoServer
 
 from brew_assets.adapters.aws.client import aws_client
 from brew_assets.adapters.aws.cloudwatch import MOST_BYTES, MOST_METRICS, CloudWatchMetrics
-from brew_assets.compose import build_metrics
+from brew_assets.compose.channels import build_metrics
 from brew_assets.domain.metrics import Metric, gauges, sync_metrics
 from brew_assets.errors import ChannelBusy, ChannelError, ChannelFailed, ChannelRefused, ChannelUncertain
 from brew_assets.settings import Settings

@@ -10,7 +10,7 @@ import botocore.session
 import pytest
 
 from brew_assets.adapters.aws.sqs import MAX_MESSAGE_BYTES, EventQueue
-from brew_assets.compose import build_event_queue
+from brew_assets.compose.channels import build_event_queue
 from brew_assets.errors import QueueUnavailable
 from brew_assets.settings import Settings, read_settings
 from brew_assets_tests.event_account import REGION, EventAccount

@@ -11,9 +11,10 @@ import msgspec
 import pytest
 from botocore.exceptions import BotoCoreError
 
-from brew_assets import compose
 from brew_assets.adapters.http.aws_session import ReachSession
 from brew_assets.adapters.http.reach import Reach
+from brew_assets.compose import channels, mirror
+from brew_assets.compose.store import build_hash_files, build_store, reach_of
 from brew_assets.defs.lambda_route import lambda_client
 from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, blob_url
 from brew_assets.engine.notifier import Notification
@@ -100,22 +101,22 @@ def only_what_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fetch_catalogue(settings: Settings, _: Behind) -> None:
-    assert compose.build_mirror(settings).ports.catalogue.fetch() is not None
+    assert mirror.build_mirror(settings).ports.catalogue.fetch() is not None
 
 
 def read_hash_file(settings: Settings, behind: Behind) -> None:
-    (source,) = compose.build_hash_files(settings)
+    (source,) = build_hash_files(settings)
     assert source.load().data
 
 
 def download_bottle(settings: Settings, behind: Behind) -> None:
-    blob = compose.build_mirror(settings).ports.blobs.open(behind.bottle)
+    blob = mirror.build_mirror(settings).ports.blobs.open(behind.bottle)
     assert blob.readinto(memoryview(bytearray(1 << 20)))
     blob.close()
 
 
 def store_bottle(settings: Settings, behind: Behind) -> None:
-    store = compose.build_store(settings)
+    store = build_store(settings)
     content = os.urandom(100)
     digest = Digest(hashlib.sha256(content).hexdigest())
     # A key of its own each time.
@@ -127,17 +128,17 @@ def store_bottle(settings: Settings, behind: Behind) -> None:
 
 
 def list_by_boto3(settings: Settings, _: Behind) -> None:
-    list(compose.build_store(settings).listing("state/"))
+    list(build_store(settings).listing("state/"))
 
 
 def receive_events(settings: Settings, _: Behind) -> None:
-    queue = compose.build_event_queue(settings)
+    queue = channels.build_event_queue(settings)
     assert queue is not None
     assert queue.receive(1) == []
 
 
 def publish_metrics(settings: Settings, _: Behind) -> None:
-    metrics = compose.build_metrics(settings)
+    metrics = channels.build_metrics(settings)
     assert metrics is not None
     metrics._put([{"MetricName": "SyncsFailed", "Value": 1.0}])
 
@@ -151,7 +152,7 @@ def post_to_slack(settings: Settings, _: Behind) -> None:
 
 
 def _send(settings: Settings, name: str) -> None:
-    (channel,) = (channel for channel in compose.build_channels(settings) if channel.name == name)
+    (channel,) = (channel for channel in channels.build_channels(settings) if channel.name == name)
     channel.send(Notification(name="absence", subject="x", message=MISSING))
 
 
@@ -160,7 +161,7 @@ def list_functions(settings: Settings, _: Behind) -> None:
 
 
 def ask_sts(settings: Settings, _: Behind) -> None:
-    session = ReachSession(compose.reach_of(settings))
+    session = ReachSession(reach_of(settings))
     client = session.create_client("sts", region_name="us-east-1", endpoint_url=settings.aws_endpoint_url)
     client.get_caller_identity()
 
@@ -253,7 +254,7 @@ def test_credentials_of_a_role_are_asked_for_through_the_proxy(
     monkeypatch.setenv("AWS_PROFILE", "mirror")
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"https://{AWS}")
 
-    store = compose.build_store(settings_of(behind, {"HTTPS_PROXY": proxy.place}))
+    store = build_store(settings_of(behind, {"HTTPS_PROXY": proxy.place}))
     assert list(store.listing("state/")) == []
     store_bottle(settings_of(behind, {"HTTPS_PROXY": proxy.place}), behind)
 

@@ -137,7 +137,7 @@ def test_what_is_on_this_link_alone_goes_past_every_proxy() -> None:
 
 
 def test_the_settings_hand_over_small_letters_first() -> None:
-    from brew_assets.compose import reach_of
+    from brew_assets.compose.store import reach_of
 
     settings = read_settings({"https_proxy": "small:1", "HTTPS_PROXY": "large:2", "NO_PROXY": " a , .b "})
     reach = reach_of(settings)

@@ -14,7 +14,7 @@ import pytest
 
 from brew_assets.adapters.http import trust
 from brew_assets.adapters.http.reach import PLAIN
-from brew_assets.compose import reach_of
+from brew_assets.compose.store import reach_of
 from brew_assets.errors import SettingsInvalid
 from brew_assets.settings import read_settings
 from brew_assets_tests.private_ca import PrivateCa

@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 
 from brew_assets.adapters.aws.sqs import EventQueue
-from brew_assets.compose import build_event_queue
+from brew_assets.compose.channels import build_event_queue
 from brew_assets.definitions import defs
 from brew_assets.defs.sensors.sync_events import (
     MAX_WAITING,
