@@ -305,7 +305,11 @@ def about_the_store(error: StoreError) -> StoreError:
 
 
 def persistently(act: Callable[[], _T]) -> _T:
-    """What the act gives, tried again with growing waits while the store is unavailable."""
+    """What the act gives, tried again with growing waits while the store is unavailable.
+
+    Raises:
+        StoreError: as of the act; StoreUnavailable only after the last try.
+    """
     for attempt in range(1, _ATTEMPTS):
         try:
             return act()
