@@ -131,6 +131,7 @@ class S3Store:
         try:
             self._documents.list_page(self._prefix + MANIFEST_KEY, most=1)
         except StoreError as exc:
+            # So that the bucket is named once: that much may be asked of a text, it decides nothing else.
             if str(exc).startswith(self.url.rstrip("/")):
                 raise
             raise type(exc)(f"{self.url}: {exc}", status=exc.status, code=exc.code) from exc
