@@ -57,7 +57,7 @@ class FormulaeApi:
         self._stop = stop or GracefulStop()
 
     def fetch(self, *, etag: str = "") -> FetchedCatalogue | None:
-        """The catalogue, None when it still is the one with this ETag.
+        """The catalogue's bytes without their transfer coding; None when it still is the one with this ETag.
 
         Raises:
             CatalogueUnavailable: no answer, or one that may pass, as often as it was tried.

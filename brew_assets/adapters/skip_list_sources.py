@@ -41,7 +41,7 @@ class PathHashFile:
         self.name = str(path)
 
     def load(self) -> HashFile:
-        """The file.
+        """The file's bytes under its name, at most MAX_HASH_FILE_BYTES of them.
 
         Raises:
             HashFileInvalid: it cannot be read, is no file, or is too large.
@@ -106,10 +106,11 @@ class HttpsHashFile:
         self.name = shown_url(url)
 
     def load(self) -> HashFile:
-        """The file.
+        """The file's bytes under its name, at most MAX_HASH_FILE_BYTES of them.
 
         Raises:
             HashFileInvalid: it cannot be had or is too large.
+            HashFileUnreachable: the server was not reached.
             PlanningStopped: the stop signal came meanwhile.
         """
         try:
@@ -171,7 +172,7 @@ class S3HashFile:
         self.name = f"s3://{options.bucket}/{key}"
 
     def load(self) -> HashFile:
-        """The file.
+        """The file's bytes under its name, at most MAX_HASH_FILE_BYTES of them.
 
         Raises:
             HashFileInvalid: it cannot be had or is too large.

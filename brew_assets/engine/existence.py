@@ -24,6 +24,7 @@ def mirror_exists(store: Store, *, backup_suffices: bool = False) -> bool:
             or (backup_suffices and next(iter(store.listing(BACKUP_PREFIX)), None) is not None)
         )
     except StoreError as exc:
+        # So that the store is named once: that much may be asked of a text, it decides nothing else.
         if store.url.rstrip("/") in str(exc):
             raise
         raise type(exc)(f"{store.url}: {exc}", status=exc.status, code=exc.code) from exc

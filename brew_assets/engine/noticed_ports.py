@@ -34,7 +34,10 @@ _T = TypeVar("_T")
 
 
 def _with(error: object, hint: str) -> str:
-    """The error's text with the hint, unless the adapter has said what to check."""
+    """The error's text with the hint, unless the adapter has said what to check.
+
+    Only the sentence depends on what it says already; the class and what is done about it stay.
+    """
     text = str(error)
     if not hint or "; check " in text:
         return text

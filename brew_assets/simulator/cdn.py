@@ -101,7 +101,7 @@ class Cdn:
         # Head and body are made apart, since most faults are a head that promises what the body does not
         # keep: a cut ("break", "stall") announces all and sends less, and only "truncated" announces the
         # less, so that nothing but the size gives it away. Of a wrong body every byte is counted and the
-        # download is not, or a test could not see that it was thrown away.
+        # download is not, or no test could see that it was thrown away.
         kind = fault.kind if fault else None
         limit = min(fault.n_bytes, span.length) if fault and kind in _CUTS else span.length
         reply = Reply(

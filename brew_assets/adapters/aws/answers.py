@@ -104,7 +104,13 @@ class BoundedSession:
         self._used.watch(session, context)
 
     def send(self, request: Any) -> Any:
-        """The answer with its body, or with one that can be read piece by piece as it comes."""
+        """The answer with its body, or with one that can be read piece by piece as it comes.
+
+        Raises:
+            AnswerRefused: the body has more than MOST_BYTES, or comes compressed where XML is expected.
+            AnswerMalformed: it is no document, or one that is not parsed here.
+            Exception: botocore's and urllib3's for a connection that cannot be made or breaks off.
+        """
         self._used.check()
         is_streamed, request.stream_output = request.stream_output, True
         response = self.session.send(request)

@@ -94,8 +94,12 @@ def aws_client(
 ) -> Any:
     """A client that gives up soon: whoever waits for it has other things to do. Nothing is contacted yet.
 
-    A call is made `tries` times at most. botocore also repeats those that may have arrived. Credentials are
-    loaded, and whatever their providers raise comes out: see `making_error`. An empty region is boto3's own.
+    A call is made `tries` times at most. botocore also repeats those that may have arrived. An empty region
+    is boto3's own.
+
+    Raises:
+        Exception: whatever providers of credentials raise, which are loaded here, or botocore for a setting
+            that is none: see `making_error`.
     """
     session = aws_session(reach)
     config = Config(

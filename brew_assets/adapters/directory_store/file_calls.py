@@ -20,7 +20,10 @@ _NO_FOLDER_SYNC = frozenset({*_NOT_SUPPORTED, errno.EBADF, errno.EACCES, errno.E
 
 
 class FileCalls:
-    """The operating system's calls as they are: a test takes one away."""
+    """The operating system's calls as they are, with the errors that they have: a test takes one away.
+
+    Files and folders are given by their open descriptors, names as those in the folder.
+    """
 
     def flock(self, descriptor: int, how: int) -> None:
         """fcntl.flock."""
@@ -79,7 +82,11 @@ def link(calls: FileCalls, name: str, target: str, *, folder: int, target_folder
 
 
 def sync(calls: FileCalls, descriptor: int) -> None:
-    """The file's bytes are on disk, as far as its file system promises that."""
+    """The file's bytes are on disk, as far as its file system promises that.
+
+    Raises:
+        OSError: the file system promises it, and has failed.
+    """
     try:
         calls.sync(descriptor)
     except OSError as exc:
@@ -88,7 +95,11 @@ def sync(calls: FileCalls, descriptor: int) -> None:
 
 
 def sync_folder(calls: FileCalls, descriptor: int) -> None:
-    """The names in the opened folder are on disk, as far as its file system promises that."""
+    """The names in the opened folder are on disk, as far as its file system promises that.
+
+    Raises:
+        OSError: the file system promises it, and has failed.
+    """
     try:
         calls.sync_folder(descriptor)
     except OSError as exc:

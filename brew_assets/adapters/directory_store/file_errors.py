@@ -81,7 +81,11 @@ def file_error(subject: str, error: OSError) -> StoreError:
 
 @contextlib.contextmanager
 def our_errors(subject: str) -> Iterator[None]:
-    """The operating system's errors as ours, naming what they happened to."""
+    """The operating system's errors as ours, naming what they happened to.
+
+    Raises:
+        StoreError: the class that NUMBERS has for the error, else StoreUnavailable.
+    """
     try:
         yield
     except OSError as exc:

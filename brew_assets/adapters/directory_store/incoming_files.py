@@ -35,7 +35,13 @@ _log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def locked(files: RootedFiles, root: int, how: int = fcntl.LOCK_EX) -> Iterator[None]:
-    """The lock of the store in the opened root is held while the block lasts."""
+    """The lock of the store in the opened root is held while the block lasts; `how` as of flock.
+
+    Another process that holds it is waited for.
+
+    Raises:
+        StoreError: the file system has no locks, or what stands in the lock's place is no file.
+    """
     with our_errors(LOCK):
         descriptor = files.open_lock(root)
     try:
@@ -83,7 +89,11 @@ class IncomingFile:
         self.discard()
 
     def write(self, view: memoryview) -> None:
-        """The bytes follow those that were written before."""
+        """The bytes follow those that were written before.
+
+        Raises:
+            StoreError: the disk is full, or fails.
+        """
         with our_errors(self._key):
             while view:
                 view = view[self.file.write(view) or 0 :]
@@ -155,7 +165,11 @@ class IncomingFile:
 
 
 def remove_leftovers(files: RootedFiles) -> None:
-    """Incoming files whose writers are gone are gone; what is none of ours stays and is named in the log."""
+    """Incoming files whose writers are gone are gone; what is none of ours stays and is named in the log.
+
+    Raises:
+        StoreError: the folder cannot be made, locked or read. A file that cannot be removed stays.
+    """
     with (
         files.folder(make=True) as root,
         our_errors(f"{INCOMING}/"),

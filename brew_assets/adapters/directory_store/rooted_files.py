@@ -85,7 +85,11 @@ class RootedFiles:
 
     @contextlib.contextmanager
     def below(self, folder: int, name: str, *, way: str, make: bool = False) -> Iterator[int]:
-        """The same for a folder in an opened one; errors call it `way`."""
+        """The same for a folder in an opened one; errors call it `way`.
+
+        Raises:
+            FileNotFoundError, NotADirectoryError, StoreRefused: as of `folder`.
+        """
         descriptor = self._open_below(folder, name, way, make=make)
         try:
             yield descriptor
@@ -167,7 +171,11 @@ class RootedFiles:
 
         Of a date folder all entries but folders, as somebody has to say what they are. Elsewhere what is no
         regular file is left alone and named in the log, and so is what has a name that no key has; in a date
-        folder the latter is listed under its printable name, which is that of no bottle.
+        folder the latter is listed under its printable name, which is that of no bottle. Sizes are in bytes.
+
+        Raises:
+            OSError: a folder cannot be read.
+            StoreRefused: a folder of the mirror is a link.
         """
         with contextlib.ExitStack() as stack:
             try:

@@ -71,12 +71,13 @@ class DirectoryStore:
         """Nothing to close."""
 
     def read(self, key: str) -> Document | None:
-        """The object, None when there is none.
+        """The object, None when there is none; its version is what `write` takes as `replaces`.
 
         Raises:
             ObjectRefused: something else than a regular file stands there, or the manifest is a folder, or it
                 has more than MAX_DOCUMENT_BYTES.
             StoreRefused: a folder on the way is a link.
+            StoreError: another of its classes: the disk fails, there is no permission.
         """
         with our_errors(key):
             try:
@@ -100,6 +101,7 @@ class DirectoryStore:
             KeyTaken: create_only, and there is an object.
             PreconditionFailed: another version stands there than `replaces`, or none.
             ObjectRefused: something else than a regular file stands there.
+            StoreError: another of its classes: the disk is full, there is no permission.
         """
         with IncomingFile(self._files, key) as incoming:
             incoming.write(memoryview(data))
@@ -121,7 +123,11 @@ class DirectoryStore:
             return None
 
     def delete(self, keys: Iterable[str]) -> None:
-        """There is no object under any of the keys."""
+        """There is no object under any of the keys.
+
+        Raises:
+            StoreError: one cannot be deleted; those before it are gone.
+        """
         for key in keys:
             path, name = place_of(key)
             with our_errors(key):
@@ -132,7 +138,11 @@ class DirectoryStore:
                     continue
 
     def listing(self, prefix: str) -> Iterator[ListedObject]:
-        """Every object whose key begins so, whole or an error; files that vanish meanwhile are left out."""
+        """Every object whose key begins so, whole or an error; files that vanish meanwhile are left out.
+
+        Raises:
+            StoreError: a folder cannot be read, or one of the mirror's is a link.
+        """
         path, _, start = prefix.rpartition("/")
         if path:
             place_of(path)
@@ -144,16 +154,25 @@ class DirectoryStore:
 
         Raises:
             StoreRefused: one of them, or another folder of the mirror, is a link.
+            StoreError: the root cannot be read.
         """
         with our_errors(self.url):
             return self._files.date_folders()
 
     def facts(self, key: str) -> ObjectFacts | None:
-        """Size and digest of the file, read back. None if missing."""
+        """Size in bytes and digest of the file, read back: a directory vouches for nothing. None if missing.
+
+        Raises:
+            StoreError: it cannot be read, or is no regular file.
+        """
         return self.hash(key)
 
     def hash(self, key: str) -> ObjectFacts | None:
-        """Size and digest of the file, read back. None if missing."""
+        """The same as `facts`.
+
+        Raises:
+            StoreError: it cannot be read, or is no regular file.
+        """
         with our_errors(key):
             try:
                 with self._files.open_file(key) as file:
@@ -162,7 +181,11 @@ class DirectoryStore:
                 return None
 
     def peek(self, key: str, length: int) -> bytes:
-        """The first bytes of a file."""
+        """The first `length` bytes of a file, fewer where it is shorter.
+
+        Raises:
+            StoreError: it is missing, cannot be read, or is no regular file.
+        """
         with our_errors(key), self._files.open_file(key) as file:
             return io.BufferedReader(file).read(length)
 
@@ -170,10 +193,11 @@ class DirectoryStore:
         """Returns: a file may be as large as the disk."""
 
     def receive(self, bottle: Bottle, *, date: str, size: int, replace: bool = False) -> "DirectorySink":
-        """A sink for the bottle's bytes.
+        """A sink for the bottle's `size` bytes.
 
         Raises:
             ObjectRefused: where it or its folder should be something else stands.
+            StoreError: another of its classes: the incoming file cannot be made.
         """
         key = bottle.key(date)
         with our_errors(key):
@@ -189,8 +213,7 @@ class DirectoryStore:
 
         Raises:
             KeyTaken: another object stands there.
-            DigestMismatch: the object at `source` is not the bottle.
-            StoreError: it is missing.
+            StoreError: the object at `source` is missing, or is not the bottle of that size and digest.
         """
         key = bottle.key(date)
         with our_errors(source):
@@ -285,7 +308,11 @@ class DirectorySink:
         self._replace = replace
 
     def write(self, view: memoryview) -> None:
-        """Passes the bytes on to the incoming file."""
+        """Passes the bytes on to the incoming file.
+
+        Raises:
+            StoreError: the disk is full, or fails.
+        """
         self._incoming.write(view)
         self._left -= len(view)
 
@@ -294,6 +321,7 @@ class DirectorySink:
 
         Raises:
             KeyTaken: another object stands there.
+            StoreError: fewer or more bytes came than were announced, or the disk fails.
         """
         if self._left:
             name = self._key.rpartition("/")[2]
@@ -304,5 +332,5 @@ class DirectorySink:
             self._incoming.link()
 
     def abort(self) -> None:
-        """Nothing stands under the key."""
+        """Nothing stands under the key; never raises."""
         self._incoming.discard()

@@ -147,7 +147,11 @@ class RegistryLogin:
             self._tokens[repository] = token
 
     def credentials(self) -> Credentials | None:
-        """The credentials, None where none are configured; read once."""
+        """The credentials, None where none are configured; read once.
+
+        Raises:
+            RegistryRefused, UpstreamFailed: as of their source, which is asked again the next time.
+        """
         if self._source is None:
             return None
         with self._lock:

@@ -81,7 +81,7 @@ class Ghcr:
         self._login = RegistryLogin(self.url, credentials)
 
     def open(self, bottle: Bottle, *, offset: int = 0) -> GhcrBlob:
-        """The blob from `offset` on, or from 0 when upstream does not do ranges.
+        """The blob from byte `offset` on, or from 0 when upstream does not do ranges: its `start` says which.
 
         Raises:
             UpstreamError: one of its classes, see errors.py.
@@ -108,7 +108,7 @@ class Ghcr:
         return GhcrBlob(wire, response, done=self._wires.give_back, name=name, start=start, total=total)
 
     def fetch_index(self, image: str, reference: str) -> bytes | None:
-        """The index, None when the registry has none.
+        """The index's bytes, as they were before any transfer coding; None when the registry has none.
 
         Raises:
             UpstreamError: one of its classes, see errors.py.
@@ -116,7 +116,7 @@ class Ghcr:
         return self._document(f"{NAMESPACE}/{image}/manifests/{reference}", INDEX_MEDIA_TYPE)
 
     def fetch_child(self, image: str, digest: str) -> bytes | None:
-        """The child manifest with this digest (hex), None when the registry has none.
+        """The bytes of the child manifest with this digest (hex, not compared), None when there is none.
 
         Raises:
             UpstreamError: one of its classes, see errors.py.

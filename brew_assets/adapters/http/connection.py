@@ -79,6 +79,8 @@ class Wire:
 
         Raises:
             OSError, http.client.HTTPException: the connection cannot be made or breaks.
+            ProxyRefused: a proxy lets nothing through, or asks for credentials.
+            SettingsInvalid: a setting names no proxy, or a file without certificates.
         """
         if self._reads_along is not None:
             target, headers = self._for_proxy(target, headers)
@@ -126,6 +128,7 @@ class Wire:
 
         Raises:
             OSError, http.client.HTTPException: the connection breaks or does not speak HTTP.
+            ProxyRefused: the proxy that reads along asks for credentials.
         """
         if self._reader is None:
             raise ConnectionResetError("the connection is closed")
@@ -149,6 +152,8 @@ class Wire:
 
         Raises:
             OSError, http.client.HTTPException: the connection cannot be made or breaks.
+            ProxyRefused: a proxy lets nothing through, or asks for credentials.
+            SettingsInvalid: a setting names no proxy, or a file without certificates.
         """
         reused = self._connection is not None
         self.send(method, target, headers)
@@ -162,7 +167,10 @@ class Wire:
             return self.receive(method)
 
     def finish(self) -> None:
-        """Keeps the connection when the response was read to its end (a small rest is), else closes it."""
+        """Keeps the connection when the response was read to its end (a small rest is), else closes it.
+
+        Never raises for what the connection does: the response has been used already.
+        """
         response, self._response = self._response, None
         if response is None:
             return

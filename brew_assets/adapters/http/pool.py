@@ -22,7 +22,11 @@ class Wires:
         self._wires: dict[Origin, Wire] = {}
 
     def to(self, origin: Origin) -> Wire:
-        """The connection to this origin."""
+        """The connection to this origin, which may not be made yet.
+
+        Raises:
+            OSError, SettingsInvalid: no context for TLS can be made of the trusted certificates.
+        """
         wire = self._wires.get(origin)
         if wire is None:
             if origin.scheme == "https":
@@ -100,6 +104,7 @@ def answered(wire: Wire, method: str, target: str, headers: dict[str, str]) -> I
 
     Raises:
         OSError, http.client.HTTPException: the connection cannot be made or breaks.
+        ProxyRefused, SettingsInvalid: as of Wire.exchange.
     """
     try:
         yield wire.exchange(method, target, headers)

@@ -93,9 +93,16 @@ class Incoming(io.RawIOBase):
         self._saw = None
 
     def readable(self) -> bool:
+        """True: what io asks before it reads."""
         return True
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
+        """How many bytes have come into the buffer; 0 at the end.
+
+        Raises:
+            TimeoutError: nothing came in time, or too little.
+            OSError: the connection breaks.
+        """
         try:
             # More than the read-ahead is asked for only within a body of known length: then one call that
             # waits for all of it spares the others, each of which would hand the interpreter over. Where
@@ -131,7 +138,7 @@ class Reader(io.BufferedReader):
 
 
 def limit_silence(sock: socket.socket, timeout_s: float) -> None:
-    """No send or receive waits longer.
+    """No send or receive waits longer than `timeout_s`.
 
     Without TLS the kernel keeps the time: Python's own way polls before every call, which doubles the
     times that a worker hands the interpreter over. A time-out then shows as BlockingIOError.

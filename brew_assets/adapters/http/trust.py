@@ -50,11 +50,19 @@ class Trust:
         return _certificates(self, self._state())
 
     def context(self, *, user: str = "") -> ssl.SSLContext:
-        """A context of this process that trusts them; of its own for a `user` that changes it."""
+        """A context of this process that trusts them; of its own for a `user` that changes it.
+
+        Raises:
+            SettingsInvalid: a file or folder that is named has none.
+        """
         return _context(self, self._state(), user)
 
     def file(self) -> str:
-        """Path of a file that has them all, and is gone when the process ends."""
+        """Path of a file that has them all, and is gone when the process ends.
+
+        Raises:
+            SettingsInvalid: a file or folder that is named has none.
+        """
         return _file(self, self._state())
 
     def _state(self) -> tuple[object, ...]:

@@ -307,5 +307,8 @@ def persistently(act: Callable[[], _T], clock: Clock) -> _T:
     """What the act gives, tried again with growing waits while the store is unavailable.
 
     No stop shortens them: receipts, manifest and report are written after it.
+
+    Raises:
+        StoreError: as of the act; StoreUnavailable only after the last try.
     """
     return retrying(act, on=StoreUnavailable, next_wait_s=_BACKOFF.for_tries(_TRIES), clock=clock)

@@ -102,7 +102,11 @@ class BulkSigner:
     def signed_headers(
         self, method: str, target: str, headers: Mapping[str, str], *, payload_sha256: str
     ) -> dict[str, str]:
-        """The headers with date, payload hash and authorization; the host is part of the signature."""
+        """The headers with date, payload hash (hex) and authorization; the host is part of the signature.
+
+        Raises:
+            StoreError: the credentials cannot be had, or cannot sign.
+        """
         url = f"{self.origin.scheme}://{self.origin.netloc}{target}"
         request: Any = _Request(method, url, dict(headers), payload_sha256)
         try:

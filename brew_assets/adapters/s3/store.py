@@ -136,10 +136,12 @@ class S3Store:
 
         Raises:
             StoreRefused: there is no such bucket, or no permission, or no credentials.
+            StoreUnavailable: it does not answer.
         """
         try:
             self._documents.list_page(self._prefix + MANIFEST_KEY, most=1)
         except StoreError as exc:
+            # So that the bucket is named once: that much may be asked of a text, it decides nothing else.
             if str(exc).startswith(self.url.rstrip("/")):
                 raise
             raise type(exc)(f"{self.url}: {exc}", status=exc.status, code=exc.code) from exc
@@ -160,7 +162,12 @@ class S3Store:
         self._small_wires.mine().close()
 
     def read(self, key: str, *, most_bytes: int = MAX_DOCUMENT_BYTES) -> Document | None:
-        """The object, None when there is none; one of more than `most_bytes` is refused."""
+        """The object, None when there is none; its version is the ETag.
+
+        Raises:
+            ObjectRefused: it has more than `most_bytes`, or the store does not give it out.
+            StoreError: another of its classes, see errors.py.
+        """
         return self._documents.get(self._full(key), most_bytes=most_bytes)
 
     def write(
@@ -176,6 +183,8 @@ class S3Store:
         Raises:
             KeyTaken: create_only, and there is an object.
             PreconditionFailed: another version stands there than `replaces`, or none.
+            StoreRefused: `replaces` is empty: the store has named no version.
+            StoreError: another of its classes, see errors.py.
         """
         if replaces == "":
             raise StoreRefused(
@@ -201,15 +210,22 @@ class S3Store:
             raise
 
     def delete(self, keys: Iterable[str]) -> None:
-        """There is no object under any of the keys."""
+        """There is no object under any of the keys.
+
+        Raises:
+            StoreError: one of its classes, see errors.py.
+        """
         full = [self._full(key) for key in keys]
         for start in range(0, len(full), _MOST_DELETED):
             self._documents.delete(full[start : start + _MOST_DELETED])
 
     def listing(self, prefix: str) -> Iterator[ListedObject]:
-        """Every object whose key begins so, all pages or an error.
+        """Every object whose key begins so, all pages or an error. Sizes are in bytes.
 
         What `read` would refuse is no object of the mirror and left out: markers of folders, for example.
+
+        Raises:
+            StoreError: one of its classes, see errors.py.
         """
         ignored = ForeignObjects(self, prefix, why="objects whose keys are none that the mirror makes")
         for page in self._pages(prefix):
@@ -222,7 +238,11 @@ class S3Store:
         ignored.log()
 
     def date_folders(self) -> list[str]:
-        """The date folders (YYYY-MM-DD), newest first."""
+        """The date folders (YYYY-MM-DD), newest first.
+
+        Raises:
+            StoreError: one of its classes, see errors.py.
+        """
         below = len(self._prefix)
         names: set[str] = set()
         for page in self._pages("", delimiter="/"):
@@ -248,7 +268,13 @@ class S3Store:
     # -- bottles ---------------------------------------------------------------------------------------
 
     def facts(self, key: str) -> ObjectFacts | None:
-        """What one HEAD proves. The digest is the server's full-object checksum, None without one."""
+        """What one HEAD proves, None if there is no object.
+
+        The digest is the server's full-object checksum (hex), None without one.
+
+        Raises:
+            StoreError: one of its classes, see errors.py.
+        """
         head = self._thin.head(self._full(key))
         if head is None:
             return None
@@ -263,12 +289,20 @@ class S3Store:
         )
 
     def hash(self, key: str) -> ObjectFacts | None:
-        """The same with the digest of the bytes read back."""
+        """The same with the digest of the bytes read back.
+
+        Raises:
+            StoreError: one of its classes, see errors.py.
+        """
         found = self._documents.hash(self._full(key))
         return None if found is None else msgspec.structs.replace(found, key=key)
 
     def peek(self, key: str, length: int) -> bytes:
-        """The first bytes of an object."""
+        """The first `length` bytes of an object, fewer where it is shorter.
+
+        Raises:
+            StoreError: one of its classes, see errors.py; an object that is missing is refused.
+        """
         return self._documents.peek(self._full(key), length)
 
     def check_size(self, bottle: Bottle, size: int) -> None:
@@ -285,10 +319,11 @@ class S3Store:
             )
 
     def receive(self, bottle: Bottle, *, date: str, size: int, replace: bool = False) -> BottleSink:
-        """A sink for the bottle's bytes: one PUT.
+        """A sink for the bottle's `size` bytes: one PUT.
 
         Raises:
             ObjectRefused: the bottle is larger than one PUT takes.
+            StoreError: there are no credentials to sign with, or a setting fits no bucket.
         """
         self.check_size(bottle, size)
         key = bottle.key(date)
@@ -301,7 +336,8 @@ class S3Store:
 
         Raises:
             KeyTaken: another object stands there.
-            StoreError: the source is missing or is not the bottle.
+            ObjectRefused: the bottle is larger than one PUT takes.
+            StoreError: the source is missing, or has not the bottle's size and digest; or another class.
         """
         key = bottle.key(date)
         facts = self.facts(source)

@@ -114,7 +114,11 @@ class ThinObjects:
         )
 
     def sink(self, key: str, headers: dict[str, str], *, sha256: str, size: int, our_key: str) -> "PutSink":
-        """A sink for the bytes of a bottle with this digest."""
+        """A sink for the `size` bytes of a bottle with this digest (hex). Nothing is sent yet.
+
+        Raises:
+            StoreError: there are no credentials to sign with, or a setting fits no bucket.
+        """
         signer = self._signer()
         target = signer.target(key)
         signed = signer.signed_headers("PUT", target, headers, payload_sha256=sha256)
