@@ -16,8 +16,6 @@ SOURCES = brew_assets brew_assets_tests benchmarks tools
 ABOUT_TESTS = about half an hour on two cores, first those of one process, then daemons and infra/ side by side
 # So many packages a lock names.
 COUNT = grep -c '^[A-Za-z0-9].*=='
-# Dagster's word for `dg`, which comes with the tools of development alone, and nobody's matter here.
-QUIET_DEV = ignore:Function `dev_command` is superseded
 # PostgreSQL's launcher asks for a folder that it then does not need.
 QUIET_AWS = ignore:XDG_RUNTIME_DIR
 DEMO_MARK = $(MIRROR)/.simulated
@@ -85,7 +83,7 @@ dev: install .dagster_home/dagster.yaml ## Open Dagster's UI (http://127.0.0.1:3
 	@$(REFUSE_DEMO)
 	@echo "Starting Dagster on this project: http://127.0.0.1:3000 answers in half a minute. Ctrl-C ends it."
 	@echo "Schedule and sensors mirror real bottles into MIRROR_URL ($(MIRROR)/ by itself); SCHEDULE_ENABLED=false leaves them off."
-	@DAGSTER_HOME="$$(pwd)/.dagster_home" PYTHONWARNINGS='$(QUIET_DEV)' $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1
+	@DAGSTER_HOME="$$(pwd)/.dagster_home" $(BIN)/dg dev -w workspace.yaml -h 127.0.0.1
 
 dev-aws: dev-install ## Open Dagster on a local AWS: PostgreSQL, ECS tasks and Lambdas as processes
 	@PYTHONWARNINGS='$(QUIET_AWS)' $(BIN)/python -m brew_assets_tests.deployed.dev

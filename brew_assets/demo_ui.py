@@ -117,16 +117,17 @@ def _services(
         CannotStart: Dagster's databases cannot be made.
     """
     commands = {
-        "webserver": ("dagster_webserver", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)),
-        "daemon": ("dagster._daemon", "run", "-w", "workspace.yaml"),
+        "webserver": ("dagster-webserver", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)),
+        "daemon": ("dagster-daemon", "run", "-w", "workspace.yaml"),
     }
     services: list[Service] = []
     with contextlib.closing(Reaper()) as reaper:
         if not (home / _DATABASE).exists():
             _make_databases(environment, home, stop, reaper)
         try:
-            for name, command in commands.items():
-                program = (sys.executable, "-m", *command)
+            for name, (script, *arguments) in commands.items():
+                # Beside this Python, which may be no other program's.
+                program = (sys.executable, str(Path(sys.executable).with_name(script)), *arguments)
                 services.append(Service(name, program, environment, home / f"{name}.log", reaper=reaper))
             yield services
         finally:

@@ -71,7 +71,7 @@ def test_one_command_starts_all_and_leaves_nothing(folder: Path, taken: int) -> 
             run = webserver.launch("mirror_platform", tags={"dagster/partition": PLATFORM})
             wait_for(lambda: webserver.run(run).status == "STARTED", what="a run", timeout_s=90)
         family = processes_of(second)
-        daemon = next(process for process in family if "dagster._daemon" in process.cmdline())
+        daemon = next(process for process in family if "dagster-daemon run" in " ".join(process.cmdline()))
         daemon.kill()
         assert second.process.wait(60) == 1, second.printed
     assert "The daemon was ended by signal 9. The last of" in second.printed

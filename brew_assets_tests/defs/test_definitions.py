@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import dagster as dg
@@ -139,6 +140,20 @@ def test_dagster_cloud_yaml_names_these_definitions() -> None:
     (location,) = document["locations"]
     assert set(location) >= {"location_name", "code_source"}
     _assert_definitions(location["code_source"]["module_name"])
+
+
+def test_the_code_location_has_one_name_wherever_it_is_loaded_from() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["dg"]["project"]
+    (on_plus,) = yaml.safe_load((ROOT / "dagster_cloud.yaml").read_text())["locations"]
+    targets = [
+        target
+        for file in ("workspace.yaml", "infra/dagster/workspace.yaml")
+        for entry in yaml.safe_load((ROOT / file).read_text())["load_from"]
+        for target in entry.values()
+    ]
+    names = [project["code_location_name"], *(found["location_name"] for found in (on_plus, *targets))]
+    assert names == ["brew_assets"] * 4
+    _assert_definitions(project["code_location_target_module"])
 
 
 def test_workspace_yaml_names_these_definitions() -> None:

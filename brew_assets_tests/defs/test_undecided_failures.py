@@ -8,10 +8,13 @@ import dagster as dg
 import pytest
 from dagster._core.events import DagsterEvent, JobFailureData, RunFailureReason
 from dagster._core.events.log import EventLogEntry
+from dagster._core.execution.backfill import BulkActionStatus
 
 from brew_assets.definitions import defs
 from brew_assets.defs.notifications.missing_syncs import finding_of
 from brew_assets_tests.defs.announced import COMPLETE, FAILED, START, Announced
+from brew_assets_tests.defs.backfilled import job_backfill
+from brew_assets_tests.defs.deployment import PLATFORMS
 
 RETRY = {"dagster/will_retry": "true"}
 NO_RETRY = {"dagster/will_retry": "false"}
@@ -64,13 +67,13 @@ class LostRun:
         self._instance.add_run_tags(self.run.run_id, tags)
 
 
-def planned(announced: Announced) -> tuple[LostRun, list[dg.RunRequest]]:
+def planned(announced: Announced, **more: str) -> tuple[LostRun, list[dg.RunRequest]]:
     """A sync whose first platform's run is to be lost, and the requests for its runs; the others are done."""
     deployment = announced.deployment
     assert deployment.run("weekly_sync").success
     requests = list(deployment.tick().run_requests)
     deployment.copy_plan(requests[1:])
-    tags = {**requests[0].tags, "dagster/partition": str(requests[0].partition_key)}
+    tags = {**requests[0].tags, "dagster/partition": str(requests[0].partition_key), **more}
     return LostRun(deployment.instance, "mirror_platform", tags), requests
 
 
@@ -92,6 +95,22 @@ def test_a_lost_run_that_nobody_begins_again_is_told_at_once_when_dagster_says_s
     lost.event()
     lost.status()
     lost.verdict(NO_RETRY)
+    announced.tick()
+    assert announced.slack.texts == [START, FAILED]
+
+
+def test_a_lost_run_that_its_backfills_end_left_without_a_child_is_told(announced: Announced) -> None:
+    instance = announced.deployment.instance
+    job_backfill(announced.deployment, PLATFORMS[:1], backfill_id="qwertyui")
+    lost, _ = planned(announced, **{"dagster/backfill": "qwertyui"})
+    lost.event()
+    lost.status()
+    lost.verdict(RETRY)
+    announced.tick()
+    assert announced.slack.texts == [START]
+    record = instance.get_backfill("qwertyui")
+    assert record is not None
+    instance.update_backfill(record._replace(status=BulkActionStatus.COMPLETED_FAILED))
     announced.tick()
     assert announced.slack.texts == [START, FAILED]
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from brew_assets.simulator import Fault, Simulator, World
+from brew_assets_tests.deployed.account import CLUSTER
 from brew_assets_tests.deployed.conftest import PLATFORM, SETTINGS, SyncStatus
 from brew_assets_tests.deployed.deployment import Deployed, deployed
 from brew_assets_tests.deployed.listeners import Listeners
@@ -233,6 +234,28 @@ def test_a_sync_that_is_cancelled_and_executed_again_in_the_ui_is_a_failure_and_
     (text,) = hearing.shown(COMPLETE)
     assert "This sync was reported as failed on" in text
     assert "*New Bottles:* 12" in text
+    story.assert_held(once=stored)
+
+
+def test_a_sync_whose_tasks_are_lost_twice_is_one_start_and_one_end(
+    story: SyncStatus, hearing: Hearing
+) -> None:
+    story.publish(16, bytes_per_second=SLOW)
+    story.plan()
+    run_id = _run_of(story)
+    stored = story.wait_for_stored(2)
+    story.aws.kill_task(story.deployed.wait_for_task_of(run_id))
+    child = story.child_of(run_id)
+    story.wait_for_stored(len(stored) + 4)
+    task = story.deployed.wait_for_task_of(child.id)
+    story.aws.client("ecs").stop_task(cluster=CLUSTER, task=task, reason="somebody stops it in ECS")
+    story.hurry()
+    story.wait_for_child(child.id)
+    hearing.wait_for_end()
+    wait_for_another_tick(story)
+    assert ends_of(hearing.texts) == [START, COMPLETE]
+    (text,) = hearing.shown(COMPLETE)
+    assert "*New Bottles:* 16" in text
     story.assert_held(once=stored)
 
 

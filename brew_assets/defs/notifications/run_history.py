@@ -23,6 +23,7 @@ from brew_assets.defs.pages.metadata import (
 from brew_assets.defs.resources import platforms
 from brew_assets.defs.tags import (
     CHANNEL_TAG,
+    CHILD_RUN_TAG,
     PARTITION_TAG,
     SYNC_ID_TAG,
     TRIGGER_TAG,
@@ -279,9 +280,13 @@ Fate = Literal["retried", "open", "final"]
 
 def fate_of(instance: dg.DagsterInstance, record: dg.RunRecord) -> Fate:
     """Whether another run takes the place of this failed one; open as long as Dagster may still decide it."""
-    tag = record.dagster_run.tags.get(WILL_RETRY_TAG)
+    run = record.dagster_run
+    tag = run.tags.get(WILL_RETRY_TAG)
     if tag is not None or not instance.run_retries_enabled:
-        return "retried" if (tag or "").lower() == "true" else "final"
+        # After its backfill's end a run gets no child any more, whatever the tag says, which stays.
+        backfill = None if CHILD_RUN_TAG in run.tags else backfill_of(instance, run)
+        given_up = backfill is not None and not backfill.goes_on
+        return "retried" if (tag or "").lower() == "true" and not given_up else "final"
     ended_s = SystemClock().now().timestamp() - (record.end_time or 0.0)
     return "open" if ended_s < RETRY_KNOWN_WITHIN_S else "final"
 
