@@ -203,6 +203,16 @@ class NoticedStore:
         with self._asking():
             return self._store.read(key)
 
+    def exists(self, key: str) -> bool:
+        """As of the store."""
+        with self._asking():
+            return self._store.exists(key)
+
+    def version(self, key: str) -> str | None:
+        """As of the store."""
+        with self._asking():
+            return self._store.version(key)
+
     def write(self, key: str, data: bytes, *, create_only: bool = False, replaces: str | None = None) -> str:
         """As of the store."""
         with self._asking():

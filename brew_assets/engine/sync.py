@@ -365,12 +365,15 @@ class Mirror:
     def fold(self, *, gone: Mapping[str, str] | None = None) -> FoldResult:
         """All receipts are in the manifest; one that is missing beside filled folders is rebuilt first.
 
-        `gone` are entries to forget: entry key -> the key of the object that it names.
+        The result says what could not be recorded then. `gone` are entries to forget: entry key -> the key of
+        the object that it names.
         """
         self.store.prepare()
-        if not any(listed.key == MANIFEST_KEY for listed in self.store.listing(MANIFEST_KEY)):
-            self.take_inventory()
-        return fold(self.store, self.ports.clock, gone=gone)
+        inventory = self.take_inventory() if not self.store.exists(MANIFEST_KEY) else None
+        folded = fold(self.store, self.ports.clock, gone=gone)
+        if inventory is None or not inventory.rebuilt:
+            return folded
+        return msgspec.structs.replace(folded, rebuilt=True, unidentified=inventory.unidentified)
 
     @contextlib.contextmanager
     def _companions(self, plan: Plan, platform: str | None) -> Iterator[Companions | None]:

@@ -4,6 +4,7 @@ Receipts are created, never changed. A fold writes the manifest with compare-and
 receipts afterwards, so at every instant a stored bottle is named by a receipt, the manifest, or both.
 """
 
+import hashlib
 import logging
 import random
 import secrets
@@ -27,6 +28,7 @@ from brew_assets.domain.object_keys import is_backup_name
 from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.ports import Clock, Document, Store
 from brew_assets.engine.record.foreign_objects import own_listing
+from brew_assets.engine.record.identify import Unidentified
 from brew_assets.engine.record.journal import (
     RECEIPT_PREFIX,
     Absent,
@@ -65,12 +67,41 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class FoldResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a fold did. `races` counts the times that another writer was faster."""
+    """What a fold did, and the manifest as it stands since.
+
+    `races` counts the times that another writer was faster, `sha256` is of the manifest's bytes. `rebuilt`
+    says that it was missing beside filled date folders; `unidentified` objects were not recorded then.
+    """
 
     entries: int
     added: int
     races: int
     manifest: Manifest
+    sha256: str
+    rebuilt: bool = False
+    unidentified: tuple[Unidentified, ...] = ()
+
+
+# A run looks at the manifest again and again, and one of 250,000 entries has 112 MB.
+_last_seen: "weakref.WeakKeyDictionary[Store, Document]" = weakref.WeakKeyDictionary()
+
+
+def read_manifest(store: Store) -> Document | None:
+    """The manifest as it stands, None when there is none.
+
+    Its bytes are asked for only where another version stands there than was read or written here last. A
+    compare-and-swap names that version too, so nothing is lost by a store that is wrong about it.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    seen = _last_seen.get(store)
+    if seen is not None and seen.version and store.version(MANIFEST_KEY) == seen.version:
+        return seen
+    document = store.read(MANIFEST_KEY)
+    if document is not None:
+        _last_seen[store] = document
+    return document
 
 
 def read_held(store: Store) -> Held:
@@ -84,7 +115,7 @@ def read_held(store: Store) -> Held:
         StoreError: the store cannot be read.
     """
     journal = dict(read_settled(store, lambda receipt: (receipt.key, _slim(receipt.entry))))
-    document = store.read(MANIFEST_KEY)
+    document = read_manifest(store)
     entries = decode_held(document.data) if document else {}
     entries.update(journal)
     return Held(entries, document is None)
@@ -113,7 +144,7 @@ def fold(
         _stand_back(clock, races)
         # Listed before the manifest is read: what another fold takes meanwhile is seen to vanish.
         keys = journal_keys(store, absent)
-        document = store.read(MANIFEST_KEY)
+        document = read_manifest(store)
         manifest = decode_manifest(document.data) if document else Manifest()
         change = _Change(manifest)
         folded, vanished = change.take_journal(store, keys)
@@ -124,7 +155,7 @@ def fold(
         change.forget(gone or {})
         if change.is_one() or document is None:
             try:
-                _replace_manifest(store, clock, document, manifest)
+                document = _replace_manifest(store, clock, document, manifest)
             except (PreconditionFailed, KeyTaken) as error:
                 blocked.check(document, error)
                 continue
@@ -138,7 +169,8 @@ def fold(
             "folded",
             extra={"journals": len(folded), "entries": len(manifest), "added": added, "races": races},
         )
-        return FoldResult(entries=len(manifest), added=added, races=races, manifest=manifest)
+        sha256 = hashlib.sha256(document.data).hexdigest()
+        return FoldResult(entries=len(manifest), added=added, races=races, manifest=manifest, sha256=sha256)
     raise StoreError(f"{MANIFEST_KEY}: lost {MAX_FOLD_RACES} races in a row against other writers")
 
 
@@ -232,14 +264,16 @@ def _stand_back(clock: Clock, races: int) -> None:
         clock.wait(random.uniform(0.0, longest_s), GracefulStop())
 
 
-def _replace_manifest(store: Store, clock: Clock, document: Document | None, manifest: Manifest) -> None:
+def _replace_manifest(store: Store, clock: Clock, document: Document | None, manifest: Manifest) -> Document:
     data = manifest.encode(last_updated=clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
     if document is None:
-        store.write(MANIFEST_KEY, data, create_only=True)
-        return
-    back_up(store, clock, document.data)
-    store.write(MANIFEST_KEY, data, replaces=document.version)
-    prune_backups(store)
+        written = Document(data, store.write(MANIFEST_KEY, data, create_only=True))
+    else:
+        back_up(store, clock, document.data)
+        written = Document(data, store.write(MANIFEST_KEY, data, replaces=document.version))
+        prune_backups(store)
+    _last_seen[store] = written
+    return written
 
 
 def back_up(store: Store, clock: Clock, data: bytes, *, suffix: str = "") -> str:
