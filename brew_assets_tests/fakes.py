@@ -210,6 +210,21 @@ class MemoryStore:
             found = self._objects.get(key)
             return Document(found.data, found.version) if found else None
 
+    def exists(self, key: str) -> bool:
+        _check_key(key)
+        self.enter("exists", key)
+        return self._version(key) is not None
+
+    def version(self, key: str) -> str | None:
+        _check_key(key)
+        self.enter("version", key)
+        return self._version(key)
+
+    def _version(self, key: str) -> str | None:
+        with self._lock:
+            found = self._objects.get(key)
+            return found.version if found else None
+
     def write(self, key: str, data: bytes, *, create_only: bool = False, replaces: str | None = None) -> str:
         _check_key(key)
         self.enter("write", key)

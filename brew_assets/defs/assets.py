@@ -3,7 +3,6 @@
 No value passes between assets in memory: the store carries the data, and runs share nothing else.
 """
 
-import hashlib
 import logging
 from datetime import timedelta
 
@@ -33,14 +32,13 @@ from brew_assets.defs.tags import ROUTE_TAG
 from brew_assets.domain.foreign_text import printable
 from brew_assets.domain.left_out import first_names, notes_of
 from brew_assets.domain.links import Links
-from brew_assets.domain.manifest import MANIFEST_KEY, Manifest
+from brew_assets.domain.manifest import MANIFEST_KEY
 from brew_assets.domain.plan import Plan, Request
 from brew_assets.domain.plan_summary import summarize
 from brew_assets.domain.report import Report, failures_by_reason
 from brew_assets.domain.routing import ROUTES
 from brew_assets.engine.planner import make_plan, refresh_catalogue, route_of
-from brew_assets.engine.ports import Store
-from brew_assets.engine.record.held import take_inventory
+from brew_assets.engine.record.fold import FoldResult
 from brew_assets.engine.record.rebuild import rebuild_manifest
 from brew_assets.engine.sync import Mirror
 from brew_assets.engine.transfer.local_copier import Copier, LocalCopier
@@ -50,6 +48,8 @@ from brew_assets.settings import Settings
 _log = logging.getLogger(__name__)
 
 OWNERS = ["team:mirror"]
+# A week, and a day for a sync that takes long.
+FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8))
 # The UI has an icon for both.
 STORE_KIND = "s3" if LOADED_SETTINGS.mirror_url.startswith("s3:") else "file"
 
@@ -100,7 +100,7 @@ def formula_catalog(context: dg.AssetExecutionContext, mirror: MirrorResource) -
     kinds={"json", STORE_KIND},
     owners=OWNERS,
     tags={"homebrew": "plan"},
-    freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8)),
+    freshness_policy=FRESH,
     description=descriptions.PENDING_BOTTLES,
 )
 def pending_bottles(
@@ -167,7 +167,7 @@ def bottles(
         )
         metadata = metadata_of_run(engine, settings, report)
         if report.outcome != "success":
-            record_shortfall(context, engine, settings, report, folded.manifest)
+            record_shortfall(context, engine, settings, report, folded)
     if report.outcome != "success":
         end_step(context, failure_of(report, metadata, forced=plan.force))
     return dg.MaterializeResult(metadata=metadata)
@@ -179,20 +179,15 @@ def bottles(
     kinds={"json", STORE_KIND},
     owners=OWNERS,
     tags={"homebrew": "manifest"},
+    freshness_policy=FRESH,
     description=descriptions.HASH_MANIFEST,
 )
 def hash_manifest(context: dg.AssetExecutionContext, mirror: MirrorResource) -> dg.MaterializeResult[None]:
     with mirror.engine(context) as engine:
-        # A first manifest that is written beside filled date folders has to name what stands there.
-        missing = engine.store.facts(MANIFEST_KEY) is None
-        inventory = take_inventory(engine.ports, engine.options) if missing else None
-        manifest = engine.fold().manifest
+        folded = engine.fold()
         sync_id = sync_of_run(context, bottles.key) or sync_of_backfill(context, engine)
-        metadata = metadata_of_manifest(
-            engine, mirror.settings(), manifest, sync_id=sync_id, inventory=inventory
-        )
-        version = manifest_version(engine.store)
-    return dg.MaterializeResult(metadata=metadata, data_version=version)
+        metadata = metadata_of_manifest(engine, mirror.settings(), folded, sync_id=sync_id)
+    return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(folded.sha256))
 
 
 def make_manifest_anew(context: dg.AssetExecutionContext, engine: Mirror) -> None:
@@ -208,12 +203,6 @@ def make_manifest_anew(context: dg.AssetExecutionContext, engine: Mirror) -> Non
         f"{MANIFEST_KEY} has {len(made):,} entries; {len(unidentified):,} objects are damaged or were left "
         f"out. Backup: {backup or 'none was needed'}."
     )
-
-
-def manifest_version(store: Store) -> dg.DataVersion:
-    """The SHA-256 of the manifest as it stands."""
-    document = store.read(MANIFEST_KEY)
-    return dg.DataVersion(hashlib.sha256(document.data if document else b"").hexdigest())
 
 
 def copier_of_run(
@@ -239,7 +228,7 @@ def copier_of_run(
 
 
 def record_shortfall(
-    context: dg.AssetExecutionContext, engine: Mirror, settings: Settings, report: Report, manifest: Manifest
+    context: dg.AssetExecutionContext, engine: Mirror, settings: Settings, report: Report, folded: FoldResult
 ) -> None:
     """The figures of a run that fails stand on the assets' pages, and its bottles in hash_manifest's.
 
@@ -255,8 +244,8 @@ def record_shortfall(
     context.log_event(
         dg.AssetMaterialization(
             hash_manifest.key,
-            metadata=metadata_of_manifest(engine, settings, manifest, sync_id=report.sync_id),
-            tags={"dagster/data_version": manifest_version(engine.store).value},
+            metadata=metadata_of_manifest(engine, settings, folded, sync_id=report.sync_id),
+            tags={"dagster/data_version": folded.sha256},
         )
     )
 

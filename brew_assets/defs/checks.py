@@ -1,33 +1,31 @@
 """Facts about what is stored: the catalogue, the manifest, and the objects that it names."""
 
 import random
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable
 from typing import Any
 
 import dagster as dg
-import msgspec
 
 from brew_assets.defs.assets import formula_catalog, hash_manifest, pending_bottles
 from brew_assets.defs.pages.markdown import escaped
 from brew_assets.defs.pages.metadata import recorded_plan, table
 from brew_assets.defs.resources import MirrorResource
 from brew_assets.defs.tags import SYNC_ID_TAG
-from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
+from brew_assets.domain.manifest import MANIFEST_KEY, Manifest, decode_manifest
 from brew_assets.domain.plan_summary import PlanSummary
 from brew_assets.domain.platforms import newer_macos
 from brew_assets.engine.catalogue_cache import KeptCatalogue, kept_catalogue, load_catalogue
 from brew_assets.engine.kept_plans import load_plan
+from brew_assets.engine.record.fold import read_manifest
 from brew_assets.engine.record.verify import certify
 from brew_assets.engine.sync import Mirror
-from brew_assets.errors import UNREADABLE, ManifestInvalid, PlanInvalid, StoreError
+from brew_assets.errors import ManifestInvalid, PlanInvalid, StoreError
 
 SAMPLE_SIZE = 20
 # Bad bottles that the description names; the table has all.
 MOST_NAMED = 3
 _FOUND_CHARACTERS = 1000
 MAX_SHRINK = 0.10
-# A week, and a day for a sync that takes long.
-MAX_AGE = timedelta(days=8)
 _NO_MANIFEST = (
     f"There is no {MANIFEST_KEY} yet: no sync has ended in this store. Launch the job `weekly_sync`."
 )
@@ -121,30 +119,36 @@ def newest_macos_covered(mirror: MirrorResource) -> dg.AssetCheckResult:
     return _result(not newer, description, warn=True, newer=newer, platforms=list(platforms))
 
 
-@dg.asset_check(
-    asset=hash_manifest,
-    description="The manifest is as it was sealed, its entries are well-formed, its statistics agree.",
+@dg.multi_asset_check(
+    specs=[
+        dg.AssetCheckSpec(
+            "manifest_consistent",
+            asset=hash_manifest,
+            description="The manifest is as it was sealed, its entries are well-formed and its statistics "
+            "agree.",
+        ),
+        dg.AssetCheckSpec(
+            "sampled_objects_present",
+            asset=hash_manifest,
+            description=f"{SAMPLE_SIZE} bottles of the manifest, drawn at random, are stored with their "
+            "digest.",
+        ),
+    ],
+    can_subset=True,
 )
-def manifest_consistent(mirror: MirrorResource) -> dg.AssetCheckResult:
-    with mirror.engine() as engine:
-        document = engine.store.read(MANIFEST_KEY)
-    if document is None:
-        return _result(False, _NO_MANIFEST)
-    try:
-        manifest = decode_manifest(document.data)
-    except ManifestInvalid as error:
-        return _result(False, _described(error))
-    return _result(True, f"{len(manifest)} entries", entries=len(manifest))
-
-
-@dg.asset_check(
-    asset=hash_manifest,
-    description=f"{SAMPLE_SIZE} bottles of the manifest, drawn at random, are stored with their digest.",
-)
-def sampled_objects_present(
+def manifest_checks(
     context: dg.AssetCheckExecutionContext, mirror: MirrorResource
-) -> dg.AssetCheckResult:
-    return look_at_a_sample(context, mirror)
+) -> Iterable[dg.AssetCheckResult]:
+    with mirror.engine() as engine:
+        found = _manifest(engine)
+        if isinstance(found, str):
+            consistent = _result(False, found)
+        else:
+            consistent = _result(True, f"{len(found)} entries", entries=len(found))
+        sampled = look_at_a_sample(context, engine, found)
+    results = {"manifest_consistent": consistent, "sampled_objects_present": sampled}
+    for key in context.selected_asset_check_keys:
+        yield results[key.name]._replace(check_name=key.name)
 
 
 @dg.asset_check(
@@ -157,31 +161,39 @@ def sampled_objects_present(
 def held_objects_present(
     context: dg.AssetCheckExecutionContext, mirror: MirrorResource
 ) -> dg.AssetCheckResult:
-    return look_at_a_sample(context, mirror)
+    with mirror.engine() as engine:
+        return look_at_a_sample(context, engine, _manifest(engine))
 
 
-def look_at_a_sample(context: dg.AssetCheckExecutionContext, mirror: MirrorResource) -> dg.AssetCheckResult:
+def _manifest(engine: Mirror) -> Manifest | str:
+    """The manifest, or what is wrong with it."""
+    document = read_manifest(engine.store)
+    if document is None:
+        return _NO_MANIFEST
+    try:
+        return decode_manifest(document.data)
+    except ManifestInvalid as error:
+        return _described(error)
+
+
+def look_at_a_sample(
+    context: dg.AssetCheckExecutionContext, engine: Mirror, manifest: Manifest | str
+) -> dg.AssetCheckResult:
     """What a look at some bottles of the manifest shows, and how to mend it.
 
     What cannot be read is a warning: it may be whole.
     """
-    with mirror.engine() as engine:
-        document = engine.store.read(MANIFEST_KEY)
-        if document is None:
-            return _result(False, _NO_MANIFEST)
-        try:
-            manifest = decode_manifest(document.data)
-        except ManifestInvalid as error:
-            return _result(False, _described(error))
-        # What the sync is about to bring back is known to be gone.
-        keys = sorted(set(manifest.keys()) - _being_brought_back(context, engine))
-        # Seeded: a run that is looked at again names the same bottles.
-        drawn = set(random.Random(context.run.run_id).sample(keys, min(SAMPLE_SIZE, len(keys))))
-        sample = [(key, entry) for key, entry in manifest.entries() if key in drawn]
-        try:
-            certificates = certify(engine.store, sample, workers=engine.options.workers)
-        except StoreError as error:
-            return _result(False, f"The sample cannot be looked at: {_escaped(error)}", warn=True)
+    if isinstance(manifest, str):
+        return _result(False, manifest)
+    # What the sync is about to bring back is known to be gone.
+    keys = sorted(set(manifest.keys()) - _being_brought_back(context, engine))
+    # Seeded: a run that is looked at again names the same bottles.
+    drawn = set(random.Random(context.run.run_id).sample(keys, min(SAMPLE_SIZE, len(keys))))
+    sample = [(key, entry) for key, entry in manifest.entries() if key in drawn]
+    try:
+        certificates = certify(engine.store, sample, workers=engine.options.workers)
+    except StoreError as error:
+        return _result(False, f"The sample cannot be looked at: {_escaped(error)}", warn=True)
     bad = [c for c in certificates if c.verdict != "CURRENT"]
     rows = [(c.entry.s3_key, c.verdict, c.finding) for c in bad]
     named = [_escaped(f"{c.entry.s3_key} is {c.verdict} {c.finding}".rstrip()) for c in bad[:MOST_NAMED]]
@@ -211,42 +223,4 @@ def _being_brought_back(context: dg.AssetCheckExecutionContext, engine: Mirror) 
     return {planned.bottle.entry_key for planned in objects if planned.again}
 
 
-class _Stamp(msgspec.Struct):
-    last_updated: datetime
-
-
-_stamp_decoder = msgspec.json.Decoder(_Stamp)
-
-
-@dg.asset_check(
-    asset=hash_manifest,
-    description=f"The manifest was written within the last {MAX_AGE.days} days.",
-)
-def manifest_fresh(mirror: MirrorResource) -> dg.AssetCheckResult:
-    with mirror.engine() as engine:
-        document = engine.store.read(MANIFEST_KEY)
-        now = engine.ports.clock.now()
-    if document is None:
-        return _result(False, _NO_MANIFEST, warn=True)
-    try:
-        written = _stamp_decoder.decode(document.data).last_updated
-    except UNREADABLE as error:
-        return _result(
-            False, f"{MANIFEST_KEY} does not say when it was written: {_escaped(error)}", warn=True
-        )
-    age = now - (written if written.tzinfo else written.replace(tzinfo=UTC))
-    days = round(age / timedelta(days=1), 2)
-    description = f"Written {written:%Y-%m-%d %H:%M} UTC, {days} days ago"
-    if age > MAX_AGE:
-        description += ". Launch the job `weekly_sync`, and look whether its schedule is on (Automation)."
-    return _result(age <= MAX_AGE, description, warn=True, age_days=days)
-
-
-CHECKS = [
-    catalogue_not_shrunk,
-    newest_macos_covered,
-    manifest_consistent,
-    sampled_objects_present,
-    held_objects_present,
-    manifest_fresh,
-]
+CHECKS = [catalogue_not_shrunk, newest_macos_covered, manifest_checks, held_objects_present]

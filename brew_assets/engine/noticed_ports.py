@@ -177,6 +177,8 @@ class NoticedStore:
         self.delete = self._noticed(store.delete)
         self.date_folders = self._noticed(store.date_folders)
         self.facts = self._noticed(store.facts)
+        self.exists = self._noticed(store.exists)
+        self.version = self._noticed(store.version)
         self.peek = self._noticed(store.peek)
         self.duplicate = self._noticed(store.duplicate)
         self.prepare = self._noticed(store.prepare)

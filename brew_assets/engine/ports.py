@@ -177,6 +177,15 @@ class Store(Protocol):
     def read(self, key: str) -> Document | None:
         """The object, None when there is none."""
 
+    def exists(self, key: str) -> bool:
+        """Whether an object stands there; none of its bytes are asked for."""
+
+    def version(self, key: str) -> str | None:
+        """What a compare-and-swap names of the object as it stands, None when there is none.
+
+        None of its bytes are asked for; empty where the store names no version without them.
+        """
+
     def write(self, key: str, data: bytes, *, create_only: bool = False, replaces: str | None = None) -> str:
         """The new version. `replaces` names the version that must still stand there.
 

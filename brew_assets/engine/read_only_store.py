@@ -26,6 +26,8 @@ class ReadOnlyStore:
         self.listing = store.listing
         self.date_folders = store.date_folders
         self.facts = store.facts
+        self.exists = store.exists
+        self.version = store.version
         self.hash = store.hash
         self.peek = store.peek
         self.check_size = store.check_size

@@ -5,6 +5,8 @@ import itertools
 import logging
 from collections.abc import Iterator
 
+import msgspec
+
 from brew_assets.domain.downloads import CopyJob, Fetch, fetches_of_run, still_missing
 from brew_assets.domain.plan import Plan
 from brew_assets.domain.report import Report
@@ -150,10 +152,16 @@ class Mirror:
         )
 
     def fold(self) -> FoldResult:
-        """All receipts are in the manifest; one that is missing beside filled folders is rebuilt first."""
+        """All receipts are in the manifest; one that is missing beside filled folders is rebuilt first.
+
+        The result says what could not be recorded then.
+        """
         self.store.prepare()
-        rebuild_if_missing(self.ports, self.options)
-        return fold(self.store, self.ports.clock)
+        inventory = rebuild_if_missing(self.ports, self.options)
+        folded = fold(self.store, self.ports.clock)
+        if inventory is None or not inventory.rebuilt:
+            return folded
+        return msgspec.structs.replace(folded, rebuilt=True, unidentified=inventory.unidentified)
 
     @contextlib.contextmanager
     def _companions(self, plan: Plan, platform: str | None) -> Iterator[Companions | None]:

@@ -80,14 +80,35 @@ class StoreContract:
         assert store.facts("state/none.json") is None
         assert store.hash(f"{DATE}/none.arm64_sonoma.bottle.tar.gz") is None
 
+    def test_whether_an_object_exists_and_its_version_are_known_without_its_bytes(self, store: Store) -> None:
+        assert not store.exists("state/a.json")
+        assert store.version("state/a.json") is None
+        first = store.write("state/a.json", b"one")
+        assert store.exists("state/a.json")
+        document = store.read("state/a.json")
+        assert document is not None
+        assert store.version("state/a.json") == first == document.version
+        second = store.write("state/a.json", b"two", replaces=first)
+        assert store.version("state/a.json") == second != first
+        item = bottle(content=CONTENT)
+        give(store, item, CONTENT)
+        assert store.exists(item.key(DATE))
+        store.delete(["state/a.json", item.key(DATE)])
+        assert not store.exists("state/a.json")
+        assert not store.exists(item.key(DATE))
+        assert store.version("state/a.json") is None
+
     def test_a_folder_is_no_object(self, store: Store) -> None:
         store.write("state/plans/a.json", b"x")
         assert store.read("state/plans") is None
+        assert not store.exists("state/plans")
+        assert store.version("state/plans") is None
         assert store.facts("state/plans") is None
 
     def test_nothing_stands_below_an_object(self, store: Store) -> None:
         store.write("state/a", b"x")
         assert store.read("state/a/b") is None
+        assert not store.exists("state/a/b")
         assert keys_of(store, "state/a/") == []
 
     def test_an_empty_object_is_an_object(self, store: Store) -> None:

@@ -1,17 +1,18 @@
 """What the asset checks say."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from markdown_it import MarkdownIt
 
+from brew_assets.defs.assets import hash_manifest
 from brew_assets.defs.checks import CHECKS
 from brew_assets.defs.pages.markdown import without_escapes
 from brew_assets.defs.resources import MirrorResource
-from brew_assets.domain.manifest import MANIFEST_KEY, Manifest
+from brew_assets.domain.manifest import MANIFEST_KEY
 from brew_assets.domain.seal import seal
 from brew_assets.engine.catalogue_cache import kept_catalogue
 from brew_assets.engine.planner import refresh_catalogue
@@ -39,7 +40,6 @@ def test_an_empty_store_fails_every_check_with_a_reason(
         "catalogue_not_shrunk",
         "held_objects_present",
         "manifest_consistent",
-        "manifest_fresh",
         "newest_macos_covered",
         "sampled_objects_present",
     ]
@@ -175,15 +175,15 @@ def test_what_a_damaged_manifest_says_is_text_and_the_remedy_is_code(deployment:
     assert "\\x1b[2J" in without_escapes(told)
 
 
-@pytest.mark.parametrize(("days", "fresh"), [(7.9, True), (8.1, False)])
-def test_a_manifest_older_than_eight_days_is_a_warning(
-    deployment: Deployment, days: float, fresh: bool
-) -> None:
-    written = datetime.now(UTC) - timedelta(days=days)
-    deployment.root.mkdir()
-    data = Manifest().encode(last_updated=written.strftime("%Y-%m-%dT%H:%M:%SZ"))
-    (deployment.root / MANIFEST_KEY).write_bytes(data)
-    check = evaluate(deployment.instance)["manifest_fresh"]
-    assert check.passed is fresh
-    assert ("Launch the job `weekly_sync`" in (check.description or "")) is not fresh
-    assert check.severity == SEVERITY.WARN
+def test_one_check_of_the_manifest_can_be_looked_at_alone(deployment: Deployment) -> None:
+    deployment.run("mirror_platform", platform="arm64_sonoma")
+    wanted = dg.AssetCheckKey(dg.AssetKey("hash_manifest"), "manifest_consistent")
+    alone = dg.define_asset_job("alone", selection=dg.AssetSelection.checks(wanted))
+    found = dg.Definitions(asset_checks=CHECKS, jobs=[alone], resources={"mirror": MirrorResource()})
+    result = found.resolve_job_def("alone").execute_in_process(instance=deployment.instance)
+    assert list(checks_of(result)) == ["manifest_consistent"]
+
+
+def test_a_manifest_older_than_eight_days_is_not_fresh() -> None:
+    (policy,) = (spec.freshness_policy for spec in hash_manifest.specs)
+    assert policy == dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8))

@@ -1,11 +1,17 @@
 """From the weekly tick to the manifest, with the real definitions."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import dagster as dg
 import pytest
 
+from brew_assets.adapters.directory_store.store import DirectoryStore
 from brew_assets.defs.tags import SYNC_ID_TAG
 from brew_assets.domain.catalogue import choose_bottles
+from brew_assets.domain.manifest import MANIFEST_KEY
 from brew_assets.engine.planner import refresh_catalogue
+from brew_assets.engine.ports import Document, ObjectFacts
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.deployment import (
     PLATFORMS,
@@ -68,6 +74,38 @@ def test_a_platform_without_a_plan_plans_for_itself_first(deployment: Deployment
     assert partitions[str(dg.AssetKey("bottles"))] == "arm64_sonoma"
     assert deployment.run("mirror_platform", platform="arm64_sonoma").success
     assert set(deployment.simulator.downloads.values()) == {1}
+
+
+class CountingStore(DirectoryStore):
+    """A directory that counts who reads the manifest's bytes."""
+
+    reads: ClassVar[list[str]] = []
+
+    def read(self, key: str) -> Document | None:
+        self.reads.append(key)
+        return super().read(key)
+
+    def hash(self, key: str) -> ObjectFacts | None:
+        self.reads.append(key)
+        return super().hash(key)
+
+
+def test_a_run_reads_the_manifest_at_most_three_times(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("brew_assets.compose.DirectoryStore", CountingStore)
+
+    def reads_of(platform: str, tags: Mapping[str, str] | None = None) -> int:
+        CountingStore.reads.clear()
+        assert deployment.run("mirror_platform", platform=platform, tags=tags).success
+        return CountingStore.reads.count(MANIFEST_KEY)
+
+    assert deployment.run("weekly_sync").success
+    requests = deployment.tick().run_requests
+    assert [reads_of(str(request.partition_key), request.tags) for request in requests] == [3, 3, 3]
+    deployment.world.publish("wget", "1.25.0", tags=("arm64_sonoma",))
+    assert reads_of("arm64_sonoma") == 3
+    assert reads_of("arm64_sonoma") == 3
 
 
 def test_a_new_version_is_all_that_the_next_sync_copies(deployment: Deployment) -> None:

@@ -94,6 +94,19 @@ class DirectoryStore:
             except _NO_OBJECT:
                 return None
 
+    def exists(self, key: str) -> bool:
+        """Whether a file stands there."""
+        return self.version(key) is not None
+
+    def version(self, key: str) -> str | None:
+        """What changes with every write, None when there is no file."""
+        with our_errors(key):
+            try:
+                with self._files.open_file(key) as file:
+                    return _version(file.fileno())
+            except _NO_OBJECT:
+                return None
+
     def write(self, key: str, data: bytes, *, create_only: bool = False, replaces: str | None = None) -> str:
         """The new version, once it is on disk.
 
@@ -110,17 +123,10 @@ class DirectoryStore:
                 incoming.link()
                 return version
             with our_errors(key), self._files.folder() as root, locked(self._files, root):
-                if replaces is not None and self._version_of(key) != replaces:
+                if replaces is not None and self.version(key) != replaces:
                     raise PreconditionFailed(key)
                 incoming.replace()
         return version
-
-    def _version_of(self, key: str) -> str | None:
-        try:
-            with self._files.open_file(key) as file:
-                return _version(file.fileno())
-        except _NO_OBJECT:
-            return None
 
     def delete(self, keys: Iterable[str]) -> None:
         """There is no object under any of the keys.

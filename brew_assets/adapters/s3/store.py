@@ -170,6 +170,15 @@ class S3Store:
         """
         return self._documents.get(self._full(key), most_bytes=most_bytes)
 
+    def exists(self, key: str) -> bool:
+        """Whether one HEAD finds the object."""
+        return self._thin.head(self._full(key)) is not None
+
+    def version(self, key: str) -> str | None:
+        """The ETag that one HEAD shows, None when there is no object."""
+        head = self._thin.head(self._full(key))
+        return head.etag if head is not None else None
+
     def write(
         self,
         key: str,

@@ -44,6 +44,7 @@ class Head(NamedTuple):
     size: int
     checksum: str
     metadata: dict[str, str]
+    etag: str
 
     @property
     def digest(self) -> str | None:
@@ -178,6 +179,7 @@ def _head(response: WireResponse) -> Head:
         int(size) if is_size else -1,
         fields.get("x-amz-checksum-sha256", ""),
         {name[len(_META) :]: value for name, value in fields.items() if name.startswith(_META)},
+        fields.get("etag", ""),
     )
 
 

@@ -10,7 +10,7 @@ from brew_assets.defs.pages.sync_report import PlannedNames, holdings_of, planne
 from brew_assets.domain.manifest import Manifest
 from brew_assets.domain.report import Report
 from brew_assets.engine.kept_plans import load_plan
-from brew_assets.engine.record.held import Inventory
+from brew_assets.engine.record.fold import FoldResult
 from brew_assets.engine.reports import kept_reports
 from brew_assets.engine.sync import Mirror
 from brew_assets.errors import PlanInvalid
@@ -27,20 +27,21 @@ def metadata_of_run(engine: Mirror, settings: Settings, report: Report) -> Metad
 def metadata_of_manifest(
     engine: Mirror,
     settings: Settings,
-    manifest: Manifest,
+    folded: FoldResult,
     *,
     sync_id: str,
-    inventory: Inventory | None = None,
 ) -> Metadata:
     """What is held, with the report of the sync as far as its runs have come."""
     reports = list(kept_reports(engine.store, sync_id).values()) if sync_id else []
-    holdings, places = holdings_of(manifest), Places(engine.store.url, settings)
+    holdings, places = holdings_of(folded.manifest), Places(engine.store.url, settings)
+    names = _names(engine, folded.manifest, reports)
     return manifest_metadata(
         holdings,
         places,
-        report=sync_report(holdings, reports, places, names=_names(engine, manifest, reports)),
+        report=sync_report(holdings, reports, places, names=names),
         sync=reports[-1] if reports else None,
-        inventory=inventory,
+        rebuilt=folded.rebuilt,
+        unidentified=folded.unidentified,
     )
 
 

@@ -23,7 +23,6 @@ from brew_assets.domain.report import REPORT_PREFIX, Failure, Report, failures_b
 from brew_assets.engine.catalogue_cache import CatalogueNow, KeptCatalogue
 from brew_assets.engine.planner import PlanResult
 from brew_assets.engine.ports import Progress
-from brew_assets.engine.record.held import Inventory
 from brew_assets.engine.record.identify import PLAN_PREFIX, Unidentified
 
 Metadata = dict[str, Any]
@@ -238,7 +237,8 @@ def manifest_metadata(
     *,
     report: str,
     sync: Report | None = None,
-    inventory: Inventory | None = None,
+    rebuilt: bool = False,
+    unidentified: Sequence[Unidentified] = (),
 ) -> Metadata:
     """What is held, in all, per platform and per date. `sync` is of the last run, if there was one."""
     return {
@@ -250,8 +250,8 @@ def manifest_metadata(
         "formulae": len(holdings.by_formula),
         "by_platform": totals_table("tag", holdings.by_platform),
         "by_date": totals_table("date", holdings.by_date),
-        "rebuilt": inventory is not None,
-        **_unidentified_metadata(inventory.unidentified if inventory else ()),
+        "rebuilt": rebuilt,
+        **_unidentified_metadata(unidentified),
         **_store_links(places, sync.sync_date if sync else ""),
         **(_sync_links(places, sync.sync_id) if sync else {}),
     }

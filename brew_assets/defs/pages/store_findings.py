@@ -4,14 +4,12 @@ from collections.abc import Iterable
 
 import dagster as dg
 
-from brew_assets.defs.checks import held_objects_present, manifest_consistent, sampled_objects_present
+from brew_assets.defs.checks import held_objects_present, manifest_checks
 from brew_assets.defs.pages.markdown import without_escapes
 from brew_assets.domain.sync_status import StoreFinding
 
 _OF_STORED_DATA = {
-    spec.name
-    for check in (manifest_consistent, sampled_objects_present, held_objects_present)
-    for spec in check.check_specs
+    spec.name for check in (manifest_checks, held_objects_present) for spec in check.check_specs
 }
 
 

@@ -4,6 +4,7 @@ Receipts are created, never changed. A fold writes the manifest with compare-and
 receipts afterwards, so at every instant a stored bottle is named by a receipt, the manifest, or both.
 """
 
+import hashlib
 import itertools
 import logging
 import secrets
@@ -26,6 +27,7 @@ from brew_assets.domain.manifest import (
 from brew_assets.domain.object_keys import is_backup_name
 from brew_assets.engine.ports import Clock, Document, Store
 from brew_assets.engine.record.foreign_objects import own_listing
+from brew_assets.engine.record.identify import Unidentified
 from brew_assets.engine.record.journal import (
     RECEIPT_PREFIX,
     Absent,
@@ -61,12 +63,41 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class FoldResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a fold did. `races` counts the times that another writer was faster."""
+    """What a fold did, and the manifest as it stands since.
+
+    `races` counts the times that another writer was faster, `sha256` is of the manifest's bytes. `rebuilt`
+    says that it was missing beside filled date folders; `unidentified` objects were not recorded then.
+    """
 
     entries: int
     added: int
     races: int
     manifest: Manifest
+    sha256: str
+    rebuilt: bool = False
+    unidentified: tuple[Unidentified, ...] = ()
+
+
+# A run looks at the manifest again and again, and one of 250,000 entries has 112 MB.
+_last_seen: "weakref.WeakKeyDictionary[Store, Document]" = weakref.WeakKeyDictionary()
+
+
+def read_manifest(store: Store) -> Document | None:
+    """The manifest as it stands, None when there is none.
+
+    Its bytes are asked for only where another version stands there than was read or written here last. A
+    compare-and-swap names that version too, so nothing is lost by a store that is wrong about it.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    seen = _last_seen.get(store)
+    if seen is not None and seen.version and store.version(MANIFEST_KEY) == seen.version:
+        return seen
+    document = store.read(MANIFEST_KEY)
+    if document is not None:
+        _last_seen[store] = document
+    return document
 
 
 def read_held(store: Store) -> Held:
@@ -80,7 +111,7 @@ def read_held(store: Store) -> Held:
         StoreError: the store cannot be read.
     """
     journal = dict(read_settled(store, lambda receipt: (receipt.key, HeldEntry.of(receipt.entry))))
-    document = store.read(MANIFEST_KEY)
+    document = read_manifest(store)
     entries = decode_held(document.data) if document else {}
     entries.update(journal)
     return Held(entries, document is None)
@@ -108,7 +139,7 @@ def fold(
         nonlocal folded, added
         # Listed before the manifest is read: what another fold takes meanwhile is seen to vanish.
         keys = journal_keys(store, absent)
-        document = store.read(MANIFEST_KEY)
+        document = read_manifest(store)
         manifest = decode_manifest(document.data) if document else Manifest()
         change = _Change(manifest)
         folded, vanished = change.take_journal(store, keys)
@@ -131,7 +162,14 @@ def fold(
         "folded",
         extra={"journals": len(folded), "entries": len(manifest), "added": added, "races": races},
     )
-    return FoldResult(entries=len(manifest), added=added, races=races, manifest=manifest)
+    data = swapped.document.data if swapped.document else b""
+    return FoldResult(
+        entries=len(manifest),
+        added=added,
+        races=races,
+        manifest=manifest,
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
 
 
 class _Swap(NamedTuple):
@@ -144,9 +182,10 @@ class _Swap(NamedTuple):
 
 
 class _Swapped(NamedTuple):
-    """The manifest that stands there now, the key of the backup of what it replaced, and the races lost."""
+    """The manifest and document that stand there now, the backup of what they replaced, the races lost."""
 
     manifest: Manifest
+    document: Document | None
     backup: str | None
     races: int
 
@@ -170,21 +209,22 @@ def _swap_manifest(store: Store, clock: Clock, make: Callable[[], _Swap | None])
         swap = make()
         if swap is None:
             continue
+        document = swap.document
         if swap.is_due:
-            document = swap.document
             data = swap.manifest.encode(last_updated=clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
             try:
                 if document is None:
-                    store.write(MANIFEST_KEY, data, create_only=True)
-                    return _Swapped(swap.manifest, None, races)
-                backup = back_up(store, clock, document.data, suffix=swap.suffix)
-                store.write(MANIFEST_KEY, data, replaces=document.version)
+                    document = Document(data, store.write(MANIFEST_KEY, data, create_only=True))
+                else:
+                    backup = back_up(store, clock, document.data, suffix=swap.suffix)
+                    document = Document(data, store.write(MANIFEST_KEY, data, replaces=document.version))
             except (PreconditionFailed, KeyTaken) as error:
                 blocked.check(document, error)
                 continue
+            _last_seen[store] = document
         if backup is not None:
             prune_backups(store)
-        return _Swapped(swap.manifest, backup, races)
+        return _Swapped(swap.manifest, document, backup, races)
     raise StoreError(f"{MANIFEST_KEY}: lost {MAX_FOLD_RACES} races in a row against other writers")
 
 

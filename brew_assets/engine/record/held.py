@@ -92,10 +92,12 @@ def take_inventory(ports: Ports, options: Options, *, also: str = "") -> Invento
     )
 
 
-def rebuild_if_missing(ports: Ports, options: Options) -> None:
-    """A manifest is there; one that was missing beside filled date folders names what stands in them."""
-    if not any(listed.key == MANIFEST_KEY for listed in ports.store.listing(MANIFEST_KEY)):
-        take_inventory(ports, options)
+def rebuild_if_missing(ports: Ports, options: Options) -> Inventory | None:
+    """What is held where no manifest was there, else None.
+
+    One that was missing beside filled date folders is rebuilt then: it names what stands in them.
+    """
+    return None if ports.store.exists(MANIFEST_KEY) else take_inventory(ports, options)
 
 
 def _moved(store: Store, lost: Mapping[str, Entry], elsewhere: Iterable[ListedObject]) -> list[Receipt]:
@@ -189,7 +191,7 @@ def _really_gone(
         if len(unanswered) >= _MOST_UNANSWERED:
             return False
         try:
-            return store.facts(held[key].s3_key) is None
+            return not store.exists(held[key].s3_key)
         except StoreError:
             unanswered.append(key)
             return False  # nobody knows, so nothing is taken for lost

@@ -199,6 +199,7 @@ def _put_back(store: Store, clock: Clock, found: Manifest, *, workers: int) -> R
         added=folded.added,
         races=folded.races,
         manifest=folded.manifest,
+        sha256=folded.sha256,
         compared=successor.compared,
         kept=successor.kept + len(successor.damaged),
         gone=tuple(key for key in successor.gone if key not in folded.manifest),

@@ -4,6 +4,7 @@ import msgspec
 
 from brew_assets.domain.manifest import MANIFEST_KEY, Manifest, decode_manifest
 from brew_assets.engine.ports import Store
+from brew_assets.engine.record.fold import read_manifest
 from brew_assets.engine.record.identify import Unidentified
 from brew_assets.engine.record.journal import read_journal
 from brew_assets.engine.record.rebuild import identify_all
@@ -44,7 +45,7 @@ def read_whole_record(store: Store, *, workers: int = 10) -> WholeRecord:
     """
     # Before the manifest: a fold in between puts them there.
     journal = read_journal(store)
-    document = store.read(MANIFEST_KEY)
+    document = read_manifest(store)
     if document is not None:
         manifest, left_out = decode_manifest(document.data), []
     else:
