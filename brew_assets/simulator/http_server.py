@@ -113,7 +113,7 @@ class _Connection(BaseHTTPRequestHandler):
             while self.connection.recv(65_536):
                 pass
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _exchange
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _exchange  # noqa: N815
 
     def _send(self, reply: Reply) -> None:
         if reply.status == _NO_ANSWER:
