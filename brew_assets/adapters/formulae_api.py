@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from brew_assets.adapters.http import body as http_body
 from brew_assets.adapters.http.body_limits import BodyLimits, BodyRefused
 from brew_assets.adapters.http.reach import PLAIN, Reach
-from brew_assets.adapters.http.status import may_pass
+from brew_assets.adapters.http.response import may_pass
 from brew_assets.adapters.http.url import split_url
 from brew_assets.domain.addresses import names_a_secret, shown_url
 from brew_assets.domain.formula import MAX_CATALOGUE_BYTES

@@ -27,7 +27,7 @@ from brew_assets.domain.plan import Plan, PlannedBottle
 from brew_assets.domain.platforms import is_serving_tag
 from brew_assets.domain.proof import MAX_REBUILD, Proof, is_size, is_sync_id, shown, wrong
 from brew_assets.domain.report import REPORT_PREFIX, Report
-from brew_assets.domain.sealed import SealedKind
+from brew_assets.domain.seal import SealedKind
 from brew_assets.errors import UNREADABLE, EventInvalid
 
 # 1: without a seal.

@@ -14,7 +14,7 @@ from brew_assets.domain.bottle import Bottle, Digest, is_digest, is_formula_name
 from brew_assets.domain.catalogue import Catalogue, check_served, check_serves, choose_bottles
 from brew_assets.domain.left_out import LeftOut, left_out_of
 from brew_assets.domain.manifest import HeldEntry
-from brew_assets.domain.named_formulae import Exclusions, exclusions_of, resolve_formulae
+from brew_assets.domain.named_formulae import Exclusions, exclusions_of, question, resolve_formulae, suggest
 from brew_assets.domain.object_keys import is_date
 from brew_assets.domain.platforms import KNOWN_PLATFORMS, is_platform
 from brew_assets.domain.proof import (
@@ -26,8 +26,7 @@ from brew_assets.domain.proof import (
     why_not_platforms,
     wrong,
 )
-from brew_assets.domain.sealed import SealedKind
-from brew_assets.domain.suggestions import question, suggest
+from brew_assets.domain.seal import SealedKind
 from brew_assets.errors import PlanInvalid
 
 Route = Literal["local", "ecs", "lambda"]

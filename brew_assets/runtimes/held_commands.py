@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from brew_assets.runtimes.commands import Command
 from brew_assets.runtimes.context import EXIT_CANNOT_RUN, EXIT_FAILED, CommandContext
-from brew_assets.runtimes.printing import print_json, print_line
+from brew_assets.runtimes.printing import Command, print_json, print_line
 
 if TYPE_CHECKING:
     from brew_assets.domain.transfer_result import TransferResult
@@ -41,7 +40,7 @@ def verify(
     from brew_assets.engine.record.verify import certify, entries_of_tags
     from brew_assets.engine.record.whole_record import WholeRecord, read_whole_record
     from brew_assets.engine.repair import MENDED, count, repair
-    from brew_assets.runtimes.warnings import warn
+    from brew_assets.runtimes.terminal import warn
 
     mirror = context.existing_mirror(stores=do_repair)
     if do_repair:

@@ -11,9 +11,8 @@ from brew_assets.domain.left_out import LISTED
 from brew_assets.domain.quantities import human_bytes
 from brew_assets.engine.ports import MAX_DOCUMENT_BYTES
 from brew_assets.errors import ManifestInvalid
-from brew_assets.runtimes.commands import Group
 from brew_assets.runtimes.context import EXIT_FAILED, CommandContext
-from brew_assets.runtimes.printing import command, print_json, print_line, print_table
+from brew_assets.runtimes.printing import Group, command, print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from brew_assets.engine.record.rebuild import Restored

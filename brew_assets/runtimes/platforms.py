@@ -5,9 +5,8 @@ import msgspec
 
 from brew_assets.domain.platforms import DEFAULT_PLATFORMS, KNOWN_PLATFORMS, system_of
 from brew_assets.errors import SettingsInvalid
-from brew_assets.runtimes.commands import Command
 from brew_assets.runtimes.context import CommandContext
-from brew_assets.runtimes.printing import print_json, print_table
+from brew_assets.runtimes.printing import Command, print_json, print_table
 
 
 class Platform(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +34,7 @@ def platforms(context: CommandContext, as_json: bool) -> None:
       brew-mirror platforms
       brew-mirror platforms --json | jq -r '.platforms[] | select(.configured).tag'
     """
-    from brew_assets.runtimes.warnings import warn
+    from brew_assets.runtimes.terminal import warn
 
     configured, warnings = _configured(context)
     found = [_platform(tag, configured) for tag in KNOWN_PLATFORMS]

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from brew_assets.runtimes.commands import Command
 from brew_assets.runtimes.context import EXIT_CANNOT_RUN, EXIT_FAILED, CommandContext
-from brew_assets.runtimes.printing import print_json, print_line
+from brew_assets.runtimes.printing import Command, print_json, print_line
 
 if TYPE_CHECKING:
     from brew_assets.domain.plan import Request
@@ -86,7 +85,7 @@ def plan(
       brew-mirror plan --formula curl --platform arm64_sonoma --dry-run
     """
     from brew_assets.domain.plan_summary import summarize
-    from brew_assets.runtimes.warnings import warn, warnings_of_plan
+    from brew_assets.runtimes.terminal import warn, warnings_of_plan
 
     mirror = context.mirror(writes=not dry_run)
     request = _request(mirror, platforms, formulae, force=force)
@@ -134,7 +133,7 @@ def sync(
     from brew_assets.domain.left_out import notes_of
     from brew_assets.domain.plan_summary import summarize
     from brew_assets.engine.kept_plans import load_plan
-    from brew_assets.runtimes.warnings import warn, warnings_of_plan
+    from brew_assets.runtimes.terminal import warn, warnings_of_plan
 
     if sync_id is not None and (platforms or formulae or force):
         raise click.UsageError("--plan names everything; it goes with no --platform, --formula or --force")
@@ -172,8 +171,7 @@ def sync(
 def _show_end(
     report: "Report", folded: "FoldResult", warnings: list[str], *, as_json: bool, store_url: str
 ) -> None:
-    from brew_assets.runtimes.terminal import show_report
-    from brew_assets.runtimes.warnings import each_once, warnings_of_report
+    from brew_assets.runtimes.terminal import each_once, show_report, warnings_of_report
 
     if not as_json:
         show_report(report, held=folded.entries, store_url=store_url)

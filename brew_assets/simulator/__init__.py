@@ -6,8 +6,8 @@ if TYPE_CHECKING:
     from brew_assets.simulator.access import Access
     from brew_assets.simulator.faults import Fault
     from brew_assets.simulator.model import SimulatedBottle, SimulatedFormula
+    from brew_assets.simulator.population import SizeDistribution
     from brew_assets.simulator.server import Simulator
-    from brew_assets.simulator.sizes import SizeDistribution
     from brew_assets.simulator.traffic import SeenRequest
     from brew_assets.simulator.world import DEFAULT_TAGS, World
 
@@ -19,7 +19,7 @@ _HOMES = {
     "SimulatedBottle": "model",
     "SimulatedFormula": "model",
     "Simulator": "server",
-    "SizeDistribution": "sizes",
+    "SizeDistribution": "population",
     "World": "world",
 }
 __all__ = [

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from brew_assets.simulator import archive, catalogue, oci, population
 from brew_assets.simulator.model import SimulatedBottle, SimulatedFormula
-from brew_assets.simulator.sizes import SMALL, SizeDistribution
+from brew_assets.simulator.population import SMALL, SizeDistribution
 
 DEFAULT_TAGS = ("arm64_tahoe", "arm64_sequoia", "arm64_sonoma", "sonoma", "x86_64_linux", "arm64_linux")
 CACHE_BYTES = 64 * 2**20

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from brew_assets.adapters.ghcr.address import NAMESPACE, RegistryAddress
+from brew_assets.adapters.ghcr.addresses import NAMESPACE, RegistryAddress
 
 _PAGE = Path(__file__).resolve().parents[2] / "docs" / "registries.md"
 _ROW = re.compile(r"\| `(https://\S+)` \| [^|]+ \| `(https://\S+)/jq/blobs/…` \|")

@@ -11,8 +11,7 @@ import pytest
 from dagster_pipes import encode_param
 
 from brew_assets.errors import EventInvalid
-from brew_assets.runtimes.lambda_handler import handler
-from brew_assets.runtimes.lambda_pipes import open_pipes
+from brew_assets.runtimes.lambda_handler import handler, open_pipes
 from brew_assets_tests.runtimes.test_lambda_lines import from_dagster
 
 KEY = "state/batches/20260822T030000Z-0badcafe/0.json"

@@ -28,7 +28,7 @@ from botocore import exceptions as raised
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from brew_assets.adapters.http.status import may_pass
+from brew_assets.adapters.http.response import may_pass
 from brew_assets.domain.addresses import with_shown_urls
 
 # Operations that are called for nothing but credentials: of STS, SSO, SSO's tokens and `aws login`.

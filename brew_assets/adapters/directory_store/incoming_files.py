@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Iterator
 
 from brew_assets.adapters.directory_store import file_calls
-from brew_assets.adapters.directory_store.file_errors import our_errors
+from brew_assets.adapters.directory_store.file_calls import our_errors
 from brew_assets.adapters.directory_store.rooted_files import (
     INCOMING,
     LOCK,

@@ -11,8 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from brew_assets.adapters.directory_store.file_calls import FileCalls, link, sync_folder
-from brew_assets.adapters.directory_store.file_errors import our_errors
+from brew_assets.adapters.directory_store.file_calls import FileCalls, link, our_errors, sync_folder
 from brew_assets.adapters.directory_store.incoming_files import IncomingFile, locked, remove_leftovers
 from brew_assets.adapters.directory_store.rooted_files import RootedFiles, place_of, refuse_other_kinds
 from brew_assets.domain.bottle import Bottle

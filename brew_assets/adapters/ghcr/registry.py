@@ -1,8 +1,8 @@
 """A registry of GHCR's shape: blobs for the bulk path, indexes and child manifests for sizes.
 
 What ghcr.io answers: 401 without Authorization, a 307 to a signed address for any bearer, which must be
-followed without the header. Caches of one's own stand behind paths and want credentials: registry_address.py,
-registry_login.py. Only the registry and the configured hosts are ever contacted.
+followed without the header. Caches of one's own stand behind paths and want credentials: addresses.py and
+login.py. Only the registry and the configured hosts are ever contacted.
 """
 
 import re
@@ -12,12 +12,16 @@ from urllib.parse import quote, urldefrag, urljoin
 
 import msgspec
 
-from brew_assets.adapters.ghcr.address import NAMESPACE, RegistryAddress, behind
-from brew_assets.adapters.ghcr.allowed_hosts import AllowedHosts
-from brew_assets.adapters.ghcr.answers import ERROR_BODY_BYTES, answer_error
-from brew_assets.adapters.ghcr.bodies import GhcrBlob, describe, interrupted, unpacked
-from brew_assets.adapters.ghcr.challenges import Challenge, challenges_of
-from brew_assets.adapters.ghcr.login import CredentialsSource, RegistryLogin
+from brew_assets.adapters.ghcr.addresses import NAMESPACE, AllowedHosts, RegistryAddress, behind
+from brew_assets.adapters.ghcr.answers import (
+    ERROR_BODY_BYTES,
+    GhcrBlob,
+    answer_error,
+    describe,
+    interrupted,
+    unpacked,
+)
+from brew_assets.adapters.ghcr.login import Challenge, CredentialsSource, RegistryLogin, challenges_of
 from brew_assets.adapters.http.connection import NETWORK_ERRORS, Wire
 from brew_assets.adapters.http.pool import ThreadWires, answered
 from brew_assets.adapters.http.reach import PLAIN, Reach

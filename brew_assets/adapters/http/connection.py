@@ -27,9 +27,8 @@ from brew_assets.adapters.http.reader import (
     limit_silence,
 )
 from brew_assets.adapters.http.response import WireResponse
-from brew_assets.adapters.http.tunnel import ASKS_FOR_CREDENTIALS, credentials_wanted
+from brew_assets.adapters.http.tunnel import ASKS_FOR_CREDENTIALS, credentials_wanted, is_tls, wrapped
 from brew_assets.adapters.http.url import TARGET, Origin
-from brew_assets.adapters.http.wrapped import is_tls, wrapped
 
 # A connection that idled longer is asked whether the other side has closed it.
 _IDLE_CHECK_S = 1.0

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field, replace
 from brew_assets.adapters.http.dial import Dialer
 from brew_assets.adapters.http.proxies import Proxy, goes_past, read_proxy
 from brew_assets.adapters.http.trust import Trust
-from brew_assets.adapters.http.tunnel import ProxyFailure, open_tunnel
+from brew_assets.adapters.http.tunnel import ProxyFailure, open_tunnel, wrapped
 from brew_assets.adapters.http.url import Origin
-from brew_assets.adapters.http.wrapped import wrapped
 from brew_assets.settings import Secret
 
 CONNECT_TIMEOUT_S = 30.0

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from brew_assets.adapters.http.body_limits import LEAST_BYTES_PER_S, PACE_WINDOW_S
-from brew_assets.adapters.http.wrapped import is_tls
+from brew_assets.adapters.http.tunnel import is_tls
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -9,9 +9,8 @@ import httpcore
 import httpx
 
 from brew_assets.adapters.http.reach import Reach
-from brew_assets.adapters.http.tunnel import ASKS_FOR_CREDENTIALS, ProxyFailure, credentials_wanted
+from brew_assets.adapters.http.tunnel import ASKS_FOR_CREDENTIALS, ProxyFailure, credentials_wanted, wrapped
 from brew_assets.adapters.http.url import Origin
-from brew_assets.adapters.http.wrapped import wrapped
 
 
 class ReachTransport(httpx.HTTPTransport):

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from brew_assets.adapters.directory_store.file_errors import NUMBERS, file_error
+from brew_assets.adapters.directory_store.file_calls import NUMBERS, file_error
 from brew_assets.errors import (
     ObjectRefused,
     StoreError,

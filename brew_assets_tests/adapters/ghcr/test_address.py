@@ -2,7 +2,7 @@
 
 import pytest
 
-from brew_assets.adapters.ghcr.address import RegistryAddress
+from brew_assets.adapters.ghcr.addresses import RegistryAddress
 from brew_assets.adapters.http.url import AddressInvalid
 
 NEXUS = "https://nexus.example/repository/ghcr"

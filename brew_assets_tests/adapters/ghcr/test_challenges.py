@@ -2,7 +2,7 @@
 
 import pytest
 
-from brew_assets.adapters.ghcr.challenges import challenges_of
+from brew_assets.adapters.ghcr.login import challenges_of
 
 REALM = "https://harbor.example/service/token"
 

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from brew_assets.adapters.ghcr.bodies import GhcrBlob
+from brew_assets.adapters.ghcr.answers import GhcrBlob
 from brew_assets.adapters.ghcr.registry import Ghcr
 from brew_assets.adapters.http.body_limits import PACE_WINDOW_S
 from brew_assets.adapters.http.connection import NETWORK_ERRORS, Wire
