@@ -17,7 +17,7 @@ def mirror_exists(store: Store, *, backup_suffices: bool = False) -> bool:
     """
     try:
         return (
-            store.exists(MANIFEST_KEY)
+            any(listed.key == MANIFEST_KEY for listed in store.listing(MANIFEST_KEY))
             or next(journal_objects(store), None) is not None
             # Some servers go on listing a folder whose objects are gone.
             or any(_has_a_bottle(store, folder) for folder in store.date_folders())

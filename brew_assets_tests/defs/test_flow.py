@@ -93,7 +93,7 @@ class CountingStore(DirectoryStore):
 def test_a_run_reads_the_manifest_at_most_three_times(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("brew_assets.compose.DirectoryStore", CountingStore)
+    monkeypatch.setattr("brew_assets.compose.store.DirectoryStore", CountingStore)
 
     def reads_of(platform: str, tags: Mapping[str, str] | None = None) -> int:
         CountingStore.reads.clear()

@@ -128,7 +128,7 @@ def recorded_plan(metadata: Mapping[str, dg.MetadataValue[Any]]) -> PlanSummary 
         if PLAN_SUMMARY in found:
             plan = msgspec.convert(found[PLAN_SUMMARY], PlanSummary)
         else:
-            plan = msgspec.convert(found, _PlanBefore).summary()
+            plan = _plan_before_decoder.decode(msgspec.json.encode(found)).summary()
     except msgspec.ValidationError:
         return None
     return plan if is_sync_id(plan.sync_id) else None
@@ -180,6 +180,9 @@ class _PlanBefore(msgspec.Struct, frozen=True, kw_only=True):
             route=self.route,
             route_reason="",
         )
+
+
+_plan_before_decoder = msgspec.json.Decoder(_PlanBefore)
 
 
 @printable_texts

@@ -191,7 +191,7 @@ def _really_gone(
         if len(unanswered) >= _MOST_UNANSWERED:
             return False
         try:
-            return not store.exists(held[key].s3_key)
+            return store.facts(held[key].s3_key) is None
         except StoreError:
             unanswered.append(key)
             return False  # nobody knows, so nothing is taken for lost

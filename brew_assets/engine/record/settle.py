@@ -108,6 +108,6 @@ def _lacks(blobs: Blobs, planned: PlannedBottle) -> bool:
 
 def _is_still_lost(store: Store, planned: PlannedBottle) -> bool:
     try:
-        return not store.exists(planned.lost)
+        return store.facts(planned.lost) is None
     except StoreError:
         return False

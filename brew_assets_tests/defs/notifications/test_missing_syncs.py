@@ -14,6 +14,7 @@ from brew_assets.defs.notifications.missing_syncs import (
     look_for_missing,
     report_missing_syncs,
 )
+from brew_assets.engine.retry import Backoff
 from brew_assets.settings import read_settings
 from brew_assets_tests.defs.deployment import Deployment
 from brew_assets_tests.defs.ticks import log_of
@@ -128,7 +129,7 @@ def test_a_planning_run_that_hangs_is_told(watched: Watched) -> None:
 def test_a_slack_that_is_down_hears_of_it_when_it_is_back(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("brew_assets.engine.notifier._FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr("brew_assets.engine.notifier._BACKOFF", Backoff(first_s=0.0))
     watched.slack.answer_always(Answer(status=503))
     watched.look(HOUR)
     watched.look(HOUR)
@@ -177,7 +178,7 @@ def test_it_is_noticed_that_the_schedule_is_off(monkeypatch: pytest.MonkeyPatch)
 def test_what_was_not_told_before_the_schedule_was_switched_off_is_told_yet(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("brew_assets.engine.notifier._FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr("brew_assets.engine.notifier._BACKOFF", Backoff(first_s=0.0))
     watched.slack.answer_next(Answer(status=503))
     watched.look(HOUR)
     monkeypatch.setenv("SCHEDULE_ENABLED", "false")

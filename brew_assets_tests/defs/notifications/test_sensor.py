@@ -12,6 +12,7 @@ from brew_assets.definitions import defs
 from brew_assets.defs.notifications.sensor import announce_syncs
 from brew_assets.defs.pages.metadata import progress_metadata
 from brew_assets.engine.ports import Progress
+from brew_assets.engine.retry import Backoff
 from brew_assets.settings import read_settings
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.announced import COMPLETE, FAILED, LARGE, PROGRESS, START, WARNING, Announced
@@ -151,7 +152,7 @@ def test_a_slack_that_is_down_harms_no_sync_and_hears_of_it_later(
     announced.tick()
     assert (slack.texts, announced.open) == ([], 1)
     slack.answer_always(None)
-    monkeypatch.setattr("brew_assets.engine.notifier._FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr("brew_assets.engine.notifier._BACKOFF", Backoff(first_s=0.0))
     forget_waits(announced)
     announced.tick()
     assert (slack.texts, announced.open) == ([START, COMPLETE], 0)
