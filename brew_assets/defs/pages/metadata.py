@@ -126,7 +126,7 @@ def recorded_plan(metadata: Mapping[str, dg.MetadataValue[Any]]) -> PlanSummary 
     found = {name: value.value for name, value in metadata.items()}
     try:
         if PLAN_SUMMARY in found:
-            plan = msgspec.convert(found[PLAN_SUMMARY], PlanSummary)
+            plan = _summary_decoder.decode(msgspec.json.encode(found[PLAN_SUMMARY]))
         else:
             plan = _plan_before_decoder.decode(msgspec.json.encode(found)).summary()
     except msgspec.ValidationError:
@@ -182,6 +182,7 @@ class _PlanBefore(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+_summary_decoder = msgspec.json.Decoder(PlanSummary)
 _plan_before_decoder = msgspec.json.Decoder(_PlanBefore)
 
 
