@@ -92,14 +92,18 @@ def announce_syncs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     )
 
 
+_fields_decoder = msgspec.json.Decoder(dict[str, Any])
+_cursor_decoder = msgspec.json.Decoder(Cursor)
+
+
 def decode_cursor(text: str | None) -> Cursor | None:
     """The cursor, None before the first tick and where another version wrote it."""
     try:
-        found = msgspec.json.decode((text or "").encode(), type=dict[str, Any])
+        found = _fields_decoder.decode((text or "").encode())
         for sync in (*found.get("syncs", ()), *(one["sync"] for one in found.get("incomplete", ()))):
             # The version before knew no such value.
             sync.setdefault("plan", plan_of_before(sync))
-        return msgspec.convert(found, Cursor)
+        return _cursor_decoder.decode(msgspec.json.encode(found))
     except (*UNREADABLE, AttributeError, KeyError, TypeError):
         return None
 
