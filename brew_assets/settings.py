@@ -397,4 +397,4 @@ def _secret(kind: type, value: object) -> object:
     raise NotImplementedError(kind)
 
 
-_decoder = msgspec.json.Decoder(Settings, dec_hook=_secret)  # for the table of the type, see trigger.py
+_decoder = msgspec.json.Decoder(Settings, dec_hook=_secret)  # see domain/sync_event.py

@@ -17,7 +17,7 @@ from brew_assets.engine.coordination import missing_keys, wait_while_progress
 from brew_assets.engine.ports import Clock, StopSignal, Store
 from brew_assets.errors import ObjectRefused, PlanInvalid
 
-# A Lambda's 900 s, after an invocation that was throttled for as long as it is tried again (dispatch.py).
+# A Lambda's 900 s, after an invocation that was throttled for as long as lambda_copier.py tries it again.
 INVOCATION_LIVES_S = 1200.0
 # 1.2 GB at the rate that batches are cut for, in which nothing new appears.
 PATIENCE_S = 60.0

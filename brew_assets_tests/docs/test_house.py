@@ -1,9 +1,11 @@
 """How the project is built, counted: no circle among modules, none too long, little of Dagster's insides."""
 
 import ast
+import re
 from pathlib import Path
 
 from tools.measure_house import LONGEST_MODULE, measured, table
+from tools.profile_path import bottle_path
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,6 +38,31 @@ def test_the_table_has_a_figure_for_each() -> None:
     shown = table(measured(ROOT))
     assert "circles:                          none" in shown
     assert "modules over 400 lines:           none" in shown
+
+
+def test_a_bottle_passes_at_most_six_frames_before_its_first_byte_is_asked_for() -> None:
+    before = bottle_path().before
+    assert before[0].endswith(" Mirror.sync")
+    assert before[-1].endswith(" BottleDownload.run")
+    assert len(before) <= 6
+
+
+def test_modules_that_texts_name_are_there() -> None:
+    """With their folder, or without where one has that name; those of others stand with their package."""
+    modules = [path.relative_to(ROOT).as_posix() for path in (ROOT / "brew_assets").rglob("*.py")]
+    named = {
+        (path.relative_to(ROOT).as_posix(), name)
+        for path in (ROOT / "brew_assets").rglob("*.py")
+        for name in re.findall(r"(?<![\w./'’-])([a-z_]+(?:/[a-z_0-9]+)*\.py)\b", path.read_text("utf-8"))
+    }
+    # Of botocore and dagster, and named as theirs.
+    others = re.compile(r"dagster(_aws|)/|(credentials|tokens|utils)\.py")
+    lost = sorted(
+        (path, name)
+        for path, name in named
+        if not others.match(name) and not any(f"/{module}".endswith(f"/{name}") for module in modules)
+    )
+    assert lost == []
 
 
 def test_private_modules_of_dagster_are_three_in_one_module_each_with_what_would_make_it_needless() -> None:

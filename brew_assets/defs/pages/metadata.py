@@ -126,9 +126,9 @@ def recorded_plan(metadata: Mapping[str, dg.MetadataValue[Any]]) -> PlanSummary 
     found = {name: value.value for name, value in metadata.items()}
     try:
         if PLAN_SUMMARY in found:
-            plan = _summary_decoder.decode(msgspec.json.encode(found[PLAN_SUMMARY]))
+            plan = msgspec.convert(found[PLAN_SUMMARY], PlanSummary)
         else:
-            plan = _plan_before_decoder.decode(msgspec.json.encode(found)).summary()
+            plan = msgspec.convert(found, _PlanBefore).summary()
     except msgspec.ValidationError:
         return None
     return plan if is_sync_id(plan.sync_id) else None
@@ -182,8 +182,8 @@ class _PlanBefore(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-_summary_decoder = msgspec.json.Decoder(PlanSummary)
-_plan_before_decoder = msgspec.json.Decoder(_PlanBefore)
+# For the tables of the types, see domain/sync_event.py.
+_decoders = (msgspec.json.Decoder(PlanSummary), msgspec.json.Decoder(_PlanBefore))
 
 
 @printable_texts

@@ -1,7 +1,7 @@
 """Copies bottles in this process: the same code in a laptop's, in a task and in a Lambda.
 
 Threads, each with one reused buffer and one store connection; as many upstream connections as download slots.
-Memory = threads x (BUFFER_BYTES + the store's part, which only a bottle over 5 GiB needs). No temporary file.
+Memory = threads x BUFFER_BYTES. No temporary file.
 """
 
 import logging
