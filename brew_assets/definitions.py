@@ -6,7 +6,6 @@ from brew_assets.defs.assets import ASSETS
 from brew_assets.defs.checks import CHECKS
 from brew_assets.defs.executor import interruptible_executor
 from brew_assets.defs.jobs import JOBS
-from brew_assets.defs.notifications.missing_syncs import absence_sensor
 from brew_assets.defs.notifications.sensor import notifying_sensor
 from brew_assets.defs.resources import MirrorResource
 from brew_assets.defs.run_lines import loggers_of_all_runs
@@ -26,7 +25,6 @@ defs = dg.Definitions(
         pending_sensor(settings),
         trigger_sensor(settings),
         notifying_sensor(settings),
-        absence_sensor(settings),
     ],
     resources={"mirror": MirrorResource()},
     loggers=loggers_of_all_runs(),

@@ -63,6 +63,9 @@ class OpenSync(msgspec.Struct, frozen=True, kw_only=True):
     `whole` says that it is of all formulae for all of TARGET_PLATFORMS: only such a sync shows how the mirror
     stands. `unserved` are platforms of the plan that are none of TARGET_PLATFORMS: nobody starts a run for
     them. `backfill` is the id of the one whose runs copy for it, empty when the sensor starts them.
+
+    `reported_at` is when its end was reported as a failure or with a warning, 0 when it was not; `seen` are
+    its runs that had ended at the last look.
     """
 
     sync_id: str
@@ -84,6 +87,26 @@ class OpenSync(msgspec.Struct, frozen=True, kw_only=True):
     # Under the names that cursors have from before.
     progress_notified_of: int = msgspec.field(default=0, name="told_progress_of")
     progress_notified_at: float = msgspec.field(default=0.0, name="told_progress_at")
+    reported_at: float = 0.0
+    seen: tuple[str, ...] = ()
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether channels know that it was no success; a later run may complete it."""
+        return self.reported_at > 0.0
+
+
+def planned_sync(instance: dg.DagsterInstance, run_id: str) -> OpenSync | None:
+    """The sync that the run has planned, None when it has recorded no plan."""
+    kinds = {dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_OBSERVATION}
+    for record in instance.get_records_for_run(run_id, of_type=kinds).records:
+        event = record.asset_materialization or record.asset_observation
+        if event is None or event.asset_key != pending_bottles.key:
+            continue
+        sync = opened_sync(instance, event.metadata, run_id=run_id, at=record.timestamp)
+        if sync is not None:
+            return sync
+    return None
 
 
 def opened_sync(
@@ -172,6 +195,23 @@ def runs_of(instance: dg.DagsterInstance, sync: OpenSync) -> list[dg.RunRecord]:
 def last_runs_of(instance: dg.DagsterInstance, sync: OpenSync) -> list[dg.RunRecord]:
     """Those that look at the manifest after all others, oldest first: a backfill's last run, and again."""
     return [record for record in _records_of(instance, sync) if is_of_manifest(record.dagster_run)]
+
+
+def all_runs_of(instance: dg.DagsterInstance, sync: OpenSync) -> list[dg.RunRecord]:
+    """Those of the platforms and those of the manifest, oldest first."""
+    both = (*runs_of(instance, sync), *last_runs_of(instance, sync))
+    return sorted(both, key=lambda record: record.storage_id)
+
+
+def ended_runs(
+    instance: dg.DagsterInstance, sync: OpenSync, *, until: float = float("inf")
+) -> tuple[str, ...]:
+    """The ids of the sync's runs that had ended by that time, oldest first."""
+    return tuple(
+        record.dagster_run.run_id
+        for record in all_runs_of(instance, sync)
+        if record.dagster_run.is_finished and (record.end_time or 0.0) <= until
+    )
 
 
 def _records_of(instance: dg.DagsterInstance, sync: OpenSync) -> list[dg.RunRecord]:
@@ -332,12 +372,6 @@ def _newest_of_platform(
             found = {name: value.value for name, value in seen.metadata.items()}
             return observed[0].storage_id, found, BOTTLES_DONE in found
     return None
-
-
-def made_a_plan(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether the run has recorded a plan."""
-    records = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
-    return any(record.asset_key == pending_bottles.key for record in records)
 
 
 def _text(value: object) -> str:
