@@ -10,13 +10,14 @@ import msgspec
 from brew_assets.compose import build_store
 from brew_assets.configured import deployment_of
 from brew_assets.defs.notifications.deliveries import CursorDeliveries, RunDeliveries
-from brew_assets.defs.notifications.later_runs import LaterRuns, later_runs
+from brew_assets.defs.notifications.later_runs import later_runs
 from brew_assets.defs.notifications.missing_syncs import Missing
 from brew_assets.defs.notifications.planning_runs import FailedPlanning
 from brew_assets.defs.notifications.run_history import (
     OpenSync,
-    ended_runs,
+    ended_ids,
     progress_of_runs,
+    runs_of,
     status_of,
 )
 from brew_assets.defs.pages.store_findings import store_findings
@@ -104,18 +105,19 @@ class DueNotifications:
         One whose end was no success is followed for a month: it is reported again when a later run completes
         it. What another try leaves undone is no news, but for what it found that is a security event.
         """
-        age_s = self._clock.now().timestamp() - (sync.reported_at or sync.created_at)
-        if age_s > (FOLLOWED_FOR_S if sync.is_incomplete else _TOO_OLD_S):
-            if not sync.is_incomplete:
-                self._log.warning(
-                    f"sync {sync.sync_id}: not all of its messages could be sent within a week; given up"
-                )
+        now = self._clock.now().timestamp()
+        if sync.is_incomplete and now - sync.reported_at > FOLLOWED_FOR_S:
+            return None
+        if not sync.is_incomplete and now - sync.created_at > _TOO_OLD_S:
+            self._log.warning(
+                f"sync {sync.sync_id}: not all of its messages went out within a week; given up"
+            )
             return None
         if self._clock.monotonic() > self._deadline:
             return sync
         try:
             if not self._instance.has_run(sync.run_id):
-                self._log.warning(f"sync {sync.sync_id}: its planning run was deleted; no more messages")
+                self._log.warning(f"sync {sync.sync_id}: its planning run was deleted; nothing more is sent")
                 return None
             return self._follow(sync) if sync.is_incomplete else self._notify_of_sync(sync)
         except Exception:  # a mistake of ours about one sync must not silence the others
@@ -123,26 +125,27 @@ class DueNotifications:
             return sync
 
     def _notify_of_sync(self, sync: OpenSync) -> OpenSync | None:
-        # Before the look at the runs: one that ends meanwhile is looked at again.
-        seen = ended_runs(self._instance, sync)
-        status, ended_at = status_of(self._instance, sync)
+        runs = runs_of(self._instance, sync)
+        status, ended_at = status_of(self._instance, sync, runs)
         due = [self._start(status, sync)]
         if is_large(status, self._deployment):
-            due.append(self._notification(LARGE, sync, message=large_download_of(status, self._deployment)))
+            message = large_download_of(status, self._deployment)
+            due.append(self._notification(LARGE, message, channel=sync.channel))
         if not status.ended:
             self._remember(sync, pending=status.planned)
             self._notify(self._record_of(sync), due)
             return self._notify_of_progress(status, sync, after=[notification.name for notification in due])
-        found = self._look_at_end(status, sync, ended_at)
+        found = self._look_at_end(status, ended_at)
         if found is None:
             self._notify(self._record_of(sync), due)
             return sync
-        due += [self._end(sync, found), *self._completion(sync, found)]
+        due += [self._end(sync, found), *self._completion(sync, found, runs)]
         if not self._notify(self._record_of(sync), due):
             return sync
         if found.status.ending == "success":
             return None
-        return msgspec.structs.replace(sync, reported_at=self._clock.now().timestamp(), seen=seen)
+        reported_at = self._clock.now().timestamp()
+        return msgspec.structs.replace(sync, reported_at=reported_at, seen=ended_ids(runs))
 
     def recall(self, sync: OpenSync, *, is_newest: bool) -> OpenSync | None:
         """The sync as a sensor goes on with it that has lost its cursor; None when nothing is left of it.
@@ -151,24 +154,25 @@ class DueNotifications:
         since, and when it is the newest and goes on.
         """
         record = self._record_of(sync)
-        ends = self._notifier.given(record, END)
+        ends, runs = self._notifier.given(record, END), runs_of(self._instance, sync)
         if not ends:
             begun = self._notifier.given(record, START)
-            return sync if begun or (is_newest and not status_of(self._instance, sync)[0].ended) else None
+            goes_on = is_newest and not status_of(self._instance, sync, runs)[0].ended
+            return sync if begun or goes_on else None
         bad = [end for end in ends if end.outcome not in ("", "success")]
         if not bad or self._notifier.given(record, COMPLETION):
             return None
-        reported_at = max(end.at for end in bad)
-        seen = ended_runs(self._instance, sync, until=reported_at)
-        return msgspec.structs.replace(sync, reported_at=reported_at, seen=seen)
+        at = max(end.at for end in bad)
+        return msgspec.structs.replace(sync, reported_at=at, seen=ended_ids(runs, until=at))
 
     def _follow(self, sync: OpenSync) -> OpenSync | None:
-        seen = ended_runs(self._instance, sync)
+        runs = runs_of(self._instance, sync)
+        seen = ended_ids(runs)
         fresh = set(seen) - set(sync.seen)
         if not fresh:
             return sync
-        status, ended_at = status_of(self._instance, sync)
-        found = self._look_at_end(status, sync, ended_at) if status.ended else None
+        status, ended_at = status_of(self._instance, sync, runs)
+        found = self._look_at_end(status, ended_at) if status.ended else None
         if found is None:
             return sync
         completed = found.status.ending == "success"
@@ -176,7 +180,7 @@ class DueNotifications:
         # The mirror is as good as what was planned: an older sync does not vouch for today.
         good_at = (found.ended if newest else sync.created_at) if completed else None
         self._remember(sync, pending=found.left, good_at=good_at)
-        due = [*self._new_findings(sync, found.status, fresh, name=seen[-1]), *self._completion(sync, found)]
+        due = [*self._new_findings(found.status, fresh, name=seen[-1]), *self._completion(sync, found, runs)]
         if not self._notify(self._record_of(sync), due):
             return sync
         return None if completed else msgspec.structs.replace(sync, seen=seen)
@@ -190,15 +194,14 @@ class DueNotifications:
             finding=missing.finding,
             links=self._deployment.links.of_schedule(SCHEDULE),
         )
-        notification = Notification(name=ABSENCE, subject=self._subject(message.text), message=message)
         record = CursorDeliveries(missing.given, subject=f"scheduled-{at:%Y%m%dT%H%M}")
-        return self._notify(record, [notification])
+        return self._notify(record, [self._notification(ABSENCE, message)])
 
     def notify_of_failed_planning(self, planning: FailedPlanning) -> bool:
         """True when a message has said that there is no plan, or when it is too old for one."""
         if self._clock.now().timestamp() - planning.ended_at > _TOO_OLD_S:
             self._log.warning(
-                f"planning run {planning.run_id}: its message could not be sent within a week; given up"
+                f"planning run {planning.run_id}: its message did not go out within a week; given up"
             )
             return True
         deployment, at = self._deployment, datetime.fromtimestamp(planning.ended_at, tz=UTC)
@@ -222,16 +225,10 @@ class DueNotifications:
             failed=0,
             outcome="failed",
         )
-        end = Notification(
-            name=END,
-            subject=self._subject(message.text),
-            message=message,
-            channel=planning.channel,
-            security=security_event(
-                found, deployment, subject=f"the planning run {planning.run_id}", run_id=planning.run_id
-            ),
-            metrics=tuple(metrics),
+        security = security_event(
+            found, deployment, subject=f"the planning run {planning.run_id}", run_id=planning.run_id
         )
+        end = self._notification(END, message, channel=planning.channel, security=security, metrics=metrics)
         subject = planning.subject or f"run-{planning.run_id}"
         record = RunDeliveries(self._instance, planning.recorded_by or planning.run_id, subject=subject)
         return self._notify(record, [end])
@@ -247,7 +244,7 @@ class DueNotifications:
         at = datetime.fromtimestamp(status.created_at, tz=UTC)
         message = start_of(status, self._deployment, started_at=f"{at:%Y-%m-%d %H:%M:%S}")
         metrics = self._gauges(sync, pending=status.planned)
-        return self._notification(START, sync, message=message, metrics=metrics)
+        return self._notification(START, message, channel=sync.channel, metrics=metrics)
 
     def _notify_of_progress(self, status: SyncStatus, sync: OpenSync, *, after: Sequence[str]) -> OpenSync:
         """The sync, with the progress that was notified: at most once in an interval, and only of news."""
@@ -260,11 +257,11 @@ class DueNotifications:
             return sync
         progress, newest = found
         message = progress_of(status, progress, now=now)
-        notification = self._notification("progress", sync, message=message)
+        notification = self._notification("progress", message, channel=sync.channel)
         self._notifier.send_best_effort(self._record_of(sync), notification, after=after)
         return msgspec.structs.replace(sync, progress_notified_of=newest, progress_notified_at=now)
 
-    def _look_at_end(self, status: SyncStatus, sync: OpenSync, ended_at: float | None) -> _Ended | None:
+    def _look_at_end(self, status: SyncStatus, ended_at: float | None) -> _Ended | None:
         """The ended sync as the store knows it; None while the store cannot be read and may be soon."""
         now = self._clock.now().timestamp()
         ended = ended_at or now
@@ -289,14 +286,14 @@ class DueNotifications:
         self._remember(sync, pending=found.left, good_at=found.ended if status.ending == "success" else None)
         return self._notification(
             END,
-            sync,
-            message=self._end_message(found, duration_s),
+            self._end_message(found, duration_s),
+            channel=sync.channel,
             security=security_text(status, self._deployment),
             metrics=[*self._metrics(status, duration_s), *self._gauges(sync, pending=found.left)],
             outcome=status.ending,
         )
 
-    def _completion(self, sync: OpenSync, found: _Ended) -> list[Notification]:
+    def _completion(self, sync: OpenSync, found: _Ended, runs: Sequence[dg.RunRecord]) -> list[Notification]:
         """That the sync is complete, for the channels that were given another end of it; else nothing."""
         if found.status.ending != "success":
             return []
@@ -306,7 +303,9 @@ class DueNotifications:
             return []
         reported = max(given, key=lambda delivery: delivery.at)
         reported_at = sync.reported_at or reported.at
-        later = later_runs(self._instance, sync, since=reported_at)
+        later = later_runs(sync, runs, since=reported_at)
+        # What was counted at the reported end is not counted again.
+        counted = self._metrics(later.added_to(found.status), later.later_s)
         note = completed_note(reported.outcome, at=datetime.fromtimestamp(reported_at, tz=UTC))
         noted = msgspec.structs.replace(found.status, notes=(note, *found.status.notes))
         message = self._end_message(
@@ -315,17 +314,15 @@ class DueNotifications:
         return [
             self._notification(
                 COMPLETION,
-                sync,
-                message=message,
-                metrics=[*self._later_metrics(found, later), *self._gauges(sync, pending=found.left)],
+                message,
+                channel=sync.channel,
+                metrics=[*counted, *self._gauges(sync, pending=found.left)],
                 outcome="success",
                 corrects=END,
             )
         ]
 
-    def _new_findings(
-        self, sync: OpenSync, status: SyncStatus, fresh: Collection[str], *, name: str
-    ) -> list[Notification]:
+    def _new_findings(self, status: SyncStatus, fresh: Collection[str], *, name: str) -> list[Notification]:
         """The security event of what these runs of the sync found; nothing when they found nothing."""
         runs = tuple(run for run in status.runs if run.run_id in fresh)
         text = security_text(
@@ -375,26 +372,12 @@ class DueNotifications:
             outcome=_OUTCOMES[status.ending],
         )
 
-    def _later_metrics(self, found: _Ended, later: LaterRuns) -> list[Metric]:
-        """What the later runs added to what was counted at the reported end."""
-        reports = later.of(found.status.reports)
-        return sync_metrics(
-            environment=self._deployment.environment,
-            sync_date=found.status.date,
-            route=found.status.route or "local",
-            downloaded=None if found.names is None else sum(report.new for report in reports),
-            bytes_downloaded=sum(report.bytes_downloaded for report in reports),
-            duration_s=later.later_s,
-            failed=0,
-            outcome="success",
-        )
-
     def _notification(
         self,
         name: str,
-        sync: OpenSync,
-        *,
         message: Message,
+        *,
+        channel: str = "",
         security: str = "",
         metrics: Sequence[Metric] = (),
         outcome: str = "",
@@ -404,7 +387,7 @@ class DueNotifications:
             name=name,
             subject=self._subject(message.text),
             message=message,
-            channel=sync.channel,
+            channel=channel,
             security=security,
             metrics=tuple(metrics),
             outcome=outcome,

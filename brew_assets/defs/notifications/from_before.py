@@ -5,7 +5,7 @@ For one release: a deployment that is upgraded in mid-sync sends nothing twice a
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import dagster as dg
 import msgspec
@@ -57,7 +57,6 @@ class _MissingCursor(msgspec.Struct, frozen=True, kw_only=True):
 
 _delivery_decoder = msgspec.json.Decoder(_Delivery)
 _state_decoder = msgspec.json.Decoder(SyncState)
-_syncs_decoder = msgspec.json.Decoder(_SyncsCursor)
 _missing_decoder = msgspec.json.Decoder(_MissingCursor)
 
 
@@ -71,8 +70,10 @@ def delivery_from_before(instance: dg.DagsterInstance, key: str) -> Delivery | N
 
 def cursor_from_before(instance: dg.DagsterInstance, text: str | None, now: datetime) -> Cursor | None:
     """The cursor that goes on where the sensors of the version before have stopped, None without them."""
-    before = _decoded(text, _syncs_decoder)
-    if before is None:
+    try:
+        found = msgspec.json.decode((text or "").encode(), type=dict[str, Any])
+        before = msgspec.convert(found, _SyncsCursor)
+    except UNREADABLE:
         return None
     ended_until = now.timestamp() - open_syncs.LOOK_BACK_S
     if before.cancels >= 0:

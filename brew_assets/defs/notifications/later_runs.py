@@ -6,8 +6,8 @@ from datetime import UTC
 import dagster as dg
 import msgspec
 
-from brew_assets.defs.notifications.run_history import OpenSync, all_runs_of
-from brew_assets.domain.report import Report
+from brew_assets.defs.notifications.run_history import OpenSync
+from brew_assets.domain.sync_status import SyncStatus
 
 
 class LaterRuns(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,15 +20,17 @@ class LaterRuns(msgspec.Struct, frozen=True, kw_only=True):
     first_s: float = 0.0
     later_s: float = 0.0
 
-    def of(self, reports: Iterable[Report]) -> tuple[Report, ...]:
-        """Those of the reports that these runs wrote."""
-        return tuple(report for report in reports if report.run_id in self.run_ids)
+    def added_to(self, status: SyncStatus) -> SyncStatus:
+        """The sync's status with what these runs alone have done."""
+        reports = tuple(report for report in status.reports if report.run_id in self.run_ids)
+        stored = None if status.stored is None else sum(report.new for report in reports)
+        return msgspec.structs.replace(status, reports=reports, stored=stored)
 
 
-def later_runs(instance: dg.DagsterInstance, sync: OpenSync, *, since: float) -> LaterRuns:
-    """The runs that began after that time."""
+def later_runs(sync: OpenSync, records: Iterable[dg.RunRecord], *, since: float) -> LaterRuns:
+    """Those of the sync's runs that began after that time."""
     first_end, later, ids = sync.created_at, [], set()
-    for record in all_runs_of(instance, sync):
+    for record in records:
         began = began_at(record)
         if began > since:
             ids.add(record.dagster_run.run_id)

@@ -6,7 +6,7 @@ from itertools import pairwise
 import dagster as dg
 import msgspec
 
-from brew_assets.defs.notifications.run_history import fate_of, planned_sync, status_of
+from brew_assets.defs.notifications.run_history import fate_of, planned_sync, runs_of, status_of
 from brew_assets.defs.schedules import SCHEDULE, schedule_is_running, scheduled_times
 from brew_assets.defs.tags import SCHEDULE_TAG
 from brew_assets.domain.quantities import rough_duration
@@ -116,4 +116,4 @@ def has_ended(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
     if not run.is_finished:
         return False
     sync = planned_sync(instance, run.run_id)
-    return sync is None or status_of(instance, sync)[0].ended
+    return sync is None or status_of(instance, sync, runs_of(instance, sync))[0].ended

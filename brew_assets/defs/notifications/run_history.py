@@ -1,6 +1,6 @@
 """The status of a sync, from Dagster's events and the store's reports."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import dagster as dg
@@ -145,10 +145,12 @@ def opened_sync(
     )
 
 
-def status_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[SyncStatus, float | None]:
-    """The status without its reports, and when the last of its runs ended."""
+def status_of(
+    instance: dg.DagsterInstance, sync: OpenSync, records: Sequence[dg.RunRecord]
+) -> tuple[SyncStatus, float | None]:
+    """The status of a sync with these runs, without their reports, and when the last of them ended."""
     backfill = Backfill(instance, sync.backfill) if sync.backfill else None
-    newest = _speaking(instance, sync, runs_of(instance, sync))
+    newest = _speaking(instance, sync, records)
     runs = tuple(_platform_run(instance, name, record) for name, record in newest.items())
     unserved = tuple(
         PlatformRun(platform=name, run_id="", state="failed", error=_UNSERVED) for name in sync.unserved
@@ -161,7 +163,7 @@ def status_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[SyncStatus,
     planning = instance.get_run_by_id(sync.run_id)
     ends = [record.end_time for record in newest.values() if record.end_time]
     since = max(ends, default=sync.created_at)
-    manifest = _manifest_run(instance, sync)
+    manifest = _manifest_run(instance, records)
     is_due = _is_manifest_due(backfill, manifest, since=since)
     is_due = is_due and all(run.state == "succeeded" for run in runs)
     if manifest is not None and manifest.state in ("failed", "cancelled"):
@@ -187,44 +189,30 @@ def status_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[SyncStatus,
 
 
 def runs_of(instance: dg.DagsterInstance, sync: OpenSync) -> list[dg.RunRecord]:
-    """Every run that copies for the sync, for one of its platforms, oldest first."""
-    records = _records_of(instance, sync)
-    return [record for record in records if record.dagster_run.tags.get(PARTITION_TAG) in sync.platforms]
+    """Every run of the sync, oldest first: each copies for one of its platforms, or looks at the manifest.
 
-
-def last_runs_of(instance: dg.DagsterInstance, sync: OpenSync) -> list[dg.RunRecord]:
-    """Those that look at the manifest after all others, oldest first: a backfill's last run, and again."""
-    return [record for record in _records_of(instance, sync) if is_of_manifest(record.dagster_run)]
-
-
-def all_runs_of(instance: dg.DagsterInstance, sync: OpenSync) -> list[dg.RunRecord]:
-    """Those of the platforms and those of the manifest, oldest first."""
-    both = (*runs_of(instance, sync), *last_runs_of(instance, sync))
-    return sorted(both, key=lambda record: record.storage_id)
-
-
-def ended_runs(
-    instance: dg.DagsterInstance, sync: OpenSync, *, until: float = float("inf")
-) -> tuple[str, ...]:
-    """The ids of the sync's runs that had ended by that time, oldest first."""
-    return tuple(
-        record.dagster_run.run_id
-        for record in all_runs_of(instance, sync)
-        if record.dagster_run.is_finished and (record.end_time or 0.0) <= until
-    )
-
-
-def _records_of(instance: dg.DagsterInstance, sync: OpenSync) -> list[dg.RunRecord]:
-    """All runs of the sync, oldest first.
-
-    Those of its backfill are among them before they know their plan.
+    The latter are a backfill's last run and its executions again. Those of the sync's backfill are among them
+    before they know their plan.
     """
     of_sync = dg.RunsFilter(tags={SYNC_ID_TAG: sync.sync_id})
     found = {r.storage_id: r for r in instance.get_run_records(of_sync, ascending=True, order_by="id")}
     for record in Backfill(instance, sync.backfill).records() if sync.backfill else ():
         if record.dagster_run.tags.get(SYNC_ID_TAG, sync.sync_id) == sync.sync_id:
             found[record.storage_id] = record
-    return [found[storage_id] for storage_id in sorted(found)]
+    return [
+        record
+        for _, record in sorted(found.items())
+        if record.dagster_run.tags.get(PARTITION_TAG) in sync.platforms or is_of_manifest(record.dagster_run)
+    ]
+
+
+def ended_ids(runs: Iterable[dg.RunRecord], *, until: float = float("inf")) -> tuple[str, ...]:
+    """The ids of those that had ended by that time (seconds since 1970), in their order."""
+    return tuple(
+        record.dagster_run.run_id
+        for record in runs
+        if record.dagster_run.is_finished and (record.end_time or 0.0) <= until
+    )
 
 
 def _speaking(
@@ -238,6 +226,8 @@ def _speaking(
     found: dict[str, dg.RunRecord] = {}
     for record in records:
         run = record.dagster_run
+        if is_of_manifest(run):
+            continue
         platform, succeeded = run.tags[PARTITION_TAG], run.status == dg.DagsterRunStatus.SUCCESS
         before = found.get(platform)
         if before is not None and before.dagster_run.status == dg.DagsterRunStatus.SUCCESS:
@@ -271,14 +261,14 @@ def _is_of(metadata: Mapping[str, dg.MetadataValue[Any]], sync_id: str) -> bool:
     return SYNC_ID in metadata and metadata[SYNC_ID].value == sync_id
 
 
-def _manifest_run(instance: dg.DagsterInstance, sync: OpenSync) -> PlatformRun | None:
+def _manifest_run(instance: dg.DagsterInstance, records: Sequence[dg.RunRecord]) -> PlatformRun | None:
     """The run that looks at the manifest after a backfill's others: one that succeeded, else the newest.
 
     It stands beside those of the platforms, under the name of what it materializes.
     """
-    records = last_runs_of(instance, sync)
-    well = [record for record in records if record.dagster_run.status == dg.DagsterRunStatus.SUCCESS]
-    found = next(reversed(well or records), None)
+    last = [record for record in records if is_of_manifest(record.dagster_run)]
+    well = [record for record in last if record.dagster_run.status == dg.DagsterRunStatus.SUCCESS]
+    found = next(reversed(well or last), None)
     return _platform_run(instance, HASH_MANIFEST.to_user_string(), found) if found is not None else None
 
 
