@@ -308,9 +308,12 @@ Fate = Literal["retried", "open", "final"]
 
 def fate_of(instance: dg.DagsterInstance, record: dg.RunRecord) -> Fate:
     """Whether another run takes the place of this failed one; open as long as Dagster may still decide it."""
-    tag = record.dagster_run.tags.get(WILL_RETRY_TAG)
+    run_id, tag = record.dagster_run.run_id, record.dagster_run.tags.get(WILL_RETRY_TAG)
     if tag is not None or not instance.run_retries_enabled:
         return "retried" if (tag or "").lower() == "true" else "final"
+    # The run's body loses the tag when something else of the run is written meanwhile; the table keeps it.
+    if instance.get_runs(dg.RunsFilter(run_ids=[run_id], tags={WILL_RETRY_TAG: "true"}), limit=1):
+        return "retried"
     ended_s = SystemClock().now().timestamp() - (record.end_time or 0.0)
     return "open" if ended_s < RETRY_KNOWN_WITHIN_S else "final"
 

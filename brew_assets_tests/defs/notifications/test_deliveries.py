@@ -1,6 +1,9 @@
 """Where it stands what was sent: in tags of the planning run, which Dagster copies and rewrites."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -13,6 +16,7 @@ from dagster._core.storage.root import LocalArtifactStorage
 from dagster._core.storage.runs import InMemoryRunStorage
 
 from brew_assets.definitions import defs
+from brew_assets.defs.notifications.run_history import fate_of
 from brew_assets_tests.defs.announced import COMPLETE, FAILED, START, Announced, state_of
 from brew_assets_tests.slack_sink import Answer
 
@@ -43,19 +47,29 @@ def storage() -> OddRunStorage:
     return OddRunStorage()
 
 
-@pytest.fixture
-def instance(
-    tmp_path_factory: pytest.TempPathFactory, storage: OddRunStorage
+@contextmanager
+def odd_instance(
+    folder: Path, storage: OddRunStorage, settings: dict[str, Any] | None = None
 ) -> Iterator[dg.DagsterInstance]:
+    """An instance in memory with that storage of runs."""
     with dg.DagsterInstance(
         instance_type=InstanceType.EPHEMERAL,
-        local_artifact_storage=LocalArtifactStorage(str(tmp_path_factory.mktemp("instance"))),
+        local_artifact_storage=LocalArtifactStorage(str(folder)),
         run_storage=storage,
         event_storage=InMemoryEventLogStorage(),
         compute_log_manager=NoOpComputeLogManager(),
         run_coordinator=DefaultRunCoordinator(),
         run_launcher=SyncInMemoryRunLauncher(),
+        settings=settings,
     ) as running:
+        yield running
+
+
+@pytest.fixture
+def instance(
+    tmp_path_factory: pytest.TempPathFactory, storage: OddRunStorage
+) -> Iterator[dg.DagsterInstance]:
+    with odd_instance(tmp_path_factory.mktemp("instance"), storage) as running:
         yield running
 
 
@@ -180,3 +194,18 @@ def test_messages_end_with_the_planning_run_when_somebody_deletes_it(announced: 
     deployment.instance.delete_run(planning.run_id)
     announced.tick()
     assert (announced.slack.texts, announced.open) == ([START], 0)
+
+
+def test_that_dagster_begins_a_run_again_is_known_though_its_body_has_lost_that(
+    tmp_path: Path, storage: OddRunStorage
+) -> None:
+    retries = {"run_retries": {"enabled": True, "max_retries": 3}}
+    with odd_instance(tmp_path, storage, retries) as instance:
+        run = instance.create_run_for_job(defs.resolve_job_def("weekly_sync"))
+        # While the sensor writes a tag of its own, Dagster notes that another run follows.
+        storage.meanwhile = lambda: instance.add_run_tags(run.run_id, {"dagster/will_retry": "true"})
+        instance.add_run_tags(run.run_id, {STARTED: f"sent.{run.run_id}"})
+        record = instance.get_run_record_by_id(run.run_id)
+        assert record is not None
+        assert "dagster/will_retry" not in record.dagster_run.tags
+        assert fate_of(instance, record) == "retried"
