@@ -10,7 +10,6 @@ from brew_assets.defs.assets import ASSETS
 from brew_assets.defs.checks import CHECKS
 from brew_assets.defs.dagster_internals import loggers_of_all_runs
 from brew_assets.defs.jobs import JOBS
-from brew_assets.defs.notifications.missing_syncs import absence_sensor
 from brew_assets.defs.notifications.sensor import notifying_sensor
 from brew_assets.defs.resources import LOADED_SETTINGS, MirrorResource
 from brew_assets.defs.schedules import weekly_schedule
@@ -26,7 +25,6 @@ defs = dg.Definitions(
         pending_sensor(LOADED_SETTINGS),
         trigger_sensor(LOADED_SETTINGS),
         notifying_sensor(LOADED_SETTINGS),
-        absence_sensor(LOADED_SETTINGS),
     ],
     resources={"mirror": MirrorResource()},
     loggers=loggers_of_all_runs(),

@@ -23,7 +23,7 @@ from brew_assets.defs.pages.store_links import Places
 from brew_assets.defs.progress import log_sizes, observe_progress
 from brew_assets.defs.resources import LOADED_SETTINGS, MirrorResource, end_step, platforms
 from brew_assets.defs.run_plans import (
-    name_plan_of_backfill,
+    name_plan,
     plan_of_run,
     platforms_to_plan,
     sync_of_backfill,
@@ -123,7 +123,7 @@ def pending_bottles(
             sizes=config.look_up_sizes,
             progress=log_sizes(context, engine.ports.clock),
         )
-        name_plan_of_backfill(context, engine, planned.plan)
+        name_plan(context, engine, planned.plan)
         log_plan(planned.plan)
     for warning in notes_of(planned.plan):
         context.log.warning(warning)

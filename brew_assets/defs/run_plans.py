@@ -4,7 +4,7 @@ import dagster as dg
 
 from brew_assets.defs.backfills import PENDING_BOTTLES, Backfill, backfill_of, former_backfill_of
 from brew_assets.defs.pages.figures import sync_of_run
-from brew_assets.defs.tags import PARTITION_TAG, SYNC_ID_TAG
+from brew_assets.defs.tags import PARTITION_TAG, PLANNED, PLANNED_TAG, SYNC_ID_TAG
 from brew_assets.domain.left_out import notes_of
 from brew_assets.domain.plan import Plan, Request
 from brew_assets.engine.kept_plans import load_plan
@@ -26,8 +26,9 @@ def platforms_to_plan(context: dg.AssetExecutionContext, engine: Mirror) -> tupl
     return (backfill.platforms if backfill else ()) or engine.options.platforms
 
 
-def name_plan_of_backfill(context: dg.AssetExecutionContext, engine: Mirror, plan: Plan) -> None:
-    """The runs of the backfill that this planning run is part of find its plan."""
+def name_plan(context: dg.AssetExecutionContext, engine: Mirror, plan: Plan) -> None:
+    """The runs of the backfill that this planning run is part of find its plan, and notifications the run."""
+    context.instance.add_run_tags(context.run_id, {PLANNED_TAG: PLANNED})
     backfill = backfill_of(context.instance, _run(context))
     if backfill is not None:
         _shared(context, engine, backfill.id).name(plan)
@@ -74,7 +75,8 @@ def plan_of_run(context: dg.AssetExecutionContext, *, named: str, engine: Mirror
         context.log.warning(note)
     if plan.sync_id != tagged:
         # Before anything is copied: a retry after the backfill's end does not know of the backfill.
-        context.instance.add_run_tags(context.run_id, {SYNC_ID_TAG: plan.sync_id})
+        planned = {PLANNED_TAG: PLANNED} if made else {}
+        context.instance.add_run_tags(context.run_id, {SYNC_ID_TAG: plan.sync_id} | planned)
     return plan, made
 
 

@@ -10,6 +10,8 @@ from brew_assets.settings import Settings
 
 SYNC_ID_TAG = "mirror/sync_id"
 ROUTE_TAG = "mirror/route"
+# Of the run that wrote a plan, however it was started. The value is always the same: a filter asks for it.
+PLANNED_TAG, PLANNED = "mirror/planned", "yes"
 # Who asked for the plan. The planning run has them, and the runs that copy by its plan.
 TRIGGER_TAG = "mirror/trigger"
 REQUESTED_BY_TAG = "mirror/requested_by"

@@ -208,3 +208,24 @@ class SyncStatus(msgspec.Struct, frozen=True, kw_only=True):
         if self.failures:
             return "warning" if len(self.failures) < self.planned else "failure"
         return "success"
+
+
+class SyncState(msgspec.Struct, frozen=True, kw_only=True):
+    """How the mirror is, for the metrics that are published again and again. Times are seconds since 1970.
+
+    `pending` is what a sync that was created at `pending_of` has left.
+    """
+
+    last_good_at: float | None = None
+    pending: int | None = None
+    pending_of: float = 0.0
+
+    def after(self, *, created_at: float, pending: int, good_at: float | None) -> "SyncState":
+        """The state once a sync of everything has come so far; an older sync takes nothing back."""
+        known = [at for at in (self.last_good_at, good_at) if at is not None]
+        newest = created_at >= self.pending_of
+        return SyncState(
+            last_good_at=max(known, default=None),
+            pending=pending if newest else self.pending,
+            pending_of=max(created_at, self.pending_of),
+        )

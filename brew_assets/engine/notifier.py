@@ -65,46 +65,64 @@ class Channel(Protocol):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a notification on a channel; times are seconds since 1970.
+    """What became of a notification on a channel, and when that was recorded, in seconds since 1970.
 
-    `outcome` is what the last sending said of the sync's end, empty in the record of an earlier version.
+    `outcome` is what the notification said of the sync's end, empty where it said nothing of it.
     """
 
-    state: Literal["sending", "waiting", "sent", "dropped"]
+    state: Literal["sending", "sent", "dropped"]
     at: float
-    first_at: float
-    tries: int = 0
-    not_before: float = 0.0
     outcome: str = ""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the channel has it, may have it, or never will."""
+        return self.state != "sending"
 
 
 class DeliveryRecord(Protocol):
-    """Where deliveries are remembered, longer than any process lives."""
+    """Where the deliveries of one sync are recorded, longer than any process lives; `subject` names it."""
 
-    def read(self, key: str) -> Delivery | None:
-        """What became of it, None when it was never tried."""
+    subject: str
 
-    def write(self, key: str, delivery: Delivery) -> None:
-        """It is remembered."""
+    def read(self, name: str, channel: str) -> Delivery | None:
+        """What became of the notification; None when it was never sent, or is to be sent again."""
+
+    def write(self, name: str, channel: str, state: str, outcome: str) -> None:
+        """Records one of a delivery's states, or `waiting`: it did not arrive and is to be sent again."""
+
+
+class Wait(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a message or a channel is left alone after so many failures; times are seconds since 1970."""
+
+    tries: int
+    first_at: float
+    until: float
 
 
 class Notifier:
-    """Sends notifications to all channels; what goes wrong with one harms neither the others nor a sync."""
+    """Sends notifications to all channels; what goes wrong with one harms neither the others nor a sync.
+
+    `waits` is changed in place. Whoever keeps it from one notifier to the next has channels that are down
+    asked less and less often; without it they are asked again at once.
+    """
 
     def __init__(
         self,
         channels: Sequence[Channel],
-        record: DeliveryRecord,
+        waits: dict[str, Wait],
         clock: Clock,
         *,
         log: logging.Logger = logger,
     ) -> None:
         self._channels = channels
-        self._record = record
+        self._waits = waits
         self._clock = clock
         self._log = log
 
-    def notify(self, sync: str, notifications: Sequence[Notification], *, within_s: float = 30.0) -> bool:
+    def notify(
+        self, record: DeliveryRecord, notifications: Sequence[Notification], *, within_s: float = 30.0
+    ) -> bool:
         """Whether nothing is left to do: each was taken, or given up, by every channel that it is for.
 
         A channel gets them in the given order: a later one waits for an earlier one. No sending begins
@@ -114,109 +132,112 @@ class Notifier:
         settled = True
         for channel in self._channels:
             for notification in notifications:
-                if not channel.takes(notification) or not self._is_wanted(sync, channel, notification):
+                if not channel.takes(notification) or not _is_wanted(record, channel, notification):
                     continue
-                key = f"{sync}/{notification.name}/{channel.name}"
-                if self._clock.monotonic() > deadline or not self._deliver(key, channel, notification):
+                if self._clock.monotonic() > deadline or not self._deliver(record, channel, notification):
                     settled = False
                     break
         return settled
 
-    def given(self, sync: str, name: str) -> list[Delivery]:
-        """What became of the notification on each channel to which sending began."""
-        found = (self._record.read(f"{sync}/{name}/{channel.name}") for channel in self._channels)
-        return [delivery for delivery in found if delivery is not None and delivery.tries]
+    def given(self, record: DeliveryRecord, name: str) -> list[Delivery]:
+        """What became of the notification on each channel that has it or may have it."""
+        found = (record.read(name, channel.name) for channel in self._channels)
+        return [delivery for delivery in found if delivery is not None]
 
-    def send_best_effort(self, sync: str, notification: Notification, *, after: Sequence[str] = ()) -> None:
-        """Each channel gets it now or never, and only if those `after` have been settled there."""
+    def send_best_effort(
+        self, record: DeliveryRecord, notification: Notification, *, after: Sequence[str] = ()
+    ) -> None:
+        """Each channel gets it now or never, and only if those `after` have been settled there.
+
+        Nothing is recorded: whoever calls knows what was sent before.
+        """
         for channel in self._channels:
-            before = [self._record.read(f"{sync}/{name}/{channel.name}") for name in after]
-            key = f"{sync}/{notification.name}/{channel.name}"
+            before = [record.read(name, channel.name) for name in after]
             if (
                 channel.takes(notification)
-                and not self._is_busy(channel)
-                and all(d is not None and d.state in ("sent", "dropped") for d in before)
-                and self._record.read(key) is None
+                and not self._is_waiting(_hold_of(channel))
+                and all(delivery is not None and delivery.is_settled for delivery in before)
+                and (error := self._attempt(channel, notification)) is not None
             ):
-                now = self._now()
-                self._send(key, channel, notification, _untried(now), once=True)
+                key = f"{record.subject}/{notification.name}/{channel.name}"
+                self._log.warning("%s: given up: %s", key, error)
 
-    def _is_wanted(self, sync: str, channel: Channel, notification: Notification) -> bool:
-        """Whether the channel was given what the notification corrects, if it corrects anything."""
-        if not notification.corrects:
-            return True
-        earlier = self._record.read(f"{sync}/{notification.corrects}/{channel.name}")
-        return earlier is not None and earlier.outcome not in ("", notification.outcome)
-
-    def _deliver(self, key: str, channel: Channel, notification: Notification) -> bool:
+    def _deliver(self, record: DeliveryRecord, channel: Channel, notification: Notification) -> bool:
         """Whether the channel has it, or never will."""
-        now = self._now()
-        known = self._record.read(key) or _untried(now)
-        if known.state in ("sent", "dropped"):
+        name, key = notification.name, f"{record.subject}/{notification.name}/{channel.name}"
+        known = record.read(name, channel.name)
+        if known is not None and known.is_settled:
             return True
-        if known.state == "sending":
-            if now - known.at < _SENDING_S:
+        if known is not None:
+            if self._now() - known.at < _SENDING_S:
                 return False
             self._log.warning("%s: may have arrived and is not sent again: whoever sent it was stopped", key)
-            self._record.write(key, msgspec.structs.replace(known, state="dropped"))
+            record.write(name, channel.name, "dropped", known.outcome)
             return True
-        if now < known.not_before or self._is_busy(channel):
+        if self._is_waiting(key) or self._is_waiting(_hold_of(channel)):
             return False
-        return self._send(key, channel, notification, known)
+        record.write(name, channel.name, "sending", notification.outcome)
+        error = self._attempt(channel, notification)
+        state = "sent" if error is None else self._state_after(key, error)
+        record.write(name, channel.name, state, notification.outcome)
+        if state == "waiting":
+            return False
+        self._waits.pop(key, None)
+        return True
 
-    def _send(
-        self, key: str, channel: Channel, notification: Notification, known: Delivery, *, once: bool = False
-    ) -> bool:
-        sending = msgspec.structs.replace(
-            known, state="sending", at=self._now(), tries=known.tries + 1, outcome=notification.outcome
-        )
-        self._record.write(key, sending)
+    def _attempt(self, channel: Channel, notification: Notification) -> ChannelError | None:
+        """Why the channel did not take it; one that is busy is left alone from now on."""
         try:
             channel.send(notification)
+        except ChannelBusy as busy:
+            self._put_off(_hold_of(channel), busy.wait_s)
+            return busy
         except ChannelError as error:
-            return self._not_sent(key, channel, error, sending, once=once)
+            return error
         except Exception as error:  # a mistake in one channel must not silence the others
             # Nothing of its text is shown: it may have a webhook's address in it.
-            uncertain = ChannelUncertain(f"a {type(error).__name__}")
-            return self._not_sent(key, channel, uncertain, sending, once=once)
-        self._record.write(key, msgspec.structs.replace(sending, state="sent", at=self._now()))
-        return True
+            return ChannelUncertain(f"a {type(error).__name__}")
+        self._waits.pop(_hold_of(channel), None)
+        return None
 
-    def _not_sent(
-        self, key: str, channel: Channel, error: ChannelError, sending: Delivery, *, once: bool
-    ) -> bool:
-        """Whether it is given up."""
-        now = self._now()
-        wait_s = _BACKOFF.longest_s(sending.tries)
-        if isinstance(error, ChannelBusy):
-            wait_s = wait_s if error.wait_s is None else error.wait_s
-            hold = Delivery(state="waiting", at=now, first_at=now, not_before=now + wait_s)
-            self._record.write(_hold_of(channel), hold)
+    def _state_after(self, key: str, error: ChannelError) -> str:
+        """What the record says of a notification that was not taken: whether it is sent again."""
         if isinstance(error, ChannelUncertain):
             self._log.warning("%s: may have arrived and is not sent again: %s", key, error)
-        elif once or now - sending.first_at > _GIVE_UP_S:
-            self._log.warning("%s: given up after %d tries: %s", key, sending.tries, error)
-        else:
-            self._log.warning("%s: not sent, tried again in %.0f s: %s", key, wait_s, error)
-            waiting = msgspec.structs.replace(sending, state="waiting", at=now, not_before=now + wait_s)
-            self._record.write(key, waiting)
-            return False
-        self._record.write(key, msgspec.structs.replace(sending, state="dropped", at=now))
-        return True
+            return "dropped"
+        wait = self._put_off(key, error.wait_s if isinstance(error, ChannelBusy) else None)
+        if self._now() - wait.first_at > _GIVE_UP_S:
+            self._log.warning("%s: given up after %d tries: %s", key, wait.tries, error)
+            return "dropped"
+        self._log.warning("%s: not sent, tried again in %.0f s: %s", key, wait.until - self._now(), error)
+        return "waiting"
 
-    def _is_busy(self, channel: Channel) -> bool:
-        """Whether the channel asked to be left alone for longer."""
-        hold = self._record.read(_hold_of(channel))
-        return hold is not None and self._now() < hold.not_before
+    def _put_off(self, key: str, wait_s: float | None) -> Wait:
+        """Nothing is sent under that key for so long, else for longer with each failure."""
+        now, before = self._now(), self._waits.get(key)
+        tries = before.tries + 1 if before else 1
+        if wait_s is None:
+            wait_s = _BACKOFF.longest_s(tries)
+        wait = Wait(tries=tries, first_at=before.first_at if before else now, until=now + wait_s)
+        self._waits[key] = wait
+        return wait
+
+    def _is_waiting(self, key: str) -> bool:
+        wait = self._waits.get(key)
+        return wait is not None and self._now() < wait.until
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
 
 
+def _is_wanted(record: DeliveryRecord, channel: Channel, notification: Notification) -> bool:
+    """Whether the channel was given what the notification corrects, if it corrects anything."""
+    if not notification.corrects:
+        return True
+    earlier = record.read(notification.corrects, channel.name)
+    return earlier is not None and earlier.outcome not in ("", notification.outcome)
+
+
 def _hold_of(channel: Channel) -> str:
-    """The key of the record until when the channel is left alone."""
+    """The key of the wait of the whole channel."""
     return f"channel/{channel.name}"
-
-
-def _untried(now: float) -> Delivery:
-    return Delivery(state="waiting", at=now, first_at=now)

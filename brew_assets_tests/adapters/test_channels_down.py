@@ -16,7 +16,7 @@ from brew_assets.adapters.aws.sns import SnsTopic
 from brew_assets.adapters.slack import SlackWebhook
 from brew_assets.domain.metrics import gauges
 from brew_assets.engine.clock import SystemClock
-from brew_assets.engine.notifier import Channel, Delivery, Notification, Notifier
+from brew_assets.engine.notifier import Channel, Delivery, Notification, Notifier, Wait
 from brew_assets.errors import ChannelError
 from brew_assets.settings import Secret
 from brew_assets_tests.event_account import REGION
@@ -40,16 +40,18 @@ pytestmark = pytest.mark.usefixtures("credentials")
 
 
 class Record:
-    """Deliveries in memory."""
+    """The deliveries of one sync in memory."""
+
+    subject = "sync"
 
     def __init__(self) -> None:
-        self.deliveries: dict[str, Delivery] = {}
+        self.states: dict[str, str] = {}
 
-    def read(self, key: str) -> Delivery | None:
-        return self.deliveries.get(key)
+    def read(self, name: str, channel: str) -> Delivery | None:
+        return Delivery(state="sent", at=0.0) if self.states.get(channel) == "sent" else None
 
-    def write(self, key: str, delivery: Delivery) -> None:
-        self.deliveries[key] = delivery
+    def write(self, name: str, channel: str, state: str, outcome: str) -> None:
+        self.states[channel] = state
 
 
 class Silent:
@@ -106,8 +108,8 @@ CHANNELS: dict[str, Callable[[str], Channel]] = {
 def told(channel: Channel) -> tuple[bool, str, float]:
     """Whether all was settled, the state of the delivery, and how many seconds that took."""
     record, begun = Record(), time.monotonic()
-    settled = Notifier([channel], record, SystemClock()).notify("sync", DUE)
-    return settled, record.deliveries[f"sync/absence/{channel.name}"].state, time.monotonic() - begun
+    settled = Notifier([channel], {}, SystemClock()).notify(record, DUE)
+    return settled, record.states[channel.name], time.monotonic() - begun
 
 
 @pytest.mark.parametrize("name", CHANNELS)
@@ -149,14 +151,14 @@ def test_a_channel_that_answers_nothing_ends_in_time_and_gets_it_once() -> None:
 
 
 def test_what_a_channel_refused_comes_when_it_is_back(slack: SlackSink) -> None:
-    clock, record = FakeClock(), Record()
+    clock, record, waits = FakeClock(), Record(), dict[str, Wait]()
     channel = SlackWebhook(lambda: Secret(slack.url), clock=SystemClock())
     slack.answer_always(Answer(status=503))
     for _ in range(3):
-        assert not Notifier([channel], record, clock).notify("sync", DUE)
+        assert not Notifier([channel], waits, clock).notify(record, DUE)
         clock.advance(601)
     assert slack.texts == []
     slack.answer_always(None)
-    assert Notifier([channel], record, clock).notify("sync", DUE)
-    assert Notifier([channel], record, clock).notify("sync", DUE)
+    assert Notifier([channel], waits, clock).notify(record, DUE)
+    assert Notifier([channel], waits, clock).notify(record, DUE)
     assert slack.texts == [MISSING.text]

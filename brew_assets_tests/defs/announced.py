@@ -2,12 +2,17 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 
 from brew_assets.adapters.aws.client import aws_client
 from brew_assets.definitions import defs
-from brew_assets.defs.notifications.deliveries import InstanceDeliveries, SyncState
+from brew_assets.defs.notifications.deliveries import RunDeliveries
+from brew_assets.defs.notifications.run_history import planned_sync
+from brew_assets.defs.notifications.sensor import decode_cursor
+from brew_assets.defs.tags import PLANNED, PLANNED_TAG
+from brew_assets.domain.sync_status import SyncState
 from brew_assets_tests.defs.deployment import Deployment
 from brew_assets_tests.slack_sink import SlackSink
 
@@ -39,11 +44,33 @@ class Announced:
     def open(self) -> int:
         """How many syncs still have messages to send."""
         found = json.loads(self.cursor or "{}")
-        return len(found["syncs"]) + len(found["plannings"])
+        return len(found["syncs"]) - len(self.followed) + len(found["plannings"])
+
+    @property
+    def followed(self) -> list[dict[str, Any]]:
+        """The syncs that ended as no success, of which a later run would be reported."""
+        return [sync for sync in json.loads(self.cursor or "{}")["syncs"] if sync["reported_at"]]
+
+    def forget_waits(self) -> None:
+        """As if the time that messages and channels are left alone were over."""
+        found = json.loads(self.cursor or "{}")
+        self.cursor = json.dumps(found | {"waits": {}})
+
+    def deliveries(self, sync_id: str) -> RunDeliveries:
+        """What was delivered of the sync: in the tags of the run that has planned it."""
+        instance = self.deployment.instance
+        runs = instance.get_runs(dg.RunsFilter(tags={PLANNED_TAG: PLANNED}))
+        for run in runs:
+            sync = planned_sync(instance, run.run_id)
+            if sync is not None and sync.sync_id == sync_id:
+                return RunDeliveries(instance, run.run_id, subject=sync_id)
+        raise LookupError(sync_id)
 
 
 def state_of(announced: Announced) -> SyncState:
-    return InstanceDeliveries(announced.deployment.instance).state()
+    cursor = decode_cursor(announced.cursor)
+    assert cursor is not None
+    return cursor.state
 
 
 def published(

@@ -55,6 +55,12 @@ class Deployment:
             raise_on_error=False,
         )
 
+    def run_of(self, result: dg.ExecuteInProcessResult) -> dg.DagsterRun:
+        """The run as Dagster knows it now."""
+        run = self.instance.get_run_by_id(result.run_id)
+        assert run is not None
+        return run
+
     def plan(self, **asked: object) -> dg.ExecuteInProcessResult:
         """A run of selective_sync that plans what was asked."""
         return self.run("selective_sync", config={"ops": {"pending_bottles": {"config": asked}}})

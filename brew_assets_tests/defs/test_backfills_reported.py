@@ -212,7 +212,7 @@ def test_a_sync_that_was_reported_as_failed_long_ago_is_followed_though_the_curs
     announced.tick()
     assert announced.slack.texts == [START, WARNING, START, COMPLETE]
     # So long ago that a sensor that begins does not look at it as at news.
-    monkeypatch.setattr("brew_assets.defs.notifications.sensor.LOOK_BACK_S", -60.0)
+    monkeypatch.setattr("brew_assets.defs.notifications.open_syncs.LOOK_BACK_S", -60.0)
     announced.cursor = None
     announced.tick()
     failed = [platform for platform, result in results.items() if not result.success]

@@ -175,7 +175,7 @@ def test_a_planning_that_somebody_cancels_is_reported_like_a_cancelled_run(annou
     assert "the run was cancelled before there was a plan" in text
 
 
-def test_of_a_scheduled_planning_that_was_cancelled_the_other_sensor_speaks(announced: Announced) -> None:
+def test_a_scheduled_planning_that_was_cancelled_is_left_to_the_missing_syncs(announced: Announced) -> None:
     run = of_assets(announced, *PLANNING, tags={"dagster/schedule_name": "weekly_sync"})
     announced.deployment.instance.report_run_canceled(run)
     announced.tick()
@@ -197,11 +197,9 @@ def test_what_was_cancelled_before_an_upgrade_is_no_news_after_it(
     announced: Announced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     announced.deployment.instance.report_run_canceled(of_assets(announced, *PLANNING))
-    cursor = json.loads(announced.cursor or "{}")
-    cursor["since"] -= 30 * 86_400
-    del cursor["cancels"], cursor["incomplete"]
-    announced.cursor = json.dumps(cursor)
-    monkeypatch.setattr("brew_assets.defs.notifications.sensor.LOOK_BACK_S", -60.0)
+    since = json.loads(announced.cursor or "{}")["since"] - 30 * 86_400
+    announced.cursor = json.dumps({"since": since, "plans": 0, "own_plans": 0, "failures": 0})
+    monkeypatch.setattr("brew_assets.defs.notifications.open_syncs.LOOK_BACK_S", -60.0)
     announced.tick()
     assert announced.slack.texts == []
 

@@ -6,8 +6,10 @@ import dagster as dg
 import msgspec
 import pytest
 
-from brew_assets.defs.notifications.deliveries import InstanceDeliveries, SyncState
-from brew_assets.defs.notifications.missing_syncs import Cursor, report_missing_syncs
+from brew_assets.defs.notifications.missing_syncs import Watch
+from brew_assets.defs.notifications.open_syncs import Cursor
+from brew_assets.defs.notifications.sensor import announce_syncs
+from brew_assets.domain.sync_status import SyncState
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.announced import COMPLETE, START, WARNING, Announced, published, state_of
 from brew_assets_tests.ports import free_ports
@@ -137,12 +139,11 @@ def test_the_age_of_the_last_good_sync_and_what_is_pending_are_published(
     now = datetime.now(UTC).timestamp()
     if state.last_good_at is not None:
         state = msgspec.structs.replace(state, last_good_at=now - state.last_good_at)
-    InstanceDeliveries(instance).set_state(state)
-    cursor = msgspec.json.encode(Cursor(since=now - 3600.0, settled=now)).decode()
-    first = dg.build_sensor_context(instance=instance, cursor=cursor)
-    report_missing_syncs(first)
+    known = Cursor(since=now - 3600.0, ended_until=now, state=state, watch=Watch(settled=now))
+    first = dg.build_sensor_context(instance=instance, cursor=msgspec.json.encode(known).decode())
+    announce_syncs(first)
     again = dg.build_sensor_context(instance=instance, cursor=first.cursor)
-    report_missing_syncs(again)
+    announce_syncs(again)
     (age,) = published(cloudwatch, "LastGoodSyncAge", environment)
     assert age_s <= age <= age_s + 120.0
     assert published(cloudwatch, "PendingBottles", environment) == pending
@@ -159,6 +160,7 @@ def test_a_cloudwatch_that_is_down_keeps_no_missing_sync_from_being_told(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     before = (datetime.now(UTC) - timedelta(days=8)).timestamp()
-    cursor = msgspec.json.encode(Cursor(since=before, settled=before)).decode()
-    report_missing_syncs(dg.build_sensor_context(instance=announced.deployment.instance, cursor=cursor))
+    known = Cursor(since=before, ended_until=before, watch=Watch(settled=before))
+    cursor = msgspec.json.encode(known).decode()
+    announce_syncs(dg.build_sensor_context(instance=announced.deployment.instance, cursor=cursor))
     assert announced.slack.texts == ["⏰ Homebrew Bottles Sync Is Missing"]

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
-import msgspec
 import pytest
 
 from brew_assets.adapters.aws.client import aws_client
 from brew_assets.definitions import defs
-from brew_assets.defs.notifications.deliveries import InstanceDeliveries, SyncState
-from brew_assets.defs.notifications.incomplete_syncs import covered_s
+from brew_assets.defs.notifications.later_runs import covered_s
+from brew_assets.domain.sync_status import SyncState
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.announced import (
     COMPLETE,
@@ -213,12 +212,12 @@ def test_a_process_that_dies_while_it_sends_sends_it_no_second_time(announced: A
     before = announced.cursor
     announced.tick()
     announced.cursor = before
-    record = InstanceDeliveries(announced.deployment.instance)
-    key = f"{requests[0].tags['mirror/sync_id']}/completion/slack"
-    sent = record.read(key)
+    record = announced.deliveries(requests[0].tags["mirror/sync_id"])
+    sent = record.read("completion", "slack")
     assert sent is not None
+    assert sent.state == "sent"
     # As it stands when the process dies: nobody knows whether it arrived.
-    record.write(key, msgspec.structs.replace(sent, state="sending", at=sent.at - 3600.0))
+    record.write("completion", "slack", "sending", "success")
     for _ in range(2):
         announced.tick()
     assert announced.slack.texts == [START, FAILED, COMPLETE]
@@ -232,11 +231,8 @@ def test_a_channel_that_is_down_hears_of_it_later(announced: Announced) -> None:
     assert announced.slack.texts == [START, FAILED]
     # The gauges wait for no channel.
     assert state_of(announced).pending == 0
-    record = InstanceDeliveries(announced.deployment.instance)
-    key = f"{requests[0].tags['mirror/sync_id']}/completion/slack"
-    waiting = record.read(key)
-    assert waiting is not None
-    record.write(key, msgspec.structs.replace(waiting, not_before=0.0))
+    assert "completion/slack" in (announced.cursor or "")
+    announced.forget_waits()
     announced.tick()
     announced.tick()
     assert announced.slack.texts == [START, FAILED, COMPLETE]
@@ -249,11 +245,9 @@ def test_a_channel_that_never_heard_of_the_failure_hears_a_plain_success(announc
     announced.tick(keep_cursor=False)
     assert announced.slack.texts == [START, FAILED]
     # As if the failure had met a Slack that was down, and its time to wait were over.
-    record = InstanceDeliveries(announced.deployment.instance)
-    key = f"{requests[0].tags['mirror/sync_id']}/end/slack"
-    sent = record.read(key)
-    assert sent is not None
-    record.write(key, msgspec.structs.replace(sent, state="waiting", not_before=0.0))
+    record = announced.deliveries(requests[0].tags["mirror/sync_id"])
+    assert record.read("end", "slack") is not None
+    record.write("end", "slack", "waiting", "failure")
     assert execute_again(announced, requests[:1])
     for _ in range(2):
         announced.tick()
@@ -273,33 +267,28 @@ def test_days_later_is_early_enough_and_after_five_weeks_nobody_looks(
     assert execute_again(announced, requests[1:])
     announced.tick()
     assert announced.slack.texts == [START, FAILED, COMPLETE]
-    assert followed(announced) == []
+    assert announced.followed == []
 
 
 def test_a_sync_that_nobody_executes_again_is_followed_for_five_weeks(announced: Announced) -> None:
     requests = reported_as_failed(announced)
     aged(announced, days=34)
     announced.tick()
-    assert len(followed(announced)) == 1
+    assert len(announced.followed) == 1
     aged(announced, days=2)
     announced.tick()
-    assert followed(announced) == []
+    assert announced.followed == []
     assert execute_again(announced, requests)
     announced.tick()
     assert announced.slack.texts == [START, FAILED]
 
 
-def followed(announced: Announced) -> list[dict[str, Any]]:
-    """The syncs of which a later run would be reported."""
-    return list(json.loads(announced.cursor or "{}")["incomplete"])
-
-
 def aged(announced: Announced, *, days: float) -> None:
     """The sensor's cursor as if what it knows were so much older."""
     found = json.loads(announced.cursor or "{}")
-    for one in found["incomplete"]:
-        one["reported_at"] -= days * 86_400
-        one["sync"]["created_at"] -= days * 86_400
+    for sync in found["syncs"]:
+        sync["reported_at"] -= days * 86_400
+        sync["created_at"] -= days * 86_400
     announced.cursor = json.dumps(found)
 
 
@@ -311,7 +300,7 @@ def test_the_number_of_syncs_that_are_followed_is_bounded(
         assert announced.deployment.plan(platforms=["x86_64_linux"]).success
         announced.tick()
     assert announced.slack.texts == [START, FAILED] * 2
-    assert len(followed(announced)) == 1
+    assert len(announced.followed) == 1
 
 
 def test_an_older_sync_that_is_completed_does_not_vouch_for_today(announced: Announced) -> None:

@@ -1,73 +1,78 @@
-"""Which notifications were sent already, in Dagster's own database: it is there when the store is not."""
+"""Which notifications were sent already: tags of the planning run, which is there when the store is not."""
 
-from typing import TypeVar
+from collections.abc import Sequence
+from datetime import UTC
+from typing import Literal
 
 import dagster as dg
-import msgspec
 
+from brew_assets.defs.notifications.from_before import delivery_from_before
 from brew_assets.engine.notifier import Delivery
-from brew_assets.errors import UNREADABLE
 
-_PREFIX = "brew_assets"
-_T = TypeVar("_T")
+NOTIFIED_TAG = "mirror/notified"
+# The furthest first: a run whose body has lost the tag gets a second row of it, beside the older one.
+_STATES: tuple[Literal["sent", "dropped", "sending"], ...] = ("sent", "dropped", "sending")
+_KNOWN = [(state, outcome) for state in _STATES for outcome in ("", "success", "warning", "failure")]
 
 
-class SyncState(msgspec.Struct, frozen=True, kw_only=True):
-    """How the mirror is, for the metrics that are published again and again. Times are seconds since 1970.
+class RunDeliveries:
+    """The deliveries of one sync: the tags `mirror/notified.<message>.<channel>` of the run that planned it.
 
-    `pending` is what a sync that was created at `pending_of` has left.
+    A value names the run, and counts for that run alone: automatic retries and people who execute a run again
+    take its tags over. It is asked for by a filter, which reads the table of tags, and never read from
+    `run.tags`: Dagster rewrites a run's body with each of its events, and what `add_run_tags` wrote there
+    meanwhile is lost. The table keeps it.
     """
 
-    last_good_at: float | None = None
-    pending: int | None = None
-    pending_of: float = 0.0
+    def __init__(self, instance: dg.DagsterInstance, run_id: str, *, subject: str) -> None:
+        self.subject = subject
+        self._instance = instance
+        self._run_id = run_id
 
-    def after(self, *, created_at: float, pending: int, good_at: float | None) -> "SyncState":
-        """The state once a sync of everything has come so far; an older sync takes nothing back."""
-        known = [at for at in (self.last_good_at, good_at) if at is not None]
-        newest = created_at >= self.pending_of
-        return SyncState(
-            last_good_at=max(known, default=None),
-            pending=pending if newest else self.pending,
-            pending_of=max(created_at, self.pending_of),
-        )
+    def read(self, name: str, channel: str) -> Delivery | None:
+        """What became of the notification; None when it was never sent, or is to be sent again.
+
+        Its time is when anything of the run was last written, which is not before it.
+        """
+        if not self._with(name, channel, [self._value(*known) for known in _KNOWN]):
+            return delivery_from_before(self._instance, f"{self.subject}/{name}/{channel}")
+        for state, outcome in _KNOWN:
+            for record in self._with(name, channel, [self._value(state, outcome)]):
+                at = record.update_timestamp.replace(tzinfo=UTC).timestamp()
+                return Delivery(state=state, at=at, outcome=outcome)
+        return None
+
+    def write(self, name: str, channel: str, state: str, outcome: str) -> None:
+        """Tags the planning run with the state, in the place of the one before.
+
+        Raises:
+            DagsterRunNotFoundError: somebody has deleted the run.
+        """
+        self._instance.add_run_tags(self._run_id, {_tag(name, channel): self._value(state, outcome)})
+
+    def _with(self, name: str, channel: str, values: Sequence[str]) -> Sequence[dg.RunRecord]:
+        wanted = dg.RunsFilter(run_ids=[self._run_id], tags={_tag(name, channel): values})
+        return self._instance.get_run_records(wanted, limit=1)
+
+    def _value(self, state: str, outcome: str) -> str:
+        return ".".join(part for part in (state, outcome, self._run_id) if part)
 
 
-_delivery_decoder = msgspec.json.Decoder(Delivery)
-_state_decoder = msgspec.json.Decoder(SyncState)
+def _tag(name: str, channel: str) -> str:
+    return f"{NOTIFIED_TAG}.{name}.{channel}"
 
 
-class InstanceDeliveries:
-    """The deliveries of a Dagster instance, as its daemons keep their cursors."""
+class CursorDeliveries:
+    """The deliveries of a message without a planning run, in a dictionary that the sensor's cursor keeps."""
 
-    def __init__(self, instance: dg.DagsterInstance) -> None:
-        self._storage = instance.daemon_cursor_storage
+    def __init__(self, states: dict[str, str], *, subject: str) -> None:
+        self.subject = subject
+        self._states = states
 
-    def read(self, key: str) -> Delivery | None:
-        """What became of it, None when it was never tried."""
-        return self._get(f"{_PREFIX}/deliveries/{key}", _delivery_decoder)
+    def read(self, name: str, channel: str) -> Delivery | None:
+        """That it was sent or given up; None otherwise: no cursor is kept while something is sent."""
+        return Delivery(state="sent", at=0.0) if self._states.get(channel) in ("sent", "dropped") else None
 
-    def write(self, key: str, delivery: Delivery) -> None:
-        """It is remembered."""
-        self._set(f"{_PREFIX}/deliveries/{key}", delivery)
-
-    def state(self) -> SyncState:
-        """How the mirror stood when a sync of everything was last looked at."""
-        return self._get(f"{_PREFIX}/state", _state_decoder) or SyncState()
-
-    def set_state(self, state: SyncState) -> None:
-        """It is remembered."""
-        self._set(f"{_PREFIX}/state", state)
-
-    def _get(self, key: str, decoder: "msgspec.json.Decoder[_T]") -> _T | None:
-        text = self._storage.get_cursor_values({key}).get(key)
-        if not text:
-            return None
-        try:
-            return decoder.decode(text.encode())
-        except UNREADABLE:
-            # Written by another version: as if it were not there.
-            return None
-
-    def _set(self, key: str, value: msgspec.Struct) -> None:
-        self._storage.set_cursor_values({key: msgspec.json.encode(value).decode()})
+    def write(self, name: str, channel: str, state: str, outcome: str) -> None:
+        """Notes the state for the cursor."""
+        self._states[channel] = state

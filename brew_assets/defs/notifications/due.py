@@ -9,21 +9,23 @@ import msgspec
 
 from brew_assets.compose.store import build_store
 from brew_assets.configured import deployment_of
-from brew_assets.defs.notifications.deliveries import InstanceDeliveries
-from brew_assets.defs.notifications.incomplete_syncs import (
-    FOLLOWED_FOR_S,
-    IncompleteSync,
-    LaterRuns,
-    ended_runs,
-    later_runs,
-)
+from brew_assets.defs.notifications.deliveries import CursorDeliveries, RunDeliveries
+from brew_assets.defs.notifications.later_runs import later_runs
+from brew_assets.defs.notifications.missing_syncs import Missing
 from brew_assets.defs.notifications.planning_runs import FailedPlanning
-from brew_assets.defs.notifications.run_history import OpenSync, progress_of_runs, status_of
+from brew_assets.defs.notifications.run_history import (
+    OpenSync,
+    ended_ids,
+    progress_of_runs,
+    runs_of,
+    status_of,
+)
 from brew_assets.defs.pages.store_findings import store_findings
-from brew_assets.defs.schedules import next_scheduled_sync
+from brew_assets.defs.schedules import SCHEDULE, next_scheduled_sync
 from brew_assets.domain.metrics import Metric, gauges, sync_metrics
 from brew_assets.domain.notifications.blocks import Message
 from brew_assets.domain.notifications.messages import (
+    absence_message,
     completed_note,
     end_message,
     is_large,
@@ -34,21 +36,23 @@ from brew_assets.domain.notifications.messages import (
 from brew_assets.domain.notifications.security import security_text
 from brew_assets.domain.plan import Plan
 from brew_assets.domain.report import Outcome
-from brew_assets.domain.sync_status import Ending, SyncStatus
+from brew_assets.domain.sync_status import Ending, SyncState, SyncStatus
 from brew_assets.engine.clock import SystemClock
 from brew_assets.engine.kept_plans import kept_plan
-from brew_assets.engine.notifier import Channel, Notification, Notifier
+from brew_assets.engine.notifier import Channel, DeliveryRecord, Notification, Notifier, Wait
 from brew_assets.engine.record.stored_names import stored_names
 from brew_assets.engine.reports import kept_reports
 from brew_assets.errors import MirrorError
 from brew_assets.settings import Settings
 
-START, LARGE, END, COMPLETION = "start", "large-download", "end", "completion"
+START, LARGE, END, COMPLETION, ABSENCE = "start", "large-download", "end", "completion", "absence"
 # A tick has a minute; what is left waits for the next one.
 _TICK_S = 40.0
 # So long the end waits for a store that cannot be read; then it is sent without the reports.
 _PATIENCE_S = 600.0
 _TOO_OLD_S = 7 * 86_400.0
+# A month and a bit: whoever executes a sync again after that time looks at the run.
+FOLLOWED_FOR_S = 35 * 86_400.0
 # Platforms times tries; more would be a run that is begun again and again.
 _MOST_REPORTS = 1000
 _OUTCOMES: dict[Ending, Outcome] = {"success": "success", "warning": "partial", "failure": "failed"}
@@ -73,113 +77,130 @@ class _Ended(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DueNotifications:
-    """Notifies the channels of syncs, for one tick."""
+    """Notifies the channels of syncs, for one tick. `state` is how the mirror stands after what was seen."""
 
     def __init__(
-        self, instance: dg.DagsterInstance, settings: Settings, channels: Sequence[Channel], *, log: Logger
+        self,
+        instance: dg.DagsterInstance,
+        settings: Settings,
+        channels: Sequence[Channel],
+        *,
+        waits: dict[str, Wait],
+        state: SyncState,
+        log: Logger,
     ) -> None:
+        self.state = state
         self._instance = instance
         self._settings = settings
         self._deployment = deployment_of(settings)
         self._clock = SystemClock()
-        self._record = InstanceDeliveries(instance)
-        self._notifier = Notifier(channels, self._record, self._clock, log=log)
+        self._notifier = Notifier(channels, waits, self._clock, log=log)
         self._log = log
         self._deadline = self._clock.monotonic() + _TICK_S
 
-    def notify(self, sync: OpenSync) -> OpenSync | IncompleteSync | None:
-        """The sync while notifications of it are left to send; None when all were sent, or it is too old.
+    def notify(self, sync: OpenSync) -> OpenSync | None:
+        """The sync while something is left to send or to look for; None when nothing is, or it is too old.
 
-        One whose end was no success is reported again when a later run completes it: `follow` looks for that.
+        One whose end was no success is followed for a month: it is reported again when a later run completes
+        it. What another try leaves undone is no news, but for what it found that is a security event.
         """
-        if self._clock.now().timestamp() - sync.created_at > _TOO_OLD_S:
+        now = self._clock.now().timestamp()
+        if sync.is_incomplete and now - sync.reported_at > FOLLOWED_FOR_S:
+            return None
+        if not sync.is_incomplete and now - sync.created_at > _TOO_OLD_S:
             self._log.warning(
-                f"sync {sync.sync_id}: not all of its messages could be sent within a week; given up"
+                f"sync {sync.sync_id}: not all of its messages went out within a week; given up"
             )
             return None
+        if self._clock.monotonic() > self._deadline:
+            return sync
         try:
-            return self._notify_of_sync(sync)
+            if not self._instance.has_run(sync.run_id):
+                self._log.warning(f"sync {sync.sync_id}: its planning run was deleted; nothing more is sent")
+                return None
+            return self._follow(sync) if sync.is_incomplete else self._notify_of_sync(sync)
         except Exception:  # a mistake of ours about one sync must not silence the others
             self._log.exception(f"sync {sync.sync_id}: its messages cannot be sent now")
             return sync
 
-    def _notify_of_sync(self, sync: OpenSync) -> OpenSync | IncompleteSync | None:
-        # Before the look at the runs: one that ends meanwhile is looked at again.
-        seen = ended_runs(self._instance, sync)
-        status, ended_at = status_of(self._instance, sync)
+    def _notify_of_sync(self, sync: OpenSync) -> OpenSync | None:
+        runs = runs_of(self._instance, sync)
+        status, ended_at = status_of(self._instance, sync, runs)
         due = [self._start(status, sync)]
         if is_large(status, self._deployment):
-            due.append(
-                self._notification(LARGE, sync, message=large_download_message(status, self._deployment))
-            )
+            message = large_download_message(status, self._deployment)
+            due.append(self._notification(LARGE, message, channel=sync.channel))
         if not status.ended:
             self._remember(sync, pending=status.planned)
-            self._notify(sync.sync_id, due)
+            self._notify(self._record_of(sync), due)
             return self._notify_of_progress(status, sync, after=[notification.name for notification in due])
-        found = self._look_at_end(status, sync, ended_at)
+        found = self._look_at_end(status, ended_at)
         if found is None:
-            self._notify(sync.sync_id, due)
+            self._notify(self._record_of(sync), due)
             return sync
-        due += [self._end(sync, found), *self._completion(sync, found)]
-        if not self._notify(sync.sync_id, due):
+        due += [self._end(sync, found), *self._completion(sync, found, runs)]
+        if not self._notify(self._record_of(sync), due):
             return sync
         if found.status.ending == "success":
             return None
-        return IncompleteSync(sync=sync, reported_at=self._clock.now().timestamp(), seen=seen)
+        reported_at = self._clock.now().timestamp()
+        return msgspec.structs.replace(sync, reported_at=reported_at, seen=ended_ids(runs))
 
-    def recall(self, sync: OpenSync) -> IncompleteSync | None:
-        """The sync as it is to be followed by a sensor that has lost its cursor.
+    def recall(self, sync: OpenSync, *, is_newest: bool) -> OpenSync | None:
+        """The sync as a sensor goes on with it that has lost its cursor; None when nothing is left of it.
 
-        None when no channel was given an end that was no success, or one was given the completion.
+        Something is when its start was given and no end, when its end was no success and it was not completed
+        since, and when it is the newest and goes on.
         """
-        given = [one for one in self._notifier.given(sync.sync_id, END) if one.state != "waiting"]
-        bad = [one for one in given if one.outcome not in ("", "success")]
-        if not bad or self._notifier.given(sync.sync_id, COMPLETION):
+        record = self._record_of(sync)
+        ends, runs = self._notifier.given(record, END), runs_of(self._instance, sync)
+        if not ends:
+            begun = self._notifier.given(record, START)
+            goes_on = is_newest and not status_of(self._instance, sync, runs)[0].ended
+            return sync if begun or goes_on else None
+        bad = [end for end in ends if end.outcome not in ("", "success")]
+        if not bad or self._notifier.given(record, COMPLETION):
             return None
-        reported_at = max(one.at for one in bad)
-        seen = ended_runs(self._instance, sync, until=reported_at)
-        return IncompleteSync(sync=sync, reported_at=reported_at, seen=seen)
+        at = max(end.at for end in bad)
+        return msgspec.structs.replace(sync, reported_at=at, seen=ended_ids(runs, until=at))
 
-    def follow(self, known: IncompleteSync) -> IncompleteSync | None:
-        """The sync as it is followed further; None when it is complete and that was sent, or after a month.
-
-        What another try leaves undone is no news, but for what it found that is a security event.
-        """
-        sync = known.sync
-        if self._clock.now().timestamp() - known.reported_at > FOLLOWED_FOR_S:
-            return None
-        if self._clock.monotonic() > self._deadline:
-            return known
-        try:
-            return self._follow(known)
-        except Exception:  # a mistake of ours about one sync must not silence the others
-            self._log.exception(f"sync {sync.sync_id}: its later runs cannot be looked at now")
-            return known
-
-    def _follow(self, known: IncompleteSync) -> IncompleteSync | None:
-        sync, seen = known.sync, ended_runs(self._instance, known.sync)
-        fresh = set(seen) - set(known.seen)
+    def _follow(self, sync: OpenSync) -> OpenSync | None:
+        runs = runs_of(self._instance, sync)
+        seen = ended_ids(runs)
+        fresh = set(seen) - set(sync.seen)
         if not fresh:
-            return known
-        status, ended_at = status_of(self._instance, sync)
-        found = self._look_at_end(status, sync, ended_at) if status.ended else None
+            return sync
+        status, ended_at = status_of(self._instance, sync, runs)
+        found = self._look_at_end(status, ended_at) if status.ended else None
         if found is None:
-            return known
+            return sync
         completed = found.status.ending == "success"
-        newest = sync.created_at >= self._record.state().pending_of
+        newest = sync.created_at >= self.state.pending_of
         # The mirror is as good as what was planned: an older sync does not vouch for today.
         good_at = (found.ended if newest else sync.created_at) if completed else None
         self._remember(sync, pending=found.left, good_at=good_at)
-        due = [*self._new_findings(sync, found.status, fresh, name=seen[-1]), *self._completion(sync, found)]
-        if not self._notify(sync.sync_id, due):
-            return known
-        return None if completed else msgspec.structs.replace(known, seen=seen)
+        due = [*self._new_findings(found.status, fresh, name=seen[-1]), *self._completion(sync, found, runs)]
+        if not self._notify(self._record_of(sync), due):
+            return sync
+        return None if completed else msgspec.structs.replace(sync, seen=seen)
+
+    def notify_of_missing(self, missing: Missing) -> bool:
+        """True when every channel knows that the scheduled sync is missing, or was given up."""
+        at = datetime.fromtimestamp(missing.at, tz=UTC)
+        message = absence_message(
+            self._deployment,
+            schedule=SCHEDULE,
+            scheduled_for=f"{at:%Y-%m-%d %H:%M}",
+            finding=missing.finding,
+        )
+        record = CursorDeliveries(missing.given, subject=f"scheduled-{at:%Y%m%dT%H%M}")
+        return self._notify(record, [self._notification(ABSENCE, message)])
 
     def notify_of_failed_planning(self, planning: FailedPlanning) -> bool:
         """True when a message has said that there is no plan, or when it is too old for one."""
         if self._clock.now().timestamp() - planning.ended_at > _TOO_OLD_S:
             self._log.warning(
-                f"planning run {planning.run_id}: its message could not be sent within a week; given up"
+                f"planning run {planning.run_id}: its message did not go out within a week; given up"
             )
             return True
         status = SyncStatus.without_plan(
@@ -190,25 +211,28 @@ class DueNotifications:
             error=planning.error,
         )
         duration_s = planning.ended_at - planning.started_at
-        message = end_message(status, self._deployment, duration_s=duration_s)
-        end = Notification(
-            name=END,
-            subject=self._subject(message.text),
-            message=message,
+        end = self._notification(
+            END,
+            end_message(status, self._deployment, duration_s=duration_s),
             channel=planning.channel,
             security=security_text(status, self._deployment),
-            metrics=tuple(self._metrics(status, duration_s)),
+            metrics=self._metrics(status, duration_s),
         )
-        return self._notify(planning.subject or f"run-{planning.run_id}", [end])
+        subject = planning.subject or f"run-{planning.run_id}"
+        record = RunDeliveries(self._instance, planning.recorded_by or planning.run_id, subject=subject)
+        return self._notify(record, [end])
 
-    def _notify(self, sync: str, due: Sequence[Notification]) -> bool:
+    def _record_of(self, sync: OpenSync) -> RunDeliveries:
+        return RunDeliveries(self._instance, sync.run_id, subject=sync.sync_id)
+
+    def _notify(self, record: DeliveryRecord, due: Sequence[Notification]) -> bool:
         left_s = self._deadline - self._clock.monotonic()
-        return left_s > 0 and self._notifier.notify(sync, due, within_s=left_s)
+        return left_s > 0 and self._notifier.notify(record, due, within_s=left_s)
 
     def _start(self, status: SyncStatus, sync: OpenSync) -> Notification:
         message = start_message(status, self._deployment)
         metrics = self._gauges(sync, pending=status.planned)
-        return self._notification(START, sync, message=message, metrics=metrics)
+        return self._notification(START, message, channel=sync.channel, metrics=metrics)
 
     def _notify_of_progress(self, status: SyncStatus, sync: OpenSync, *, after: Sequence[str]) -> OpenSync:
         """The sync, with the progress that was notified: at most once in an interval, and only of news."""
@@ -221,12 +245,11 @@ class DueNotifications:
             return sync
         progress, newest = found
         message = progress_message(status, progress, now=now)
-        # Named by what it says: a tick that is repeated after a kill sends it no second time.
-        notification = self._notification(f"progress-{newest}", sync, message=message)
-        self._notifier.send_best_effort(sync.sync_id, notification, after=after)
+        notification = self._notification("progress", message, channel=sync.channel)
+        self._notifier.send_best_effort(self._record_of(sync), notification, after=after)
         return msgspec.structs.replace(sync, progress_notified_of=newest, progress_notified_at=now)
 
-    def _look_at_end(self, status: SyncStatus, sync: OpenSync, ended_at: float | None) -> _Ended | None:
+    def _look_at_end(self, status: SyncStatus, ended_at: float | None) -> _Ended | None:
         """The ended sync as the store knows it; None while the store cannot be read and may be soon."""
         now = self._clock.now().timestamp()
         ended = ended_at or now
@@ -251,21 +274,27 @@ class DueNotifications:
         self._remember(sync, pending=found.left, good_at=found.ended if status.ending == "success" else None)
         return self._notification(
             END,
-            sync,
-            message=self._end_message(found, duration_s),
+            self._end_message(found, duration_s),
+            channel=sync.channel,
             security=security_text(status, self._deployment),
             metrics=[*self._metrics(status, duration_s), *self._gauges(sync, pending=found.left)],
             outcome=status.ending,
         )
 
-    def _completion(self, sync: OpenSync, found: _Ended) -> list[Notification]:
+    def _completion(self, sync: OpenSync, found: _Ended, runs: Sequence[dg.RunRecord]) -> list[Notification]:
         """That the sync is complete, for the channels that were given another end of it; else nothing."""
-        given = [one for one in self._notifier.given(sync.sync_id, END) if one.outcome not in ("", "success")]
-        if found.status.ending != "success" or not given:
+        if found.status.ending != "success":
+            return []
+        ends = self._notifier.given(self._record_of(sync), END)
+        given = [end for end in ends if end.outcome not in ("", "success")]
+        if not given:
             return []
         reported = max(given, key=lambda delivery: delivery.at)
-        later = later_runs(self._instance, sync, since=reported.at)
-        note = completed_note(reported.outcome, at=datetime.fromtimestamp(reported.at, tz=UTC))
+        reported_at = sync.reported_at or reported.at
+        later = later_runs(sync, runs, since=reported_at)
+        # What was counted at the reported end is not counted again.
+        counted = self._metrics(later.added_to(found.status), later.later_s)
+        note = completed_note(reported.outcome, at=datetime.fromtimestamp(reported_at, tz=UTC))
         noted = msgspec.structs.replace(found.status, notes=(note, *found.status.notes))
         message = self._end_message(
             msgspec.structs.replace(found, status=noted), later.first_s + later.later_s
@@ -273,17 +302,15 @@ class DueNotifications:
         return [
             self._notification(
                 COMPLETION,
-                sync,
-                message=message,
-                metrics=[*self._later_metrics(found, later), *self._gauges(sync, pending=found.left)],
+                message,
+                channel=sync.channel,
+                metrics=[*counted, *self._gauges(sync, pending=found.left)],
                 outcome="success",
                 corrects=END,
             )
         ]
 
-    def _new_findings(
-        self, sync: OpenSync, status: SyncStatus, fresh: Collection[str], *, name: str
-    ) -> list[Notification]:
+    def _new_findings(self, status: SyncStatus, fresh: Collection[str], *, name: str) -> list[Notification]:
         """The security event of what these runs of the sync found; nothing when they found nothing."""
         runs = tuple(run for run in status.runs if run.run_id in fresh)
         text = security_text(
@@ -298,7 +325,7 @@ class DueNotifications:
         if not text:
             return []
         subject = self._subject("Homebrew bottles sync, executed again")
-        return [Notification(name=f"security-{name}", subject=subject, security=text)]
+        return [Notification(name=f"security-{name[:8]}", subject=subject, security=text)]
 
     def _end_message(self, found: _Ended, duration_s: float) -> Message:
         return end_message(
@@ -312,14 +339,12 @@ class DueNotifications:
 
     def _remember(self, sync: OpenSync, *, pending: int, good_at: float | None = None) -> None:
         """The state that is published between syncs; a sync of a part says nothing about it."""
-        before = self._record.state()
-        after = before.after(created_at=sync.created_at, pending=pending, good_at=good_at)
-        if sync.whole and after != before:
-            self._record.set_state(after)
+        if sync.whole:
+            self.state = self.state.after(created_at=sync.created_at, pending=pending, good_at=good_at)
 
     def _gauges(self, sync: OpenSync, *, pending: int) -> list[Metric]:
         """What is pending, if the sync knows: it is the newest of everything."""
-        if not sync.whole or sync.created_at < self._record.state().pending_of:
+        if not sync.whole or sync.created_at < self.state.pending_of:
             return []
         return gauges(environment=self._deployment.environment, pending=pending, last_good_age_s=None)
 
@@ -335,26 +360,12 @@ class DueNotifications:
             outcome=_OUTCOMES[status.ending],
         )
 
-    def _later_metrics(self, found: _Ended, later: LaterRuns) -> list[Metric]:
-        """What the later runs added to what was counted at the reported end."""
-        reports = later.of(found.status.reports)
-        return sync_metrics(
-            environment=self._deployment.environment,
-            sync_date=found.status.date,
-            route=found.status.route or "local",
-            downloaded=None if found.names is None else sum(report.new for report in reports),
-            bytes_downloaded=sum(report.bytes_downloaded for report in reports),
-            duration_s=later.later_s,
-            failed=0,
-            outcome="success",
-        )
-
     def _notification(
         self,
         name: str,
-        sync: OpenSync,
-        *,
         message: Message,
+        *,
+        channel: str = "",
         security: str = "",
         metrics: Sequence[Metric] = (),
         outcome: str = "",
@@ -364,7 +375,7 @@ class DueNotifications:
             name=name,
             subject=self._subject(message.text),
             message=message,
-            channel=sync.channel,
+            channel=channel,
             security=security,
             metrics=tuple(metrics),
             outcome=outcome,

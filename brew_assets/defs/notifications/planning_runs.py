@@ -9,7 +9,7 @@ from brew_assets.defs.assets import bottles, pending_bottles
 from brew_assets.defs.backfills import Backfill, backfill_of
 from brew_assets.defs.jobs import selective_sync, weekly_sync
 from brew_assets.defs.notifications.failure_causes import why_it_failed
-from brew_assets.defs.notifications.run_history import fate_of, made_a_plan
+from brew_assets.defs.notifications.run_history import fate_of, planned_sync
 from brew_assets.defs.tags import BACKFILL_TAG, CHANNEL_TAG, PARENT_RUN_TAG, SCHEDULE_TAG, SYNC_ID_TAG
 from brew_assets.engine.clock import SystemClock
 
@@ -26,7 +26,7 @@ class FailedPlanning(msgspec.Struct, frozen=True, kw_only=True):
     """A run that ended before there was a plan. Times are seconds since 1970.
 
     `subject` names what failed: the same for a run and for its executions again, and for all runs of a
-    backfill. Empty in the cursor of an earlier version, which knew only the run.
+    backfill. `recorded_by` is the run of these whose tags say that it was reported.
     """
 
     run_id: str
@@ -36,6 +36,7 @@ class FailedPlanning(msgspec.Struct, frozen=True, kw_only=True):
     error: str
     channel: str
     subject: str = ""
+    recorded_by: str = ""
 
 
 def is_planning(run: dg.DagsterRun) -> bool:
@@ -64,9 +65,8 @@ def failed_plannings(
         if record is None or not is_planning(record.dagster_run):
             continue
         status = record.dagster_run.status
-        # The event of a failure is stored before the run's status.
         may_be_retried = status == dg.DagsterRunStatus.FAILURE and fate_of(instance, record) == "open"
-        if not record.dagster_run.is_finished or may_be_retried or _may_get_a_plan(instance, record):
+        if may_be_retried or _may_get_a_plan(instance, record):
             undecided.append(run_id)
         elif _is_to_be_reported(instance, record) and not _has_a_plan(instance, record.dagster_run):
             plannings.append(_failed_planning(instance, record))
@@ -76,7 +76,7 @@ def failed_plannings(
 def _is_to_be_reported(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
     """Whether the run failed for good or somebody cancelled it.
 
-    Of a scheduled one that was cancelled `report_missing_syncs` speaks, unless it is executed again soon.
+    A scheduled one that was cancelled is reported as a missing sync, unless it is executed again soon.
     """
     run = record.dagster_run
     if run.status == dg.DagsterRunStatus.CANCELED:
@@ -86,7 +86,7 @@ def _is_to_be_reported(instance: dg.DagsterInstance, record: dg.RunRecord) -> bo
 
 def _has_a_plan(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Whether there is a sync that the run belongs to: its own, or that of its backfill."""
-    if SYNC_ID_TAG in run.tags or made_a_plan(instance, run.run_id):
+    if SYNC_ID_TAG in run.tags or planned_sync(instance, run.run_id) is not None:
         return True
     backfill = run.tags.get(BACKFILL_TAG)
     return backfill is not None and _is_planned(instance, backfill)
@@ -95,7 +95,7 @@ def _has_a_plan(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
 def _is_planned(instance: dg.DagsterInstance, backfill: str) -> bool:
     """Whether a run of the backfill has made a plan, or has one."""
     runs = instance.get_runs(dg.RunsFilter(tags={BACKFILL_TAG: backfill}))
-    return any(SYNC_ID_TAG in run.tags or made_a_plan(instance, run.run_id) for run in runs)
+    return any(SYNC_ID_TAG in run.tags or planned_sync(instance, run.run_id) is not None for run in runs)
 
 
 def _may_get_a_plan(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
@@ -114,6 +114,7 @@ def _failed_planning(instance: dg.DagsterInstance, record: dg.RunRecord) -> Fail
     else:
         reason, error = why_it_failed(instance, run.run_id)
     ended_at = record.end_time or SystemClock().now().timestamp()
+    subject, recorded_by = _subject_of(instance, run)
     return FailedPlanning(
         run_id=run.run_id,
         started_at=record.start_time or ended_at,
@@ -121,12 +122,13 @@ def _failed_planning(instance: dg.DagsterInstance, record: dg.RunRecord) -> Fail
         reason=reason,
         error=error,
         channel=run.tags.get(CHANNEL_TAG, ""),
-        subject=_subject_of(instance, run),
+        subject=subject,
+        recorded_by=recorded_by,
     )
 
 
-def _subject_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
-    """The first of the runs that failed and were executed again one after the other, or its backfill.
+def _subject_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str, str]:
+    """The first of the runs that failed and were executed again one after the other, or its backfill's first.
 
     What is executed again after its backfill's end is no part of it any more.
     """
@@ -139,9 +141,10 @@ def _subject_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
             break
         run = parent
     if not (backfill := run.tags.get(BACKFILL_TAG)):
-        return f"run-{run.run_id}"
+        return f"run-{run.run_id}", run.run_id
     for before in Backfill(instance, backfill).failed_before:
         if _is_planned(instance, before):
             break
         backfill = before
-    return f"backfill-{backfill}"
+    runs = Backfill(instance, backfill).records()
+    return f"backfill-{backfill}", runs[0].dagster_run.run_id if runs else run.run_id

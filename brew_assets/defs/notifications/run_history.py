@@ -1,6 +1,6 @@
 """The status of a sync, from Dagster's events and the store's reports."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import dagster as dg
@@ -23,7 +23,7 @@ from brew_assets.defs.pages.metadata import (
 from brew_assets.defs.resources import platforms
 from brew_assets.defs.tags import (
     CHANNEL_TAG,
-    CHILD_RUN_TAG,
+    PARENT_RUN_TAG,
     PARTITION_TAG,
     SYNC_ID_TAG,
     TRIGGER_TAG,
@@ -63,6 +63,9 @@ class OpenSync(msgspec.Struct, frozen=True, kw_only=True):
     `whole` says that it is of all formulae for all of TARGET_PLATFORMS: only such a sync shows how the mirror
     stands. `unserved` are platforms of the plan that are none of TARGET_PLATFORMS: nobody starts a run for
     them. `backfill` is the id of the one whose runs copy for it, empty when the sensor starts them.
+
+    `reported_at` is when its end was reported as a failure or with a warning, 0 when it was not; `seen` are
+    its runs that had ended at the last look.
     """
 
     plan: PlanSummary
@@ -78,6 +81,13 @@ class OpenSync(msgspec.Struct, frozen=True, kw_only=True):
     # Under the names that cursors have from before.
     progress_notified_of: int = msgspec.field(default=0, name="told_progress_of")
     progress_notified_at: float = msgspec.field(default=0.0, name="told_progress_at")
+    reported_at: float = 0.0
+    seen: tuple[str, ...] = ()
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether channels know that it was no success; a later run may complete it."""
+        return self.reported_at > 0.0
 
     @property
     def sync_id(self) -> str:
@@ -85,12 +95,17 @@ class OpenSync(msgspec.Struct, frozen=True, kw_only=True):
         return self.plan.sync_id
 
 
-def plan_of_before(found: Mapping[str, Any]) -> dict[str, Any]:
-    """The plan's figures of a sync in the cursor of the version before, which had them beside the others."""
-    names = {"sync_id": "sync_id", "sync_date": "date", "route": "route", "objects": "planned"}
-    names |= {"held": "held", "estimated_bytes": "size", "unknown_sizes": "unknown_sizes"}
-    none = {"platforms": {}, "downloads": 0, "bytes": 0, "unknown_sizes": 0, "skipped": 0, "route_reason": ""}
-    return none | {name: found[before] for name, before in names.items() if before in found}
+def planned_sync(instance: dg.DagsterInstance, run_id: str) -> OpenSync | None:
+    """The sync that the run has planned, None when it has recorded no plan."""
+    kinds = {dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_OBSERVATION}
+    for record in instance.get_records_for_run(run_id, of_type=kinds).records:
+        event = record.asset_materialization or record.asset_observation
+        if event is None or event.asset_key != pending_bottles.key:
+            continue
+        sync = opened_sync(instance, event.metadata, run_id=run_id, at=record.timestamp)
+        if sync is not None:
+            return sync
+    return None
 
 
 def opened_sync(
@@ -124,10 +139,12 @@ def opened_sync(
     )
 
 
-def status_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[SyncStatus, float | None]:
-    """The status without its reports, and when the last of its runs ended."""
+def status_of(
+    instance: dg.DagsterInstance, sync: OpenSync, records: Sequence[dg.RunRecord]
+) -> tuple[SyncStatus, float | None]:
+    """The status of a sync with these runs, without their reports, and when the last of them ended."""
     backfill = Backfill(instance, sync.backfill) if sync.backfill else None
-    newest = _speaking(instance, sync, runs_of(instance, sync))
+    newest = _speaking(instance, sync, records)
     runs = tuple(_platform_run(instance, name, record) for name, record in newest.items())
     unserved = tuple(
         PlatformRun(platform=name, run_id="", state="failed", error=_UNSERVED) for name in sync.unserved
@@ -140,7 +157,7 @@ def status_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[SyncStatus,
     planning = instance.get_run_by_id(sync.run_id)
     ends = [record.end_time for record in newest.values() if record.end_time]
     since = max(ends, default=sync.created_at)
-    manifest = _manifest_run(instance, sync)
+    manifest = _manifest_run(instance, records)
     is_due = _is_manifest_due(backfill, manifest, since=since)
     is_due = is_due and all(run.state == "succeeded" for run in runs)
     if manifest is not None and manifest.state in ("failed", "cancelled"):
@@ -166,27 +183,30 @@ def status_of(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[SyncStatus,
 
 
 def runs_of(instance: dg.DagsterInstance, sync: OpenSync) -> list[dg.RunRecord]:
-    """Every run that copies for the sync, for one of its platforms, oldest first."""
-    records = _records_of(instance, sync)
-    return [record for record in records if record.dagster_run.tags.get(PARTITION_TAG) in sync.platforms]
+    """Every run of the sync, oldest first: each copies for one of its platforms, or looks at the manifest.
 
-
-def last_runs_of(instance: dg.DagsterInstance, sync: OpenSync) -> list[dg.RunRecord]:
-    """Those that look at the manifest after all others, oldest first: a backfill's last run, and again."""
-    return [record for record in _records_of(instance, sync) if is_of_manifest(record.dagster_run)]
-
-
-def _records_of(instance: dg.DagsterInstance, sync: OpenSync) -> list[dg.RunRecord]:
-    """All runs of the sync, oldest first.
-
-    Those of its backfill are among them before they know their plan.
+    The latter are a backfill's last run and its executions again. Those of the sync's backfill are among them
+    before they know their plan.
     """
     of_sync = dg.RunsFilter(tags={SYNC_ID_TAG: sync.sync_id})
     found = {r.storage_id: r for r in instance.get_run_records(of_sync, ascending=True, order_by="id")}
     for record in Backfill(instance, sync.backfill).records() if sync.backfill else ():
         if record.dagster_run.tags.get(SYNC_ID_TAG, sync.sync_id) == sync.sync_id:
             found[record.storage_id] = record
-    return [found[storage_id] for storage_id in sorted(found)]
+    return [
+        record
+        for _, record in sorted(found.items())
+        if record.dagster_run.tags.get(PARTITION_TAG) in sync.platforms or is_of_manifest(record.dagster_run)
+    ]
+
+
+def ended_ids(runs: Iterable[dg.RunRecord], *, until: float = float("inf")) -> tuple[str, ...]:
+    """The ids of those that had ended by that time (seconds since 1970), in their order."""
+    return tuple(
+        record.dagster_run.run_id
+        for record in runs
+        if record.dagster_run.is_finished and (record.end_time or 0.0) <= until
+    )
 
 
 def _speaking(
@@ -200,6 +220,8 @@ def _speaking(
     found: dict[str, dg.RunRecord] = {}
     for record in records:
         run = record.dagster_run
+        if is_of_manifest(run):
+            continue
         platform, succeeded = run.tags[PARTITION_TAG], run.status == dg.DagsterRunStatus.SUCCESS
         before = found.get(platform)
         if before is not None and before.dagster_run.status == dg.DagsterRunStatus.SUCCESS:
@@ -233,14 +255,14 @@ def _is_of(metadata: Mapping[str, dg.MetadataValue[Any]], sync_id: str) -> bool:
     return SYNC_ID in metadata and metadata[SYNC_ID].value == sync_id
 
 
-def _manifest_run(instance: dg.DagsterInstance, sync: OpenSync) -> PlatformRun | None:
+def _manifest_run(instance: dg.DagsterInstance, records: Sequence[dg.RunRecord]) -> PlatformRun | None:
     """The run that looks at the manifest after a backfill's others: one that succeeded, else the newest.
 
     It stands beside those of the platforms, under the name of what it materializes.
     """
-    records = last_runs_of(instance, sync)
-    well = [record for record in records if record.dagster_run.status == dg.DagsterRunStatus.SUCCESS]
-    found = next(reversed(well or records), None)
+    last = [record for record in records if is_of_manifest(record.dagster_run)]
+    well = [record for record in last if record.dagster_run.status == dg.DagsterRunStatus.SUCCESS]
+    found = next(reversed(well or last), None)
     return _platform_run(instance, HASH_MANIFEST.to_user_string(), found) if found is not None else None
 
 
@@ -282,13 +304,23 @@ def fate_of(instance: dg.DagsterInstance, record: dg.RunRecord) -> Fate:
     """Whether another run takes the place of this failed one; open as long as Dagster may still decide it."""
     run = record.dagster_run
     tag = run.tags.get(WILL_RETRY_TAG)
-    if tag is not None or not instance.run_retries_enabled:
-        # After its backfill's end a run gets no child any more, whatever the tag says, which stays.
-        backfill = None if CHILD_RUN_TAG in run.tags else backfill_of(instance, run)
-        given_up = backfill is not None and not backfill.goes_on
-        return "retried" if (tag or "").lower() == "true" and not given_up else "final"
-    ended_s = SystemClock().now().timestamp() - (record.end_time or 0.0)
-    return "open" if ended_s < RETRY_KNOWN_WITHIN_S else "final"
+    if tag is None and instance.run_retries_enabled:
+        # The run's body loses the tag when another part of it is written meanwhile; the table keeps it.
+        if not instance.get_runs(dg.RunsFilter(run_ids=[run.run_id], tags={WILL_RETRY_TAG: "true"}), limit=1):
+            ended_s = SystemClock().now().timestamp() - (record.end_time or 0.0)
+            return "open" if ended_s < RETRY_KNOWN_WITHIN_S else "final"
+        tag = "true"
+    if (tag or "").lower() != "true":
+        return "final"
+    # After its backfill's end a run gets no child any more, whatever the tag says, which stays.
+    backfill = backfill_of(instance, run)
+    is_given_up = backfill is not None and not backfill.goes_on and not _has_child(instance, run)
+    return "final" if is_given_up else "retried"
+
+
+def _has_child(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether the run was executed again, asked of the children: the run's own body may lose the tag."""
+    return bool(instance.get_runs(dg.RunsFilter(tags={PARENT_RUN_TAG: run.run_id}), limit=1))
 
 
 def progress_of_runs(instance: dg.DagsterInstance, sync: OpenSync) -> tuple[Progress, int] | None:
@@ -338,12 +370,6 @@ def _newest_of_platform(
             found = {name: value.value for name, value in seen.metadata.items()}
             return observed[0].storage_id, found, BOTTLES_DONE in found
     return None
-
-
-def made_a_plan(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether the run has recorded a plan."""
-    records = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
-    return any(record.asset_key == pending_bottles.key for record in records)
 
 
 def _text(value: object) -> str:

@@ -1,51 +1,29 @@
 """The sensor that notifies people and other systems of syncs: one start and one end for each, in order."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from datetime import datetime
 
 import dagster as dg
 import msgspec
 
-from brew_assets.compose.channels import build_channels
-from brew_assets.defs.assets import pending_bottles
-from brew_assets.defs.notifications.due import DueNotifications
-from brew_assets.defs.notifications.incomplete_syncs import FOLLOWED_FOR_S, MOST_FOLLOWED, IncompleteSync
-from brew_assets.defs.notifications.planning_runs import FailedPlanning, failed_plannings
-from brew_assets.defs.notifications.run_history import (
-    OpenSync,
-    opened_sync,
-    plan_of_before,
-    status_of,
-)
+from brew_assets.compose.channels import build_channels, build_metrics
+from brew_assets.defs.notifications.due import FOLLOWED_FOR_S, DueNotifications
+from brew_assets.defs.notifications.from_before import cursor_from_before
+from brew_assets.defs.notifications.missing_syncs import look_for_missing
+from brew_assets.defs.notifications.open_syncs import Cursor, first_cursor, newly_failed, newly_planned
+from brew_assets.defs.notifications.run_history import OpenSync
+from brew_assets.domain.metrics import gauges
 from brew_assets.engine.clock import SystemClock
-from brew_assets.errors import UNREADABLE
+from brew_assets.errors import UNREADABLE, ChannelError
 from brew_assets.settings import Settings, read_settings
 
-MAX_EVENTS_PER_TICK = 50
-# A deployment whose sensor has just begun sends nothing about what was long before.
-LOOK_BACK_S = 3600.0
-# Of each kind, when the cursor is lost: the syncs of five weeks on a busy day each.
-_MOST_EARLIER = 200
-_NEVER_LOOKED = -1
-
-
-class Cursor(msgspec.Struct, frozen=True, kw_only=True):
-    """How far Dagster's events were read (storage ids), and which syncs still have messages to send.
-
-    `undecided` are planning runs that failed, and of which Dagster may still start another. `incomplete` are
-    syncs whose end was no success: a later run may complete them.
-    Nothing from before `since` (seconds since 1970) is notified; 0 before the first tick.
-    """
-
-    since: float = 0.0
-    plans: int = 0
-    own_plans: int = 0
-    failures: int = 0
-    cancels: int = _NEVER_LOOKED
-    syncs: tuple[OpenSync, ...] = ()
-    plannings: tuple[FailedPlanning, ...] = ()
-    undecided: tuple[str, ...] = ()
-    incomplete: tuple[IncompleteSync, ...] = ()
+# Of those whose end was no success. Each costs every tick a query, and the cursor its plan's figures.
+MOST_FOLLOWED = 50
+# A message is given up after a day; what waited for longer is over.
+_WAITS_FOR_S = 2 * 86_400.0
+# CloudWatch's alarms look at periods of minutes.
+_GAUGES_EVERY_S = 300.0
+_cursor_decoder = msgspec.json.Decoder(Cursor)
 
 
 def notifying_sensor(settings: Settings) -> dg.SensorDefinition:
@@ -56,154 +34,85 @@ def notifying_sensor(settings: Settings) -> dg.SensorDefinition:
         evaluation_fn=announce_syncs,
         minimum_interval_seconds=max(1, min(30, int(settings.progress_update_interval))),
         default_status=running if build_channels(settings) else stopped,
-        description="Notifies Slack, SNS and CloudWatch when a sync starts, how far it is, and how it ended.",
+        description=(
+            "Notifies Slack, SNS and CloudWatch when a sync starts, how far it is, and how it ended; once "
+            "when a scheduled sync did not start, was cancelled before it had a plan, or did not end within "
+            "SYNC_WINDOW_HOURS. Publishes the age of the last good sync."
+        ),
     )
 
 
 def announce_syncs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Sends the messages that are due; the cursor keeps the syncs that have more."""
-    settings = read_settings()
+    """Sends the messages that are due; the cursor keeps what has more."""
+    settings, now = read_settings(), SystemClock().now()
     channels = build_channels(settings)
     if not channels:
         return dg.SkipReason("No channel is configured.")
-    known = decode_cursor(context.cursor)
-    cursor = with_news(context.instance, known)
-    due = DueNotifications(context.instance, settings, channels, log=context.log)
+    instance = context.instance
+    known = decode_cursor(context.cursor) or cursor_from_before(instance, context.cursor, now)
+    cursor = publish_gauges(context, settings, known or first_cursor(now), now)
+    since = now.timestamp() - _WAITS_FOR_S
+    waits = {key: wait for key, wait in cursor.waits.items() if wait.first_at > since}
+    due = DueNotifications(instance, settings, channels, waits=waits, state=cursor.state, log=context.log)
     if known is None:
-        earlier = _syncs_before(context.instance, cursor)
-        found = tuple(again for sync in earlier if (again := due.recall(sync)) is not None)
-        cursor = msgspec.structs.replace(cursor, incomplete=found[-MOST_FOLLOWED:])
-    left = [one for sync in cursor.syncs if (one := due.notify(sync)) is not None]
-    plannings = tuple(
-        planning for planning in cursor.plannings if not due.notify_of_failed_planning(planning)
-    )
-    incomplete = [one for known in cursor.incomplete if (one := due.follow(known)) is not None]
-    syncs = tuple(one for one in left if isinstance(one, OpenSync))
-    incomplete += [one for one in left if isinstance(one, IncompleteSync)]
+        cursor, planned = newly_planned(instance, cursor, within_s=FOLLOWED_FOR_S)
+    else:
+        cursor, planned = newly_planned(instance, cursor)
+    syncs = [*cursor.syncs, *(sync for sync in planned if sync.created_at >= cursor.since)]
+    if known is None:
+        earlier = [sync for sync in planned if sync.created_at < cursor.since]
+        recalled = (due.recall(sync, is_newest=sync is planned[-1]) for sync in earlier)
+        syncs += [sync for sync in recalled if sync is not None]
+    cursor = newly_failed(instance, cursor)
+    left = [one for sync in syncs if (one := due.notify(sync)) is not None]
+    plannings = tuple(one for one in cursor.plannings if not due.notify_of_failed_planning(one))
+    watch, finding = look_for_missing(instance, settings, cursor.watch, now)
+    unsent = tuple(one for one in watch.unsent if not due.notify_of_missing(one))
     cursor = msgspec.structs.replace(
-        cursor, syncs=syncs, plannings=plannings, incomplete=tuple(incomplete[-MOST_FOLLOWED:])
+        cursor,
+        syncs=bounded(left),
+        plannings=plannings,
+        watch=msgspec.structs.replace(watch, unsent=unsent),
+        waits=waits,
+        state=due.state,
     )
     context.update_cursor(msgspec.json.encode(cursor).decode())
-    waiting = len(syncs) + len(plannings) + len(cursor.undecided)
-    return dg.SkipReason(
-        f"{waiting} syncs still have messages to send."
-        if waiting != 1
-        else "1 sync still has messages to send."
-    )
+    waiting = sum(not sync.is_incomplete for sync in left) + len(plannings) + len(cursor.undecided)
+    still = "1 sync still has" if waiting == 1 else f"{waiting} syncs still have"
+    return dg.SkipReason(f"{still} messages to send. {finding}")
 
 
-_fields_decoder = msgspec.json.Decoder(dict[str, Any])
-_cursor_decoder = msgspec.json.Decoder(Cursor)  # for the table of the type, see domain/sync_event.py
+def bounded(syncs: Sequence[OpenSync]) -> tuple[OpenSync, ...]:
+    """Those that have messages to send, and the newest of those that are only followed."""
+    followed = sorted((sync for sync in syncs if sync.is_incomplete), key=lambda sync: sync.created_at)
+    waiting = [sync for sync in syncs if not sync.is_incomplete]
+    return (*waiting, *followed[-MOST_FOLLOWED:])
 
 
 def decode_cursor(text: str | None) -> Cursor | None:
     """The cursor, None before the first tick and where another version wrote it."""
     try:
-        found = _fields_decoder.decode((text or "").encode())
-        for sync in (*found.get("syncs", ()), *(one["sync"] for one in found.get("incomplete", ()))):
-            # The version before knew no such value.
-            sync.setdefault("plan", plan_of_before(sync))
-        return msgspec.convert(found, Cursor)
-    except (*UNREADABLE, AttributeError, KeyError, TypeError):
+        return _cursor_decoder.decode((text or "").encode())
+    except UNREADABLE:
         return None
 
 
-def with_news(instance: dg.DagsterInstance, cursor: Cursor | None) -> Cursor:
-    """The cursor with the plans, and the failures of planning, that Dagster has recorded since."""
-    is_lost, cursor = cursor is None, cursor or Cursor()
-    # For what has no storage id yet: without either, all of the past would be news.
-    since = cursor.since or SystemClock().now().timestamp() - LOOK_BACK_S
-    made = instance.fetch_materializations(
-        _plans(after=cursor.plans, since=since), limit=MAX_EVENTS_PER_TICK, ascending=True
-    ).records
-    seen = instance.fetch_observations(
-        _plans(after=cursor.own_plans, since=since), limit=MAX_EVENTS_PER_TICK, ascending=True
-    ).records
-    failed = _ended(instance, dg.DagsterEventType.RUN_FAILURE, after=cursor.failures, since=since)
-    # A cursor from before anybody looked for them: what was cancelled long ago is no news.
-    lately = since if cursor.cancels >= 0 else max(since, SystemClock().now().timestamp() - LOOK_BACK_S)
-    cancelled = _ended(instance, dg.DagsterEventType.RUN_CANCELED, after=max(0, cursor.cancels), since=lately)
-    known = {sync.sync_id for sync in (*cursor.syncs, *(one.sync for one in cursor.incomplete))}
-    syncs = list(cursor.syncs)
-    earlier = _going_on(instance, before=since) if is_lost else []
-    for record in (*earlier, *made, *seen):
-        sync = _sync_of(instance, record)
-        if sync is not None and sync.sync_id not in known:
-            known.add(sync.sync_id)
-            syncs.append(sync)
-    ended = (record.run_id for record in (*failed, *cancelled))
-    plannings, undecided = failed_plannings(instance, [*cursor.undecided, *ended])
-    return Cursor(
-        since=since,
-        plans=made[-1].storage_id if made else cursor.plans,
-        own_plans=seen[-1].storage_id if seen else cursor.own_plans,
-        failures=failed[-1].storage_id if failed else cursor.failures,
-        cancels=cancelled[-1].storage_id if cancelled else max(0, cursor.cancels),
-        syncs=tuple(syncs),
-        plannings=(*cursor.plannings, *plannings),
-        undecided=undecided,
-        incomplete=cursor.incomplete,
-    )
+def publish_gauges(
+    context: dg.SensorEvaluationContext, settings: Settings, cursor: Cursor, now: datetime
+) -> Cursor:
+    """CloudWatch knows every few minutes how old the last good sync is and what is pending.
 
-
-def _ended(
-    instance: dg.DagsterInstance,
-    kind: Literal[dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED],
-    *,
-    after: int,
-    since: float,
-) -> Sequence[dg.EventLogRecord]:
-    """The next events of runs that ended so."""
-    wanted = dg.RunStatusChangeRecordsFilter(
-        event_type=kind, after_storage_id=after or None, after_timestamp=None if after else since
-    )
-    return instance.fetch_run_status_changes(wanted, limit=MAX_EVENTS_PER_TICK, ascending=True).records
-
-
-def _plans(*, after: int, since: float) -> dg.AssetRecordsFilter:
-    return dg.AssetRecordsFilter(
-        asset_key=pending_bottles.key,
-        after_storage_id=after or None,
-        after_timestamp=None if after else since,
-    )
-
-
-def _going_on(instance: dg.DagsterInstance, *, before: float) -> list[dg.EventLogRecord]:
-    """The newest plans from before that time, whose syncs go on: their ends are not notified yet."""
-    wanted = dg.AssetRecordsFilter(asset_key=pending_bottles.key, before_timestamp=before)
-    newest = [
-        *instance.fetch_materializations(wanted, limit=1).records,
-        *instance.fetch_observations(wanted, limit=1).records,
-    ]
-    return [record for record in newest if _goes_on(instance, record)]
-
-
-def _syncs_before(instance: dg.DagsterInstance, cursor: Cursor) -> list[OpenSync]:
-    """The syncs of the weeks before the cursor's beginning that it does not have, oldest first."""
-    wanted = dg.AssetRecordsFilter(
-        asset_key=pending_bottles.key,
-        before_timestamp=cursor.since,
-        after_timestamp=cursor.since - FOLLOWED_FOR_S,
-    )
-    records = [
-        *instance.fetch_materializations(wanted, limit=_MOST_EARLIER).records,
-        *instance.fetch_observations(wanted, limit=_MOST_EARLIER).records,
-    ]
-    known = {sync.sync_id for sync in cursor.syncs}
-    found: dict[str, OpenSync] = {}
-    for record in sorted(records, key=lambda record: record.storage_id):
-        sync = _sync_of(instance, record)
-        if sync is not None and sync.sync_id not in known:
-            found.setdefault(sync.sync_id, sync)
-    return list(found.values())
-
-
-def _sync_of(instance: dg.DagsterInstance, record: dg.EventLogRecord) -> OpenSync | None:
-    event = record.asset_materialization or record.asset_observation
-    metadata: Mapping[str, dg.MetadataValue[Any]] = event.metadata if event else {}
-    return opened_sync(instance, metadata, run_id=record.run_id, at=record.timestamp)
-
-
-def _goes_on(instance: dg.DagsterInstance, record: dg.EventLogRecord) -> bool:
-    sync = _sync_of(instance, record)
-    return sync is not None and not status_of(instance, sync)[0].ended
+    The cursor that comes back knows when. A failure is logged.
+    """
+    metrics, state = build_metrics(settings), cursor.state
+    if metrics is None or now.timestamp() - cursor.gauges_at < _GAUGES_EVERY_S:
+        return cursor
+    # Without a good sync so far the age counts from when somebody began to look.
+    age_s = now.timestamp() - (state.last_good_at or cursor.since)
+    try:
+        metrics.publish(
+            gauges(environment=settings.environment, pending=state.pending, last_good_age_s=age_s), now
+        )
+    except ChannelError as error:
+        context.log.warning(f"The age of the last good sync was not published: {error}")
+    return msgspec.structs.replace(cursor, gauges_at=now.timestamp())

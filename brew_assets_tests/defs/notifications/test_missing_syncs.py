@@ -2,18 +2,20 @@
 
 from datetime import UTC, datetime, timedelta
 from logging import getLogger
+from typing import Any
 
 import dagster as dg
 import msgspec
 import pytest
 
+from brew_assets.compose.channels import build_channels
 from brew_assets.definitions import defs
-from brew_assets.defs.notifications.missing_syncs import (
-    Cursor,
-    absence_sensor,
-    look_for_missing,
-    report_missing_syncs,
-)
+from brew_assets.defs.notifications.due import DueNotifications
+from brew_assets.defs.notifications.missing_syncs import Watch, look_for_missing
+from brew_assets.defs.notifications.open_syncs import first_cursor
+from brew_assets.defs.notifications.sensor import announce_syncs, notifying_sensor
+from brew_assets.domain.sync_status import SyncState
+from brew_assets.engine.notifier import Wait
 from brew_assets.engine.retry import Backoff
 from brew_assets.settings import read_settings
 from brew_assets_tests.defs.deployment import Deployment
@@ -34,7 +36,8 @@ class Watched:
         # Runs are created by the real clock: the scheduled time is the minute that has begun.
         self.at = datetime.now(UTC).replace(second=0, microsecond=0)
         before = (self.at - HOUR).timestamp()
-        self.cursor = Cursor(since=before, settled=before)
+        self.watch = Watch(settled=before)
+        self.waits: dict[str, Wait] = {}
 
     @property
     def expression(self) -> str:
@@ -42,10 +45,19 @@ class Watched:
 
     def look(self, after: timedelta) -> str:
         """What is found so long after the scheduled time."""
-        self.cursor, found = look_for_missing(
-            self.deployment.instance, read_settings(), self.cursor, self.at + after, log=getLogger("a tick")
-        )
+        instance, settings = self.deployment.instance, read_settings()
+        watch, found = look_for_missing(instance, settings, self.watch, self.at + after)
+        channels, log = build_channels(settings), getLogger("a tick")
+        due = DueNotifications(instance, settings, channels, waits=self.waits, state=SyncState(), log=log)
+        unsent = tuple(missing for missing in watch.unsent if not due.notify_of_missing(missing))
+        self.watch = msgspec.structs.replace(watch, unsent=unsent)
         return found
+
+    def cursor(self, **watch: Any) -> str:
+        """A sensor's cursor that has been watching so."""
+        now = datetime.now(UTC)
+        known = msgspec.structs.replace(first_cursor(now), watch=Watch(**watch))
+        return msgspec.json.encode(known).decode()
 
 
 @pytest.fixture
@@ -68,12 +80,14 @@ def test_a_sync_that_did_not_start_is_told_once(watched: Watched) -> None:
     assert len(watched.slack.taken) == 1
 
 
-def test_a_tick_that_is_repeated_after_a_kill_tells_nothing_twice(watched: Watched) -> None:
-    before = watched.cursor
+def test_a_tick_that_is_repeated_after_a_kill_tells_it_at_most_once_more(watched: Watched) -> None:
+    before = watched.watch
     watched.look(HOUR)
-    watched.cursor = before
-    watched.look(HOUR)
-    assert len(watched.slack.taken) == 1
+    watched.watch = before
+    # No run could have a tag that it was told: the cursor alone knows, and it is kept at the tick's end.
+    for _ in range(3):
+        watched.look(HOUR)
+    assert len(watched.slack.taken) == 2
 
 
 def test_several_that_are_missing_make_one_message(watched: Watched) -> None:
@@ -141,21 +155,21 @@ def test_a_slack_that_is_down_hears_of_it_when_it_is_back(
 
 def test_what_was_scheduled_before_somebody_looked_is_not_missed(watched: Watched) -> None:
     first = dg.build_sensor_context(instance=watched.deployment.instance, cursor=None)
-    report_missing_syncs(first)
+    announce_syncs(first)
     again = dg.build_sensor_context(instance=watched.deployment.instance, cursor=first.cursor)
-    assert report_missing_syncs(again).skip_message == "Every scheduled sync is well or under way."
+    assert "Every scheduled sync is well or under way." in (announce_syncs(again).skip_message or "")
     assert watched.slack.posted == []
 
 
 def test_a_schedule_that_is_off_misses_nothing(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     long_ago = (datetime.now(UTC) - timedelta(days=30)).timestamp()
-    cursor = msgspec.json.encode(Cursor(since=long_ago, settled=long_ago)).decode()
+    cursor = watched.cursor(settled=long_ago)
     monkeypatch.setenv("SCHEDULE_ENABLED", "false")
     off = dg.build_sensor_context(instance=watched.deployment.instance, cursor=cursor)
-    assert report_missing_syncs(off).skip_message == "The schedule is stopped."
+    assert "The schedule is stopped." in (announce_syncs(off).skip_message or "")
     monkeypatch.setenv("SCHEDULE_ENABLED", "true")
     on = dg.build_sensor_context(instance=watched.deployment.instance, cursor=off.cursor)
-    assert report_missing_syncs(on).skip_message == "Every scheduled sync is well or under way."
+    assert "Every scheduled sync is well or under way." in (announce_syncs(on).skip_message or "")
     assert watched.slack.posted == []
 
 
@@ -163,16 +177,16 @@ def test_a_new_schedule_is_not_measured_by_the_time_before_it(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long_ago = (datetime.now(UTC) - timedelta(days=30)).timestamp()
-    cursor = msgspec.json.encode(Cursor(since=long_ago, settled=long_ago, expression="0 0 1 1 *")).decode()
+    cursor = watched.cursor(settled=long_ago, expression="0 0 1 1 *")
     tick = dg.build_sensor_context(instance=watched.deployment.instance, cursor=cursor)
-    assert report_missing_syncs(tick).skip_message == "Every scheduled sync is well or under way."
+    assert "Every scheduled sync is well or under way." in (announce_syncs(tick).skip_message or "")
     assert watched.slack.posted == []
 
 
 def test_it_is_noticed_that_the_schedule_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = read_settings({"SCHEDULE_ENABLED": "false", "SLACK_WEBHOOK_URL": "https://hooks.example/x"})
-    assert absence_sensor(settings).default_status == dg.DefaultSensorStatus.RUNNING
-    assert absence_sensor(read_settings({})).default_status == dg.DefaultSensorStatus.STOPPED
+    assert notifying_sensor(settings).default_status == dg.DefaultSensorStatus.RUNNING
+    assert notifying_sensor(read_settings({})).default_status == dg.DefaultSensorStatus.STOPPED
 
 
 def test_what_was_not_told_before_the_schedule_was_switched_off_is_told_yet(
@@ -182,8 +196,8 @@ def test_what_was_not_told_before_the_schedule_was_switched_off_is_told_yet(
     watched.slack.answer_next(Answer(status=503))
     watched.look(HOUR)
     monkeypatch.setenv("SCHEDULE_ENABLED", "false")
-    cursor = msgspec.json.encode(watched.cursor).decode()
-    report_missing_syncs(dg.build_sensor_context(instance=watched.deployment.instance, cursor=cursor))
+    cursor = watched.cursor(**msgspec.structs.asdict(watched.watch))
+    announce_syncs(dg.build_sensor_context(instance=watched.deployment.instance, cursor=cursor))
     assert len(watched.slack.taken) == 1
 
 
@@ -203,7 +217,7 @@ def test_a_channel_that_is_down_keeps_nothing_from_the_others(
     finding = [fields["text"] for body in watched.slack.taken for fields in body["blocks"][1]["fields"][1:2]]
     scheduled = [watched.at + hours * HOUR for hours in (0, 6, 12, 18)]
     assert [f"{at:%Y-%m-%d %H:%M}" in text for at, text in zip(scheduled, finding, strict=True)] == [True] * 4
-    assert len(watched.cursor.unsent) == 4
+    assert len(watched.watch.unsent) == 4
 
 
 def planning_run(watched: Watched) -> dg.DagsterRun:
@@ -230,8 +244,8 @@ def test_a_planning_run_that_follows_a_cancelled_one_takes_its_place(watched: Wa
 def test_the_log_of_the_tick_says_why_nothing_was_told(watched: Watched) -> None:
     watched.slack.answer_always(Answer(status=404, text="no_service"))
     before = (watched.at - HOUR).timestamp()
-    cursor = msgspec.json.encode(Cursor(since=before, settled=before - 30 * 86_400)).decode()
+    cursor = watched.cursor(settled=before - 30 * 86_400)
     context = dg.build_sensor_context(instance=watched.deployment.instance, cursor=cursor)
     lines = log_of(context)
-    report_missing_syncs(context)
+    announce_syncs(context)
     assert "Slack answered 404: no_service" in "\n".join(lines)

@@ -1,5 +1,6 @@
 """What is stored keeps its names: cursors and reports of the version before are read, and written so."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -7,7 +8,7 @@ import msgspec
 import pytest
 
 from brew_assets.defs.checks import catalogue_before
-from brew_assets.defs.notifications.missing_syncs import Cursor as MissingCursor
+from brew_assets.defs.notifications.from_before import _MissingCursor, cursor_from_before
 from brew_assets.defs.notifications.run_history import opened_sync
 from brew_assets.defs.notifications.sensor import decode_cursor
 from brew_assets.defs.pages.metadata import recorded_plan
@@ -34,17 +35,18 @@ OPEN = {
 
 
 def test_a_sync_in_the_sensors_cursor_keeps_its_figures_and_what_was_notified_of_its_progress() -> None:
-    followed = [{"sync": OPEN | {"sync_id": "other"}, "reported_at": 1.0, "seen": []}]
-    stored = {"since": 5.0, "syncs": [OPEN], "incomplete": followed}
-    cursor = decode_cursor(msgspec.json.encode(stored).decode())
+    followed = [{"sync": OPEN | {"sync_id": "other"}, "reported_at": 1.0, "seen": ["run"]}]
+    stored = {"since": 5.0, "plans": 1, "own_plans": 0, "syncs": [OPEN], "incomplete": followed}
+    with dg.DagsterInstance.ephemeral() as instance:
+        cursor = cursor_from_before(instance, msgspec.json.encode(stored).decode(), datetime.now(UTC))
     assert cursor is not None
-    (sync,) = cursor.syncs
+    sync, other = cursor.syncs
     assert (sync.sync_id, sync.plan.sync_date, sync.plan.route) == (OPEN["sync_id"], "2026-08-23", "ecs")
     assert (sync.plan.objects, sync.plan.held, sync.plan.estimated_bytes) == (3, 2, 1)
     assert (sync.platforms, sync.notes) == (("arm64_sonoma",), ("one was rejected",))
     assert (sync.progress_notified_of, sync.progress_notified_at) == (7, 9.0)
     assert msgspec.to_builtins(sync)["told_progress_of"] == 7
-    assert [one.sync.sync_id for one in cursor.incomplete] == ["other"]
+    assert (other.sync_id, other.is_incomplete, other.seen) == ("other", True, ("run",))
     assert decode_cursor(msgspec.json.encode(cursor).decode()) == cursor
 
 
@@ -53,6 +55,8 @@ def test_a_sync_in_the_sensors_cursor_keeps_its_figures_and_what_was_notified_of
 )
 def test_a_cursor_that_nobody_can_read_is_none(typed: str) -> None:
     assert decode_cursor(typed) is None
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert cursor_from_before(instance, typed, datetime.now(UTC)) is None
 
 
 def test_a_plan_that_the_version_before_recorded_opens_a_sync_with_all_its_figures() -> None:
@@ -96,9 +100,8 @@ def test_a_plan_that_the_version_before_recorded_opens_a_sync_with_all_its_figur
 
 def test_missing_syncs_that_wait_for_a_channel_are_not_forgotten() -> None:
     stored = {"since": 0.0, "settled": 0.0, "untold": [{"at": 1.0, "finding": "none started"}]}
-    cursor = msgspec.convert(stored, MissingCursor)
+    cursor = msgspec.convert(stored, _MissingCursor)
     assert [missing.finding for missing in cursor.unsent] == ["none started"]
-    assert list(msgspec.to_builtins(cursor)["untold"]) == stored["untold"]
 
 
 def test_a_report_counts_identified_bottles_under_the_name_that_it_had() -> None:

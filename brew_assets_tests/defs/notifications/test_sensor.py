@@ -153,7 +153,7 @@ def test_a_slack_that_is_down_harms_no_sync_and_hears_of_it_later(
     assert (slack.texts, announced.open) == ([], 1)
     slack.answer_always(None)
     monkeypatch.setattr("brew_assets.engine.notifier._BACKOFF", Backoff(first_s=0.0))
-    forget_waits(announced)
+    announced.forget_waits()
     announced.tick()
     assert (slack.texts, announced.open) == ([START, COMPLETE], 0)
 
@@ -166,21 +166,6 @@ def test_the_log_of_the_tick_says_why_a_message_was_not_sent(announced: Announce
     lines = log_of(context)
     announce_syncs(context)
     assert "Slack answered 404: no_service" in "\n".join(lines)
-
-
-def forget_waits(announced: Announced) -> None:
-    """As if the time that a channel is left alone were over."""
-    from brew_assets.defs.notifications.deliveries import InstanceDeliveries
-
-    record = InstanceDeliveries(announced.deployment.instance)
-    plan = json.loads(announced.cursor or "{}")["syncs"][0]["plan"]["sync_id"]
-    for name in ("start", "end"):
-        key = f"{plan}/{name}/slack"
-        known = record.read(key)
-        if known is not None:
-            import msgspec
-
-            record.write(key, msgspec.structs.replace(known, not_before=0.0))
 
 
 def test_a_plan_for_a_platform_that_nobody_serves_is_no_success(announced: Announced) -> None:
@@ -235,7 +220,7 @@ def test_a_deployment_that_begins_to_tell_says_nothing_of_what_was_long_before(
     announced: Announced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("brew_assets.defs.resources.STEP_RETRY_DELAY_S", 0.0)
-    monkeypatch.setattr("brew_assets.defs.notifications.sensor.LOOK_BACK_S", -60.0)
+    monkeypatch.setattr("brew_assets.defs.notifications.open_syncs.LOOK_BACK_S", -60.0)
     deployment = announced.deployment
     deployment.simulator.api_down = True
     assert not deployment.run("weekly_sync").success
@@ -409,7 +394,7 @@ def test_a_sensor_that_lost_its_cursor_tells_the_end_of_a_sync_that_began_long_b
     announced.tick()
     assert slack.texts == [START, COMPLETE, START]
     # Long ago: nothing is recent enough to be news.
-    monkeypatch.setattr("brew_assets.defs.notifications.sensor.LOOK_BACK_S", -60.0)
+    monkeypatch.setattr("brew_assets.defs.notifications.open_syncs.LOOK_BACK_S", -60.0)
     announced.cursor = None
     announced.tick()
     assert (slack.texts, announced.open) == ([START, COMPLETE, START], 1)

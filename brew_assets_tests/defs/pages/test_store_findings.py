@@ -6,7 +6,9 @@ import dagster as dg
 import pytest
 
 from brew_assets.defs.notifications.due import DueNotifications
-from brew_assets.defs.notifications.sensor import with_news
+from brew_assets.defs.notifications.open_syncs import first_cursor, newly_planned
+from brew_assets.domain.sync_status import SyncState
+from brew_assets.engine.clock import SystemClock
 from brew_assets.engine.notifier import Notification
 from brew_assets.settings import read_settings
 from brew_assets_tests.defs.announced import Announced
@@ -38,9 +40,15 @@ def security_events(deployment: Deployment) -> list[str]:
     """What is told of all syncs so far."""
     channel = SecurityChannel()
     due = DueNotifications(
-        deployment.instance, read_settings(), [channel], log=logging.getLogger("brew_assets_tests.teller")
+        deployment.instance,
+        read_settings(),
+        [channel],
+        waits={},
+        state=SyncState(),
+        log=logging.getLogger("brew_assets_tests.teller"),
     )
-    for sync in with_news(deployment.instance, None).syncs:
+    _, syncs = newly_planned(deployment.instance, first_cursor(SystemClock().now()))
+    for sync in syncs:
         due.notify(sync)
     return channel.texts
 
