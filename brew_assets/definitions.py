@@ -11,7 +11,7 @@ from brew_assets.defs.notifications.sensor import notifying_sensor
 from brew_assets.defs.resources import MirrorResource
 from brew_assets.defs.run_lines import loggers_of_all_runs
 from brew_assets.defs.schedules import weekly_schedule
-from brew_assets.defs.sensors.launch_runs import pending_sensor
+from brew_assets.defs.sensors.launch_runs import manifest_sensor, pending_sensor
 from brew_assets.defs.sensors.sync_events import trigger_sensor
 from brew_assets.settings import read_settings
 
@@ -24,6 +24,7 @@ defs = dg.Definitions(
     schedules=[weekly_schedule(settings)],
     sensors=[
         pending_sensor(settings),
+        manifest_sensor(settings),
         trigger_sensor(settings),
         notifying_sensor(settings),
         absence_sensor(settings),
