@@ -86,7 +86,7 @@ class SyncRequest(dg.Config):
 
 
 @dg.asset(
-    group_name="upstream",
+    group_name="mirror",
     kinds={"json", STORE_KIND},
     owners=OWNERS,
     tags={"homebrew": "catalogue"},
@@ -133,7 +133,8 @@ def pending_bottles(
         log_plan(planned.plan)
         if not planned.plan.objects:
             # No run follows, and that the manifest is as it should be is news too.
-            record_manifest(context, engine, mirror.settings(), engine.fold(), sync_id=planned.plan.sync_id)
+            last = newest_sync(context.instance, bottles.key)
+            record_manifest(context, engine, mirror.settings(), engine.fold(), sync_id=last)
     for warning in notes_of(planned.plan):
         context.log.warning(warning)
     places = Places(engine.store.url, mirror.settings())
