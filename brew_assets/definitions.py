@@ -13,7 +13,7 @@ from brew_assets.defs.jobs import JOBS
 from brew_assets.defs.notifications.sensor import notifying_sensor
 from brew_assets.defs.resources import LOADED_SETTINGS, MirrorResource
 from brew_assets.defs.schedules import weekly_schedule
-from brew_assets.defs.sensors.launch_runs import pending_sensor
+from brew_assets.defs.sensors.launch_runs import manifest_sensor, pending_sensor
 from brew_assets.defs.sensors.sync_events import trigger_sensor
 
 defs = dg.Definitions(
@@ -23,6 +23,7 @@ defs = dg.Definitions(
     schedules=[weekly_schedule(LOADED_SETTINGS)],
     sensors=[
         pending_sensor(LOADED_SETTINGS),
+        manifest_sensor(LOADED_SETTINGS),
         trigger_sensor(LOADED_SETTINGS),
         notifying_sensor(LOADED_SETTINGS),
     ],

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from brew_assets.defs.lambda_route import lambda_copier
 from brew_assets.defs.pages import descriptions
-from brew_assets.defs.pages.figures import metadata_of_manifest, metadata_of_run, sync_of_run
+from brew_assets.defs.pages.figures import metadata_of_manifest, metadata_of_run, newest_sync, sync_of_run
 from brew_assets.defs.pages.markdown import MAX_ROWS
 from brew_assets.defs.pages.metadata import (
     Metadata,
@@ -50,6 +50,13 @@ _log = logging.getLogger(__name__)
 OWNERS = ["team:mirror"]
 # A week, and a day for a sync that takes long.
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8))
+# For bottles that were stored without it, as by a backfill of bottles alone. In a run of mirror_platform it
+# follows by itself, so it is asked for only when nobody is at work on either.
+FOLLOWS_BOTTLES = (
+    dg.AutomationCondition.any_deps_updated().since_last_handled()
+    & ~dg.AutomationCondition.any_deps_in_progress()
+    & ~dg.AutomationCondition.in_progress()
+)
 # The UI has an icon for both.
 STORE_KIND = "s3" if LOADED_SETTINGS.mirror_url.startswith("s3:") else "file"
 
@@ -79,7 +86,7 @@ class SyncRequest(dg.Config):
 
 
 @dg.asset(
-    group_name="upstream",
+    group_name="mirror",
     kinds={"json", STORE_KIND},
     owners=OWNERS,
     tags={"homebrew": "catalogue"},
@@ -125,6 +132,10 @@ def pending_bottles(
         )
         name_plan(context, engine, planned.plan)
         log_plan(planned.plan)
+        if not planned.plan.objects:
+            # No run follows, and that the manifest is as it should be is news too.
+            last = newest_sync(context.instance, bottles.key)
+            record_manifest(context, engine, mirror.settings(), engine.fold(), sync_id=last)
     for warning in notes_of(planned.plan):
         context.log.warning(warning)
     places = Places(engine.store.url, mirror.settings())
@@ -167,7 +178,10 @@ def bottles(
         )
         metadata = metadata_of_run(engine, settings, report)
         if report.outcome != "success":
-            record_shortfall(context, engine, settings, report, folded)
+            # A failed step materializes nothing, and hash_manifest's does not begin; yet the run has folded.
+            observed = dg.AssetObservation(context.asset_key, partition=platform, metadata=metadata)
+            context.log_event(observed)
+            record_manifest(context, engine, settings, folded, sync_id=plan.sync_id)
     if report.outcome != "success":
         end_step(context, failure_of(report, metadata, forced=plan.force))
     return dg.MaterializeResult(metadata=metadata)
@@ -180,12 +194,14 @@ def bottles(
     owners=OWNERS,
     tags={"homebrew": "manifest"},
     freshness_policy=FRESH,
+    automation_condition=FOLLOWS_BOTTLES,
     description=descriptions.HASH_MANIFEST,
 )
 def hash_manifest(context: dg.AssetExecutionContext, mirror: MirrorResource) -> dg.MaterializeResult[None]:
     with mirror.engine(context) as engine:
         folded = engine.fold()
         sync_id = sync_of_run(context, bottles.key) or sync_of_backfill(context, engine)
+        sync_id = sync_id or newest_sync(context.instance, bottles.key)
         metadata = metadata_of_manifest(engine, mirror.settings(), folded, sync_id=sync_id)
     return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(folded.sha256))
 
@@ -227,24 +243,14 @@ def copier_of_run(
     return LocalCopier(engine.ports, engine.options, route=route)
 
 
-def record_shortfall(
-    context: dg.AssetExecutionContext, engine: Mirror, settings: Settings, report: Report, folded: FoldResult
+def record_manifest(
+    context: dg.AssetExecutionContext, engine: Mirror, settings: Settings, folded: FoldResult, *, sync_id: str
 ) -> None:
-    """The figures of a run that fails stand on the assets' pages, and its bottles in hash_manifest's.
-
-    A failed step materializes nothing, and hash_manifest's does not begin; yet the run has folded.
-    """
-    context.log_event(
-        dg.AssetObservation(
-            context.asset_key,
-            partition=report.platforms[0],
-            metadata=metadata_of_run(engine, settings, report),
-        )
-    )
+    """A step of another asset has hash_manifest materialized: the sync has folded, and no step follows."""
     context.log_event(
         dg.AssetMaterialization(
             hash_manifest.key,
-            metadata=metadata_of_manifest(engine, settings, folded, sync_id=report.sync_id),
+            metadata=metadata_of_manifest(engine, settings, folded, sync_id=sync_id),
             tags={"dagster/data_version": folded.sha256},
         )
     )

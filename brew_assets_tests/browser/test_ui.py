@@ -75,8 +75,6 @@ def test_the_graph_shows_the_four_assets(page: Page, demo_ui: DemoUi) -> None:
     go_to_graph(page, demo_ui.url)
     for name in ASSETS:
         expect(page.get_by_text(name, exact=True).first).to_be_visible(timeout=PAGE_MS)
-    for group in ("upstream", "mirror"):
-        expect(page.get_by_text(group, exact=True).first).to_be_visible(timeout=PAGE_MS)
 
 
 @pytest.mark.parametrize("name", ASSETS)

@@ -13,7 +13,7 @@ import yaml
 from brew_assets.definitions import defs
 from brew_assets.defs.resources import platform_partitions
 from brew_assets.defs.schedules import weekly_schedule
-from brew_assets.defs.sensors.launch_runs import pending_sensor
+from brew_assets.defs.sensors.launch_runs import manifest_sensor, pending_sensor
 from brew_assets.defs.sensors.sync_events import trigger_sensor
 from brew_assets.errors import SettingsInvalid
 from brew_assets.settings import read_settings
@@ -102,7 +102,14 @@ def test_the_partitions_are_the_platforms_of_the_settings() -> None:
 def test_schedule_and_sensor_run_from_the_start_unless_told_otherwise(value: str, running: bool) -> None:
     settings = read_settings({"SCHEDULE_ENABLED": value})
     assert (weekly_schedule(settings).default_status == dg.DefaultScheduleStatus.RUNNING) is running
-    assert (pending_sensor(settings).default_status == dg.DefaultSensorStatus.RUNNING) is running
+    for sensor in (pending_sensor(settings), manifest_sensor(settings)):
+        assert (sensor.default_status == dg.DefaultSensorStatus.RUNNING) is running
+
+
+def test_the_sensor_of_the_manifest_is_the_only_one_that_evaluates_conditions() -> None:
+    repository = defs.get_repository_def()
+    found = [s for s in repository.sensor_defs if isinstance(s, dg.AutomationConditionSensorDefinition)]
+    assert [sensor.name for sensor in found] == ["record_stored_bottles"]
 
 
 def test_events_are_taken_by_a_sensor_that_plans_and_does_not_run_without_a_queue() -> None:
@@ -122,7 +129,8 @@ def test_assets_and_jobs_say_what_they_are() -> None:
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
         assert node.description
-        assert node.group_name != "default"
+        # One group: the graph opens with all four.
+        assert node.group_name == "mirror"
         assert node.owners == ["team:mirror"]
         assert node.kinds
         assert node.backfill_policy is None

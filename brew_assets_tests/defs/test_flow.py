@@ -55,6 +55,10 @@ def test_a_weekly_sync_mirrors_every_platform_and_the_next_one_downloads_nothing
     assert metadata_of(again, "formula_catalog")["modified"] is False
     assert pending_of(again) == dict.fromkeys(PLATFORMS, 0)
     assert metadata_of(again, "pending_bottles")["held"] == len(wanted)
+    # Nothing runs for it, and still the manifest is known to be fresh.
+    assert metadata_of(again, "hash_manifest")["total_bottles"] == len(wanted)
+    # Its page goes on to show what the last sync did.
+    assert metadata_of(again, "hash_manifest")["report"].startswith("### Sync of")
     tick = deployment.tick()
     assert not tick.run_requests
     assert "Nothing is pending" in tick.skip_message

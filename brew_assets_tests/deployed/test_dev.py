@@ -21,7 +21,7 @@ from brew_assets_tests.local_aws.session import wait_for
 pytestmark = [pytest.mark.aws, pytest.mark.timeout(900)]
 
 TRIGGERS = ROOT / "docs" / "triggers.md"
-SENSORS = ("take_sync_events", "announce_syncs", "route_pending_bottles")
+SENSORS = ("take_sync_events", "announce_syncs", "route_pending_bottles", "record_stored_bottles")
 _EXPORT = re.compile(r"^  (export \w+=\S+|aws\(\) .+)$", re.MULTILINE)
 _COMMAND = re.compile(r"^  (aws .+)$", re.MULTILINE)
 

@@ -108,7 +108,7 @@ def test_the_outputs_are_complete_settings_and_dagster_loads_with_them(dev: Stac
         check=False,
     )
     assert loaded.returncode == 0, loaded.stderr
-    for sensor in ("announce_syncs", "route_pending_bottles", "take_sync_events"):
+    for sensor in ("announce_syncs", "record_stored_bottles", "route_pending_bottles", "take_sync_events"):
         assert sensor in loaded.stdout
 
 

@@ -69,3 +69,10 @@ def sync_of_run(context: dg.AssetExecutionContext, asset: dg.AssetKey) -> str:
         if materialization is not None and materialization.asset_key == asset:
             return str(materialization.metadata[SYNC_ID].value)
     return ""
+
+
+def newest_sync(instance: dg.DagsterInstance, asset: dg.AssetKey) -> str:
+    """The sync id of the bottles that were stored last, by whichever run; empty when none were."""
+    record = instance.get_latest_materialization_event(asset)
+    made = record.asset_materialization if record is not None else None
+    return str(made.metadata[SYNC_ID].value) if made is not None and SYNC_ID in made.metadata else ""

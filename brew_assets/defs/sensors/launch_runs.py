@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from brew_assets.configured import task_sizes
-from brew_assets.defs.assets import pending_bottles
+from brew_assets.defs.assets import hash_manifest, pending_bottles
 from brew_assets.defs.backfills import backfill_of
 from brew_assets.defs.jobs import mirror_platform
 from brew_assets.defs.pages.metadata import recorded_plan
@@ -43,6 +43,20 @@ def pending_sensor(settings: Settings) -> dg.SensorDefinition:
         default_status=running if settings.schedule_enabled else stopped,
         description="Starts one run per platform with pending bottles, for every plan; a backfill's plan is "
         "left to the backfill.",
+    )
+
+
+def manifest_sensor(settings: Settings) -> dg.AutomationConditionSensorDefinition:
+    """The sensor that asks for hash_manifest by its condition; Dagster's own would be stopped at first."""
+    running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
+    return dg.AutomationConditionSensorDefinition(
+        name="record_stored_bottles",
+        target=dg.AssetSelection.assets(hash_manifest),
+        minimum_interval_seconds=_INTERVAL_S,
+        run_tags={"mirror/purpose": "record"},
+        default_status=running if settings.schedule_enabled else stopped,
+        description="Starts a run of hash_manifest and its checks when bottles were stored without it, as by "
+        "a backfill of bottles alone.",
     )
 
 
