@@ -32,6 +32,7 @@ MirrorError                       has `reason`, a few words for reports, and a m
 │   └── PreconditionFailed        compare-and-swap lost against another writer
 ├── MirrorMissing                 there is no mirror where one is to be read or mended
 ├── ManifestInvalid               a manifest or a receipt cannot be trusted; carries the remedy
+├── PublicationInvalid            a publication's record, its pointer or an API file cannot be trusted
 ├── BackupInvalid                 what is to be restored is no backup of the manifest
 ├── HashFileInvalid               an external hash file cannot be read as one
 │   └── HashFileUnreachable       the server that has it did not answer
@@ -299,6 +300,10 @@ class ManifestInvalid(MirrorError, reason="invalid manifest", security=True):
 
 class BackupInvalid(MirrorError, reason="invalid backup"):
     """There is no backup that could be restored; nothing was changed."""
+
+
+class PublicationInvalid(MirrorError, reason="invalid publication", security=True):
+    """A publication's record, the pointer to it, or an API file is not what it must be."""
 
 
 class HashFileInvalid(MirrorError, reason="invalid hash file"):

@@ -39,6 +39,33 @@ _BEFORE_HOST = re.compile(r".*@", re.DOTALL)
 _SECRET_END = re.compile(r"((?:://|…@)[^?#]*)[?#].*", re.DOTALL)
 
 
+class Secret:
+    """A value that is shown nowhere: not by print, not by an error's text, not in a repr of what holds it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value."""
+        return self._value
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return "Secret(…)" if self._value else "Secret()"
+
+    __str__ = __repr__
+
+
 class Group(enum.StrEnum):
     """What a setting is about: the headings of the table of settings."""
 
@@ -46,6 +73,7 @@ class Group(enum.StrEnum):
     SELECTION = "What is mirrored, and when"
     NETWORK = "Upstream and the network"
     AWS = "AWS"
+    PUBLICATION = "What clients are served"
     MESSAGES = "Messages, metrics and logs"
 
 

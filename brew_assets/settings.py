@@ -10,37 +10,21 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from brew_assets.errors import SettingsInvalid
-from brew_assets.setting_values import PROXIES, Group, in_group, read_value, refusal, shown_value
+from brew_assets.publication_settings import PublicationSettings
+from brew_assets.setting_values import (
+    PROXIES,
+    Group,
+    Secret,
+    in_group,
+    read_value,
+    refusal,
+    shown_value,
+)
+
+__all__ = ["PLACES", "REPLACED", "Secret", "Settings", "read_settings"]
 
 # What the mirror's place may be, in words.
 PLACES = "a directory or s3://bucket/prefix"
-
-
-class Secret:
-    """A value that is shown nowhere: not by print, not by an error's text, not in a repr of what holds it."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """The value."""
-        return self._value
-
-    def __bool__(self) -> bool:
-        return bool(self._value)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._value == self._value
-
-    def __hash__(self) -> int:
-        return hash(self._value)
-
-    def __repr__(self) -> str:
-        return "Secret(…)" if self._value else "Secret()"
-
-    __str__ = __repr__
 
 
 _store = in_group(Group.STORE)
@@ -50,8 +34,11 @@ _aws = in_group(Group.AWS)
 _messages = in_group(Group.MESSAGES)
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
-    """All settings with their defaults; `Settings()` is a complete configuration."""
+class Settings(PublicationSettings, frozen=True, kw_only=True, rename="upper"):
+    """All settings with their defaults; `Settings()` is a complete configuration.
+
+    Those of what is published and served stand in publication_settings.py.
+    """
 
     mirror_url: Annotated[
         str, _store("Where the bottles are kept: a directory, or `s3://bucket/prefix`.")
@@ -85,6 +72,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     target_platforms: Annotated[
         tuple[str, ...], _selection("Platforms to mirror for, comma-separated tags.")
     ] = ("arm64_tahoe", "arm64_sequoia", "arm64_sonoma")
+    mirror_formulae: Annotated[
+        tuple[str, ...],
+        _selection(
+            "Formulae that this mirror is meant to hold, comma-separated names; what they need comes with them; empty means all."
+        ),
+    ] = ()
+    include_dependencies: Annotated[
+        bool, _selection("Whether formulae that are named bring what they need at run time.")
+    ] = True
     exclude_formulae: Annotated[
         tuple[str, ...],
         _selection(

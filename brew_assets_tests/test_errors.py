@@ -24,6 +24,7 @@ SECURITY = {
     "DigestMismatch",
     "HostRefused",
     "ManifestInvalid",
+    "PublicationInvalid",
     "SizeMismatch",
 }
 ALL = {

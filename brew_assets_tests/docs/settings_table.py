@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from brew_assets.setting_values import Group
 from brew_assets.settings import REPLACED, Secret, Settings
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -15,8 +16,12 @@ def settings_table() -> str:
     """The settings, and what was replaced, as Markdown tables, one for each group."""
     lines: list[str] = []
     group = ""
-    for field in msgspec.structs.fields(Settings):
-        meta = next(m for m in field.type.__metadata__ if isinstance(m, msgspec.Meta))
+    described = [
+        (next(m for m in field.type.__metadata__ if isinstance(m, msgspec.Meta)), field)
+        for field in msgspec.structs.fields(Settings)
+    ]
+    groups = list(Group)
+    for meta, field in sorted(described, key=lambda one: groups.index((one[0].extra or {})["group"])):
         if group != (meta.extra or {})["group"]:
             group = (meta.extra or {})["group"]
             lines += [""] if lines else []
