@@ -1,5 +1,7 @@
 """Which plan a run copies by: the one that it names, its backfill's, or one of its own."""
 
+import logging
+
 import dagster as dg
 
 from brew_assets.defs.backfills import PENDING_BOTTLES, Backfill, backfill_of, former_backfill_of
@@ -7,11 +9,14 @@ from brew_assets.defs.pages.figures import sync_of_run
 from brew_assets.defs.tags import PARTITION_TAG, PLANNED, PLANNED_TAG, SYNC_ID_TAG
 from brew_assets.domain.left_out import notes_of
 from brew_assets.domain.plan import Plan, Request
+from brew_assets.domain.plan_summary import summarize
 from brew_assets.engine.kept_plans import load_plan
 from brew_assets.engine.planner import make_plan
 from brew_assets.engine.shared_plan import SharedPlan
 from brew_assets.engine.sync import Mirror
 from brew_assets.errors import PlanInvalid, SettingsInvalid
+
+_log = logging.getLogger(__name__)
 
 
 def platforms_to_plan(context: dg.AssetExecutionContext, engine: Mirror) -> tuple[str, ...]:
@@ -32,6 +37,13 @@ def name_plan(context: dg.AssetExecutionContext, engine: Mirror, plan: Plan) -> 
     backfill = backfill_of(context.instance, _run(context))
     if backfill is not None:
         _shared(context, engine, backfill.id).name(plan)
+
+
+def log_plan(plan: Plan) -> None:
+    """The log, which people read where no UI is, has a line on what has to be copied."""
+    found = summarize(plan)
+    facts = {"pending": found.objects, "downloads": found.downloads, "bytes": found.bytes}
+    _log.info("planned", extra={"sync_id": plan.sync_id, "route": found.route, **facts})
 
 
 def sync_of_backfill(context: dg.AssetExecutionContext, engine: Mirror) -> str:

@@ -19,9 +19,8 @@ from brew_assets.domain.bottle import (
     is_pkg_version,
     is_tag,
     parse_filename,
-    parse_key,
 )
-from brew_assets.domain.object_keys import is_date
+from brew_assets.domain.object_keys import is_date, parse_key
 from brew_assets.domain.seal import NO_SEAL, seal, why_broken
 from brew_assets.errors import UNREADABLE, ManifestInvalid
 

@@ -21,10 +21,9 @@ from brew_assets.domain.bottle import (
     is_formula_name,
     is_pkg_version,
     parse_filename,
-    parse_key,
 )
 from brew_assets.domain.manifest import Entry, HeldEntry, Receipt, entry_for
-from brew_assets.domain.object_keys import is_backfill_name, is_plan_name
+from brew_assets.domain.object_keys import is_backfill_name, is_plan_name, parse_key
 from brew_assets.domain.plan import decode_plan
 from brew_assets.engine.ports import ListedObject, ObjectFacts, Store
 from brew_assets.engine.record.foreign_objects import own_listing
