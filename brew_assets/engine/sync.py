@@ -26,12 +26,11 @@ from brew_assets.domain.routing import Decision, check_size, choose_route, load_
 from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.bottle_sizes import SizeLookUp, SizesFound
 from brew_assets.engine.catalogue_cache import CatalogueNow, names_in_catalogue, refresh_catalogue
-from brew_assets.engine.coordination import Companions
+from brew_assets.engine.coordination import Companions, wait_for_orphaned_invocations
 from brew_assets.engine.existence import mirror_exists
 from brew_assets.engine.kept_plans import keep_plan, load_plan, new_sync_id
 from brew_assets.engine.log_context import bound, figures
 from brew_assets.engine.options import MirrorOptions, MirrorPorts
-from brew_assets.engine.orphaned_invocations import wait_for_orphaned_invocations
 from brew_assets.engine.plan_copy import PlanCopy
 from brew_assets.engine.ports import ProgressListener, StopSignal
 from brew_assets.engine.record.fold import FoldResult, fold, read_held
