@@ -8,6 +8,8 @@ import dagster as dg
 from brew_assets.adapters.aws.client import aws_client
 from brew_assets.definitions import defs
 from brew_assets.defs.notifications.deliveries import InstanceDeliveries, SyncState
+from brew_assets.defs.notifications.sensor import notifying_sensor
+from brew_assets.settings import read_settings
 from brew_assets_tests.defs.deployment import Deployment
 from brew_assets_tests.slack_sink import SlackSink
 
@@ -22,11 +24,12 @@ class Announced:
     def __init__(self, deployment: Deployment, slack: SlackSink) -> None:
         self.deployment = deployment
         self.slack = slack
+        self.clock = deployment.clock
         self.cursor: str | None = None
 
     def tick(self, *, keep_cursor: bool = True) -> dg.SkipReason:
         """One evaluation of the sensor; without its cursor it is as if the daemon was killed after it."""
-        sensor = defs.resolve_sensor_def("announce_syncs")
+        sensor = notifying_sensor(read_settings(), clock=self.clock)
         context = dg.build_sensor_context(
             instance=self.deployment.instance, cursor=self.cursor, definitions=defs
         )

@@ -8,6 +8,7 @@ import pytest
 
 from brew_assets.defs.notifications.deliveries import InstanceDeliveries, SyncState
 from brew_assets.defs.notifications.missing_syncs import Cursor, report_missing_syncs
+from brew_assets.engine.clock import SystemClock
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.announced import COMPLETE, START, WARNING, Announced, published, state_of
 from brew_assets_tests.ports import free_ports
@@ -140,9 +141,9 @@ def test_the_age_of_the_last_good_sync_and_what_is_pending_are_published(
     InstanceDeliveries(instance).set_state(state)
     cursor = msgspec.json.encode(Cursor(since=now - 3600.0, settled=now)).decode()
     first = dg.build_sensor_context(instance=instance, cursor=cursor)
-    report_missing_syncs(first)
+    report_missing_syncs(first, SystemClock())
     again = dg.build_sensor_context(instance=instance, cursor=first.cursor)
-    report_missing_syncs(again)
+    report_missing_syncs(again, SystemClock())
     (age,) = published(cloudwatch, "LastGoodSyncAge", environment)
     assert age_s <= age <= age_s + 120.0
     assert published(cloudwatch, "PendingBottles", environment) == pending
@@ -160,5 +161,6 @@ def test_a_cloudwatch_that_is_down_keeps_no_missing_sync_from_being_told(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     before = (datetime.now(UTC) - timedelta(days=8)).timestamp()
     cursor = msgspec.json.encode(Cursor(since=before, settled=before)).decode()
-    report_missing_syncs(dg.build_sensor_context(instance=announced.deployment.instance, cursor=cursor))
+    context = dg.build_sensor_context(instance=announced.deployment.instance, cursor=cursor)
+    report_missing_syncs(context, announced.clock)
     assert announced.slack.texts == ["⏰ Homebrew Bottles Sync Is Missing"]

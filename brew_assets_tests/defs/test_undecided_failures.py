@@ -11,6 +11,7 @@ from dagster._core.events.log import EventLogEntry
 
 from brew_assets.definitions import defs
 from brew_assets.defs.notifications.missing_syncs import finding_of
+from brew_assets.defs.notifications.run_history import RETRY_KNOWN_WITHIN_S
 from brew_assets_tests.defs.announced import COMPLETE, FAILED, START, Announced
 
 RETRY = {"dagster/will_retry": "true"}
@@ -96,15 +97,13 @@ def test_a_lost_run_that_nobody_begins_again_is_told_at_once_when_dagster_says_s
     assert announced.slack.texts == [START, FAILED]
 
 
-def test_a_lost_run_of_which_nothing_more_is_heard_is_told_after_a_while(
-    announced: Announced, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lost_run_of_which_nothing_more_is_heard_is_told_after_a_while(announced: Announced) -> None:
     lost, _ = planned(announced)
     lost.event()
     lost.status()
     announced.tick()
     assert announced.slack.texts == [START]
-    monkeypatch.setattr("brew_assets.defs.notifications.run_history.RETRY_KNOWN_WITHIN_S", 0.0)
+    announced.clock.advance(RETRY_KNOWN_WITHIN_S)
     announced.tick()
     assert announced.slack.texts == [START, FAILED]
 
@@ -140,10 +139,7 @@ def test_a_lost_planning_that_nobody_begins_again_is_told_once(announced: Announ
     assert announced.slack.texts == [FAILED]
 
 
-def test_other_failures_are_told_while_one_is_undecided(
-    announced: Announced, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("brew_assets.defs.resources.STEP_RETRY_DELAY_S", 0.0)
+def test_other_failures_are_told_while_one_is_undecided(announced: Announced) -> None:
     lost = lost_planning(announced)
     lost.event()
     lost.status()

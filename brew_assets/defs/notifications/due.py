@@ -37,10 +37,10 @@ from brew_assets.domain.notifications.messages import (
 from brew_assets.domain.plan import Plan
 from brew_assets.domain.report import Outcome
 from brew_assets.domain.sync_status import Ending, SyncStatus
-from brew_assets.engine.clock import SystemClock
 from brew_assets.engine.kept_plans import kept_plan
 from brew_assets.engine.kept_reports import kept_reports
 from brew_assets.engine.notifier import Channel, Notification, Notifier
+from brew_assets.engine.ports import Clock
 from brew_assets.engine.record.stored_names import stored_names
 from brew_assets.errors import MirrorError, is_security
 from brew_assets.settings import Settings
@@ -78,23 +78,33 @@ class DueNotifications:
     """Notifies the channels of syncs, for one tick."""
 
     def __init__(
-        self, instance: dg.DagsterInstance, settings: Settings, channels: Sequence[Channel], *, log: Logger
+        self,
+        instance: dg.DagsterInstance,
+        settings: Settings,
+        channels: Sequence[Channel],
+        clock: Clock,
+        *,
+        log: Logger,
     ) -> None:
         self._instance = instance
         self._settings = settings
         self._deployment = deployment_of(settings)
-        self._clock = SystemClock()
+        self._clock = clock
         self._record = InstanceDeliveries(instance)
         self._notifier = Notifier(channels, self._record, self._clock, log=log)
         self._log = log
         self._deadline = self._clock.monotonic() + _TICK_S
+
+    def _now(self) -> float:
+        """Seconds since 1970."""
+        return self._clock.now().timestamp()
 
     def notify(self, sync: OpenSync) -> OpenSync | IncompleteSync | None:
         """The sync while notifications of it are left to send; None when all were sent, or it is too old.
 
         One whose end was no success is reported again when a later run completes it: `follow` looks for that.
         """
-        if self._clock.now().timestamp() - sync.created_at > _TOO_OLD_S:
+        if self._now() - sync.created_at > _TOO_OLD_S:
             self._log.warning(
                 f"sync {sync.sync_id}: not all of its messages could be sent within a week; given up"
             )
@@ -108,7 +118,7 @@ class DueNotifications:
     def _notify_of_sync(self, sync: OpenSync) -> OpenSync | IncompleteSync | None:
         # Before the look at the runs: one that ends meanwhile is looked at again.
         seen = ended_runs(self._instance, sync)
-        status, ended_at = status_of(self._instance, sync)
+        status, ended_at = status_of(self._instance, sync, now=self._now())
         due = [self._start(status, sync)]
         if is_large(status, self._deployment):
             due.append(self._notification(LARGE, sync, message=large_download_of(status, self._deployment)))
@@ -125,7 +135,7 @@ class DueNotifications:
             return sync
         if found.status.ending == "success":
             return None
-        return IncompleteSync(sync=sync, reported_at=self._clock.now().timestamp(), seen=seen)
+        return IncompleteSync(sync=sync, reported_at=self._now(), seen=seen)
 
     def recall(self, sync: OpenSync) -> IncompleteSync | None:
         """The sync as it is to be followed by a sensor that has lost its cursor.
@@ -146,7 +156,7 @@ class DueNotifications:
         What another try leaves undone is no news, but for what it found that is a security event.
         """
         sync = known.sync
-        if self._clock.now().timestamp() - known.reported_at > FOLLOWED_FOR_S:
+        if self._now() - known.reported_at > FOLLOWED_FOR_S:
             return None
         if self._clock.monotonic() > self._deadline:
             return known
@@ -161,7 +171,7 @@ class DueNotifications:
         fresh = set(seen) - set(known.seen)
         if not fresh:
             return known
-        status, ended_at = status_of(self._instance, sync)
+        status, ended_at = status_of(self._instance, sync, now=self._now())
         found = self._look_at_end(status, sync, ended_at) if status.ended else None
         if found is None:
             return known
@@ -177,7 +187,7 @@ class DueNotifications:
 
     def notify_of_failed_planning(self, planning: FailedPlanning) -> bool:
         """True when a message has said that there is no plan, or when it is too old for one."""
-        if self._clock.now().timestamp() - planning.ended_at > _TOO_OLD_S:
+        if self._now() - planning.ended_at > _TOO_OLD_S:
             self._log.warning(
                 f"planning run {planning.run_id}: its message could not be sent within a week; given up"
             )
@@ -227,7 +237,7 @@ class DueNotifications:
 
     def _notify_of_progress(self, status: SyncStatus, sync: OpenSync, *, after: Sequence[str]) -> OpenSync:
         """The sync, with the progress that was notified: at most once in an interval, and only of news."""
-        now = self._clock.now().timestamp()
+        now = self._now()
         begun = max(sync.created_at, sync.progress_notified_at)
         if status.route != "ecs" or now - begun < self._settings.progress_update_interval:
             return sync
@@ -243,7 +253,7 @@ class DueNotifications:
 
     def _look_at_end(self, status: SyncStatus, sync: OpenSync, ended_at: float | None) -> _Ended | None:
         """The ended sync as the store knows it; None while the store cannot be read and may be soon."""
-        now = self._clock.now().timestamp()
+        now = self._now()
         ended = ended_at or now
         try:
             store = build_store(self._settings)

@@ -8,7 +8,7 @@ from logging import Logger
 import dagster as dg
 import msgspec
 
-from brew_assets.compose import build_channels, build_metrics
+from brew_assets.compose import CLOCK, build_channels, build_metrics
 from brew_assets.configured import deployment_of
 from brew_assets.defs.assets import pending_bottles
 from brew_assets.defs.notifications.deliveries import InstanceDeliveries
@@ -18,8 +18,8 @@ from brew_assets.defs.tags import SCHEDULE_TAG
 from brew_assets.domain.metrics import gauges
 from brew_assets.domain.notifications.blocks import absence_message
 from brew_assets.domain.quantities import rough_duration
-from brew_assets.engine.clock import SystemClock
 from brew_assets.engine.notifier import Notification, Notifier
+from brew_assets.engine.ports import Clock
 from brew_assets.errors import UNREADABLE, ChannelError
 from brew_assets.settings import Settings, read_settings
 
@@ -61,13 +61,13 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, expression=expression, settled=settled)
 
 
-def absence_sensor(settings: Settings) -> dg.SensorDefinition:
+def absence_sensor(settings: Settings, *, clock: Clock = CLOCK) -> dg.SensorDefinition:
     """The sensor; running from the start where there is a channel."""
     running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
     # Also without a schedule: whoever switches it on later is not to hear of the time before.
     return dg.SensorDefinition(
         name="report_missing_syncs",
-        evaluation_fn=report_missing_syncs,
+        evaluation_fn=lambda context: report_missing_syncs(context, clock),
         minimum_interval_seconds=_INTERVAL_S,
         default_status=running if build_channels(settings) else stopped,
         description=(
@@ -77,18 +77,18 @@ def absence_sensor(settings: Settings) -> dg.SensorDefinition:
     )
 
 
-def report_missing_syncs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+def report_missing_syncs(context: dg.SensorEvaluationContext, clock: Clock) -> dg.SkipReason:
     """Notifies once of a scheduled sync that is missing."""
-    settings, now = read_settings(), SystemClock().now()
+    settings, now = read_settings(), clock.now()
     cursor = _cursor(context.cursor, now).under(settings.schedule_expression, now)
     if now.timestamp() - cursor.gauges_at >= _GAUGES_EVERY_S:
         publish_gauges(context, settings, now, since=cursor.since)
         cursor = msgspec.structs.replace(cursor, gauges_at=now.timestamp())
     if schedule_is_running(context.instance, settings):
-        cursor, finding = look_for_missing(context.instance, settings, cursor, now, log=context.log)
+        cursor, finding = look_for_missing(context.instance, settings, cursor, clock, log=context.log)
     else:
         # Nothing is missed meanwhile, and nothing of it once the schedule is on again.
-        unsent = notify_of_missing(context.instance, settings, cursor.unsent, log=context.log)
+        unsent = notify_of_missing(context.instance, settings, cursor.unsent, clock, log=context.log)
         cursor = msgspec.structs.replace(cursor, settled=now.timestamp(), unsent=unsent)
         finding = "The schedule is stopped."
     context.update_cursor(msgspec.json.encode(cursor).decode())
@@ -96,13 +96,13 @@ def report_missing_syncs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 
 
 def look_for_missing(
-    instance: dg.DagsterInstance, settings: Settings, cursor: Cursor, now: datetime, *, log: Logger
+    instance: dg.DagsterInstance, settings: Settings, cursor: Cursor, clock: Clock, *, log: Logger
 ) -> tuple[Cursor, str]:
     """The cursor after the scheduled times since the last settled one were looked at, and what was found.
 
     Several that are found missing at once make one message.
     """
-    begin = datetime.fromtimestamp(cursor.settled + 1, tz=UTC)
+    begin, now = datetime.fromtimestamp(cursor.settled + 1, tz=UTC), clock.now()
     window = timedelta(hours=settings.sync_window_hours)
     missing: list[tuple[datetime, str]] = []
     settled = cursor.settled
@@ -116,7 +116,7 @@ def look_for_missing(
         settled = at.timestamp()
     unsent = (*cursor.unsent, as_one(missing)) if missing else cursor.unsent
     finding = unsent[-1].finding if unsent else "Every scheduled sync is well or under way."
-    unsent = notify_of_missing(instance, settings, unsent, log=log)
+    unsent = notify_of_missing(instance, settings, unsent, clock, log=log)
     return msgspec.structs.replace(cursor, settled=settled, unsent=unsent), finding
 
 
@@ -131,11 +131,10 @@ def as_one(missing: Sequence[tuple[datetime, str]]) -> Missing:
 
 
 def notify_of_missing(
-    instance: dg.DagsterInstance, settings: Settings, unsent: Sequence[Missing], *, log: Logger
+    instance: dg.DagsterInstance, settings: Settings, unsent: Sequence[Missing], clock: Clock, *, log: Logger
 ) -> tuple[Missing, ...]:
     """Those that are left: not every channel has them, or gave up. One channel waits for no other."""
-    clock = SystemClock()
-    notifier = Notifier(build_channels(settings), InstanceDeliveries(instance), clock, log=log)
+    notifier = Notifier(build_channels(settings, clock=clock), InstanceDeliveries(instance), clock, log=log)
     deadline = clock.monotonic() + _NOTIFYING_S
     return tuple(
         one
@@ -175,7 +174,7 @@ def finding_of(
         if now - at < min(START_WITHIN, window):
             return None
         return _CANCELLED if mine else _NOT_STARTED
-    if any(has_ended(instance, record) for record in mine):
+    if any(has_ended(instance, record, now=now.timestamp()) for record in mine):
         return ""
     if now - at < window:
         return None
@@ -191,11 +190,11 @@ def was_cancelled_unplanned(instance: dg.DagsterInstance, record: dg.RunRecord) 
     return run.status == dg.DagsterRunStatus.CANCELED and not made_a_plan(instance, run.run_id)
 
 
-def has_ended(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
+def has_ended(instance: dg.DagsterInstance, record: dg.RunRecord, *, now: float) -> bool:
     """Whether the planning run failed for good, or all runs of its plan have ended."""
     run = record.dagster_run
     if run.status == dg.DagsterRunStatus.FAILURE:
-        return fate_of(instance, record) == "final"
+        return fate_of(instance, record, now=now) == "final"
     if run.status not in (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED):
         return False
     records = instance.get_records_for_run(
@@ -209,7 +208,7 @@ def has_ended(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
                 run_id=run.run_id,
                 at=event.timestamp,
             )
-            return sync is None or status_of(instance, sync)[0].ended
+            return sync is None or status_of(instance, sync, now=now)[0].ended
     return run.status == dg.DagsterRunStatus.SUCCESS
 
 

@@ -13,7 +13,6 @@ from brew_assets.defs.jobs import selective_sync, weekly_sync
 from brew_assets.defs.notifications.failure_causes import why_it_failed
 from brew_assets.defs.notifications.run_history import fate_of, made_a_plan
 from brew_assets.defs.tags import CHANNEL_TAG, SCHEDULE_TAG, SYNC_ID_TAG
-from brew_assets.engine.clock import SystemClock
 
 CANCELLED = "cancelled"
 _CANCELLED_TEXT = "the run was cancelled before there was a plan"
@@ -57,7 +56,7 @@ def is_planning(run: dg.DagsterRun) -> bool:
 
 
 def failed_plannings(
-    instance: dg.DagsterInstance, run_ids: Iterable[str]
+    instance: dg.DagsterInstance, run_ids: Iterable[str], *, now: float
 ) -> tuple[list[FailedPlanning], tuple[str, ...]]:
     """Those among the runs that ended without a plan, and those of which Dagster may still start another."""
     plannings, undecided = [], []
@@ -67,15 +66,17 @@ def failed_plannings(
             continue
         status = record.dagster_run.status
         # The event of a failure is stored before the run's status.
-        may_be_retried = status == dg.DagsterRunStatus.FAILURE and fate_of(instance, record) == "open"
-        if not record.dagster_run.is_finished or may_be_retried or _may_get_a_plan(instance, record):
+        may_be_retried = (
+            status == dg.DagsterRunStatus.FAILURE and fate_of(instance, record, now=now) == "open"
+        )
+        if not record.dagster_run.is_finished or may_be_retried or _may_get_a_plan(instance, record, now):
             undecided.append(run_id)
-        elif _is_to_be_reported(instance, record) and not _has_a_plan(instance, record.dagster_run):
-            plannings.append(_failed_planning(instance, record))
+        elif _is_to_be_reported(instance, record, now) and not _has_a_plan(instance, record.dagster_run):
+            plannings.append(_failed_planning(instance, record, now))
     return plannings, tuple(undecided)
 
 
-def _is_to_be_reported(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
+def _is_to_be_reported(instance: dg.DagsterInstance, record: dg.RunRecord, now: float) -> bool:
     """Whether the run failed for good or somebody cancelled it.
 
     Of a scheduled one that was cancelled `report_missing_syncs` speaks, unless it is executed again soon.
@@ -83,7 +84,7 @@ def _is_to_be_reported(instance: dg.DagsterInstance, record: dg.RunRecord) -> bo
     run = record.dagster_run
     if run.status == dg.DagsterRunStatus.CANCELED:
         return SCHEDULE_TAG not in run.tags
-    return run.status == dg.DagsterRunStatus.FAILURE and fate_of(instance, record) == "final"
+    return run.status == dg.DagsterRunStatus.FAILURE and fate_of(instance, record, now=now) == "final"
 
 
 def _has_a_plan(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
@@ -100,24 +101,23 @@ def _is_planned(instance: dg.DagsterInstance, backfill: str) -> bool:
     return any(SYNC_ID_TAG in run.tags or made_a_plan(instance, run.run_id) for run in runs)
 
 
-def _may_get_a_plan(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
+def _may_get_a_plan(instance: dg.DagsterInstance, record: dg.RunRecord, now: float) -> bool:
     """Whether another run of its backfill may still make the plan that this one could not make."""
     backfill = (
         instance.get_backfill(found) if (found := record.dagster_run.tags.get(BACKFILL_ID_TAG)) else None
     )
     if backfill is None or backfill.status in BULK_ACTION_TERMINAL_STATUSES:
         return False
-    ended_s = SystemClock().now().timestamp() - (record.end_time or 0.0)
-    return ended_s < _BACKFILL_ENDS_WITHIN_S
+    return now - (record.end_time or 0.0) < _BACKFILL_ENDS_WITHIN_S
 
 
-def _failed_planning(instance: dg.DagsterInstance, record: dg.RunRecord) -> FailedPlanning:
+def _failed_planning(instance: dg.DagsterInstance, record: dg.RunRecord, now: float) -> FailedPlanning:
     run = record.dagster_run
     if run.status == dg.DagsterRunStatus.CANCELED:
         reason, error = CANCELLED, _CANCELLED_TEXT
     else:
         reason, error = why_it_failed(instance, run.run_id)
-    ended_at = record.end_time or SystemClock().now().timestamp()
+    ended_at = record.end_time or now
     return FailedPlanning(
         run_id=run.run_id,
         started_at=record.start_time or ended_at,

@@ -6,13 +6,13 @@ from typing import Any, Literal
 import dagster as dg
 import msgspec
 
-from brew_assets.compose import build_channels
+from brew_assets.compose import CLOCK, build_channels
 from brew_assets.defs.assets import pending_bottles
 from brew_assets.defs.notifications.due import DueNotifications
 from brew_assets.defs.notifications.incomplete_syncs import FOLLOWED_FOR_S, MOST_FOLLOWED, IncompleteSync
 from brew_assets.defs.notifications.planning_runs import FailedPlanning, failed_plannings
 from brew_assets.defs.notifications.run_history import OpenSync, opened_sync, status_of
-from brew_assets.engine.clock import SystemClock
+from brew_assets.engine.ports import Clock
 from brew_assets.errors import UNREADABLE
 from brew_assets.settings import Settings, read_settings
 
@@ -43,27 +43,27 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     incomplete: tuple[IncompleteSync, ...] = ()
 
 
-def notifying_sensor(settings: Settings) -> dg.SensorDefinition:
+def notifying_sensor(settings: Settings, *, clock: Clock = CLOCK) -> dg.SensorDefinition:
     """The sensor; running from the start where there is a channel."""
     running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
     return dg.SensorDefinition(
         name="announce_syncs",
-        evaluation_fn=announce_syncs,
+        evaluation_fn=lambda context: announce_syncs(context, clock),
         minimum_interval_seconds=max(1, min(30, int(settings.progress_update_interval))),
         default_status=running if build_channels(settings) else stopped,
         description="Notifies Slack, SNS and CloudWatch when a sync starts, how far it is, and how it ended.",
     )
 
 
-def announce_syncs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+def announce_syncs(context: dg.SensorEvaluationContext, clock: Clock) -> dg.SkipReason:
     """Sends the messages that are due; the cursor keeps the syncs that have more."""
-    settings = read_settings()
-    channels = build_channels(settings)
+    settings, now = read_settings(), clock.now().timestamp()
+    channels = build_channels(settings, clock=clock)
     if not channels:
         return dg.SkipReason("No channel is configured.")
     known = decode_cursor(context.cursor)
-    cursor = with_news(context.instance, known)
-    due = DueNotifications(context.instance, settings, channels, log=context.log)
+    cursor = with_news(context.instance, known, now=now)
+    due = DueNotifications(context.instance, settings, channels, clock, log=context.log)
     if known is None:
         earlier = _syncs_before(context.instance, cursor)
         found = tuple(again for sync in earlier if (again := due.recall(sync)) is not None)
@@ -98,11 +98,11 @@ def decode_cursor(text: str | None) -> Cursor | None:
         return None
 
 
-def with_news(instance: dg.DagsterInstance, cursor: Cursor | None) -> Cursor:
+def with_news(instance: dg.DagsterInstance, cursor: Cursor | None, *, now: float) -> Cursor:
     """The cursor with the plans, and the failures of planning, that Dagster has recorded since."""
     is_lost, cursor = cursor is None, cursor or Cursor()
     # For what has no storage id yet: without either, all of the past would be news.
-    since = cursor.since or SystemClock().now().timestamp() - LOOK_BACK_S
+    since = cursor.since or now - LOOK_BACK_S
     made = instance.fetch_materializations(
         _plans(after=cursor.plans, since=since), limit=MAX_EVENTS_PER_TICK, ascending=True
     ).records
@@ -111,18 +111,18 @@ def with_news(instance: dg.DagsterInstance, cursor: Cursor | None) -> Cursor:
     ).records
     failed = _ended(instance, dg.DagsterEventType.RUN_FAILURE, after=cursor.failures, since=since)
     # A cursor from before anybody looked for them: what was cancelled long ago is no news.
-    lately = since if cursor.cancels >= 0 else max(since, SystemClock().now().timestamp() - LOOK_BACK_S)
+    lately = since if cursor.cancels >= 0 else max(since, now - LOOK_BACK_S)
     cancelled = _ended(instance, dg.DagsterEventType.RUN_CANCELED, after=max(0, cursor.cancels), since=lately)
     known = {sync.sync_id for sync in (*cursor.syncs, *(one.sync for one in cursor.incomplete))}
     syncs = list(cursor.syncs)
-    earlier = _going_on(instance, before=since) if is_lost else []
+    earlier = _going_on(instance, before=since, now=now) if is_lost else []
     for record in (*earlier, *made, *seen):
         sync = _sync_of(instance, record)
         if sync is not None and sync.sync_id not in known:
             known.add(sync.sync_id)
             syncs.append(sync)
     ended = (record.run_id for record in (*failed, *cancelled))
-    plannings, undecided = failed_plannings(instance, [*cursor.undecided, *ended])
+    plannings, undecided = failed_plannings(instance, [*cursor.undecided, *ended], now=now)
     return Cursor(
         since=since,
         plans=made[-1].storage_id if made else cursor.plans,
@@ -158,14 +158,14 @@ def _plans(*, after: int, since: float) -> dg.AssetRecordsFilter:
     )
 
 
-def _going_on(instance: dg.DagsterInstance, *, before: float) -> list[dg.EventLogRecord]:
+def _going_on(instance: dg.DagsterInstance, *, before: float, now: float) -> list[dg.EventLogRecord]:
     """The newest plans from before that time, whose syncs go on: their ends are not notified yet."""
     wanted = dg.AssetRecordsFilter(asset_key=pending_bottles.key, before_timestamp=before)
     newest = [
         *instance.fetch_materializations(wanted, limit=1).records,
         *instance.fetch_observations(wanted, limit=1).records,
     ]
-    return [record for record in newest if _goes_on(instance, record)]
+    return [record for record in newest if _goes_on(instance, record, now)]
 
 
 def _syncs_before(instance: dg.DagsterInstance, cursor: Cursor) -> list[OpenSync]:
@@ -194,6 +194,6 @@ def _sync_of(instance: dg.DagsterInstance, record: dg.EventLogRecord) -> OpenSyn
     return opened_sync(instance, metadata, run_id=record.run_id, at=record.timestamp)
 
 
-def _goes_on(instance: dg.DagsterInstance, record: dg.EventLogRecord) -> bool:
+def _goes_on(instance: dg.DagsterInstance, record: dg.EventLogRecord, now: float) -> bool:
     sync = _sync_of(instance, record)
-    return sync is not None and not status_of(instance, sync)[0].ended
+    return sync is not None and not status_of(instance, sync, now=now)[0].ended

@@ -17,6 +17,7 @@ from brew_assets.defs.notifications.missing_syncs import (
 from brew_assets.settings import read_settings
 from brew_assets_tests.defs.deployment import Deployment
 from brew_assets_tests.defs.ticks import log_of
+from brew_assets_tests.fakes import MovableClock
 from brew_assets_tests.ports import free_ports
 from brew_assets_tests.slack_sink import Answer, SlackSink
 
@@ -34,6 +35,7 @@ class Watched:
         self.at = datetime.now(UTC).replace(second=0, microsecond=0)
         before = (self.at - HOUR).timestamp()
         self.cursor = Cursor(since=before, settled=before)
+        self.clock = MovableClock()
 
     @property
     def expression(self) -> str:
@@ -41,8 +43,9 @@ class Watched:
 
     def look(self, after: timedelta) -> str:
         """What is found so long after the scheduled time."""
+        self.clock.move_to(self.at + after)
         self.cursor, found = look_for_missing(
-            self.deployment.instance, read_settings(), self.cursor, self.at + after, log=getLogger("a tick")
+            self.deployment.instance, read_settings(), self.cursor, self.clock, log=getLogger("a tick")
         )
         return found
 
@@ -98,10 +101,7 @@ def test_a_sync_without_anything_to_do_is_not_missing(watched: Watched) -> None:
     assert watched.slack.posted == []
 
 
-def test_a_sync_whose_planning_failed_has_been_told_already(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("brew_assets.defs.resources.STEP_RETRY_DELAY_S", 0.0)
+def test_a_sync_whose_planning_failed_has_been_told_already(watched: Watched) -> None:
     watched.deployment.simulator.api_down = True
     assert not watched.deployment.run("weekly_sync", tags=SCHEDULED).success
     watched.look(13 * HOUR)
@@ -125,24 +125,24 @@ def test_a_planning_run_that_hangs_is_told(watched: Watched) -> None:
     assert "did not end within" in watched.look(12 * HOUR)
 
 
-def test_a_slack_that_is_down_hears_of_it_when_it_is_back(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("brew_assets.engine.notifier._FIRST_WAIT_S", 0.0)
+def test_a_slack_that_is_down_hears_of_it_when_it_is_back(watched: Watched) -> None:
     watched.slack.answer_always(Answer(status=503))
     watched.look(HOUR)
-    watched.look(HOUR)
+    watched.look(1.5 * HOUR)
     assert watched.slack.taken == []
     watched.slack.answer_always(None)
-    watched.look(HOUR)
+    watched.look(2 * HOUR)
     assert len(watched.slack.taken) == 1
 
 
 def test_what_was_scheduled_before_somebody_looked_is_not_missed(watched: Watched) -> None:
     first = dg.build_sensor_context(instance=watched.deployment.instance, cursor=None)
-    report_missing_syncs(first)
+    report_missing_syncs(first, watched.clock)
     again = dg.build_sensor_context(instance=watched.deployment.instance, cursor=first.cursor)
-    assert report_missing_syncs(again).skip_message == "Every scheduled sync is well or under way."
+    assert (
+        report_missing_syncs(again, watched.clock).skip_message
+        == "Every scheduled sync is well or under way."
+    )
     assert watched.slack.posted == []
 
 
@@ -151,24 +151,26 @@ def test_a_schedule_that_is_off_misses_nothing(watched: Watched, monkeypatch: py
     cursor = msgspec.json.encode(Cursor(since=long_ago, settled=long_ago)).decode()
     monkeypatch.setenv("SCHEDULE_ENABLED", "false")
     off = dg.build_sensor_context(instance=watched.deployment.instance, cursor=cursor)
-    assert report_missing_syncs(off).skip_message == "The schedule is stopped."
+    assert report_missing_syncs(off, watched.clock).skip_message == "The schedule is stopped."
     monkeypatch.setenv("SCHEDULE_ENABLED", "true")
     on = dg.build_sensor_context(instance=watched.deployment.instance, cursor=off.cursor)
-    assert report_missing_syncs(on).skip_message == "Every scheduled sync is well or under way."
+    assert (
+        report_missing_syncs(on, watched.clock).skip_message == "Every scheduled sync is well or under way."
+    )
     assert watched.slack.posted == []
 
 
-def test_a_new_schedule_is_not_measured_by_the_time_before_it(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_new_schedule_is_not_measured_by_the_time_before_it(watched: Watched) -> None:
     long_ago = (datetime.now(UTC) - timedelta(days=30)).timestamp()
     cursor = msgspec.json.encode(Cursor(since=long_ago, settled=long_ago, expression="0 0 1 1 *")).decode()
     tick = dg.build_sensor_context(instance=watched.deployment.instance, cursor=cursor)
-    assert report_missing_syncs(tick).skip_message == "Every scheduled sync is well or under way."
+    assert (
+        report_missing_syncs(tick, watched.clock).skip_message == "Every scheduled sync is well or under way."
+    )
     assert watched.slack.posted == []
 
 
-def test_it_is_noticed_that_the_schedule_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_noticed_that_the_schedule_is_off() -> None:
     settings = read_settings({"SCHEDULE_ENABLED": "false", "SLACK_WEBHOOK_URL": "https://hooks.example/x"})
     assert absence_sensor(settings).default_status == dg.DefaultSensorStatus.RUNNING
     assert absence_sensor(read_settings({})).default_status == dg.DefaultSensorStatus.STOPPED
@@ -177,12 +179,14 @@ def test_it_is_noticed_that_the_schedule_is_off(monkeypatch: pytest.MonkeyPatch)
 def test_what_was_not_told_before_the_schedule_was_switched_off_is_told_yet(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("brew_assets.engine.notifier._FIRST_WAIT_S", 0.0)
     watched.slack.answer_next(Answer(status=503))
     watched.look(HOUR)
+    watched.clock.advance(60.0)
     monkeypatch.setenv("SCHEDULE_ENABLED", "false")
     cursor = msgspec.json.encode(watched.cursor).decode()
-    report_missing_syncs(dg.build_sensor_context(instance=watched.deployment.instance, cursor=cursor))
+    report_missing_syncs(
+        dg.build_sensor_context(instance=watched.deployment.instance, cursor=cursor), watched.clock
+    )
     assert len(watched.slack.taken) == 1
 
 
@@ -232,5 +236,5 @@ def test_the_log_of_the_tick_says_why_nothing_was_told(watched: Watched) -> None
     cursor = msgspec.json.encode(Cursor(since=before, settled=before - 30 * 86_400)).decode()
     context = dg.build_sensor_context(instance=watched.deployment.instance, cursor=cursor)
     lines = log_of(context)
-    report_missing_syncs(context)
+    report_missing_syncs(context, watched.clock)
     assert "Slack answered 404: no_service" in "\n".join(lines)

@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 from brew_assets.defs.notifications.due import DueNotifications
+from brew_assets.defs.notifications.run_history import CHECKED_WITHIN_S
 from brew_assets.defs.notifications.sensor import with_news
 from brew_assets.engine.notifier import Notification
 from brew_assets.settings import read_settings
@@ -37,10 +38,9 @@ def synced(deployment: Deployment, number: int) -> list[str]:
 def security_events(deployment: Deployment) -> list[str]:
     """What is told of all syncs so far."""
     channel = SecurityChannel()
-    due = DueNotifications(
-        deployment.instance, read_settings(), [channel], log=logging.getLogger("brew_assets_tests.teller")
-    )
-    for sync in with_news(deployment.instance, None).syncs:
+    log = logging.getLogger("brew_assets_tests.teller")
+    due = DueNotifications(deployment.instance, read_settings(), [channel], deployment.clock, log=log)
+    for sync in with_news(deployment.instance, None, now=deployment.clock.now().timestamp()).syncs:
         due.notify(sync)
     return channel.texts
 
@@ -82,7 +82,7 @@ def test_what_a_weekly_run_finds_in_the_store_is_a_security_event_though_nothing
 
 
 def test_a_planning_run_that_died_without_a_word_delays_the_end_and_loses_it_not(
-    announced: Announced, monkeypatch: pytest.MonkeyPatch
+    announced: Announced,
 ) -> None:
     planning = announced.deployment.run("weekly_sync")
     announced.deployment.copy_plan(announced.deployment.tick().run_requests)
@@ -90,6 +90,6 @@ def test_a_planning_run_that_died_without_a_word_delays_the_end_and_loses_it_not
     announced.deployment.instance.report_dagster_event(began, planning.run_id)
     announced.tick()
     assert len(announced.slack.texts) == 1
-    monkeypatch.setattr("brew_assets.defs.notifications.run_history.CHECKED_WITHIN_S", 0.0)
+    announced.clock.advance(CHECKED_WITHIN_S)
     announced.tick()
     assert len(announced.slack.texts) == 2
