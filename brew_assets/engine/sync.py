@@ -26,6 +26,7 @@ from brew_assets.domain.routing import Decision, check_size, choose_route, load_
 from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.bottle_sizes import SizeLookUp, SizesFound
 from brew_assets.engine.catalogue_cache import CatalogueNow, names_in_catalogue, refresh_catalogue
+from brew_assets.engine.clock import go_on_planning, until_stopped
 from brew_assets.engine.coordination import Companions, wait_for_orphaned_invocations
 from brew_assets.engine.existence import mirror_exists
 from brew_assets.engine.kept_plans import keep_plan, load_plan, new_sync_id
@@ -44,7 +45,6 @@ from brew_assets.engine.skip_list import SkipList, load_skip_list
 from brew_assets.engine.transfer.local_copier import Copier, LocalCopier
 from brew_assets.engine.transfer.pool import TransferPorts
 from brew_assets.engine.transfer.refused_host import all_lead_elsewhere
-from brew_assets.engine.until_stopped import go_on_planning, until_stopped
 from brew_assets.errors import PlanInvalid, StoreError
 
 _log = logging.getLogger(__name__)
