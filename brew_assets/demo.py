@@ -88,6 +88,7 @@ def _describe_upstream(world: World, url: str) -> str:
 
 def _sync(instance: dg.DagsterInstance, title: str, place: str) -> int:
     """How many bottles a weekly sync stored: the planning job, the sensor and its runs, as with a daemon."""
+    from brew_assets.compose.store import CLOCK
     from brew_assets.definitions import defs
     from brew_assets.defs.pages.metadata import recorded_plan
     from brew_assets.defs.sensors.launch_runs import route_pending_bottles
@@ -99,7 +100,7 @@ def _sync(instance: dg.DagsterInstance, title: str, place: str) -> int:
     _stop_unless(weekly.success, "weekly_sync", place)
     cursor = str(before[0].storage_id) if before else None
     with dg.build_sensor_context(instance=instance, cursor=cursor, definitions=defs) as context:
-        requests = route_pending_bottles(context).run_requests or []
+        requests = route_pending_bottles(context, CLOCK).run_requests or []
     planned = sum(
         plan.objects
         for event in weekly.get_asset_materialization_events()

@@ -14,13 +14,13 @@ from brew_assets.domain.plan import Plan, Request, check_request, plan_sync, wit
 from brew_assets.domain.routing import Decision, choose_route, load_of
 from brew_assets.engine.bottle_sizes import SizeLookUp, SizesFound
 from brew_assets.engine.catalogue_cache import CatalogueNow, current_catalogue
+from brew_assets.engine.clock import go_on_planning, until_stopped
 from brew_assets.engine.existence import mirror_exists
 from brew_assets.engine.kept_plans import keep_plan, new_sync_id
 from brew_assets.engine.record.held import Inventory, take_inventory
 from brew_assets.engine.record.identify import Unidentified
 from brew_assets.engine.skip_list import SkipList, load_skip_list
 from brew_assets.engine.sync import Mirror
-from brew_assets.engine.until_stopped import go_on_planning, until_stopped
 
 
 class PlanResult(msgspec.Struct, frozen=True, kw_only=True):

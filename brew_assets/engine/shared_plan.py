@@ -18,10 +18,10 @@ import msgspec
 from brew_assets.domain.object_keys import backfill_name
 from brew_assets.domain.plan import Plan
 from brew_assets.domain.proof import is_sync_id
+from brew_assets.engine.clock import go_on_planning
 from brew_assets.engine.log_context import in_this_context
 from brew_assets.engine.ports import Clock, StopSignal, Store
 from brew_assets.engine.record.identify import PLAN_PREFIX
-from brew_assets.engine.until_stopped import go_on_planning
 from brew_assets.errors import UNREADABLE, KeyTaken, PreconditionFailed, StoreError
 
 RENEW_EVERY_S = 10.0

@@ -11,11 +11,10 @@ from brew_assets.domain.downloads import CopyJob, Fetch, fetches_of_run, still_m
 from brew_assets.domain.plan import Plan
 from brew_assets.domain.report import Report
 from brew_assets.domain.transfer_result import TransferResult
-from brew_assets.engine.coordination import Companions
+from brew_assets.engine.coordination import Companions, wait_for_orphaned_invocations
 from brew_assets.engine.kept_plans import without_excluded_by_now
 from brew_assets.engine.log_context import bound, figures
 from brew_assets.engine.options import Options
-from brew_assets.engine.orphaned_invocations import wait_for_orphaned_invocations
 from brew_assets.engine.ports import Ports, ProgressListener
 from brew_assets.engine.record.fold import FoldResult, fold, read_held
 from brew_assets.engine.record.held import HeldEntries, Inventory, rebuild_if_missing, take_inventory

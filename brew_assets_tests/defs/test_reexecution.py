@@ -232,7 +232,7 @@ def test_a_channel_that_is_down_hears_of_it_later(announced: Announced) -> None:
     # The gauges wait for no channel.
     assert state_of(announced).pending == 0
     assert "completion/slack" in (announced.cursor or "")
-    announced.forget_waits()
+    announced.clock.advance(60.0)
     announced.tick()
     announced.tick()
     assert announced.slack.texts == [START, FAILED, COMPLETE]

@@ -15,7 +15,7 @@ import msgspec
 from brew_assets.adapters.aws.answers import BoundedSession, asked_for, bound_answers
 from brew_assets.adapters.aws.client import aws_session, resolved_region, s3_client, session_reach
 from brew_assets.adapters.http.pool import ThreadWires
-from brew_assets.adapters.http.reach import PLAIN, Reach
+from brew_assets.adapters.http.reach import CONNECT_TIMEOUT_S, PLAIN, Reach
 from brew_assets.adapters.s3.client_errors import setting_error
 from brew_assets.adapters.s3.documents import S3Documents, check_documents
 from brew_assets.adapters.s3.listing import Page, pages_to_the_end
@@ -67,6 +67,7 @@ class S3Options(msgspec.Struct, frozen=True, kw_only=True):
     kms_key_id: str = ""
     acl: str = ""
     accelerate: bool = False
+    connect_timeout_s: float = CONNECT_TIMEOUT_S
     timeout_s: float = 300.0
     connections: int = 16
     api_base_url: str = "https://formulae.brew.sh/api"
@@ -116,6 +117,7 @@ class S3Store:
                 addressing_style=options.addressing_style,
                 accelerate=options.accelerate,
                 connections=options.connections,
+                connect_timeout_s=options.connect_timeout_s,
                 timeout_s=options.timeout_s,
             )
             # Endpoint and addressing are boto3's business, for the thin connection too.

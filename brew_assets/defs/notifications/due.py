@@ -37,9 +37,9 @@ from brew_assets.domain.notifications.security import security_text
 from brew_assets.domain.plan import Plan
 from brew_assets.domain.report import Outcome
 from brew_assets.domain.sync_status import Ending, SyncState, SyncStatus
-from brew_assets.engine.clock import SystemClock
 from brew_assets.engine.kept_plans import kept_plan
 from brew_assets.engine.notifier import Channel, DeliveryRecord, Notification, Notifier, Wait
+from brew_assets.engine.ports import Clock
 from brew_assets.engine.record.stored_names import stored_names
 from brew_assets.engine.reports import kept_reports
 from brew_assets.errors import MirrorError
@@ -84,6 +84,7 @@ class DueNotifications:
         instance: dg.DagsterInstance,
         settings: Settings,
         channels: Sequence[Channel],
+        clock: Clock,
         *,
         waits: dict[str, Wait],
         state: SyncState,
@@ -93,10 +94,14 @@ class DueNotifications:
         self._instance = instance
         self._settings = settings
         self._deployment = deployment_of(settings)
-        self._clock = SystemClock()
+        self._clock = clock
         self._notifier = Notifier(channels, waits, self._clock, log=log)
         self._log = log
         self._deadline = self._clock.monotonic() + _TICK_S
+
+    def _now(self) -> float:
+        """Seconds since 1970."""
+        return self._clock.now().timestamp()
 
     def notify(self, sync: OpenSync) -> OpenSync | None:
         """The sync while something is left to send or to look for; None when nothing is, or it is too old.
@@ -104,7 +109,7 @@ class DueNotifications:
         One whose end was no success is followed for a month: it is reported again when a later run completes
         it. What another try leaves undone is no news, but for what it found that is a security event.
         """
-        now = self._clock.now().timestamp()
+        now = self._now()
         if sync.is_incomplete and now - sync.reported_at > FOLLOWED_FOR_S:
             return None
         if not sync.is_incomplete and now - sync.created_at > _TOO_OLD_S:
@@ -125,7 +130,7 @@ class DueNotifications:
 
     def _notify_of_sync(self, sync: OpenSync) -> OpenSync | None:
         runs = runs_of(self._instance, sync)
-        status, ended_at = status_of(self._instance, sync, runs)
+        status, ended_at = status_of(self._instance, sync, runs, now=self._now())
         due = [self._start(status, sync)]
         if is_large(status, self._deployment):
             message = large_download_message(status, self._deployment)
@@ -143,8 +148,7 @@ class DueNotifications:
             return sync
         if found.status.ending == "success":
             return None
-        reported_at = self._clock.now().timestamp()
-        return msgspec.structs.replace(sync, reported_at=reported_at, seen=ended_ids(runs))
+        return msgspec.structs.replace(sync, reported_at=self._now(), seen=ended_ids(runs))
 
     def recall(self, sync: OpenSync, *, is_newest: bool) -> OpenSync | None:
         """The sync as a sensor goes on with it that has lost its cursor; None when nothing is left of it.
@@ -156,7 +160,7 @@ class DueNotifications:
         ends, runs = self._notifier.given(record, END), runs_of(self._instance, sync)
         if not ends:
             begun = self._notifier.given(record, START)
-            goes_on = is_newest and not status_of(self._instance, sync, runs)[0].ended
+            goes_on = is_newest and not status_of(self._instance, sync, runs, now=self._now())[0].ended
             return sync if begun or goes_on else None
         bad = [end for end in ends if end.outcome not in ("", "success")]
         if not bad or self._notifier.given(record, COMPLETION):
@@ -170,7 +174,7 @@ class DueNotifications:
         fresh = set(seen) - set(sync.seen)
         if not fresh:
             return sync
-        status, ended_at = status_of(self._instance, sync, runs)
+        status, ended_at = status_of(self._instance, sync, runs, now=self._now())
         found = self._look_at_end(status, ended_at) if status.ended else None
         if found is None:
             return sync
@@ -198,7 +202,7 @@ class DueNotifications:
 
     def notify_of_failed_planning(self, planning: FailedPlanning) -> bool:
         """True when a message has said that there is no plan, or when it is too old for one."""
-        if self._clock.now().timestamp() - planning.ended_at > _TOO_OLD_S:
+        if self._now() - planning.ended_at > _TOO_OLD_S:
             self._log.warning(
                 f"planning run {planning.run_id}: its message did not go out within a week; given up"
             )
@@ -236,7 +240,7 @@ class DueNotifications:
 
     def _notify_of_progress(self, status: SyncStatus, sync: OpenSync, *, after: Sequence[str]) -> OpenSync:
         """The sync, with the progress that was notified: at most once in an interval, and only of news."""
-        now = self._clock.now().timestamp()
+        now = self._now()
         begun = max(sync.created_at, sync.progress_notified_at)
         if status.route != "ecs" or now - begun < self._settings.progress_update_interval:
             return sync
@@ -251,10 +255,10 @@ class DueNotifications:
 
     def _look_at_end(self, status: SyncStatus, ended_at: float | None) -> _Ended | None:
         """The ended sync as the store knows it; None while the store cannot be read and may be soon."""
-        now = self._clock.now().timestamp()
+        now = self._now()
         ended = ended_at or now
         try:
-            store = build_store(self._settings)
+            store = build_store(self._settings, clock=self._clock)
             reports = tuple(kept_reports(store, status.sync_id, most=_MOST_REPORTS).values())
             names = stored_names(store, status.sync_id)
             plan = kept_plan(store, status.sync_id)

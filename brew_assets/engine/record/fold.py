@@ -200,7 +200,7 @@ def _swap_manifest(store: Store, clock: Clock, make: Callable[[], _Swap | None])
         ObjectRefused: what stands under the manifest's name is none.
         StoreError: the store cannot be written, or others were always faster.
     """
-    blocked = _Blocked()
+    blocked = 0
     backup: str | None = None
     for races in range(MAX_FOLD_RACES):
         if races:
@@ -219,33 +219,19 @@ def _swap_manifest(store: Store, clock: Clock, make: Callable[[], _Swap | None])
                     backup = back_up(store, clock, document.data, suffix=swap.suffix)
                     document = Document(data, store.write(MANIFEST_KEY, data, replaces=document.version))
             except (PreconditionFailed, KeyTaken) as error:
-                blocked.check(document, error)
+                # Nothing to read and nothing to create: no writer does that again and again.
+                blocked += document is None and isinstance(error, KeyTaken)
+                if blocked >= _BLOCKED_AFTER:
+                    raise ObjectRefused(
+                        f"{MANIFEST_KEY}: expected a file or nothing, found what is neither (a folder, a "
+                        "link that leads nowhere). Move it away; the next sync makes the manifest anew"
+                    ) from error
                 continue
             _last_seen[store] = document
         if backup is not None:
             prune_backups(store)
         return _Swapped(swap.manifest, document, backup, races)
     raise StoreError(f"{MANIFEST_KEY}: lost {MAX_FOLD_RACES} races in a row against other writers")
-
-
-class _Blocked:
-    """Whether the manifest's name is taken by what is no manifest: a folder, or a link that leads nowhere."""
-
-    def __init__(self) -> None:
-        self._times = 0
-
-    def check(self, document: Document | None, error: StoreError) -> None:
-        """Returns after a race that another writer may have won.
-
-        Raises:
-            ObjectRefused: there was none to read, again and again, and none could be created.
-        """
-        self._times += document is None and isinstance(error, KeyTaken)
-        if self._times >= _BLOCKED_AFTER:
-            raise ObjectRefused(
-                f"{MANIFEST_KEY}: expected a file or nothing, found what is neither (a folder, a link that "
-                "leads nowhere). Move it away; the next sync makes the manifest anew"
-            ) from error
 
 
 class _Change:
