@@ -9,7 +9,7 @@ from brew_assets.defs.pages.metadata import Metadata, failure_table, table
 from brew_assets.defs.progress import log_count
 from brew_assets.defs.resources import MirrorResource, end_step
 from brew_assets.domain.foreign_text import printable
-from brew_assets.domain.manifest import MANIFEST_KEY
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.existence import require_mirror
 from brew_assets.engine.ports import Progress

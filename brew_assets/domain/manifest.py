@@ -24,8 +24,6 @@ from brew_assets.domain.object_keys import is_date, parse_key
 from brew_assets.domain.seal import NO_SEAL, seal, why_broken
 from brew_assets.errors import UNREADABLE, ManifestInvalid
 
-MANIFEST_KEY = "bottles_hash.json"
-BACKUP_PREFIX = "backups/bottles_hash/"
 BACKUPS_KEPT = 10
 SYNC_VERSION = "1.0.0"
 

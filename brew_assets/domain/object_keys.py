@@ -7,6 +7,9 @@ import hashlib
 import re
 from datetime import date
 
+MANIFEST_KEY = "bottles_hash.json"
+BACKUP_PREFIX = "backups/bottles_hash/"
+INDEX_PREFIX = "state/upstream/indexes/"
 # S3's own limit.
 MOST_KEY_BYTES = 1024
 

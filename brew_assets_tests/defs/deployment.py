@@ -10,7 +10,8 @@ import msgspec
 from brew_assets.compose.mirror import build_mirror
 from brew_assets.definitions import defs
 from brew_assets.defs.sensors.launch_runs import pending_sensor
-from brew_assets.domain.manifest import MANIFEST_KEY, Entry, Manifest, decode_manifest
+from brew_assets.domain.manifest import Entry, Manifest, decode_manifest
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.domain.plan_summary import PlanSummary
 from brew_assets.engine.sync import Mirror
 from brew_assets.settings import read_settings

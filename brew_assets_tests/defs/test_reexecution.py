@@ -10,7 +10,7 @@ import pytest
 
 from brew_assets.adapters.aws.client import aws_client
 from brew_assets.definitions import defs
-from brew_assets.defs.notifications.later_runs import covered_s
+from brew_assets.defs.notifications.ended_sync import covered_s
 from brew_assets.domain.sync_status import SyncState
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.announced import (

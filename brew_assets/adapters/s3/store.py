@@ -23,9 +23,7 @@ from brew_assets.adapters.s3.object_headers import ObjectHeaders
 from brew_assets.adapters.s3.signing import BulkSigner, credentials_error
 from brew_assets.adapters.s3.uploads import ThinObjects
 from brew_assets.domain.bottle import Bottle
-from brew_assets.domain.manifest import MANIFEST_KEY
-from brew_assets.domain.object_keys import is_date, is_object_key
-from brew_assets.engine.kept_indexes import INDEX_PREFIX
+from brew_assets.domain.object_keys import INDEX_PREFIX, MANIFEST_KEY, is_date, is_object_key
 from brew_assets.engine.ports import (
     MAX_DOCUMENT_BYTES,
     BottleSink,

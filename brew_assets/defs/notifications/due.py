@@ -7,10 +7,9 @@ from logging import Logger
 import dagster as dg
 import msgspec
 
-from brew_assets.compose.store import build_store
 from brew_assets.configured import deployment_of
 from brew_assets.defs.notifications.deliveries import CursorDeliveries, RunDeliveries
-from brew_assets.defs.notifications.later_runs import later_runs
+from brew_assets.defs.notifications.ended_sync import EndedSync, later_runs, look_at_end
 from brew_assets.defs.notifications.missing_syncs import Missing
 from brew_assets.defs.notifications.planning_runs import FailedPlanning
 from brew_assets.defs.notifications.run_history import (
@@ -20,9 +19,8 @@ from brew_assets.defs.notifications.run_history import (
     runs_of,
     status_of,
 )
-from brew_assets.defs.pages.store_findings import store_findings
 from brew_assets.defs.schedules import SCHEDULE, next_scheduled_sync
-from brew_assets.domain.metrics import Metric, gauges, sync_metrics
+from brew_assets.domain.metrics import Metric, gauges, metrics_of
 from brew_assets.domain.notifications.blocks import Message
 from brew_assets.domain.notifications.messages import (
     absence_message,
@@ -34,46 +32,17 @@ from brew_assets.domain.notifications.messages import (
     start_message,
 )
 from brew_assets.domain.notifications.security import security_text
-from brew_assets.domain.plan import Plan
-from brew_assets.domain.report import Outcome
-from brew_assets.domain.sync_status import Ending, SyncState, SyncStatus
-from brew_assets.engine.kept_plans import kept_plan
+from brew_assets.domain.sync_status import SyncState, SyncStatus
 from brew_assets.engine.notifier import Channel, DeliveryRecord, Notification, Notifier, Wait
 from brew_assets.engine.ports import Clock
-from brew_assets.engine.record.stored_names import stored_names
-from brew_assets.engine.reports import kept_reports
-from brew_assets.errors import MirrorError
 from brew_assets.settings import Settings
 
 START, LARGE, END, COMPLETION, ABSENCE = "start", "large-download", "end", "completion", "absence"
 # A tick has a minute; what is left waits for the next one.
 _TICK_S = 40.0
-# So long the end waits for a store that cannot be read; then it is sent without the reports.
-_PATIENCE_S = 600.0
 _TOO_OLD_S = 7 * 86_400.0
 # A month and a bit: whoever executes a sync again after that time looks at the run.
 FOLLOWED_FOR_S = 35 * 86_400.0
-# Platforms times tries; more would be a run that is begun again and again.
-_MOST_REPORTS = 1000
-_OUTCOMES: dict[Ending, Outcome] = {"success": "success", "warning": "partial", "failure": "failed"}
-
-
-class _Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """A sync that has ended, with what the store says of it; `ended` in seconds since 1970.
-
-    `names` are the entry keys of what it stored itself, None like the plan when the store did not say.
-    """
-
-    status: SyncStatus
-    ended: float
-    plan: Plan | None
-    names: frozenset[str] | None
-
-    @property
-    def left(self) -> int:
-        """How many of the planned bottles are not held."""
-        status = self.status
-        return max(0, status.planned - status.done - len(status.forgotten))
 
 
 class DueNotifications:
@@ -253,27 +222,10 @@ class DueNotifications:
         self._notifier.send_best_effort(self._record_of(sync), notification, after=after)
         return msgspec.structs.replace(sync, progress_notified_of=newest, progress_notified_at=now)
 
-    def _look_at_end(self, status: SyncStatus, ended_at: float | None) -> _Ended | None:
-        """The ended sync as the store knows it; None while the store cannot be read and may be soon."""
-        now = self._now()
-        ended = ended_at or now
-        try:
-            store = build_store(self._settings, clock=self._clock)
-            reports = tuple(kept_reports(store, status.sync_id, most=_MOST_REPORTS).values())
-            names = stored_names(store, status.sync_id)
-            plan = kept_plan(store, status.sync_id)
-        except MirrorError as error:
-            self._log.warning(f"sync {status.sync_id}: its reports cannot be read: {error}")
-            if now - ended < _PATIENCE_S:
-                return None
-            reports, names, plan = (), None, None
-        run_ids = dict.fromkeys((*(run.run_id for run in status.runs), status.run_id, status.manifest_run_id))
-        findings = store_findings(self._instance, [run_id for run_id in run_ids if run_id])
-        stored = None if names is None else len(names)
-        status = msgspec.structs.replace(status, reports=reports, stored=stored, store_findings=findings)
-        return _Ended(status=status, ended=ended, plan=plan, names=names)
+    def _look_at_end(self, status: SyncStatus, ended_at: float | None) -> EndedSync | None:
+        return look_at_end(self._instance, self._settings, status, ended_at, clock=self._clock, log=self._log)
 
-    def _end(self, sync: OpenSync, found: _Ended) -> Notification:
+    def _end(self, sync: OpenSync, found: EndedSync) -> Notification:
         status, duration_s = found.status, max(0.0, found.ended - found.status.created_at)
         self._remember(sync, pending=found.left, good_at=found.ended if status.ending == "success" else None)
         return self._notification(
@@ -285,7 +237,9 @@ class DueNotifications:
             outcome=status.ending,
         )
 
-    def _completion(self, sync: OpenSync, found: _Ended, runs: Sequence[dg.RunRecord]) -> list[Notification]:
+    def _completion(
+        self, sync: OpenSync, found: EndedSync, runs: Sequence[dg.RunRecord]
+    ) -> list[Notification]:
         """That the sync is complete, for the channels that were given another end of it; else nothing."""
         if found.status.ending != "success":
             return []
@@ -331,7 +285,7 @@ class DueNotifications:
         subject = self._subject("Homebrew bottles sync, executed again")
         return [Notification(name=f"security-{name[:8]}", subject=subject, security=text)]
 
-    def _end_message(self, found: _Ended, duration_s: float) -> Message:
+    def _end_message(self, found: EndedSync, duration_s: float) -> Message:
         return end_message(
             found.status,
             self._deployment,
@@ -353,16 +307,7 @@ class DueNotifications:
         return gauges(environment=self._deployment.environment, pending=pending, last_good_age_s=None)
 
     def _metrics(self, status: SyncStatus, duration_s: float) -> list[Metric]:
-        return sync_metrics(
-            environment=self._deployment.environment,
-            sync_date=status.date,
-            route=status.route or "local",
-            downloaded=status.new,
-            bytes_downloaded=status.downloaded,
-            duration_s=duration_s,
-            failed=len(status.failures),
-            outcome=_OUTCOMES[status.ending],
-        )
+        return metrics_of(status, environment=self._deployment.environment, duration_s=duration_s)
 
     def _notification(
         self,

@@ -15,16 +15,14 @@ from typing import NamedTuple
 import msgspec
 
 from brew_assets.domain.manifest import (
-    BACKUP_PREFIX,
     BACKUPS_KEPT,
-    MANIFEST_KEY,
     HeldEntry,
     Manifest,
     Receipt,
     decode_held,
     decode_manifest,
 )
-from brew_assets.domain.object_keys import is_backup_name
+from brew_assets.domain.object_keys import BACKUP_PREFIX, MANIFEST_KEY, is_backup_name
 from brew_assets.engine.ports import Clock, Document, Store
 from brew_assets.engine.record.foreign_objects import own_listing
 from brew_assets.engine.record.identify import Unidentified

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from brew_assets.domain.manifest import MANIFEST_KEY, Entry, HeldEntry, Receipt, bottle_of, entry_for
-from brew_assets.domain.object_keys import FOUND, parse_key
+from brew_assets.domain.manifest import Entry, HeldEntry, Receipt, bottle_of, entry_for
+from brew_assets.domain.object_keys import FOUND, MANIFEST_KEY, parse_key
 from brew_assets.engine.options import Options
 from brew_assets.engine.ports import ListedObject, Ports, Store
 from brew_assets.engine.record.fold import Held, fold, read_held

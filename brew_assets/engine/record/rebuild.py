@@ -4,16 +4,8 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
 
-from brew_assets.domain.manifest import (
-    BACKUP_PREFIX,
-    BACKUPS_KEPT,
-    MANIFEST_KEY,
-    Manifest,
-    Receipt,
-    bottle_of,
-    decode_manifest,
-)
-from brew_assets.domain.object_keys import is_object_key
+from brew_assets.domain.manifest import BACKUPS_KEPT, Manifest, Receipt, bottle_of, decode_manifest
+from brew_assets.domain.object_keys import BACKUP_PREFIX, MANIFEST_KEY, is_object_key
 from brew_assets.engine.ports import Clock, Store
 from brew_assets.engine.record.fold import FoldResult, backups, fold, replace_manifest
 from brew_assets.engine.record.identify import Identified, Unidentified, entries_of, identify, unrecorded

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 
 from brew_assets.domain.downloads import Fetch
 from brew_assets.domain.lost import lost_and_not_found
-from brew_assets.domain.manifest import MANIFEST_KEY, Manifest
+from brew_assets.domain.manifest import Manifest
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.domain.plan import PlannedBottle
 from brew_assets.domain.report import Failure
 from brew_assets.domain.transfer_result import TransferResult

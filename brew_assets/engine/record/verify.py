@@ -7,7 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from brew_assets.domain.manifest import MANIFEST_KEY, Entry, Manifest
+from brew_assets.domain.manifest import Entry, Manifest
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.engine.ports import ObjectFacts, Store
 from brew_assets.engine.transfer.already_stored import proven_facts
 from brew_assets.errors import ChecksumRefused, PlanInvalid, StoreError, StoreRefused, StoreUnavailable
