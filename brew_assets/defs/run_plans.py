@@ -70,6 +70,10 @@ def plan_of_run(context: dg.AssetExecutionContext, *, named: str, engine: Mirror
         SettingsInvalid: this process mirrors for other platforms than the one that launched it.
         PlanInvalid: there is no such plan, or it does not cover the platform.
     """
+    # From what is certain to what would be new. A plan that somebody named, or that an earlier try of this
+    # run has tagged, is never replaced: a retry goes on with its own sync, whose report and messages then
+    # count it. Of the others the nearest counts, and one that does not cover the platform is passed over.
+    # Planning comes last: runs that each planned would fetch what they share several times.
     platform, known = context.partition_key, engine.options.platforms
     if platform not in known:
         expected = f"the code server's list, which has {platform}"
@@ -105,6 +109,10 @@ def _plan_of_backfill(
     context: dg.AssetExecutionContext, run: dg.DagsterRun, engine: Mirror
 ) -> tuple[Plan | None, bool]:
     """The plan of the run's backfill and whether this run has made it; None when it is to plan for itself."""
+    # One plan for all its runs, whichever comes first: it makes the plan for all their platforms, the others
+    # wait for it. A backfill that repeats a failed one goes on with that one's plan where it covers as much:
+    # it is the same sync, and what was copied for it stays counted. Such a plan is not new, though this run
+    # has just named it: hence the comparison with `before` at the end.
     backfill, platform = backfill_of(context.instance, run), context.partition_key
     made: Plan | None = None
     if backfill is None:

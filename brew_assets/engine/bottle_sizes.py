@@ -65,6 +65,7 @@ class SizeLookUp:
 
         Raises:
             RegistryRefused: the registry gives nothing to anybody with these settings.
+            StoreError: the kept indexes cannot be listed.
         """
         groups: dict[tuple[str, str], list[Bottle]] = {}
         for bottle in bottles:

@@ -42,6 +42,7 @@ def refresh_catalogue(mirror: Mirror, request: Request | None = None) -> Catalog
         CatalogueUnavailable, CatalogueRefused, CatalogueInvalid: upstream gave none that can be used;
             what was kept stays.
         PlanInvalid: an unknown platform or formula.
+        StoreError: the store cannot be read or written.
     """
     store = mirror.store
     is_new = not mirror_exists(store)
@@ -71,6 +72,8 @@ def make_plan(
         PlanInvalid: an unknown platform or formula, or one that is rejected or excluded.
         CatalogueUnavailable, CatalogueRefused, CatalogueInvalid: there is no catalogue to plan from.
         RegistryRefused: nobody is given a size with these settings.
+        ManifestInvalid: the manifest or a receipt cannot be trusted.
+        StoreError: the store cannot be read or written.
         PlanningStopped: the stop signal came before the plan was whole; none is kept.
     """
     ports = mirror.ports

@@ -100,6 +100,8 @@ class Mirror:
                     break
             for fetch in [*own, *rest][seen:]:
                 result.leave(fetch.names)
+            # Folded, then settled, then reported: the report counts a bottle as stored only if the manifest
+            # names it, and whoever waits for the report finds everything in its place.
             folded, gone = settle(self.ports, (*own, *rest), result, self.fold())
         report = watch.report(
             begun,
@@ -131,6 +133,10 @@ class Mirror:
 
         Between them the runs that own them are looked for: one that has come meanwhile is let do its work.
         """
+        # It says that it helps before it waits: a run that starts meanwhile looks before it fetches. Then
+        # whoever is alive gets the time to do its own part, and only what is left after that is taken over.
+        # The record is read after the waits: what the others have recorded by then needs no look at the
+        # store, and what they store later is found by a look at each name.
         if not rest or companions is None:
             return
         companions.help()

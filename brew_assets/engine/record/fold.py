@@ -133,9 +133,12 @@ def fold(
     folded: list[str] = []
     added = 0
 
+    # Listing, manifest, receipts, swap, deletion: in this order. Read before the listing, the manifest could
+    # lack what a fold in between has taken out of the listing. Where nothing is due no swap would show that,
+    # and bottles that are held would count as unrecorded. Only receipts that are in the manifest by then are
+    # deleted: a fold that is killed before leaves them to the next one.
     def take_all() -> _Swap | None:
         nonlocal folded, added
-        # Listed before the manifest is read: what another fold takes meanwhile is seen to vanish.
         keys = journal_keys(store, absent)
         document = read_manifest(store)
         manifest = decode_manifest(document.data) if document else Manifest()
@@ -207,6 +210,10 @@ def _swap_manifest(store: Store, clock: Clock, make: Callable[[], _Swap | None])
         swap = make()
         if swap is None:
             continue
+        # The backup comes first: after the swap nothing has the old bytes any more. A lost race leaves one
+        # too many, which pruning takes away. Where only the answer to a swap was lost, it looks like a lost
+        # race; the next `make` reads what was written and finds nothing due, so that nothing is written
+        # twice.
         document = swap.document
         if swap.is_due:
             data = swap.manifest.encode(last_updated=clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
@@ -295,7 +302,11 @@ def _delete(store: Store, keys: list[str]) -> bool:
 
 
 def back_up(store: Store, clock: Clock, data: bytes, *, suffix: str = "") -> str:
-    """The key of the new backup that holds `data`."""
+    """The key of the new backup that holds `data`.
+
+    Raises:
+        StoreError: it could not be written.
+    """
     token = ""
     for _ in range(_MOST_BACKUP_NAMES):
         key = f"{BACKUP_PREFIX}{clock.now().strftime('%Y-%m-%dT%H%M%S.%fZ')}{token}{suffix}.json"
@@ -312,13 +323,17 @@ def back_up(store: Store, clock: Clock, data: bytes, *, suffix: str = "") -> str
 
 
 def backups(store: Store) -> list[str]:
-    """The keys of the backups, newest first; what others keep beside them is none."""
+    """The keys of the backups, newest first; what others keep beside them is none.
+
+    Raises:
+        StoreError: the store cannot be listed.
+    """
     listed = own_listing(store, BACKUP_PREFIX, is_backup_name)
     return sorted((backup.key for backup in listed), reverse=True)
 
 
 def prune_backups(store: Store) -> None:
-    """Only the newest BACKUPS_KEPT backups are left."""
+    """Only the newest BACKUPS_KEPT backups are left, as far as the store lists and deletes them."""
     try:
         superfluous = backups(store)[BACKUPS_KEPT:]
     except StoreError:  # one backup too many harms nobody

@@ -112,6 +112,10 @@ class _Examiner:
         Raises:
             StoreError: it does not.
         """
+        # A refusal may be about one object (archived, a policy for its key): that is its verdict. Or it is
+        # about the store (a bucket that is gone, credentials that have run out), and every bottle would get a
+        # verdict that says nothing about it. Silence is mostly about the moment, so it takes several in a row
+        # before the store itself is asked.
         with self._lock:
             self._unanswered += isinstance(error, StoreUnavailable)
             in_doubt = isinstance(error, StoreRefused) or (
