@@ -22,7 +22,8 @@ from pathlib import Path
 from benchmarks import measure, report
 from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, blob_url
 from brew_assets.domain.catalogue import choose_bottles, decode_catalogue
-from brew_assets.domain.manifest import MANIFEST_KEY, Manifest, entry_for
+from brew_assets.domain.manifest import Manifest, entry_for
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.domain.platforms import DEFAULT_PLATFORMS
 
 GOAL_WALL_S = 1.5

@@ -3,7 +3,6 @@
 Needs no network and no AWS. The runs are kept in `.demo`, where `make demo-ui` shows them.
 """
 
-import hashlib
 import os
 import sys
 from pathlib import Path
@@ -13,12 +12,12 @@ import dagster as dg
 
 from brew_assets.adapters.directory_store.store import DirectoryStore
 from brew_assets.demo_processes import only_one
-from brew_assets.demo_upstream import demo_environment, demo_world
-from brew_assets.domain.manifest import MANIFEST_KEY
+from brew_assets.demo_upstream import demo_environment, demo_world, describe_upstream
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.errors import MirrorError
 from brew_assets.runtimes.context import SIMULATED_MARK
 from brew_assets.runtimes.printing import print_line
-from brew_assets.simulator import Simulator, World
+from brew_assets.simulator import Simulator
 
 # The UI has every event; the terminal shows what went wrong.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
@@ -61,7 +60,7 @@ def _run(root: Path, mirror: str, home: Path) -> None:
         environment = demo_environment(upstream, root, home)
         os.environ.clear()
         os.environ.update(environment, LOG_LEVEL="WARNING")
-        print_line(_describe_upstream(world, upstream.api_url))
+        print_line(describe_upstream(world, upstream.api_url))
         with dg.DagsterInstance.get() as instance:
             stored = _sync(instance, "First sync", place)
             first = upstream.downloads.total()
@@ -70,24 +69,9 @@ def _run(root: Path, mirror: str, home: Path) -> None:
     _show(root, mirror, place, stored=stored, downloads=first, again=again)
 
 
-def _describe_upstream(world: World, url: str) -> str:
-    """How many bottles upstream has, and how many of them the demo mirrors."""
-    from brew_assets.configured import configured_platforms
-    from brew_assets.domain.catalogue import choose_bottles, decode_catalogue
-    from brew_assets.settings import read_settings
-
-    data = world.catalogue_json()
-    catalogue = decode_catalogue(data, sha256=hashlib.sha256(data).hexdigest())
-    platforms = configured_platforms(read_settings())
-    wanted = len(choose_bottles(catalogue, platforms))
-    return (
-        f"Upstream: {len(world.bottles)} simulated bottles for all platforms, at {url}; "
-        f"{wanted} of them serve {', '.join(platforms)}"
-    )
-
-
 def _sync(instance: dg.DagsterInstance, title: str, place: str) -> int:
     """How many bottles a weekly sync stored: the planning job, the sensor and its runs, as with a daemon."""
+    from brew_assets.compose.store import CLOCK
     from brew_assets.definitions import defs
     from brew_assets.defs.pages.metadata import recorded_plan
     from brew_assets.defs.sensors.launch_runs import route_pending_bottles
@@ -99,7 +83,7 @@ def _sync(instance: dg.DagsterInstance, title: str, place: str) -> int:
     _stop_unless(weekly.success, "weekly_sync", place)
     cursor = str(before[0].storage_id) if before else None
     with dg.build_sensor_context(instance=instance, cursor=cursor, definitions=defs) as context:
-        requests = route_pending_bottles(context).run_requests or []
+        requests = route_pending_bottles(context, CLOCK).run_requests or []
     planned = sum(
         plan.objects
         for event in weekly.get_asset_materialization_events()
@@ -127,13 +111,11 @@ def _stop_unless(success: bool, what: str, place: str) -> None:
 
 def _show(root: Path, mirror: str, place: str, *, stored: int, downloads: int, again: int) -> None:
     """Proves every byte, and prints the report and where to look."""
-    from brew_assets.compose.store import build_store
     from brew_assets.domain.manifest import decode_manifest
     from brew_assets.engine.record.verify import certify
     from brew_assets.runtimes.status import read_status, show_status
-    from brew_assets.settings import read_settings
 
-    store = build_store(read_settings())
+    store = DirectoryStore(root)
     document = store.read(MANIFEST_KEY)
     entries = list(decode_manifest(document.data).entries()) if document else []
     certificates = certify(store, entries, deep=True)

@@ -8,11 +8,14 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from brew_assets.engine.clock import SystemClock
+from brew_assets.engine.ports import Clock
 from brew_assets.errors import MirrorError
+
+CLOCK = SystemClock()
 
 _LOCK = "demo-ui.running"
 _REAPER = Path(__file__).with_name("demo_reaper.py")
@@ -174,13 +177,13 @@ class Service:
         return False
 
 
-def end_all(services: Sequence[Service]) -> None:
+def end_all(services: Sequence[Service], *, clock: Clock = CLOCK) -> None:
     """They and all that they have started are gone: asked first, killed where that takes too long."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         for service in services:
             service.signal(number)
-        deadline = time.monotonic() + _GRACE_S
-        while time.monotonic() < deadline:
+        deadline = clock.monotonic() + _GRACE_S
+        while clock.monotonic() < deadline:
             if all(service.is_gone() for service in services):
                 return
-            time.sleep(_POLL_S)
+            clock.wait(_POLL_S)

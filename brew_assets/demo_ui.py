@@ -6,7 +6,6 @@ Everything is on loopback. Upstream moves on by a week at each start; mirror and
 import contextlib
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import click
 import httpx
 
 from brew_assets.demo_processes import (
+    CLOCK,
     Reaper,
     Service,
     end_all,
@@ -153,7 +153,7 @@ def _wait_until_ready(url: str, services: Sequence[Service], stop: threading.Eve
     Raises:
         CannotStart: one of the programs ended, or the UI does not answer in time.
     """
-    deadline = time.monotonic() + _START_TIMEOUT_S
+    deadline = CLOCK.monotonic() + _START_TIMEOUT_S
     with httpx.Client(base_url=url, timeout=10, trust_env=False) as client:
         while not stop.wait(_POLL_S):
             _raise_if_ended(services)
@@ -162,7 +162,7 @@ def _wait_until_ready(url: str, services: Sequence[Service], stop: threading.Eve
                 entries = found["data"]["workspaceOrError"]["locationEntries"]
                 if entries and all(_is_loaded(entry) for entry in entries):
                     return True
-            if time.monotonic() > deadline:
+            if CLOCK.monotonic() > deadline:
                 raise CannotStart(
                     f"The webserver has not answered within {_START_TIMEOUT_S:.0f} s; see {services[0].log}"
                 )

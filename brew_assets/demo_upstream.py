@@ -1,5 +1,6 @@
 """The upstream of `make demo`, the same every time; for `make demo-ui` it moves on by weeks."""
 
+import hashlib
 import os
 import random
 import re
@@ -7,7 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from brew_assets.settings import Settings
+from brew_assets.configured import configured_platforms
+from brew_assets.domain.catalogue import choose_bottles, decode_catalogue
+from brew_assets.settings import Settings, read_settings
 from brew_assets.simulator import Fault, Simulator, SizeDistribution, World
 from brew_assets.simulator.model import SimulatedBottle
 
@@ -68,3 +71,15 @@ def demo_environment(upstream: Simulator, mirror: Path, home: Path) -> dict[str,
         # All of it is on this machine, which no proxy leads back to.
         "no_proxy": "*",
     }
+
+
+def describe_upstream(world: World, url: str) -> str:
+    """How many bottles upstream has, and how many of them the demo mirrors."""
+    data = world.catalogue_json()
+    catalogue = decode_catalogue(data, sha256=hashlib.sha256(data).hexdigest())
+    platforms = configured_platforms(read_settings())
+    wanted = len(choose_bottles(catalogue, platforms))
+    return (
+        f"Upstream: {len(world.bottles)} simulated bottles for all platforms, at {url}; "
+        f"{wanted} of them serve {', '.join(platforms)}"
+    )

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from brew_assets.domain.bottle import Bottle, parse_key
+from brew_assets.domain.bottle import Bottle
+from brew_assets.domain.object_keys import parse_key
 from brew_assets.engine.clock import SystemClock
 from brew_assets.engine.ports import (
     BottleSink,

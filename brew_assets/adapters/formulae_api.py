@@ -10,10 +10,9 @@ from brew_assets.adapters.http.response import may_pass
 from brew_assets.adapters.http.url import split_url
 from brew_assets.domain.addresses import names_a_secret, shown_url
 from brew_assets.domain.formula import MAX_CATALOGUE_BYTES
-from brew_assets.engine.clock import GracefulStop
+from brew_assets.engine.clock import go_on_planning
 from brew_assets.engine.ports import Clock, FetchedCatalogue, StopSignal
 from brew_assets.engine.retry import Backoff, retrying
-from brew_assets.engine.until_stopped import go_on_planning
 from brew_assets.errors import (
     CatalogueRefused,
     CatalogueUnavailable,
@@ -54,7 +53,7 @@ class FormulaeApi:
         self._timeout_s = timeout_s
         self._reach = reach
         self._clock = clock
-        self._stop = stop or GracefulStop()
+        self._stop = stop
 
     def fetch(self, *, etag: str = "") -> FetchedCatalogue | None:
         """The catalogue's bytes without their transfer coding; None when it still is the one with this ETag.

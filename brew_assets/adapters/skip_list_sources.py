@@ -16,9 +16,8 @@ from brew_assets.adapters.http.url import split_url
 from brew_assets.adapters.s3.store import S3Options, S3Store
 from brew_assets.domain.addresses import shown_url, with_shown_urls
 from brew_assets.domain.skip_list import MAX_HASH_FILE_BYTES
-from brew_assets.engine.clock import GracefulStop
+from brew_assets.engine.clock import until_stopped
 from brew_assets.engine.ports import Clock, Document, HashFile, StopSignal
-from brew_assets.engine.until_stopped import until_stopped
 from brew_assets.errors import (
     HashFileInvalid,
     HashFileUnreachable,
@@ -37,7 +36,7 @@ class PathHashFile:
 
     def __init__(self, path: Path, *, stop: StopSignal | None = None) -> None:
         self._path = path
-        self._stop = stop or GracefulStop()
+        self._stop = stop
         self.name = str(path)
 
     def load(self) -> HashFile:
@@ -102,7 +101,7 @@ class HttpsHashFile:
         self._url = url
         self._timeout_s = min(60.0, timeout_s)
         self._clock = clock
-        self._stop = stop or GracefulStop()
+        self._stop = stop
         self.name = shown_url(url)
 
     def load(self) -> HashFile:
@@ -168,7 +167,7 @@ class S3HashFile:
         self._clock = clock
         self._reach = reach
         self._key = key
-        self._stop = stop or GracefulStop()
+        self._stop = stop
         self.name = f"s3://{options.bucket}/{key}"
 
     def load(self) -> HashFile:

@@ -13,11 +13,10 @@ from brew_assets.adapters.http.body import Connection
 from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.adapters.http.transport import ReachTransport
 from brew_assets.adapters.http.url import split_url
-from brew_assets.engine.clock import GracefulStop
+from brew_assets.engine.clock import until_stopped
 from brew_assets.engine.notifier import LONGEST_BUSY_S, UNCERTAIN_STATUSES, Notification
 from brew_assets.engine.ports import Clock
 from brew_assets.engine.retry import parse_retry_after
-from brew_assets.engine.until_stopped import until_stopped
 from brew_assets.errors import (
     ChannelBusy,
     ChannelFailed,
@@ -132,7 +131,7 @@ class SlackWebhook:
                     response.close()
 
         try:
-            shown = until_stopped(post, GracefulStop(), check=connection.check)
+            shown = until_stopped(post, check=connection.check)
             return heads[0][0], shown, heads[0][1]
         except (ProxyRefused, httpx.ProxyError, httpx.ConnectError, httpx.ConnectTimeout) as error:
             # Of the address these name the host at most, and the proxy without its password.

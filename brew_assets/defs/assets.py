@@ -3,49 +3,41 @@
 No value passes between assets in memory: the store carries the data, and runs share nothing else.
 """
 
-import logging
 from datetime import timedelta
 
 import dagster as dg
 from pydantic import Field
 
-from brew_assets.defs.lambda_route import lambda_copier
+from brew_assets.defs.copier_of_run import copier_of_run
 from brew_assets.defs.pages import descriptions
-from brew_assets.defs.pages.figures import metadata_of_manifest, metadata_of_run, newest_sync, sync_of_run
-from brew_assets.defs.pages.markdown import MAX_ROWS
+from brew_assets.defs.pages.figures import (
+    failure_of,
+    metadata_of_manifest,
+    metadata_of_run,
+    newest_sync,
+    record_manifest,
+    sync_of_run,
+)
 from brew_assets.defs.pages.metadata import (
-    Metadata,
     catalogue_metadata,
     own_plan_metadata,
     plan_metadata,
 )
 from brew_assets.defs.pages.store_links import Places
 from brew_assets.defs.progress import log_sizes, observe_progress
+from brew_assets.defs.repair import make_manifest_anew
 from brew_assets.defs.resources import LOADED_SETTINGS, MirrorResource, end_step, platforms
 from brew_assets.defs.run_plans import (
+    log_plan,
     name_plan,
     plan_of_run,
     platforms_to_plan,
     sync_of_backfill,
 )
-from brew_assets.defs.tags import ROUTE_TAG
-from brew_assets.domain.foreign_text import printable
-from brew_assets.domain.left_out import first_names, notes_of
+from brew_assets.domain.left_out import notes_of
 from brew_assets.domain.links import Links
-from brew_assets.domain.manifest import MANIFEST_KEY
-from brew_assets.domain.plan import Plan, Request
-from brew_assets.domain.plan_summary import summarize
-from brew_assets.domain.report import Report, failures_by_reason
-from brew_assets.domain.routing import ROUTES
-from brew_assets.engine.planner import make_plan, refresh_catalogue, route_of
-from brew_assets.engine.record.fold import FoldResult
-from brew_assets.engine.record.rebuild import rebuild_manifest
-from brew_assets.engine.sync import Mirror
-from brew_assets.engine.transfer.local_copier import Copier, LocalCopier
-from brew_assets.errors import PlanInvalid, is_retryable
-from brew_assets.settings import Settings
-
-_log = logging.getLogger(__name__)
+from brew_assets.domain.plan import Request
+from brew_assets.engine.planner import make_plan, refresh_catalogue
 
 OWNERS = ["team:mirror"]
 # A week, and a day for a sync that takes long.
@@ -142,13 +134,6 @@ def pending_bottles(
     return dg.MaterializeResult(metadata=plan_metadata(planned, now.kept, places))
 
 
-def log_plan(plan: Plan) -> None:
-    """The log, which people read where no UI is, has a line on what has to be copied."""
-    found = summarize(plan)
-    facts = {"pending": found.objects, "downloads": found.downloads, "bytes": found.bytes}
-    _log.info("planned", extra={"sync_id": plan.sync_id, "route": found.route, **facts})
-
-
 @dg.asset(
     deps=[pending_bottles],
     partitions_def=platforms,
@@ -204,84 +189,6 @@ def hash_manifest(context: dg.AssetExecutionContext, mirror: MirrorResource) -> 
         sync_id = sync_id or newest_sync(context.instance, bottles.key)
         metadata = metadata_of_manifest(engine, mirror.settings(), folded, sync_id=sync_id)
     return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(folded.sha256))
-
-
-def make_manifest_anew(context: dg.AssetExecutionContext, engine: Mirror) -> None:
-    """The manifest names the bottles that stand in the store, as after `brew-mirror manifest rebuild`."""
-    context.log.info(f"{MANIFEST_KEY} is made anew from the stored bottles.")
-    made, unidentified, backup = rebuild_manifest(
-        engine.store, engine.ports.clock, workers=engine.options.workers
-    )
-    for item in unidentified[:MAX_ROWS]:
-        what = "Damaged:" if item.kept else "Left out"
-        context.log.warning(printable(f"{what} {item.key}: {item.why}"))
-    context.log.info(
-        f"{MANIFEST_KEY} has {len(made):,} entries; {len(unidentified):,} objects are damaged or were left "
-        f"out. Backup: {backup or 'none was needed'}."
-    )
-
-
-def copier_of_run(
-    context: dg.AssetExecutionContext, engine: Mirror, plan: Plan, settings: Settings
-) -> Copier:
-    """What copies the run's bottles: the route of its tag, else its plan's, else what its size asks for.
-
-    Raises:
-        PlanInvalid: the tag names no route.
-        SettingsInvalid: it names Lambda, and none can be invoked.
-    """
-    tagged = context.run.tags.get(ROUTE_TAG, "")
-    decision = route_of(engine, plan)
-    route, reason = tagged or plan.route or decision.route, plan.route_reason or decision.reason
-    if tagged and tagged != plan.route:
-        reason = f"the run's tag {ROUTE_TAG}"
-    if route not in ROUTES:
-        raise PlanInvalid(f"{ROUTE_TAG}: expected one of {', '.join(ROUTES)}, found {route[:40]!r}")
-    context.log.info(f"{context.partition_key}: copies for sync {plan.sync_id}; route {route}: {reason}")
-    if route == "lambda":
-        return lambda_copier(context, engine, settings)
-    return LocalCopier(engine.ports, engine.options, route=route)
-
-
-def record_manifest(
-    context: dg.AssetExecutionContext, engine: Mirror, settings: Settings, folded: FoldResult, *, sync_id: str
-) -> None:
-    """A step of another asset has hash_manifest materialized: the sync has folded, and no step follows."""
-    context.log_event(
-        dg.AssetMaterialization(
-            hash_manifest.key,
-            metadata=metadata_of_manifest(engine, settings, folded, sync_id=sync_id),
-            tags={"dagster/data_version": folded.sha256},
-        )
-    )
-
-
-def failure_of(report: Report, metadata: Metadata, *, forced: bool) -> dg.Failure:
-    """What a run that did not store all ends with; tried again when some reasons may have passed by then.
-
-    Not after a forced plan: that would download again what this try has stored.
-    """
-    passing = any(is_retryable(failure.reason) for failure in report.failed)
-    return dg.Failure(
-        describe_shortfall(report),
-        metadata=metadata,
-        allow_retries=passing and not forced and not report.aborted,
-    )
-
-
-def describe_shortfall(report: Report) -> str:
-    """One sentence on what is not in the store though it was planned."""
-    parts = [f"{count} {reason}" for reason, count in failures_by_reason(report.failed).items()]
-    if report.left:
-        names = f" ({first_names(report.left_bottles, report.left)})" if report.left_bottles else ""
-        parts.append(f"{report.left} not begun or not finished{names}")
-    if report.aborted:
-        parts.append(f"given up: {report.aborted}")
-    first = f" First: {report.failed[0].message}" if report.failed else ""
-    return printable(
-        f"{', '.join(report.platforms)}: {report.stored + report.kept} of {report.planned} bottles are in "
-        f"the store, {len(report.failed) + report.left} are not ({'; '.join(parts)}).{first}"
-    )
 
 
 ASSETS = [formula_catalog, pending_bottles, bottles, hash_manifest]

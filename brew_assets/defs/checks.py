@@ -11,7 +11,8 @@ from brew_assets.defs.pages.markdown import escaped
 from brew_assets.defs.pages.metadata import recorded_plan, table
 from brew_assets.defs.resources import MirrorResource
 from brew_assets.defs.tags import SYNC_ID_TAG
-from brew_assets.domain.manifest import MANIFEST_KEY, Manifest, decode_manifest
+from brew_assets.domain.manifest import Manifest, decode_manifest
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.domain.plan_summary import PlanSummary
 from brew_assets.domain.platforms import newer_macos
 from brew_assets.engine.catalogue_cache import KeptCatalogue, kept_catalogue, load_catalogue

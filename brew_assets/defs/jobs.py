@@ -4,8 +4,13 @@ from typing import Any
 
 import dagster as dg
 
+from brew_assets.configured import task_sizes
 from brew_assets.defs.assets import bottles, formula_catalog, hash_manifest, pending_bottles
-from brew_assets.defs.repair import repair_everything
+from brew_assets.defs.repair import mend_store
+from brew_assets.defs.resources import LOADED_SETTINGS
+from brew_assets.defs.tags import CPU_TAG, MEMORY_TAG, STORAGE_TAG
+from brew_assets.domain.routing import task_size
+from brew_assets.settings import Settings
 
 weekly_sync = dg.define_asset_job(
     "weekly_sync",
@@ -33,6 +38,39 @@ mirror_platform = dg.define_asset_job(
         "tag mirror/sync_id names, or plans for its platform first."
     ),
 )
+
+
+def repair_job(settings: Settings) -> dg.JobDefinition:
+    """The job; its task in ECS has the size for the largest plans, since it may read everything back.
+
+    Raises:
+        SettingsInvalid: ECS_TASK_SIZES cannot be read.
+    """
+    tags = {"mirror/purpose": "repair"}
+    if settings.ecs_cluster_name:
+        size = task_size(task_sizes(settings), 2**62)
+        tags |= {
+            CPU_TAG: str(size.cpu),
+            MEMORY_TAG: str(size.memory_mib),
+            STORAGE_TAG: str(size.storage_gib),
+        }
+
+    @dg.job(
+        name="repair",
+        tags=tags,
+        description=(
+            "Looks at every bottle that the manifest names and fetches again what is missing or wrong, each "
+            "under its own key: as `brew-mirror verify --deep --repair`. What cannot be read (archived, "
+            "refused) is named and left as it is."
+        ),
+    )
+    def repair_store() -> None:
+        mend_store()
+
+    return repair_store
+
+
+repair_everything = repair_job(LOADED_SETTINGS)
 
 JOBS: list[Any] = [
     weekly_sync,

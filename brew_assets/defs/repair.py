@@ -3,22 +3,21 @@
 import dagster as dg
 from pydantic import Field
 
-from brew_assets.configured import task_sizes
-from brew_assets.defs.assets import hash_manifest
+from brew_assets.defs.backfills import HASH_MANIFEST
+from brew_assets.defs.pages.markdown import MAX_ROWS
 from brew_assets.defs.pages.metadata import Metadata, failure_table, table
 from brew_assets.defs.progress import log_count
-from brew_assets.defs.resources import LOADED_SETTINGS, MirrorResource, end_step
-from brew_assets.defs.tags import CPU_TAG, MEMORY_TAG, STORAGE_TAG
+from brew_assets.defs.resources import MirrorResource, end_step
 from brew_assets.domain.foreign_text import printable
-from brew_assets.domain.routing import task_size
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.existence import require_mirror
 from brew_assets.engine.ports import Progress
+from brew_assets.engine.record.rebuild import rebuild_manifest
 from brew_assets.engine.record.verify import Certificate, certify, entries_of_tags
 from brew_assets.engine.repair import MENDED, RepairCounts, count, repair
 from brew_assets.engine.sync import Mirror
 from brew_assets.errors import is_retryable
-from brew_assets.settings import Settings
 
 _NAMED = 3
 
@@ -40,7 +39,7 @@ def mend_store(context: dg.OpExecutionContext, config: RepairRequest, mirror: Mi
         counts = count(certificates, done)
     metadata = _metadata(counts, certificates, done)
     context.add_output_metadata(metadata)
-    context.log_event(dg.AssetObservation(hash_manifest.key, metadata=metadata))
+    context.log_event(dg.AssetObservation(HASH_MANIFEST, metadata=metadata))
     context.log.info(_described(counts))
     wrong = counts.checked - counts.current
     if counts.repaired < wrong:
@@ -102,34 +101,16 @@ def _metadata(counts: RepairCounts, certificates: list[Certificate], done: Trans
     }
 
 
-def repair_job(settings: Settings) -> dg.JobDefinition:
-    """The job; its task in ECS has the size for the largest plans, since it may read everything back.
-
-    Raises:
-        SettingsInvalid: ECS_TASK_SIZES cannot be read.
-    """
-    tags = {"mirror/purpose": "repair"}
-    if settings.ecs_cluster_name:
-        size = task_size(task_sizes(settings), 2**62)
-        tags |= {
-            CPU_TAG: str(size.cpu),
-            MEMORY_TAG: str(size.memory_mib),
-            STORAGE_TAG: str(size.storage_gib),
-        }
-
-    @dg.job(
-        name="repair",
-        tags=tags,
-        description=(
-            "Looks at every bottle that the manifest names and fetches again what is missing or wrong, each "
-            "under its own key: as `brew-mirror verify --deep --repair`. What cannot be read (archived, "
-            "refused) is named and left as it is."
-        ),
+def make_manifest_anew(context: dg.AssetExecutionContext, engine: Mirror) -> None:
+    """The manifest names the bottles that stand in the store, as after `brew-mirror manifest rebuild`."""
+    context.log.info(f"{MANIFEST_KEY} is made anew from the stored bottles.")
+    made, unidentified, backup = rebuild_manifest(
+        engine.store, engine.ports.clock, workers=engine.options.workers
     )
-    def repair_store() -> None:
-        mend_store()
-
-    return repair_store
-
-
-repair_everything = repair_job(LOADED_SETTINGS)
+    for item in unidentified[:MAX_ROWS]:
+        what = "Damaged:" if item.kept else "Left out"
+        context.log.warning(printable(f"{what} {item.key}: {item.why}"))
+    context.log.info(
+        f"{MANIFEST_KEY} has {len(made):,} entries; {len(unidentified):,} objects are damaged or were left "
+        f"out. Backup: {backup or 'none was needed'}."
+    )

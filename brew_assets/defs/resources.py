@@ -1,6 +1,5 @@
 """The mirror as a Dagster resource, which builds the engine when asked and nothing before; its partitions."""
 
-import random
 import signal
 import threading
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from brew_assets.configured import configured_platforms
 from brew_assets.domain.foreign_text import printable
 from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.log_context import bound
+from brew_assets.engine.retry import Backoff
 from brew_assets.engine.sync import Mirror
 from brew_assets.engine.waiting import NoticeLog, Waits, heard
 from brew_assets.errors import MirrorError
@@ -24,8 +24,8 @@ from brew_assets.settings import Settings, read_settings
 # Of what may pass: the engine has used up its own tries by then. A batch that failed ends no step, but a
 # client of Lambda for which there were no credentials just then does.
 STEP_RETRIES = 2
-# The executor sleeps through it: a termination waits as long.
-STEP_RETRY_DELAY_S = 30.0
+# The executor sleeps through it: a termination waits as long, whatever RETRY_DELAY_SECONDS says.
+LONGEST_STEP_WAIT_S = 60.0
 StepContext = dg.OpExecutionContext | dg.AssetExecutionContext
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -102,8 +102,10 @@ def end_step(context: StepContext | None, failure: dg.Failure) -> NoReturn:
     """
     tries = context.retry_number if context is not None else STEP_RETRIES
     if failure.allow_retries and tries < STEP_RETRIES:
-        wait_s = random.uniform(0.0, STEP_RETRY_DELAY_S * 2.0**tries)
-        raise dg.RetryRequested(max_retries=STEP_RETRIES, seconds_to_wait=wait_s) from failure
+        backoff = Backoff(first_s=read_settings().retry_delay_seconds, cap_s=LONGEST_STEP_WAIT_S)
+        raise dg.RetryRequested(
+            max_retries=STEP_RETRIES, seconds_to_wait=backoff.wait_s(tries + 1)
+        ) from failure
     raise failure from None
 
 

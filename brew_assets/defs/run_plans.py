@@ -1,5 +1,7 @@
 """Which plan a run copies by: the one that it names, its backfill's, or one of its own."""
 
+import logging
+
 import dagster as dg
 
 from brew_assets.defs.backfills import PENDING_BOTTLES, Backfill, backfill_of, former_backfill_of
@@ -7,11 +9,14 @@ from brew_assets.defs.pages.figures import sync_of_run
 from brew_assets.defs.tags import PARTITION_TAG, PLANNED, PLANNED_TAG, SYNC_ID_TAG
 from brew_assets.domain.left_out import notes_of
 from brew_assets.domain.plan import Plan, Request
+from brew_assets.domain.plan_summary import summarize
 from brew_assets.engine.kept_plans import load_plan
 from brew_assets.engine.planner import make_plan
 from brew_assets.engine.shared_plan import SharedPlan
 from brew_assets.engine.sync import Mirror
 from brew_assets.errors import PlanInvalid, SettingsInvalid
+
+_log = logging.getLogger(__name__)
 
 
 def platforms_to_plan(context: dg.AssetExecutionContext, engine: Mirror) -> tuple[str, ...]:
@@ -32,6 +37,13 @@ def name_plan(context: dg.AssetExecutionContext, engine: Mirror, plan: Plan) -> 
     backfill = backfill_of(context.instance, _run(context))
     if backfill is not None:
         _shared(context, engine, backfill.id).name(plan)
+
+
+def log_plan(plan: Plan) -> None:
+    """The log, which people read where no UI is, has a line on what has to be copied."""
+    found = summarize(plan)
+    facts = {"pending": found.objects, "downloads": found.downloads, "bytes": found.bytes}
+    _log.info("planned", extra={"sync_id": plan.sync_id, "route": found.route, **facts})
 
 
 def sync_of_backfill(context: dg.AssetExecutionContext, engine: Mirror) -> str:
@@ -58,6 +70,10 @@ def plan_of_run(context: dg.AssetExecutionContext, *, named: str, engine: Mirror
         SettingsInvalid: this process mirrors for other platforms than the one that launched it.
         PlanInvalid: there is no such plan, or it does not cover the platform.
     """
+    # From what is certain to what would be new. A plan that somebody named, or that an earlier try of this
+    # run has tagged, is never replaced: a retry goes on with its own sync, whose report and messages then
+    # count it. Of the others the nearest counts, and one that does not cover the platform is passed over.
+    # Planning comes last: runs that each planned would fetch what they share several times.
     platform, known = context.partition_key, engine.options.platforms
     if platform not in known:
         expected = f"the code server's list, which has {platform}"
@@ -93,6 +109,10 @@ def _plan_of_backfill(
     context: dg.AssetExecutionContext, run: dg.DagsterRun, engine: Mirror
 ) -> tuple[Plan | None, bool]:
     """The plan of the run's backfill and whether this run has made it; None when it is to plan for itself."""
+    # One plan for all its runs, whichever comes first: it makes the plan for all their platforms, the others
+    # wait for it. A backfill that repeats a failed one goes on with that one's plan where it covers as much:
+    # it is the same sync, and what was copied for it stays counted. Such a plan is not new, though this run
+    # has just named it: hence the comparison with `before` at the end.
     backfill, platform = backfill_of(context.instance, run), context.partition_key
     made: Plan | None = None
     if backfill is None:

@@ -8,6 +8,8 @@ from typing import NewType
 
 import msgspec
 
+from brew_assets.domain.object_keys import bottle_key
+
 Digest = NewType("Digest", str)  # 64 lower-case hex digits of a SHA-256, without "sha256:"
 PkgVersion = NewType("PkgVersion", str)  # version, with "_<revision>" when the revision is not 0
 
@@ -21,13 +23,9 @@ _FILENAME = re.compile(
     r"(?P<stem>[A-Za-z0-9][A-Za-z0-9@+._,:~-]*)"
     r"\.(?P<tag>[a-z][a-z0-9_]{0,63})\.bottle(?:\.(?P<rebuild>[1-9][0-9]{0,5}))?\.tar\.gz"
 )
-_DATE_KEY = re.compile(r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})/(?P<filename>[^/]+\.tar\.gz)")
 _SHOWN = re.compile(r"(?P<name>.+?)-(?P<version>[0-9].*)-[a-z0-9_]+(?:\.[0-9]+)?")
 # LH/github_packages.rb VALID_OCI_TAG_REGEX
 _OCI_REFERENCE = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
-
-# S3's own limit.
-MOST_KEY_BYTES = 1024
 
 CORE_REPOSITORY = "https://ghcr.io/v2/homebrew/core"
 
@@ -74,7 +72,7 @@ class Bottle(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     def key(self, date: str) -> str:
         """Where the bottle stands in the store when the sync of `date` (YYYY-MM-DD) stored it."""
-        return f"{date}/{self.filename}"
+        return bottle_key(date, self.filename)
 
 
 def _rebuild(rebuild: int) -> str:
@@ -141,21 +139,3 @@ def split_stem(stem: str, formulae: "frozenset[str] | set[str]") -> list[tuple[s
         if character == "-" and stem[:position] in formulae and is_pkg_version(stem[position + 1 :]):
             found.append((stem[:position], stem[position + 1 :]))
     return found[::-1]
-
-
-def is_object_key(text: str) -> bool:
-    """Whether text is a key that leads nowhere else: relative, without empty or dotted parts, printable.
-
-    What steers a terminal, or is no UTF-8, is in no key of ours.
-    """
-    return (
-        text.isprintable()
-        and not any(part in ("", ".", "..") for part in text.split("/"))
-        and len(text.encode()) <= MOST_KEY_BYTES
-    )
-
-
-def parse_key(key: str) -> tuple[str, str] | None:
-    """(date, file name) of a bottle's key in the store, or None for any other key."""
-    match = _DATE_KEY.fullmatch(key)
-    return (match["date"], match["filename"]) if match else None

@@ -19,14 +19,11 @@ from brew_assets.domain.bottle import (
     is_pkg_version,
     is_tag,
     parse_filename,
-    parse_key,
 )
-from brew_assets.domain.object_keys import is_date
+from brew_assets.domain.object_keys import is_date, parse_key
 from brew_assets.domain.seal import NO_SEAL, seal, why_broken
 from brew_assets.errors import UNREADABLE, ManifestInvalid
 
-MANIFEST_KEY = "bottles_hash.json"
-BACKUP_PREFIX = "backups/bottles_hash/"
 BACKUPS_KEPT = 10
 SYNC_VERSION = "1.0.0"
 

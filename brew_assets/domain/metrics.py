@@ -10,9 +10,12 @@ from typing import Literal
 import msgspec
 
 from brew_assets.domain.report import Outcome
+from brew_assets.domain.sync_status import Ending, SyncStatus
 
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_Dimension.html
 _DIMENSION_CHARACTERS = 1024
+
+_OUTCOMES: dict[Ending, Outcome] = {"success": "success", "warning": "partial", "failure": "failed"}
 
 Unit = Literal["Count", "Seconds", "Bytes", "Bytes/Second"]
 Dimensions = tuple[tuple[str, str], ...]
@@ -66,6 +69,20 @@ def sync_metrics(
         _metric("SyncsFailed", int(outcome == "failed"), "Count", where),
     ]
     return _acceptable(metrics)
+
+
+def metrics_of(status: SyncStatus, *, environment: str, duration_s: float) -> list[Metric]:
+    """What a sync of that status did, whose runs took so many seconds."""
+    return sync_metrics(
+        environment=environment,
+        sync_date=status.date,
+        route=status.route or "local",
+        downloaded=status.new,
+        bytes_downloaded=status.downloaded,
+        duration_s=duration_s,
+        failed=len(status.failures),
+        outcome=_OUTCOMES[status.ending],
+    )
 
 
 def gauges(*, environment: str, pending: int | None, last_good_age_s: float | None) -> list[Metric]:

@@ -1,12 +1,19 @@
-"""Which keys are the mirror's own: buckets and folders hold what others have put there, too.
+"""How the mirror's bucket is laid out: the keys of bottles, and the names below `state/` and `backups/`.
 
-Names are what follows the folder's prefix.
+Buckets and folders hold what others have put there, too. Names are what follows the folder's prefix.
 """
 
 import hashlib
 import re
 from datetime import date
 
+MANIFEST_KEY = "bottles_hash.json"
+BACKUP_PREFIX = "backups/bottles_hash/"
+INDEX_PREFIX = "state/upstream/indexes/"
+# S3's own limit.
+MOST_KEY_BYTES = 1024
+
+_DATE_KEY = re.compile(r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})/(?P<filename>[^/]+\.tar\.gz)")
 _ID = r"[A-Za-z0-9-]{1,79}"
 _SYNC_ID = rf"[0-9]{_ID}"
 # The folder of the receipts of bottles that stood in the store without a record.
@@ -29,6 +36,29 @@ def is_date(text: str) -> bool:
         return date.fromisoformat(text).isoformat() == text
     except ValueError:
         return False
+
+
+def bottle_key(date: str, filename: str) -> str:
+    """Where a bottle stands in the store that the sync of `date` (YYYY-MM-DD) has stored."""
+    return f"{date}/{filename}"
+
+
+def parse_key(key: str) -> tuple[str, str] | None:
+    """(date, file name) of a bottle's key in the store, or None for any other key."""
+    match = _DATE_KEY.fullmatch(key)
+    return (match["date"], match["filename"]) if match else None
+
+
+def is_object_key(text: str) -> bool:
+    """Whether text is a key that leads nowhere else: relative, without empty or dotted parts, printable.
+
+    What steers a terminal, or is no UTF-8, is in no key of ours.
+    """
+    return (
+        text.isprintable()
+        and not any(part in ("", ".", "..") for part in text.split("/"))
+        and len(text.encode()) <= MOST_KEY_BYTES
+    )
 
 
 def is_journal_name(name: str) -> bool:

@@ -15,10 +15,9 @@ from brew_assets.domain.bottle import (
     is_formula_name,
     is_pkg_version,
     parse_filename,
-    parse_key,
 )
 from brew_assets.domain.catalogue import MAX_NAME_BYTES
-from brew_assets.domain.object_keys import is_date
+from brew_assets.domain.object_keys import is_date, parse_key
 from brew_assets.domain.oci import MAX_BOTTLE_BYTES
 from brew_assets.domain.platforms import ALL_TAG, KNOWN_PLATFORMS, serving_tags
 

@@ -15,7 +15,7 @@ import msgspec
 
 from brew_assets.domain.bottle import Bottle, image_name, index_reference, is_index_reference
 from brew_assets.domain.oci import decode_child_size, decode_index
-from brew_assets.engine.kept_indexes import INDEX_PREFIX, index_folder, index_key, kept_indexes, usable_index
+from brew_assets.engine.kept_indexes import index_folder, index_key, kept_indexes, usable_index
 from brew_assets.engine.log_context import in_this_context
 from brew_assets.engine.options import Options
 from brew_assets.engine.ports import Ports
@@ -23,7 +23,7 @@ from brew_assets.engine.retry import Gate, SyncBudget, Tries, retrying
 from brew_assets.engine.waiting import waiting_for
 from brew_assets.errors import MirrorError, RegistryRefused, StoreError, UpstreamError
 
-__all__ = ["INDEX_PREFIX", "SizeLookUp", "SizesFound"]
+__all__ = ["SizeLookUp", "SizesFound"]
 
 # How soon a stop signal is heard.
 _TICK_S = 0.1
@@ -65,6 +65,7 @@ class SizeLookUp:
 
         Raises:
             RegistryRefused: the registry gives nothing to anybody with these settings.
+            StoreError: the kept indexes cannot be listed.
         """
         groups: dict[tuple[str, str], list[Bottle]] = {}
         for bottle in bottles:

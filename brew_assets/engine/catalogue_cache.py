@@ -57,7 +57,11 @@ class CatalogueNow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def kept_catalogue(store: Store) -> KeptCatalogue | None:
-    """What is known of the newest kept catalogue, None when none is kept or the note is unreadable."""
+    """What is known of the newest kept catalogue, None when none is kept or the note is unreadable.
+
+    Raises:
+        StoreError: the store refuses to be read.
+    """
     try:
         document = store.read(LATEST_KEY)
         if document is None:
@@ -75,6 +79,9 @@ def load_catalogue(store: Store, kept: KeptCatalogue, *, platforms: Sequence[str
 
     None when its bytes are missing or not those of its name, or when too much of it cannot be used, in all or
     of what serves the platforms: an earlier version kept such ones. Upstream is then asked for a whole one.
+
+    Raises:
+        StoreError: the store refuses to be read.
     """
     try:
         document = store.read(kept.key)
@@ -89,7 +96,11 @@ def load_catalogue(store: Store, kept: KeptCatalogue, *, platforms: Sequence[str
 
 
 def names_in_catalogue(store: Store, written: Sequence[str]) -> tuple[str, ...]:
-    """The names of formulae to leave out, and what the kept catalogue calls those: they may be aliases."""
+    """The names of formulae to leave out, and what the kept catalogue calls those: they may be aliases.
+
+    Raises:
+        StoreError: the store refuses to be read.
+    """
     kept = kept_catalogue(store) if written else None
     catalogue = load_catalogue(store, kept) if kept else None
     return (*written, *sorted(exclusions_of(catalogue, written).names)) if catalogue else tuple(written)
@@ -112,7 +123,12 @@ def current_catalogue(
         CatalogueUnavailable, CatalogueRefused: upstream gave none.
         CatalogueInvalid: upstream gave something that is none, or of which too much cannot be used, in all or
             of what serves the platforms; what was kept stays.
+        StoreError: the store refuses to be read or written; one that only does not answer is done without.
     """
+    # The condition is sent only where the kept bytes can be used, or a 304 would leave nothing to plan from.
+    # The bytes are written before the note that names them, and under their digest: killed in between, the
+    # note still leads to the catalogue before. What is compared with is always another catalogue: one that
+    # comes again byte for byte keeps its predecessor's counts.
     source, store = ports.catalogue, ports.store
     before = kept_catalogue(store)
     known = before is not None and before.url == source.url

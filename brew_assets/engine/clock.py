@@ -1,11 +1,19 @@
-"""The real clock and the real stop signal."""
+"""The real clock, the real stop signal, and work that a stop signal ends."""
 
 import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TypeVar
 
+from brew_assets.engine.log_context import in_this_context
 from brew_assets.engine.ports import StopSignal
+from brew_assets.errors import PlanningStopped
+
+T = TypeVar("T")
+
+# How soon a stop signal is heard while a thread of its own works.
+_LOOK_EVERY_S = 0.1
 
 
 class SystemClock:
@@ -88,3 +96,49 @@ class DeadlineStop(GracefulStop):
         """Waits so long or until set; whether it is set."""
         super().wait(max(0.0, min(seconds, self._set_at - self._monotonic())))
         return self.is_set()
+
+
+def go_on_planning(stop: StopSignal | None) -> None:
+    """Returns when no stop signal has come.
+
+    Raises:
+        PlanningStopped: one has.
+    """
+    if stop is not None and stop.is_set():
+        raise PlanningStopped
+
+
+def until_stopped(
+    work: Callable[[], T], stop: StopSignal | None = None, *, check: Callable[[], None] | None = None
+) -> T:
+    """What the work returns; a stop signal, and what `check` raises meanwhile, end the wait for it.
+
+    The work has a thread of its own, since nothing else ends a look-up of a name, a TLS handshake or a read
+    of a dead network disk. That thread is given up where it is: the work must change nothing that anybody
+    else sees. The end of the process does not wait for it.
+
+    Raises:
+        PlanningStopped: the stop signal came first.
+        BaseException: what the work, or `check`, raised.
+    """
+    go_on_planning(stop)
+    done = threading.Event()
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            done.set()
+
+    threading.Thread(target=in_this_context(run), name="until-stopped", daemon=True).start()
+    while not done.wait(_LOOK_EVERY_S):
+        go_on_planning(stop)
+        if check is not None:
+            check()
+    if errors:
+        raise errors[0]
+    return results[0]

@@ -1,7 +1,7 @@
 """Whether a store holds a mirror: what reads or mends one asks, for a wrong place is no empty mirror."""
 
-from brew_assets.domain.bottle import parse_filename, parse_key
-from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY
+from brew_assets.domain.bottle import parse_filename
+from brew_assets.domain.object_keys import BACKUP_PREFIX, MANIFEST_KEY, parse_key
 from brew_assets.engine.ports import Store
 from brew_assets.engine.record.journal import journal_objects
 from brew_assets.errors import MirrorMissing, StoreError

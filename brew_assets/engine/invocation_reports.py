@@ -76,6 +76,9 @@ def names_without_record(store: Store, sync_id: str, fetches: Iterable[Fetch]) -
         ManifestInvalid: a receipt or the manifest cannot be trusted.
         StoreError: the store cannot be read.
     """
+    # Receipts first, the manifest second: a fold only moves names from the first to the second, so what
+    # leaves the receipts after they were read is found there, and nothing that is recorded is copied again.
+    # Not by looking for the objects: what no record names is not held for the next plan.
     wanted = {planned.bottle.entry_key: fetch.digest for fetch in fetches for planned in fetch.names}
     prefix = f"{RECEIPT_PREFIX}{sync_id}/"
     # Others' objects may stand beside ours: the mark of a folder, for one.

@@ -9,11 +9,11 @@ import logging
 from collections.abc import Collection, Iterable
 
 from brew_assets.domain.bottle import Bottle, image_name, index_reference, is_index_reference
+from brew_assets.domain.object_keys import INDEX_PREFIX
 from brew_assets.domain.oci import covers, decode_index
 from brew_assets.engine.ports import Store
 from brew_assets.errors import StoreError
 
-INDEX_PREFIX = "state/upstream/indexes/"
 # The largest object of one PUT. Bottles that are larger are not known: whoever says so is asked again.
 PLAUSIBLE_BYTES = 5 * 1024**3
 

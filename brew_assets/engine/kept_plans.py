@@ -24,7 +24,11 @@ def new_sync_id(now: datetime) -> str:
 
 
 def keep_plan(store: Store, plan: Plan) -> None:
-    """The plan stands in the store under its sync id."""
+    """The plan stands in the store under its sync id.
+
+    Raises:
+        StoreError: it could not be written.
+    """
     # A key that is taken is our own: the answer to the first try was lost.
     with contextlib.suppress(KeyTaken):
         store.write(f"{PLAN_PREFIX}{plan.sync_id}.json", encode_plan(plan), create_only=True)
@@ -34,7 +38,8 @@ def load_plan(ports: Ports, sync_id: str) -> Plan:
     """The plan of a sync.
 
     Raises:
-        PlanInvalid: there is none, or it cannot be believed.
+        PlanInvalid: there is none, it cannot be believed, or its folder is one of the future.
+        StoreError: the store cannot be read.
     """
     key = f"{PLAN_PREFIX}{sync_id}.json"
     document = ports.store.read(key) if is_sync_id(sync_id) else None
@@ -46,7 +51,11 @@ def load_plan(ports: Ports, sync_id: str) -> Plan:
 
 
 def newest_plans(store: Store, most: int) -> list[str]:
-    """The ids of the syncs whose plans stand in the store, the newest first, so many at most."""
+    """The ids of the syncs whose plans stand in the store, the newest first, so many at most.
+
+    Raises:
+        StoreError: the store cannot be listed.
+    """
     names = (listed.key.removeprefix(PLAN_PREFIX) for listed in store.listing(PLAN_PREFIX))
     return heapq.nlargest(most, (name.removesuffix(".json") for name in names if is_plan_name(name)))
 
@@ -65,6 +74,7 @@ def kept_plan(store: Store, sync_id: str) -> Plan | None:
 
     Raises:
         PlanInvalid: it cannot be believed.
+        StoreError: the store cannot be read.
     """
     key = f"{PLAN_PREFIX}{sync_id}.json"
     document = store.read(key) if is_sync_id(sync_id) else None
@@ -86,7 +96,11 @@ def check_folder_date(sync_date: str, now: datetime, *, where: str) -> None:
 
 
 def without_excluded_by_now(store: Store, plan: Plan, excluded: Sequence[str]) -> Plan:
-    """The plan without formulae that EXCLUDE_FORMULAE names by now and did not when the plan was made."""
+    """The plan without formulae that EXCLUDE_FORMULAE names by now and did not when the plan was made.
+
+    Raises:
+        StoreError: the store refuses to be read.
+    """
     if set(excluded) <= set(plan.excludes):
         return plan
     return without_excluded(plan, names_in_catalogue(store, excluded))

@@ -55,7 +55,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DispatchOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """`rounds` of invocations before the run's own process takes what is left.
+    """`rounds` of invocations, `concurrency` at a time, before the run's own process takes what is left.
 
     A throttled invocation is tried `tries` times in all, with the waits of `backoff`.
     """
@@ -119,6 +119,9 @@ class LambdaCopier:
             StoreError: a batch could not be written, or the receipts not be read.
             ManifestInvalid: a receipt or the manifest cannot be trusted.
         """
+        # After each round what was done is what receipts prove, not what invocations say: one that failed may
+        # have stored everything, so from the second round on every name is looked for first. The run itself
+        # comes last: what Lambdas cannot do is done, or fails with a reason, in the process that reports it.
         result = TransferResult()
         reporter = _Reporter(progress, job.fetches)
         left = job.fetches
@@ -183,6 +186,9 @@ class LambdaCopier:
         options = self._options
         work = deque(job.fetches)
         weigh = _Weigher(job.fetches, options.pace)
+        # A batch is cut when an invocation is free, by what the earlier ones have shown, and not beforehand.
+        # It is no larger than an equal share, so that all end at about the same time, nor than what ends well
+        # within a Lambda's life; and no smaller than what is worth a start.
         # A little more than the share: sums of fractions must not leave one bottle over.
         share_s = max(options.pace.least_s, 1.01 * sum(map(weigh, work)) / options.concurrency)
         # No SimpleQueue, see engine/bottle_sizes.py.
@@ -306,6 +312,7 @@ class LambdaCopier:
         slowness = self._slowness
         # Full batches show how fast invocations are; a nearly empty one only how long one takes to start.
         # The least batches are a little under the least cost.
+        # It falls by a fifth at most: a batch that is too small costs a start, one too large a Lambda's life.
         if done_s >= self._options.pace.least_s / 2:
             slowness = max(report.duration_s / done_s, slowness * 0.8, 0.05)
         if report.undone:

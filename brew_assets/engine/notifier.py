@@ -164,6 +164,9 @@ class Notifier:
 
     def _deliver(self, record: DeliveryRecord, channel: Channel, notification: Notification) -> bool:
         """Whether the channel has it, or never will."""
+        # `sending` is recorded before the message leaves, its end afterwards. So whoever finds `sending`
+        # young leaves it to its sender. Where it is old, the sender is dead: sent again, the message might
+        # come twice; left so, it would hold up all that follow. Dropped, it is settled, and may have arrived.
         name, key = notification.name, f"{record.subject}/{notification.name}/{channel.name}"
         known = record.read(name, channel.name)
         if known is not None and known.is_settled:

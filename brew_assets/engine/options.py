@@ -10,8 +10,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How the mirror works: handed on whole to whatever plans, copies or records.
 
     `workers` are the bottles that come at the same time, and the threads that look at the store;
-    `workers_in_ecs` are those bottles in a task of ECS. `max_download_gb` 0 means no limit;
-    `exclude_formulae` are left out of every plan.
+    `workers_in_ecs` are those bottles in a task of ECS. So many receipts as `batch_size` are written at once.
+    `max_download_gb` is in units of 10^9 bytes, 0 means no limit; `exclude_formulae` are left out of every
+    plan.
     """
 
     platforms: tuple[str, ...]

@@ -14,13 +14,13 @@ from brew_assets.domain.plan import Plan, Request, check_request, plan_sync, wit
 from brew_assets.domain.routing import Decision, choose_route, load_of
 from brew_assets.engine.bottle_sizes import SizeLookUp, SizesFound
 from brew_assets.engine.catalogue_cache import CatalogueNow, current_catalogue
+from brew_assets.engine.clock import go_on_planning, until_stopped
 from brew_assets.engine.existence import mirror_exists
 from brew_assets.engine.kept_plans import keep_plan, new_sync_id
 from brew_assets.engine.record.held import Inventory, take_inventory
 from brew_assets.engine.record.identify import Unidentified
 from brew_assets.engine.skip_list import SkipList, load_skip_list
 from brew_assets.engine.sync import Mirror
-from brew_assets.engine.until_stopped import go_on_planning, until_stopped
 
 
 class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +42,7 @@ def refresh_catalogue(mirror: Mirror, request: Request | None = None) -> Catalog
         CatalogueUnavailable, CatalogueRefused, CatalogueInvalid: upstream gave none that can be used;
             what was kept stays.
         PlanInvalid: an unknown platform or formula.
+        StoreError: the store cannot be read or written.
     """
     store = mirror.store
     is_new = not mirror_exists(store)
@@ -71,6 +72,8 @@ def make_plan(
         PlanInvalid: an unknown platform or formula, or one that is rejected or excluded.
         CatalogueUnavailable, CatalogueRefused, CatalogueInvalid: there is no catalogue to plan from.
         RegistryRefused: nobody is given a size with these settings.
+        ManifestInvalid: the manifest or a receipt cannot be trusted.
+        StoreError: the store cannot be read or written.
         PlanningStopped: the stop signal came before the plan was whole; none is kept.
     """
     ports = mirror.ports

@@ -20,7 +20,7 @@ class Document(msgspec.Struct, frozen=True):
 
 
 class ListedObject(msgspec.Struct, frozen=True):
-    """One line of a listing."""
+    """One line of a listing; `size` in bytes."""
 
     key: str
     size: int
@@ -49,7 +49,7 @@ class StopSignal(Protocol):
         """The grace for bottles under way is over."""
 
     def wait(self, seconds: float) -> bool:
-        """Waits so long or until set; whether it is set."""
+        """Waits so many seconds or until set; whether it is set."""
 
 
 class Clock(Protocol):
@@ -62,11 +62,14 @@ class Clock(Protocol):
         """Seconds that never go back."""
 
     def wait(self, seconds: float, stop: StopSignal | None = None) -> bool:
-        """Waits so long, or until the stop signal if there is one; whether it is set."""
+        """Waits so many seconds, or until the stop signal where there is one; whether it is set."""
 
 
 class BlobStream(Protocol):
-    """The body of one blob. `start` is the offset of its first byte, `total` the size of the whole blob."""
+    """The body of one blob. `start` is the offset of its first byte.
+
+    `total` is the size of the whole blob in bytes, None where upstream does not say.
+    """
 
     start: int
     total: int | None
@@ -170,7 +173,11 @@ class BottleSink(Protocol):
 
 
 class Store(Protocol):
-    """The object store: a directory or a bucket."""
+    """The object store: a directory or a bucket.
+
+    Every method that asks it for something may raise a StoreError (one of its classes, see errors.py). `url`
+    is its address as it may be shown; sizes are bytes.
+    """
 
     url: str
 
@@ -210,7 +217,11 @@ class Store(Protocol):
         """The same with the digest of the bytes read back. None if missing."""
 
     def peek(self, key: str, length: int) -> bytes:
-        """The first bytes of an object."""
+        """The first `length` bytes of an object, fewer where it is shorter.
+
+        Raises:
+            StoreError: it is missing, or another class of errors.py.
+        """
 
     def check_size(self, bottle: Bottle, size: int) -> None:
         """Returns for a bottle that the store can hold. Nothing is contacted.

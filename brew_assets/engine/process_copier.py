@@ -123,6 +123,10 @@ class ProcessCopier:
         for number, part in enumerate(_parts(job.fetches, len(shares))):
 
             def live(number: int = number, part: list[Fetch] = part) -> None:
+                # A fork inherits the ends of all pipes. Each child keeps its own sender alone, and the parent
+                # closes its copies once all have started: only then a killed child is the end of its pipe,
+                # and not a pipe that somebody might still write to; and a dead parent is an error on the next
+                # report.
                 for position, (receiver, sender) in enumerate(pipes):
                     receiver.close()
                     if position != number:

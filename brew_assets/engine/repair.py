@@ -32,7 +32,8 @@ def repair(
     UNREADABLE (archived, refused) may be whole and is not overwritten.
 
     Raises:
-        StoreError: the store did not answer.
+        ManifestInvalid: the manifest or a receipt cannot be trusted.
+        StoreError: receipts could not be written, or the store did not answer.
     """
     everything = list(certificates)
     places = {c.entry.sha256: c.entry.s3_key for c in everything if c.verdict == "CURRENT"}

@@ -1,4 +1,4 @@
-"""Which errors are tried again, when, and how often.
+"""How often and when a call is tried again; whether an error may pass is said by its class (errors.py).
 
 `retrying` is the one loop around a call that may fail and pass, `Backoff` the one way in which waits grow.
 Of bottles and indexes `Tries` decides: a budget per bottle and one per sync, and a 429 holds all threads.

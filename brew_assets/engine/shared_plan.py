@@ -18,10 +18,10 @@ import msgspec
 from brew_assets.domain.object_keys import backfill_name
 from brew_assets.domain.plan import Plan
 from brew_assets.domain.proof import is_sync_id
+from brew_assets.engine.clock import go_on_planning
 from brew_assets.engine.log_context import in_this_context
 from brew_assets.engine.ports import Clock, StopSignal, Store
 from brew_assets.engine.record.identify import PLAN_PREFIX
-from brew_assets.engine.until_stopped import go_on_planning
 from brew_assets.errors import UNREADABLE, KeyTaken, PreconditionFailed, StoreError
 
 RENEW_EVERY_S = 10.0
@@ -109,6 +109,10 @@ class SharedPlan:
             PlanningStopped: the stop signal came first.
             StoreError, and what `make` raises: another run may plan then.
         """
+        # Silence is measured by this run's own clock, from the moment at which it last saw another version: a
+        # time that the other machine wrote would be right by its clock only. Whoever takes over replaces the
+        # very version that it has found silent. So of several that lose patience at once one plans, and the
+        # run that was only slow cannot name its plan afterwards.
         begun = changed = said = self._clock.monotonic()
         version = ""
         while True:
@@ -154,6 +158,9 @@ class SharedPlan:
 
     def _made(self, found: _Found | None, make: Callable[[], Plan]) -> Plan | None:
         """The plan that this run has made for all; None when another run makes it or has made it."""
+        # First the claim, then the plan, then its name: `make` leaves the plan in the store, so a sync id
+        # that can be read here always leads to one. Every write replaces the one before it and nothing else;
+        # the renewing thread has ended before the last, for two writers would lose their races to each other.
         renewal = _Renewal(self._store, self._key, Claim(run_id=self._run_id, token=self._token))
         if not renewal.write(found.version if found else ""):
             return None

@@ -11,11 +11,10 @@ from brew_assets.domain.downloads import CopyJob, Fetch, fetches_of_run, still_m
 from brew_assets.domain.plan import Plan
 from brew_assets.domain.report import Report
 from brew_assets.domain.transfer_result import TransferResult
-from brew_assets.engine.coordination import Companions
+from brew_assets.engine.coordination import Companions, wait_for_orphaned_invocations
 from brew_assets.engine.kept_plans import without_excluded_by_now
 from brew_assets.engine.log_context import bound, figures
 from brew_assets.engine.options import Options
-from brew_assets.engine.orphaned_invocations import wait_for_orphaned_invocations
 from brew_assets.engine.ports import Ports, ProgressListener
 from brew_assets.engine.record.fold import FoldResult, fold, read_held
 from brew_assets.engine.record.held import HeldEntries, Inventory, rebuild_if_missing, take_inventory
@@ -101,6 +100,8 @@ class Mirror:
                     break
             for fetch in [*own, *rest][seen:]:
                 result.leave(fetch.names)
+            # Folded, then settled, then reported: the report counts a bottle as stored only if the manifest
+            # names it, and whoever waits for the report finds everything in its place.
             folded, gone = settle(self.ports, (*own, *rest), result, self.fold())
         report = watch.report(
             begun,
@@ -132,6 +133,10 @@ class Mirror:
 
         Between them the runs that own them are looked for: one that has come meanwhile is let do its work.
         """
+        # It says that it helps before it waits: a run that starts meanwhile looks before it fetches. Then
+        # whoever is alive gets the time to do its own part, and only what is left after that is taken over.
+        # The record is read after the waits: what the others have recorded by then needs no look at the
+        # store, and what they store later is found by a look at each name.
         if not rest or companions is None:
             return
         companions.help()

@@ -34,7 +34,8 @@ def work_on(mirror: Mirror, work: BatchReference | DirectRequest) -> Report:
 
     Raises:
         EventInvalid: there is no such batch, a folder of the future is asked for, or an excluded formula.
-        PlanInvalid: the batch cannot be believed.
+        PlanInvalid: the batch cannot be believed, or names a folder of the future.
+        ManifestInvalid: of bottles by value, the manifest or a receipt cannot be trusted.
         StoreError: the store ended the work; the next run finds and records what was stored.
     """
     if isinstance(work, DirectRequest):

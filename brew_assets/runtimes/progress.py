@@ -26,8 +26,9 @@ _GAP = "  "
 class Display:
     """What a person sees while a command works; log lines alone unless `show`."""
 
-    def __init__(self, *, show: bool) -> None:
+    def __init__(self, *, show: bool, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._show = show
+        self._monotonic = monotonic
         self._log = NoticeLog()
         self._row: _Row | None = None
 
@@ -55,7 +56,7 @@ class Display:
 
             def listen(done: int, total: int) -> None:
                 nonlocal drawn_at
-                now = time.monotonic()
+                now = self._monotonic()
                 if now - drawn_at < _REDRAWN_EVERY_S and done != total:
                     return
                 drawn_at = now

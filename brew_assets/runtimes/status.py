@@ -2,7 +2,8 @@
 
 import msgspec
 
-from brew_assets.domain.manifest import MANIFEST_KEY, Manifest, Statistics, decode_manifest
+from brew_assets.domain.manifest import Manifest, Statistics, decode_manifest
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.domain.quantities import human_bytes
 from brew_assets.engine.catalogue_cache import KeptCatalogue, kept_catalogue
 from brew_assets.engine.ports import Store

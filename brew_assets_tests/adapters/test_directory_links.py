@@ -17,7 +17,7 @@ import pytest
 from brew_assets.adapters.directory_store.rooted_files import MOST_NESTED
 from brew_assets.adapters.directory_store.store import DirectoryStore
 from brew_assets.domain.foreign_text import printable_name
-from brew_assets.domain.manifest import MANIFEST_KEY
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.engine.record.journal import move_to_rejected
 from brew_assets.errors import MirrorError, ObjectRefused, StoreError, StoreRefused
 from brew_assets_tests.adapters.store_contract import CONTENT, content_of, give, keys_of

@@ -7,8 +7,8 @@ from xml.sax.saxutils import escape
 import pytest
 
 from brew_assets.adapters.s3.store import S3Options, S3Store
-from brew_assets.domain.bottle import is_object_key
-from brew_assets.domain.manifest import BACKUP_PREFIX, BACKUPS_KEPT, MANIFEST_KEY
+from brew_assets.domain.manifest import BACKUPS_KEPT
+from brew_assets.domain.object_keys import BACKUP_PREFIX, MANIFEST_KEY, is_object_key
 from brew_assets.domain.plan import Request
 from brew_assets.domain.report import Report
 from brew_assets.engine.planner import make_plan

@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import Page
 
 from brew_assets.demo_upstream import demo_world, move_on
-from brew_assets.domain.manifest import MANIFEST_KEY, Entry, decode_manifest
+from brew_assets.domain.manifest import Entry, decode_manifest
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.simulator.model import SimulatedBottle
 from brew_assets_tests.ports import free_ports
 from tools.browser import HOW_TO_GET, find_chromium, opened

@@ -10,9 +10,10 @@ from brew_assets.adapters.aws.client import aws_client
 from brew_assets.definitions import defs
 from brew_assets.defs.notifications.deliveries import RunDeliveries
 from brew_assets.defs.notifications.run_history import planned_sync
-from brew_assets.defs.notifications.sensor import decode_cursor
+from brew_assets.defs.notifications.sensor import decode_cursor, notifying_sensor
 from brew_assets.defs.tags import PLANNED, PLANNED_TAG
 from brew_assets.domain.sync_status import SyncState
+from brew_assets.settings import read_settings
 from brew_assets_tests.defs.deployment import Deployment
 from brew_assets_tests.slack_sink import SlackSink
 
@@ -27,11 +28,12 @@ class Announced:
     def __init__(self, deployment: Deployment, slack: SlackSink) -> None:
         self.deployment = deployment
         self.slack = slack
+        self.clock = deployment.clock
         self.cursor: str | None = None
 
     def tick(self, *, keep_cursor: bool = True) -> dg.SkipReason:
         """One evaluation of the sensor; without its cursor it is as if the daemon was killed after it."""
-        sensor = defs.resolve_sensor_def("announce_syncs")
+        sensor = notifying_sensor(read_settings(), clock=self.clock)
         context = dg.build_sensor_context(
             instance=self.deployment.instance, cursor=self.cursor, definitions=defs
         )
@@ -50,11 +52,6 @@ class Announced:
     def followed(self) -> list[dict[str, Any]]:
         """The syncs that ended as no success, of which a later run would be reported."""
         return [sync for sync in json.loads(self.cursor or "{}")["syncs"] if sync["reported_at"]]
-
-    def forget_waits(self) -> None:
-        """As if the time that messages and channels are left alone were over."""
-        found = json.loads(self.cursor or "{}")
-        self.cursor = json.dumps(found | {"waits": {}})
 
     def deliveries(self, sync_id: str) -> RunDeliveries:
         """What was delivered of the sync: in the tags of the run that has planned it."""

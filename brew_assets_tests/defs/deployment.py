@@ -9,11 +9,14 @@ import msgspec
 
 from brew_assets.compose.mirror import build_mirror
 from brew_assets.definitions import defs
-from brew_assets.domain.manifest import MANIFEST_KEY, Entry, Manifest, decode_manifest
+from brew_assets.defs.sensors.launch_runs import pending_sensor
+from brew_assets.domain.manifest import Entry, Manifest, decode_manifest
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.domain.plan_summary import PlanSummary
 from brew_assets.engine.sync import Mirror
 from brew_assets.settings import read_settings
 from brew_assets.simulator import Simulator, World
+from brew_assets_tests.fakes import MovableClock
 
 PLATFORMS = ("arm64_tahoe", "arm64_sequoia", "arm64_sonoma")
 FORMULAE = 20
@@ -28,6 +31,8 @@ class Deployment:
         self.world = World.generate(seed=11, formulae=FORMULAE)
         self.simulator = Simulator(self.world)
         self.cursor: str | None = None
+        self.clock = MovableClock()
+        self.plans_per_tick = 50
 
     def environment(self) -> dict[str, str]:
         return {
@@ -71,7 +76,7 @@ class Deployment:
 
     def tick(self) -> Any:
         """What the sensor says now."""
-        sensor = defs.resolve_sensor_def("route_pending_bottles")
+        sensor = pending_sensor(read_settings(), clock=self.clock, plans_per_tick=self.plans_per_tick)
         context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor, definitions=defs)
         data = sensor.evaluate_tick(context)
         self.cursor = data.cursor

@@ -7,6 +7,7 @@ import pytest
 from dagster._core.execution.backfill import BulkActionStatus
 
 from brew_assets.definitions import defs
+from brew_assets.defs.notifications.open_syncs import LOOK_BACK_S
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.announced import COMPLETE, FAILED, START, WARNING, Announced, state_of
 from brew_assets_tests.defs.backfilled import ALL, PLANNING, Backfilled
@@ -17,9 +18,8 @@ _MANIFEST = dg.AssetKey("hash_manifest")
 
 
 @pytest.fixture
-def announced(announced: Announced, monkeypatch: pytest.MonkeyPatch) -> Announced:
+def announced(announced: Announced) -> Announced:
     """It has begun to tell, and to start runs; a step that asks for another try gets it at once."""
-    monkeypatch.setattr("brew_assets.defs.resources.STEP_RETRY_DELAY_S", 0.0)
     announced.tick()
     announced.deployment.tick()
     return announced
@@ -196,7 +196,7 @@ def test_two_backfills_and_a_single_platform_beside_each_other_are_three_syncs(a
 
 
 def test_a_sync_that_was_reported_as_failed_long_ago_is_followed_though_the_cursor_is_lost(
-    announced: Announced, monkeypatch: pytest.MonkeyPatch
+    announced: Announced,
 ) -> None:
     deployment = announced.deployment
     (bottle,) = deployment.world.publish("wget", "1.25.0", tags=(SONOMA,))
@@ -212,7 +212,7 @@ def test_a_sync_that_was_reported_as_failed_long_ago_is_followed_though_the_curs
     announced.tick()
     assert announced.slack.texts == [START, WARNING, START, COMPLETE]
     # So long ago that a sensor that begins does not look at it as at news.
-    monkeypatch.setattr("brew_assets.defs.notifications.open_syncs.LOOK_BACK_S", -60.0)
+    announced.clock.advance(LOOK_BACK_S + 60.0)
     announced.cursor = None
     announced.tick()
     failed = [platform for platform, result in results.items() if not result.success]

@@ -12,7 +12,7 @@ from brew_assets.defs.assets import hash_manifest
 from brew_assets.defs.checks import CHECKS
 from brew_assets.defs.pages.markdown import without_escapes
 from brew_assets.defs.resources import MirrorResource
-from brew_assets.domain.manifest import MANIFEST_KEY
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.domain.seal import seal
 from brew_assets.engine.catalogue_cache import kept_catalogue
 from brew_assets.engine.planner import refresh_catalogue

@@ -14,6 +14,7 @@ from dagster_shared.error import SerializableErrorInfo
 
 from brew_assets.definitions import defs
 from brew_assets.defs.notifications.failure_causes import _REASONS, why_it_failed
+from brew_assets.defs.notifications.open_syncs import LOOK_BACK_S
 from brew_assets.errors import CatalogueUnavailable, MirrorError, StoreUnavailable, UpstreamInterrupted
 from brew_assets_tests.defs.announced import COMPLETE, FAILED, START, Announced
 
@@ -21,9 +22,8 @@ PLANNING = ("formula_catalog", "pending_bottles")
 
 
 @pytest.fixture
-def announced(announced: Announced, monkeypatch: pytest.MonkeyPatch) -> Announced:
+def announced(announced: Announced) -> Announced:
     """It has begun to tell; a step that asks for another try gets it at once."""
-    monkeypatch.setattr("brew_assets.defs.resources.STEP_RETRY_DELAY_S", 0.0)
     announced.tick()
     return announced
 
@@ -193,13 +193,11 @@ def test_a_planning_that_is_cancelled_after_its_plan_leaves_the_word_to_the_sync
     assert announced.slack.texts == [START]
 
 
-def test_what_was_cancelled_before_an_upgrade_is_no_news_after_it(
-    announced: Announced, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_cancelled_before_an_upgrade_is_no_news_after_it(announced: Announced) -> None:
     announced.deployment.instance.report_run_canceled(of_assets(announced, *PLANNING))
     since = json.loads(announced.cursor or "{}")["since"] - 30 * 86_400
     announced.cursor = json.dumps({"since": since, "plans": 0, "own_plans": 0, "failures": 0})
-    monkeypatch.setattr("brew_assets.defs.notifications.open_syncs.LOOK_BACK_S", -60.0)
+    announced.clock.advance(LOOK_BACK_S + 60.0)
     announced.tick()
     assert announced.slack.texts == []
 

@@ -9,7 +9,7 @@ import pytest
 from brew_assets.adapters.directory_store.store import DirectoryStore
 from brew_assets.defs.tags import SYNC_ID_TAG
 from brew_assets.domain.catalogue import choose_bottles
-from brew_assets.domain.manifest import MANIFEST_KEY
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.engine.planner import refresh_catalogue
 from brew_assets.engine.ports import Document, ObjectFacts
 from brew_assets.simulator import Fault

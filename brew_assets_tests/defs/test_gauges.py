@@ -6,6 +6,7 @@ import dagster as dg
 import msgspec
 import pytest
 
+from brew_assets.compose.store import CLOCK
 from brew_assets.defs.notifications.missing_syncs import Watch
 from brew_assets.defs.notifications.open_syncs import Cursor
 from brew_assets.defs.notifications.sensor import announce_syncs
@@ -141,9 +142,9 @@ def test_the_age_of_the_last_good_sync_and_what_is_pending_are_published(
         state = msgspec.structs.replace(state, last_good_at=now - state.last_good_at)
     known = Cursor(since=now - 3600.0, ended_until=now, state=state, watch=Watch(settled=now))
     first = dg.build_sensor_context(instance=instance, cursor=msgspec.json.encode(known).decode())
-    announce_syncs(first)
+    announce_syncs(first, CLOCK)
     again = dg.build_sensor_context(instance=instance, cursor=first.cursor)
-    announce_syncs(again)
+    announce_syncs(again, CLOCK)
     (age,) = published(cloudwatch, "LastGoodSyncAge", environment)
     assert age_s <= age <= age_s + 120.0
     assert published(cloudwatch, "PendingBottles", environment) == pending
@@ -162,5 +163,6 @@ def test_a_cloudwatch_that_is_down_keeps_no_missing_sync_from_being_told(
     before = (datetime.now(UTC) - timedelta(days=8)).timestamp()
     known = Cursor(since=before, ended_until=before, watch=Watch(settled=before))
     cursor = msgspec.json.encode(known).decode()
-    announce_syncs(dg.build_sensor_context(instance=announced.deployment.instance, cursor=cursor))
+    context = dg.build_sensor_context(instance=announced.deployment.instance, cursor=cursor)
+    announce_syncs(context, announced.clock)
     assert announced.slack.texts == ["⏰ Homebrew Bottles Sync Is Missing"]

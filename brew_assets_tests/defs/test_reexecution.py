@@ -10,7 +10,7 @@ import pytest
 
 from brew_assets.adapters.aws.client import aws_client
 from brew_assets.definitions import defs
-from brew_assets.defs.notifications.later_runs import covered_s
+from brew_assets.defs.notifications.ended_sync import covered_s
 from brew_assets.domain.sync_status import SyncState
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.announced import (
@@ -232,7 +232,7 @@ def test_a_channel_that_is_down_hears_of_it_later(announced: Announced) -> None:
     # The gauges wait for no channel.
     assert state_of(announced).pending == 0
     assert "completion/slack" in (announced.cursor or "")
-    announced.forget_waits()
+    announced.clock.advance(60.0)
     announced.tick()
     announced.tick()
     assert announced.slack.texts == [START, FAILED, COMPLETE]

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from brew_assets.definitions import defs
-from brew_assets.defs.repair import repair_job
+from brew_assets.defs.jobs import repair_job
 from brew_assets.engine.record.verify import certify
 from brew_assets.settings import Settings
 from brew_assets.simulator import Fault

@@ -6,7 +6,6 @@ import dagster as dg
 import msgspec
 import pytest
 
-from brew_assets.defs import resources
 from brew_assets.defs.lambda_route import PipesInvoker, lambda_client
 from brew_assets.defs.resources import STEP_RETRIES, MirrorResource, failure_from
 from brew_assets.errors import (
@@ -28,7 +27,6 @@ from brew_assets_tests.defs.deployment import Deployment
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resources, "STEP_RETRY_DELAY_S", 0.0)
     monkeypatch.setenv("RETRY_ATTEMPTS", "0")
 
 
@@ -57,6 +55,19 @@ def test_an_upstream_that_stays_away_ends_the_step_after_its_tries(deployment: D
     result = deployment.run("weekly_sync")
     assert result.retry_attempts_for_node("formula_catalog") == STEP_RETRIES
     assert "503" in (deployment.failure(result, "formula_catalog").description or "")
+
+
+def test_a_step_is_tried_again_after_the_waits_of_the_settings(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RETRY_DELAY_SECONDS", "0.01")
+    deployment.simulator.api_down = True
+    result = deployment.run("weekly_sync")
+    events = [event for event in result.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"]
+    waits = [event.step_retry_data.seconds_to_wait or 0.0 for event in events]
+    assert len(waits) == STEP_RETRIES
+    assert 0.0 < waits[0] <= 0.01
+    assert 0.0 < waits[1] <= 0.02
 
 
 def test_an_upstream_that_has_no_catalogue_is_not_asked_again(

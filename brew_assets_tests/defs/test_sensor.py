@@ -5,7 +5,6 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from brew_assets.defs.sensors import launch_runs as sensors
 from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, metadata_of, pending_of
 
 # Dagster's own: of the sensor, the job and the partition.
@@ -26,10 +25,8 @@ def test_every_plan_since_the_last_tick_gets_its_runs(deployment: Deployment) ->
     assert not deployment.tick().run_requests
 
 
-def test_plans_beyond_what_one_tick_takes_wait_for_the_next(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sensors, "MAX_PLANS_PER_TICK", 2)
+def test_plans_beyond_what_one_tick_takes_wait_for_the_next(deployment: Deployment) -> None:
+    deployment.plans_per_tick = 2
     deployment.tick()
     for number in range(3):
         _report(deployment, sync_id=f"sync-{number}", pending={"arm64_sonoma": 1})
@@ -158,13 +155,11 @@ def test_a_run_that_was_created_and_never_submitted_is_requested_again(deploymen
     assert [request.run_key for request in deployment.tick().run_requests] == [f"{plan}:arm64_sonoma"]
 
 
-def test_what_was_planned_while_the_sensor_was_off_for_days_waits_for_nobody(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_planned_while_the_sensor_was_off_for_days_waits_for_nobody(deployment: Deployment) -> None:
     deployment.tick()
     *_, newest = plans(deployment, *PLATFORMS)
-    monkeypatch.setattr(sensors, "MAX_PLANS_PER_TICK", 2)
-    monkeypatch.setattr(sensors, "_LATE_S", 0.0)
+    deployment.plans_per_tick = 2
+    deployment.clock.advance(2 * 86_400.0)
     # What is passed over takes its place in a tick.
     assert not deployment.tick().run_requests
     assert [request.run_key for request in deployment.tick().run_requests] == [f"{newest}:{PLATFORMS[-1]}"]

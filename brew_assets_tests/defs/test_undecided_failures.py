@@ -12,6 +12,7 @@ from dagster._core.execution.backfill import BulkActionStatus
 
 from brew_assets.definitions import defs
 from brew_assets.defs.notifications.missing_syncs import finding_of
+from brew_assets.defs.notifications.run_history import RETRY_KNOWN_WITHIN_S
 from brew_assets_tests.defs.announced import COMPLETE, FAILED, START, Announced
 from brew_assets_tests.defs.backfilled import job_backfill
 from brew_assets_tests.defs.deployment import PLATFORMS
@@ -115,15 +116,13 @@ def test_a_lost_run_that_its_backfills_end_left_without_a_child_is_told(announce
     assert announced.slack.texts == [START, FAILED]
 
 
-def test_a_lost_run_of_which_nothing_more_is_heard_is_told_after_a_while(
-    announced: Announced, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lost_run_of_which_nothing_more_is_heard_is_told_after_a_while(announced: Announced) -> None:
     lost, _ = planned(announced)
     lost.event()
     lost.status()
     announced.tick()
     assert announced.slack.texts == [START]
-    monkeypatch.setattr("brew_assets.defs.notifications.run_history.RETRY_KNOWN_WITHIN_S", 0.0)
+    announced.clock.advance(RETRY_KNOWN_WITHIN_S)
     announced.tick()
     assert announced.slack.texts == [START, FAILED]
 
@@ -159,10 +158,7 @@ def test_a_lost_planning_that_nobody_begins_again_is_told_once(announced: Announ
     assert announced.slack.texts == [FAILED]
 
 
-def test_other_failures_are_told_while_one_is_undecided(
-    announced: Announced, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("brew_assets.defs.resources.STEP_RETRY_DELAY_S", 0.0)
+def test_other_failures_are_told_while_one_is_undecided(announced: Announced) -> None:
     lost = lost_planning(announced)
     lost.event()
     lost.status()

@@ -6,7 +6,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from brew_assets.domain.manifest import MANIFEST_KEY, Entry, decode_manifest
+from brew_assets.domain.manifest import Entry, decode_manifest
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.simulator import Simulator
 from brew_assets_tests.deployed.account import (
     BUCKET,

@@ -9,7 +9,8 @@ import dagster as dg
 import pytest
 from dagster._core.execution.backfill import BulkActionStatus
 
-from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
+from brew_assets.domain.manifest import decode_manifest
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.simulator import Fault, Simulator, World
 from brew_assets_tests.defs.announced import COMPLETE, FAILED, START
 from brew_assets_tests.defs.backfilled import ALL, asset_backfill

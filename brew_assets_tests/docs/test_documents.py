@@ -18,10 +18,10 @@ from brew_assets.adapters.directory_store.rooted_files import MOST_NESTED
 from brew_assets.adapters.directory_store.store import DirectoryStore
 from brew_assets.domain.batch import BATCH_PREFIX, DirectRequest, decode_event
 from brew_assets.domain.left_out import LeftOut
-from brew_assets.domain.manifest import BACKUP_PREFIX, BACKUPS_KEPT, MANIFEST_KEY, decode_manifest
+from brew_assets.domain.manifest import BACKUPS_KEPT, decode_manifest
+from brew_assets.domain.object_keys import BACKUP_PREFIX, INDEX_PREFIX, MANIFEST_KEY
 from brew_assets.domain.report import REPORT_PREFIX
 from brew_assets.domain.skip_list import MAX_HASH_FILE_BYTES, decode_hash_file
-from brew_assets.engine.bottle_sizes import INDEX_PREFIX
 from brew_assets.engine.catalogue_cache import CATALOGUE_PREFIX
 from brew_assets.engine.coordination import RUN_PREFIX
 from brew_assets.engine.record.identify import PLAN_PREFIX

@@ -40,6 +40,11 @@ def test_the_table_has_a_figure_for_each() -> None:
     assert "modules over 400 lines:           none" in shown
 
 
+def test_no_module_imports_more_than_fifteen_others() -> None:
+    imports = measured(ROOT).imports
+    assert {name: len(found) for name, found in imports.items() if len(found) > 15} == {}
+
+
 def test_a_bottle_passes_at_most_six_frames_before_its_first_byte_is_asked_for() -> None:
     before = bottle_path().before
     assert before[0].endswith(" Mirror.sync")

@@ -16,10 +16,10 @@ from brew_assets.domain.bottle import (
     is_pkg_version,
     is_tag,
     parse_filename,
-    parse_key,
     split_stem,
 )
 from brew_assets.domain.manifest import decode_receipts, encode_receipts
+from brew_assets.domain.object_keys import parse_key
 from brew_assets_tests.domain.strategies import BOTTLES
 from brew_assets_tests.worlds import DATE, bottle, receipt
 

@@ -4,8 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brew_assets.domain.bottle import MOST_KEY_BYTES, Bottle, is_object_key
-from brew_assets.domain.object_keys import is_backup_name, is_date, is_journal_name, is_plan_name
+from brew_assets.domain.bottle import Bottle
+from brew_assets.domain.object_keys import (
+    MOST_KEY_BYTES,
+    is_backup_name,
+    is_date,
+    is_journal_name,
+    is_object_key,
+    is_plan_name,
+)
 from brew_assets_tests.domain.strategies import BOTTLES
 from brew_assets_tests.worlds import DATE, SYNC_ID
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from brew_assets.engine.coordination import PATIENCE_S, RUN_PREFIX, Companions
+from brew_assets.engine.coordination import PATIENCE_S, RUN_PREFIX, Companions, wait_while_progress
 from brew_assets_tests.fakes import FakeClock, FakeStop, MemoryStore
 from brew_assets_tests.worlds import DATE, SYNC_ID, catalogue_of, fetch, formula, plan_of
 
@@ -78,3 +78,34 @@ def test_a_stop_signal_ends_the_wait(store: MemoryStore, clock: FakeClock) -> No
     stop.set()
     companions(store, clock, "arm64_tahoe", stop).wait_while_they_get_on(FETCHES)
     assert clock.monotonic() < 1
+
+
+def waited(clock: FakeClock, missing: list[int], *, running: int = 99, stop: FakeStop | None = None) -> bool:
+    """Whether somebody may still be storing after a wait in which so much was missing at each look."""
+    counts, looks = iter(missing), iter(range(running))
+    return wait_while_progress(
+        lambda: next(counts),
+        lambda: next(looks, None) is not None,
+        patience_s=3.0,
+        clock=clock,
+        stop=stop or FakeStop(),
+        look_every_s=1.0,
+    )
+
+
+def test_others_are_waited_for_as_long_as_something_new_appears(clock: FakeClock) -> None:
+    assert not waited(clock, [5, 5, 5, 4, 4, 3, 3, 0])
+    assert clock.waits == [1.0] * 7
+    assert waited(clock, [5, 4, 4, 4, 4, 4, 4])
+    assert clock.waits == [1.0] * (7 + 4)
+
+
+def test_others_that_have_ended_are_not_waited_for(clock: FakeClock) -> None:
+    assert not waited(clock, [5, 4, 3], running=2)
+    assert clock.waits == [1.0] * 2
+
+
+def test_a_stop_signal_leaves_others_to_themselves(clock: FakeClock) -> None:
+    stop = FakeStop()
+    stop.set()
+    assert waited(clock, [5], stop=stop)

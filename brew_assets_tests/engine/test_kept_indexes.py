@@ -7,9 +7,10 @@ import threading
 import pytest
 
 from brew_assets.domain.bottle import Bottle, image_name, index_reference
+from brew_assets.domain.object_keys import INDEX_PREFIX
 from brew_assets.domain.oci import MAX_INDEX_BYTES, decode_index
 from brew_assets.engine.bottle_sizes import SizeLookUp, SizesFound
-from brew_assets.engine.kept_indexes import INDEX_PREFIX, index_key
+from brew_assets.engine.kept_indexes import index_key
 from brew_assets.engine.options import Options
 from brew_assets.engine.ports import Indexes
 from brew_assets.engine.retry import RetryPolicy

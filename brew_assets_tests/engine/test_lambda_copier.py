@@ -15,7 +15,8 @@ from brew_assets.domain.batch import (
     decode_batch,
     decode_event,
 )
-from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
+from brew_assets.domain.manifest import decode_manifest
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.domain.plan import Plan, Request
 from brew_assets.domain.report import Report, decode_report
 from brew_assets.engine.lambda_copier import DispatchOptions, LambdaCopier, Pace

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from brew_assets.adapters.directory_store.store import DirectoryStore
-from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY, Entry, decode_manifest
+from brew_assets.domain.manifest import Entry, decode_manifest
+from brew_assets.domain.object_keys import BACKUP_PREFIX, MANIFEST_KEY
 from brew_assets.domain.plan import Request
 from brew_assets.engine.planner import make_plan
 from brew_assets.engine.read_only_store import read_only

@@ -15,7 +15,7 @@ from brew_assets.domain.batch import (
     encode_batch,
 )
 from brew_assets.domain.plan import Plan
-from brew_assets.engine.orphaned_invocations import INVOCATION_LIVES_S, PATIENCE_S
+from brew_assets.engine.coordination import INVOCATION_LIVES_S, INVOCATION_PATIENCE_S
 from brew_assets.engine.ports import StopSignal
 from brew_assets.engine.sync_worker import work_on
 from brew_assets_tests.engine.test_lambda_copier import SyncStatus
@@ -114,7 +114,7 @@ def test_a_dead_worker_of_a_killed_run_is_waited_for_no_longer_than_patience(sto
     report = story.copy_plan(plan)
     story.assert_complete(report)
     assert (report.kept, report.downloaded) == (5, 7)
-    assert PATIENCE_S <= orphans.waited_s <= PATIENCE_S + 2
+    assert INVOCATION_PATIENCE_S <= orphans.waited_s <= INVOCATION_PATIENCE_S + 2
     assert "this one goes on without" in story.workers.logged[-1]
 
 

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from brew_assets.adapters.directory_store.store import DirectoryStore
-from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
+from brew_assets.domain.manifest import decode_manifest
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.domain.plan import Plan, Request
 from brew_assets.domain.report import REPORT_PREFIX, decode_report
 from brew_assets.engine.catalogue_cache import kept_catalogue

@@ -9,7 +9,8 @@ import pytest
 
 from brew_assets.adapters.directory_store.store import DirectoryStore
 from brew_assets.domain.bottle import Bottle
-from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY, decode_manifest
+from brew_assets.domain.manifest import decode_manifest
+from brew_assets.domain.object_keys import BACKUP_PREFIX, MANIFEST_KEY
 from brew_assets.engine.record.fold import MAX_FOLD_RACES, backups, fold, read_held
 from brew_assets.engine.record.journal import RECEIPT_PREFIX, Journal
 from brew_assets.engine.record.rebuild import (

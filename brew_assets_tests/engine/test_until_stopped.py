@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
+from brew_assets.engine.clock import until_stopped
 from brew_assets.engine.log_context import bound, bound_facts
-from brew_assets.engine.until_stopped import until_stopped
 from brew_assets.errors import HashFileInvalid, PlanningStopped
 from brew_assets_tests.fakes import FakeStop
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY, decode_manifest, encode_receipts
+from brew_assets.domain.manifest import decode_manifest, encode_receipts
+from brew_assets.domain.object_keys import BACKUP_PREFIX, MANIFEST_KEY
 from brew_assets.engine.options import Options
 from brew_assets.engine.ports import Document
 from brew_assets.engine.record.fold import fold, read_held

@@ -8,15 +8,8 @@ from typing import TypeVar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brew_assets.domain.bottle import (
-    Bottle,
-    is_digest,
-    is_formula_name,
-    is_object_key,
-    is_pkg_version,
-    is_tag,
-    parse_key,
-)
+from brew_assets.domain.bottle import Bottle, is_digest, is_formula_name, is_pkg_version, is_tag
+from brew_assets.domain.object_keys import is_object_key, parse_key
 
 # Of each decoder. In CI they are the same ones on every machine; a campaign draws others each time.
 IN_CI = 2_000

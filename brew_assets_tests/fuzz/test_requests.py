@@ -9,7 +9,8 @@ import msgspec
 
 from brew_assets.defs.schedules import cron_from_expression
 from brew_assets.domain.batch import BatchReference, batch_report_key, decode_event, given_out_at
-from brew_assets.domain.bottle import blob_url, is_formula_name, is_object_key
+from brew_assets.domain.bottle import blob_url, is_formula_name
+from brew_assets.domain.object_keys import is_object_key
 from brew_assets.domain.plan import decode_plan, encode_plan
 from brew_assets.domain.routing import decode_task_sizes, task_size
 from brew_assets.domain.sync_event import decode_trigger, is_event_id

@@ -5,7 +5,7 @@ from random import Random
 from typing import Any
 
 from brew_assets.domain.batch import Batch, decode_batch, encode_batch
-from brew_assets.domain.bottle import is_digest, is_object_key, parse_key
+from brew_assets.domain.bottle import is_digest
 from brew_assets.domain.manifest import (
     Entry,
     Receipt,
@@ -15,7 +15,7 @@ from brew_assets.domain.manifest import (
     decode_receipts,
     encode_receipts,
 )
-from brew_assets.domain.object_keys import is_date
+from brew_assets.domain.object_keys import is_date, is_object_key, parse_key
 from brew_assets.domain.plan import decode_plan, encode_plan
 from brew_assets.domain.plan_summary import summarize
 from brew_assets.domain.report import Failure, Report, decode_report, describe_report, encode_report

@@ -25,7 +25,8 @@ from dagster._grpc.types import ExecuteRunArgs, ListRepositoriesResponse
 from dagster_shared.serdes import deserialize_value
 
 from brew_assets.definitions import defs
-from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
+from brew_assets.domain.manifest import decode_manifest
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.simulator import Simulator, World
 from brew_assets_tests.infra import image
 from brew_assets_tests.infra.image import DOCKERFILE, ROOT, Program, in_context, instructions

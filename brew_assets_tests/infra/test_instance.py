@@ -19,9 +19,8 @@ from moto import mock_aws
 
 from brew_assets.defs.tags import ROUTE_TAG, SYNC_ID_TAG
 from brew_assets.domain.batch import BATCH_PREFIX
-from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY
+from brew_assets.domain.object_keys import BACKUP_PREFIX, INDEX_PREFIX, MANIFEST_KEY
 from brew_assets.domain.report import REPORT_PREFIX
-from brew_assets.engine.bottle_sizes import INDEX_PREFIX
 from brew_assets.engine.catalogue_cache import CATALOGUE_PREFIX
 from brew_assets.engine.coordination import RUN_PREFIX
 from brew_assets.engine.record.identify import PLAN_PREFIX

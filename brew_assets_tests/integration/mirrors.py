@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from brew_assets.domain.manifest import MANIFEST_KEY, Entry, decode_manifest
+from brew_assets.domain.manifest import Entry, decode_manifest
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.simulator import Simulator
 from brew_assets_tests.servers import S3Server
 

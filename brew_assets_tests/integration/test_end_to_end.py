@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
+from brew_assets.domain.manifest import decode_manifest
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.engine.record.stored_names import STORED_SUFFIX
 from brew_assets.simulator import Simulator, World
 from brew_assets_tests.integration.mirrors import (

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from brew_assets.engine.kept_indexes import INDEX_PREFIX
+from brew_assets.domain.object_keys import INDEX_PREFIX
 from brew_assets.simulator import Fault, SimulatedBottle, Simulator, World
 from brew_assets_tests.integration.mirrors import DirectoryMirror, MirrorUnderTest, assert_consistent
 from brew_assets_tests.local_aws.session import wait_for

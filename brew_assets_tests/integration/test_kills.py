@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from brew_assets.domain.manifest import MANIFEST_KEY
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.simulator import Fault, Simulator, SizeDistribution, World
 from brew_assets_tests.integration.mirrors import MirrorUnderTest, assert_complete, assert_consistent
 

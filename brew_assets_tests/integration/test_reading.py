@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
-from brew_assets.domain.manifest import MANIFEST_KEY, encode_receipts
+from brew_assets.domain.manifest import encode_receipts
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.engine.record.rebuild import identify_all
 from brew_assets.runtimes.cli import cli
 from brew_assets.simulator import Simulator, World

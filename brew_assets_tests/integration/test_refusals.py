@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from brew_assets.domain.bottle import parse_key
+from brew_assets.domain.object_keys import parse_key
 from brew_assets.engine.transfer.verdicts import CANARY_KEY
 from brew_assets.simulator import Fault, Simulator, SizeDistribution, World
 from brew_assets_tests.integration.mirrors import (

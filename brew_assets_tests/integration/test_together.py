@@ -9,7 +9,8 @@ import pytest
 
 from brew_assets.compose.store import build_store
 from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, blob_url
-from brew_assets.domain.manifest import MANIFEST_KEY, Receipt, decode_manifest, entry_for
+from brew_assets.domain.manifest import Receipt, decode_manifest, entry_for
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.engine.clock import SystemClock
 from brew_assets.engine.ports import Store
 from brew_assets.engine.record.fold import fold

@@ -9,7 +9,8 @@ import pytest
 
 from brew_assets.compose.store import build_store
 from brew_assets.domain.bottle import Bottle
-from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY, Manifest, decode_manifest
+from brew_assets.domain.manifest import Manifest, decode_manifest
+from brew_assets.domain.object_keys import BACKUP_PREFIX, MANIFEST_KEY
 from brew_assets.engine.clock import SystemClock
 from brew_assets.engine.ports import Store
 from brew_assets.engine.record.fold import fold

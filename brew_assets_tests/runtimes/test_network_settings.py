@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from brew_assets.adapters.directory_store.store import DirectoryStore
-from brew_assets.domain.manifest import MANIFEST_KEY, Manifest
+from brew_assets.domain.manifest import Manifest
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets_tests.ports import free_ports
 from brew_assets_tests.runtimes.test_cli import run
 

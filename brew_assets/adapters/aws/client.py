@@ -30,7 +30,6 @@ READ_TIMEOUT_S = 5
 # For calls that do no harm when they arrive twice.
 REPEATED = 2
 DEFAULT_REGION = "us-east-1"
-S3_CONNECT_TIMEOUT_S = 30.0
 # botocore would describe the machine, and put that together anew for each call.
 USER_AGENT = "brew-mirror"
 # The connection stood when these were met (SSLError also before): the call may have arrived.
@@ -123,6 +122,7 @@ def s3_client(
     addressing_style: str,
     accelerate: bool,
     connections: int,
+    connect_timeout_s: float,
     timeout_s: float,
 ) -> "S3Client":
     """The client of a bucket. What is not given is as the AWS profile has it.
@@ -137,7 +137,7 @@ def s3_client(
         given["addressing_style"] = addressing_style
     config = Config(
         max_pool_connections=connections,
-        connect_timeout=min(S3_CONNECT_TIMEOUT_S, timeout_s),
+        connect_timeout=min(connect_timeout_s, timeout_s),
         read_timeout=timeout_s,
         # Tried again by us: the library knows of no 409 that passes.
         retries={"total_max_attempts": 1},

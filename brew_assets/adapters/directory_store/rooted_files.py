@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from brew_assets.adapters.directory_store.file_calls import FileCalls, sync_folder
-from brew_assets.domain.bottle import is_object_key, parse_filename
+from brew_assets.domain.bottle import parse_filename
 from brew_assets.domain.foreign_text import printable_name
-from brew_assets.domain.object_keys import is_date
+from brew_assets.domain.object_keys import is_date, is_object_key
 from brew_assets.engine.ports import ListedObject
 from brew_assets.errors import ObjectRefused, StoreError, StoreRefused
 

@@ -16,7 +16,7 @@ from brew_assets.adapters.directory_store.incoming_files import IncomingFile, lo
 from brew_assets.adapters.directory_store.rooted_files import RootedFiles, place_of, refuse_other_kinds
 from brew_assets.domain.bottle import Bottle
 from brew_assets.domain.foreign_text import printable_name
-from brew_assets.domain.manifest import MANIFEST_KEY
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.engine.ports import MAX_DOCUMENT_BYTES, Document, ListedObject, ObjectFacts
 from brew_assets.errors import (
     DigestMismatch,

@@ -14,8 +14,8 @@ from brew_assets.adapters.http.body_limits import (
     Pace,
     SlowBody,
 )
+from brew_assets.engine.clock import until_stopped
 from brew_assets.engine.ports import Clock, StopSignal
-from brew_assets.engine.until_stopped import until_stopped
 
 if TYPE_CHECKING:
     import httpx
@@ -44,7 +44,7 @@ def get(
     limits: BodyLimits,
     silence_s: float,
     clock: Clock,
-    stop: StopSignal,
+    stop: StopSignal | None,
 ) -> Answer:
     """The answer; the client is closed afterwards. Redirects are the client's matter: it should follow none.
 

@@ -15,17 +15,15 @@ import msgspec
 from brew_assets.adapters.aws.answers import BoundedSession, asked_for, bound_answers
 from brew_assets.adapters.aws.client import aws_session, resolved_region, s3_client, session_reach
 from brew_assets.adapters.http.pool import ThreadWires
-from brew_assets.adapters.http.reach import PLAIN, Reach
+from brew_assets.adapters.http.reach import CONNECT_TIMEOUT_S, PLAIN, Reach
 from brew_assets.adapters.s3.client_errors import setting_error
 from brew_assets.adapters.s3.documents import S3Documents, check_documents
-from brew_assets.adapters.s3.labels import ObjectLabels
 from brew_assets.adapters.s3.listing import Page, pages_to_the_end
+from brew_assets.adapters.s3.object_headers import ObjectHeaders
 from brew_assets.adapters.s3.signing import BulkSigner, credentials_error
 from brew_assets.adapters.s3.uploads import ThinObjects
-from brew_assets.domain.bottle import Bottle, is_object_key
-from brew_assets.domain.manifest import MANIFEST_KEY
-from brew_assets.domain.object_keys import is_date
-from brew_assets.engine.kept_indexes import INDEX_PREFIX
+from brew_assets.domain.bottle import Bottle
+from brew_assets.domain.object_keys import INDEX_PREFIX, MANIFEST_KEY, is_date, is_object_key
 from brew_assets.engine.ports import (
     MAX_DOCUMENT_BYTES,
     BottleSink,
@@ -67,6 +65,7 @@ class S3Options(msgspec.Struct, frozen=True, kw_only=True):
     kms_key_id: str = ""
     acl: str = ""
     accelerate: bool = False
+    connect_timeout_s: float = CONNECT_TIMEOUT_S
     timeout_s: float = 300.0
     connections: int = 16
     api_base_url: str = "https://formulae.brew.sh/api"
@@ -81,7 +80,7 @@ class S3Store:
         self._bucket = options.bucket
         self._prefix = f"{options.prefix.strip('/')}/" if options.prefix.strip("/") else ""
         self.url = f"s3://{self._bucket}/{self._prefix}"
-        self._labels = ObjectLabels(
+        self._headers = ObjectHeaders(
             sse=options.sse, kms_key_id=options.kms_key_id, acl=options.acl, api_base_url=options.api_base_url
         )
         self._session = aws_session(reach)
@@ -116,6 +115,7 @@ class S3Store:
                 addressing_style=options.addressing_style,
                 accelerate=options.accelerate,
                 connections=options.connections,
+                connect_timeout_s=options.connect_timeout_s,
                 timeout_s=options.timeout_s,
             )
             # Endpoint and addressing are boto3's business, for the thin connection too.
@@ -203,8 +203,8 @@ class S3Store:
         full = self._full(key)
         try:
             if key.startswith(INDEX_PREFIX):
-                return self._thin.put(full, data, self._labels.headers() | _condition(create_only, replaces))
-            arguments = self._labels.arguments()
+                return self._thin.put(full, data, self._headers.headers() | _condition(create_only, replaces))
+            arguments = self._headers.arguments()
             if create_only:
                 arguments["IfNoneMatch"] = "*"
             elif replaces is not None:
@@ -336,7 +336,7 @@ class S3Store:
         """
         self.check_size(bottle, size)
         key = bottle.key(date)
-        headers = self._labels.bottle_headers(bottle, date) | _condition(not replace, None)
+        headers = self._headers.bottle_headers(bottle, date) | _condition(not replace, None)
         headers["Content-Length"] = str(size)
         return self._bottles.sink(self._full(key), headers, sha256=bottle.digest, size=size, our_key=key)
 
@@ -356,7 +356,7 @@ class S3Store:
             found = "nothing" if facts is None else f"{facts.size} bytes with sha256 {facts.digest}"
             raise StoreError(f"{source}: expected the bytes of {bottle.filename}, found {found}")
         self.check_size(bottle, size)
-        arguments = self._labels.copy_arguments(bottle, date)
+        arguments = self._headers.copy_arguments(bottle, date)
         if not replace:
             arguments["IfNoneMatch"] = "*"
         try:

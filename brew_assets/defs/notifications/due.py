@@ -7,10 +7,9 @@ from logging import Logger
 import dagster as dg
 import msgspec
 
-from brew_assets.compose.store import build_store
 from brew_assets.configured import deployment_of
 from brew_assets.defs.notifications.deliveries import CursorDeliveries, RunDeliveries
-from brew_assets.defs.notifications.later_runs import later_runs
+from brew_assets.defs.notifications.ended_sync import EndedSync, later_runs, look_at_end
 from brew_assets.defs.notifications.missing_syncs import Missing
 from brew_assets.defs.notifications.planning_runs import FailedPlanning
 from brew_assets.defs.notifications.run_history import (
@@ -20,9 +19,8 @@ from brew_assets.defs.notifications.run_history import (
     runs_of,
     status_of,
 )
-from brew_assets.defs.pages.store_findings import store_findings
 from brew_assets.defs.schedules import SCHEDULE, next_scheduled_sync
-from brew_assets.domain.metrics import Metric, gauges, sync_metrics
+from brew_assets.domain.metrics import Metric, gauges, metrics_of
 from brew_assets.domain.notifications.blocks import Message
 from brew_assets.domain.notifications.messages import (
     absence_message,
@@ -34,46 +32,17 @@ from brew_assets.domain.notifications.messages import (
     start_message,
 )
 from brew_assets.domain.notifications.security import security_text
-from brew_assets.domain.plan import Plan
-from brew_assets.domain.report import Outcome
-from brew_assets.domain.sync_status import Ending, SyncState, SyncStatus
-from brew_assets.engine.clock import SystemClock
-from brew_assets.engine.kept_plans import kept_plan
+from brew_assets.domain.sync_status import SyncState, SyncStatus
 from brew_assets.engine.notifier import Channel, DeliveryRecord, Notification, Notifier, Wait
-from brew_assets.engine.record.stored_names import stored_names
-from brew_assets.engine.reports import kept_reports
-from brew_assets.errors import MirrorError
+from brew_assets.engine.ports import Clock
 from brew_assets.settings import Settings
 
 START, LARGE, END, COMPLETION, ABSENCE = "start", "large-download", "end", "completion", "absence"
 # A tick has a minute; what is left waits for the next one.
 _TICK_S = 40.0
-# So long the end waits for a store that cannot be read; then it is sent without the reports.
-_PATIENCE_S = 600.0
 _TOO_OLD_S = 7 * 86_400.0
 # A month and a bit: whoever executes a sync again after that time looks at the run.
 FOLLOWED_FOR_S = 35 * 86_400.0
-# Platforms times tries; more would be a run that is begun again and again.
-_MOST_REPORTS = 1000
-_OUTCOMES: dict[Ending, Outcome] = {"success": "success", "warning": "partial", "failure": "failed"}
-
-
-class _Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """A sync that has ended, with what the store says of it; `ended` in seconds since 1970.
-
-    `names` are the entry keys of what it stored itself, None like the plan when the store did not say.
-    """
-
-    status: SyncStatus
-    ended: float
-    plan: Plan | None
-    names: frozenset[str] | None
-
-    @property
-    def left(self) -> int:
-        """How many of the planned bottles are not held."""
-        status = self.status
-        return max(0, status.planned - status.done - len(status.forgotten))
 
 
 class DueNotifications:
@@ -84,6 +53,7 @@ class DueNotifications:
         instance: dg.DagsterInstance,
         settings: Settings,
         channels: Sequence[Channel],
+        clock: Clock,
         *,
         waits: dict[str, Wait],
         state: SyncState,
@@ -93,10 +63,14 @@ class DueNotifications:
         self._instance = instance
         self._settings = settings
         self._deployment = deployment_of(settings)
-        self._clock = SystemClock()
+        self._clock = clock
         self._notifier = Notifier(channels, waits, self._clock, log=log)
         self._log = log
         self._deadline = self._clock.monotonic() + _TICK_S
+
+    def _now(self) -> float:
+        """Seconds since 1970."""
+        return self._clock.now().timestamp()
 
     def notify(self, sync: OpenSync) -> OpenSync | None:
         """The sync while something is left to send or to look for; None when nothing is, or it is too old.
@@ -104,7 +78,7 @@ class DueNotifications:
         One whose end was no success is followed for a month: it is reported again when a later run completes
         it. What another try leaves undone is no news, but for what it found that is a security event.
         """
-        now = self._clock.now().timestamp()
+        now = self._now()
         if sync.is_incomplete and now - sync.reported_at > FOLLOWED_FOR_S:
             return None
         if not sync.is_incomplete and now - sync.created_at > _TOO_OLD_S:
@@ -125,7 +99,7 @@ class DueNotifications:
 
     def _notify_of_sync(self, sync: OpenSync) -> OpenSync | None:
         runs = runs_of(self._instance, sync)
-        status, ended_at = status_of(self._instance, sync, runs)
+        status, ended_at = status_of(self._instance, sync, runs, now=self._now())
         due = [self._start(status, sync)]
         if is_large(status, self._deployment):
             message = large_download_message(status, self._deployment)
@@ -143,8 +117,7 @@ class DueNotifications:
             return sync
         if found.status.ending == "success":
             return None
-        reported_at = self._clock.now().timestamp()
-        return msgspec.structs.replace(sync, reported_at=reported_at, seen=ended_ids(runs))
+        return msgspec.structs.replace(sync, reported_at=self._now(), seen=ended_ids(runs))
 
     def recall(self, sync: OpenSync, *, is_newest: bool) -> OpenSync | None:
         """The sync as a sensor goes on with it that has lost its cursor; None when nothing is left of it.
@@ -156,7 +129,7 @@ class DueNotifications:
         ends, runs = self._notifier.given(record, END), runs_of(self._instance, sync)
         if not ends:
             begun = self._notifier.given(record, START)
-            goes_on = is_newest and not status_of(self._instance, sync, runs)[0].ended
+            goes_on = is_newest and not status_of(self._instance, sync, runs, now=self._now())[0].ended
             return sync if begun or goes_on else None
         bad = [end for end in ends if end.outcome not in ("", "success")]
         if not bad or self._notifier.given(record, COMPLETION):
@@ -170,7 +143,7 @@ class DueNotifications:
         fresh = set(seen) - set(sync.seen)
         if not fresh:
             return sync
-        status, ended_at = status_of(self._instance, sync, runs)
+        status, ended_at = status_of(self._instance, sync, runs, now=self._now())
         found = self._look_at_end(status, ended_at) if status.ended else None
         if found is None:
             return sync
@@ -198,7 +171,7 @@ class DueNotifications:
 
     def notify_of_failed_planning(self, planning: FailedPlanning) -> bool:
         """True when a message has said that there is no plan, or when it is too old for one."""
-        if self._clock.now().timestamp() - planning.ended_at > _TOO_OLD_S:
+        if self._now() - planning.ended_at > _TOO_OLD_S:
             self._log.warning(
                 f"planning run {planning.run_id}: its message did not go out within a week; given up"
             )
@@ -236,7 +209,7 @@ class DueNotifications:
 
     def _notify_of_progress(self, status: SyncStatus, sync: OpenSync, *, after: Sequence[str]) -> OpenSync:
         """The sync, with the progress that was notified: at most once in an interval, and only of news."""
-        now = self._clock.now().timestamp()
+        now = self._now()
         begun = max(sync.created_at, sync.progress_notified_at)
         if status.route != "ecs" or now - begun < self._settings.progress_update_interval:
             return sync
@@ -249,27 +222,10 @@ class DueNotifications:
         self._notifier.send_best_effort(self._record_of(sync), notification, after=after)
         return msgspec.structs.replace(sync, progress_notified_of=newest, progress_notified_at=now)
 
-    def _look_at_end(self, status: SyncStatus, ended_at: float | None) -> _Ended | None:
-        """The ended sync as the store knows it; None while the store cannot be read and may be soon."""
-        now = self._clock.now().timestamp()
-        ended = ended_at or now
-        try:
-            store = build_store(self._settings)
-            reports = tuple(kept_reports(store, status.sync_id, most=_MOST_REPORTS).values())
-            names = stored_names(store, status.sync_id)
-            plan = kept_plan(store, status.sync_id)
-        except MirrorError as error:
-            self._log.warning(f"sync {status.sync_id}: its reports cannot be read: {error}")
-            if now - ended < _PATIENCE_S:
-                return None
-            reports, names, plan = (), None, None
-        run_ids = dict.fromkeys((*(run.run_id for run in status.runs), status.run_id, status.manifest_run_id))
-        findings = store_findings(self._instance, [run_id for run_id in run_ids if run_id])
-        stored = None if names is None else len(names)
-        status = msgspec.structs.replace(status, reports=reports, stored=stored, store_findings=findings)
-        return _Ended(status=status, ended=ended, plan=plan, names=names)
+    def _look_at_end(self, status: SyncStatus, ended_at: float | None) -> EndedSync | None:
+        return look_at_end(self._instance, self._settings, status, ended_at, clock=self._clock, log=self._log)
 
-    def _end(self, sync: OpenSync, found: _Ended) -> Notification:
+    def _end(self, sync: OpenSync, found: EndedSync) -> Notification:
         status, duration_s = found.status, max(0.0, found.ended - found.status.created_at)
         self._remember(sync, pending=found.left, good_at=found.ended if status.ending == "success" else None)
         return self._notification(
@@ -281,7 +237,9 @@ class DueNotifications:
             outcome=status.ending,
         )
 
-    def _completion(self, sync: OpenSync, found: _Ended, runs: Sequence[dg.RunRecord]) -> list[Notification]:
+    def _completion(
+        self, sync: OpenSync, found: EndedSync, runs: Sequence[dg.RunRecord]
+    ) -> list[Notification]:
         """That the sync is complete, for the channels that were given another end of it; else nothing."""
         if found.status.ending != "success":
             return []
@@ -327,7 +285,7 @@ class DueNotifications:
         subject = self._subject("Homebrew bottles sync, executed again")
         return [Notification(name=f"security-{name[:8]}", subject=subject, security=text)]
 
-    def _end_message(self, found: _Ended, duration_s: float) -> Message:
+    def _end_message(self, found: EndedSync, duration_s: float) -> Message:
         return end_message(
             found.status,
             self._deployment,
@@ -349,16 +307,7 @@ class DueNotifications:
         return gauges(environment=self._deployment.environment, pending=pending, last_good_age_s=None)
 
     def _metrics(self, status: SyncStatus, duration_s: float) -> list[Metric]:
-        return sync_metrics(
-            environment=self._deployment.environment,
-            sync_date=status.date,
-            route=status.route or "local",
-            downloaded=status.new,
-            bytes_downloaded=status.downloaded,
-            duration_s=duration_s,
-            failed=len(status.failures),
-            outcome=_OUTCOMES[status.ending],
-        )
+        return metrics_of(status, environment=self._deployment.environment, duration_s=duration_s)
 
     def _notification(
         self,

@@ -92,7 +92,7 @@ def finding_of(
         if now - at < min(START_WITHIN, window):
             return None
         return _CANCELLED if mine else _NOT_STARTED
-    if any(has_ended(instance, record) for record in mine):
+    if any(has_ended(instance, record, now=now.timestamp()) for record in mine):
         return ""
     if now - at < window:
         return None
@@ -108,12 +108,12 @@ def was_cancelled_unplanned(instance: dg.DagsterInstance, record: dg.RunRecord) 
     return run.status == dg.DagsterRunStatus.CANCELED and planned_sync(instance, run.run_id) is None
 
 
-def has_ended(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
+def has_ended(instance: dg.DagsterInstance, record: dg.RunRecord, *, now: float) -> bool:
     """Whether the planning run failed for good, or all runs of its plan have ended."""
     run = record.dagster_run
     if run.status == dg.DagsterRunStatus.FAILURE:
-        return fate_of(instance, record) == "final"
+        return fate_of(instance, record, now=now) == "final"
     if not run.is_finished:
         return False
     sync = planned_sync(instance, run.run_id)
-    return sync is None or status_of(instance, sync, runs_of(instance, sync))[0].ended
+    return sync is None or status_of(instance, sync, runs_of(instance, sync), now=now)[0].ended

@@ -52,10 +52,10 @@ def first_cursor(now: datetime) -> Cursor:
 
 
 def newly_planned(
-    instance: dg.DagsterInstance, cursor: Cursor, *, within_s: float = _PLANNED_WITHIN_S
+    instance: dg.DagsterInstance, cursor: Cursor, *, now: datetime, within_s: float = _PLANNED_WITHIN_S
 ) -> tuple[Cursor, Sequence[OpenSync]]:
     """The syncs that were planned since the last tick, oldest first, and the cursor that knows them."""
-    before, after = set(cursor.known), datetime.now(UTC) - timedelta(seconds=within_s)
+    before, after = set(cursor.known), now - timedelta(seconds=within_s)
     open_ids = {sync.sync_id for sync in cursor.syncs}
     known: list[str] = []
     syncs: list[OpenSync] = []
@@ -90,9 +90,9 @@ def _planned_without_tag(instance: dg.DagsterInstance, *, after: datetime) -> di
     return {record.run_id: False for record in records}
 
 
-def newly_failed(instance: dg.DagsterInstance, cursor: Cursor) -> Cursor:
+def newly_failed(instance: dg.DagsterInstance, cursor: Cursor, *, now: datetime) -> Cursor:
     """The cursor with the planning runs that have ended without a plan since the last tick."""
-    now_s, after = datetime.now(UTC).timestamp(), datetime.fromtimestamp(cursor.ended_until, tz=UTC)
+    now_s, after = now.timestamp(), datetime.fromtimestamp(cursor.ended_until, tz=UTC)
     ended = instance.get_run_records(
         dg.RunsFilter(
             statuses=[dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED],
@@ -102,7 +102,7 @@ def newly_failed(instance: dg.DagsterInstance, cursor: Cursor) -> Cursor:
     known = {planning.run_id for planning in cursor.plannings}
     run_ids = [record.dagster_run.run_id for record in ended]
     plannings, undecided = failed_plannings(
-        instance, [run_id for run_id in (*cursor.undecided, *run_ids) if run_id not in known]
+        instance, [run_id for run_id in (*cursor.undecided, *run_ids) if run_id not in known], now=now_s
     )
     return msgspec.structs.replace(
         cursor,

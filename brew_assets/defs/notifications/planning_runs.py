@@ -11,7 +11,6 @@ from brew_assets.defs.jobs import selective_sync, weekly_sync
 from brew_assets.defs.notifications.failure_causes import why_it_failed
 from brew_assets.defs.notifications.run_history import fate_of, planned_sync
 from brew_assets.defs.tags import BACKFILL_TAG, CHANNEL_TAG, PARENT_RUN_TAG, SCHEDULE_TAG, SYNC_ID_TAG
-from brew_assets.engine.clock import SystemClock
 
 CANCELLED = "cancelled"
 _CANCELLED_TEXT = "the run was cancelled before there was a plan"
@@ -56,7 +55,7 @@ def is_planning(run: dg.DagsterRun) -> bool:
 
 
 def failed_plannings(
-    instance: dg.DagsterInstance, run_ids: Iterable[str]
+    instance: dg.DagsterInstance, run_ids: Iterable[str], *, now: float
 ) -> tuple[list[FailedPlanning], tuple[str, ...]]:
     """Those among the runs that ended without a plan, and those of which Dagster may still start another."""
     plannings, undecided = [], []
@@ -65,15 +64,17 @@ def failed_plannings(
         if record is None or not is_planning(record.dagster_run):
             continue
         status = record.dagster_run.status
-        may_be_retried = status == dg.DagsterRunStatus.FAILURE and fate_of(instance, record) == "open"
-        if may_be_retried or _may_get_a_plan(instance, record):
+        may_be_retried = (
+            status == dg.DagsterRunStatus.FAILURE and fate_of(instance, record, now=now) == "open"
+        )
+        if may_be_retried or _may_get_a_plan(instance, record, now):
             undecided.append(run_id)
-        elif _is_to_be_reported(instance, record) and not _has_a_plan(instance, record.dagster_run):
-            plannings.append(_failed_planning(instance, record))
+        elif _is_to_be_reported(instance, record, now) and not _has_a_plan(instance, record.dagster_run):
+            plannings.append(_failed_planning(instance, record, now))
     return plannings, tuple(undecided)
 
 
-def _is_to_be_reported(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
+def _is_to_be_reported(instance: dg.DagsterInstance, record: dg.RunRecord, now: float) -> bool:
     """Whether the run failed for good or somebody cancelled it.
 
     A scheduled one that was cancelled is reported as a missing sync, unless it is executed again soon.
@@ -81,7 +82,7 @@ def _is_to_be_reported(instance: dg.DagsterInstance, record: dg.RunRecord) -> bo
     run = record.dagster_run
     if run.status == dg.DagsterRunStatus.CANCELED:
         return SCHEDULE_TAG not in run.tags
-    return run.status == dg.DagsterRunStatus.FAILURE and fate_of(instance, record) == "final"
+    return run.status == dg.DagsterRunStatus.FAILURE and fate_of(instance, record, now=now) == "final"
 
 
 def _has_a_plan(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
@@ -98,22 +99,21 @@ def _is_planned(instance: dg.DagsterInstance, backfill: str) -> bool:
     return any(SYNC_ID_TAG in run.tags or planned_sync(instance, run.run_id) is not None for run in runs)
 
 
-def _may_get_a_plan(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
+def _may_get_a_plan(instance: dg.DagsterInstance, record: dg.RunRecord, now: float) -> bool:
     """Whether another run of its backfill may still make the plan that this one could not make."""
     backfill = backfill_of(instance, record.dagster_run)
     if backfill is None or not backfill.goes_on:
         return False
-    ended_s = SystemClock().now().timestamp() - (record.end_time or 0.0)
-    return ended_s < _BACKFILL_ENDS_WITHIN_S
+    return now - (record.end_time or 0.0) < _BACKFILL_ENDS_WITHIN_S
 
 
-def _failed_planning(instance: dg.DagsterInstance, record: dg.RunRecord) -> FailedPlanning:
+def _failed_planning(instance: dg.DagsterInstance, record: dg.RunRecord, now: float) -> FailedPlanning:
     run = record.dagster_run
     if run.status == dg.DagsterRunStatus.CANCELED:
         reason, error = CANCELLED, _CANCELLED_TEXT
     else:
         reason, error = why_it_failed(instance, run.run_id)
-    ended_at = record.end_time or SystemClock().now().timestamp()
+    ended_at = record.end_time or now
     subject, recorded_by = _subject_of(instance, run)
     return FailedPlanning(
         run_id=run.run_id,

@@ -35,7 +35,6 @@ from brew_assets.domain.left_out import LeftOut
 from brew_assets.domain.notifications.messages import Progress
 from brew_assets.domain.plan_summary import PlanSummary
 from brew_assets.domain.sync_status import PlatformRun, RunState, SyncStatus
-from brew_assets.engine.clock import SystemClock
 
 _STATES: Mapping[dg.DagsterRunStatus, RunState] = {
     dg.DagsterRunStatus.SUCCESS: "succeeded",
@@ -140,12 +139,15 @@ def opened_sync(
 
 
 def status_of(
-    instance: dg.DagsterInstance, sync: OpenSync, records: Sequence[dg.RunRecord]
+    instance: dg.DagsterInstance, sync: OpenSync, records: Sequence[dg.RunRecord], *, now: float
 ) -> tuple[SyncStatus, float | None]:
-    """The status of a sync with these runs, without their reports, and when the last of them ended."""
+    """The status of a sync with these runs, without their reports, and when the last of them ended.
+
+    `now`, like that end, is in seconds since 1970.
+    """
     backfill = Backfill(instance, sync.backfill) if sync.backfill else None
     newest = _speaking(instance, sync, records)
-    runs = tuple(_platform_run(instance, name, record) for name, record in newest.items())
+    runs = tuple(_platform_run(instance, name, record, now) for name, record in newest.items())
     unserved = tuple(
         PlatformRun(platform=name, run_id="", state="failed", error=_UNSERVED) for name in sync.unserved
     )
@@ -157,8 +159,8 @@ def status_of(
     planning = instance.get_run_by_id(sync.run_id)
     ends = [record.end_time for record in newest.values() if record.end_time]
     since = max(ends, default=sync.created_at)
-    manifest = _manifest_run(instance, records)
-    is_due = _is_manifest_due(backfill, manifest, since=since)
+    manifest = _manifest_run(instance, records, now)
+    is_due = _is_manifest_due(backfill, manifest, waited_s=now - since)
     is_due = is_due and all(run.state == "succeeded" for run in runs)
     if manifest is not None and manifest.state in ("failed", "cancelled"):
         runs += (manifest,)
@@ -177,7 +179,7 @@ def status_of(
         notes=sync.notes,
         runs=(*runs, *unserved),
         manifest_run_id=manifest.run_id if manifest else "",
-        planning=_goes_on(planning, since=since) or is_due,
+        planning=_goes_on(planning, waited_s=now - since) or is_due,
     )
     return status, max(ends, default=None)
 
@@ -255,7 +257,9 @@ def _is_of(metadata: Mapping[str, dg.MetadataValue[Any]], sync_id: str) -> bool:
     return SYNC_ID in metadata and metadata[SYNC_ID].value == sync_id
 
 
-def _manifest_run(instance: dg.DagsterInstance, records: Sequence[dg.RunRecord]) -> PlatformRun | None:
+def _manifest_run(
+    instance: dg.DagsterInstance, records: Sequence[dg.RunRecord], now: float
+) -> PlatformRun | None:
     """The run that looks at the manifest after a backfill's others: one that succeeded, else the newest.
 
     It stands beside those of the platforms, under the name of what it materializes.
@@ -263,35 +267,31 @@ def _manifest_run(instance: dg.DagsterInstance, records: Sequence[dg.RunRecord])
     last = [record for record in records if is_of_manifest(record.dagster_run)]
     well = [record for record in last if record.dagster_run.status == dg.DagsterRunStatus.SUCCESS]
     found = next(reversed(well or last), None)
-    return _platform_run(instance, HASH_MANIFEST.to_user_string(), found) if found is not None else None
+    return _platform_run(instance, HASH_MANIFEST.to_user_string(), found, now) if found is not None else None
 
 
-def _is_manifest_due(backfill: Backfill | None, run: PlatformRun | None, *, since: float) -> bool:
+def _is_manifest_due(backfill: Backfill | None, run: PlatformRun | None, *, waited_s: float) -> bool:
     """Whether the backfill's run that looks at the manifest is to be awaited."""
     if backfill is None or not backfill.ends_with_manifest:
         return False
-    return not (run.ended if run is not None else backfill.is_over) and _is_recent(since)
+    return not (run.ended if run is not None else backfill.is_over) and waited_s < CHECKED_WITHIN_S
 
 
-def _goes_on(planning: dg.DagsterRun | None, *, since: float) -> bool:
+def _goes_on(planning: dg.DagsterRun | None, *, waited_s: float) -> bool:
     """Whether a planning run may still find something.
 
     One that died without a word stays STARTED for ever where nobody monitors runs: so long after the plan was
     made, and after its runs have ended, nobody waits for it.
     """
-    if planning is None or planning.is_finished:
-        return False
-    return _is_recent(since)
+    return planning is not None and not planning.is_finished and waited_s < CHECKED_WITHIN_S
 
 
-def _is_recent(since: float) -> bool:
-    return SystemClock().now().timestamp() - since < CHECKED_WITHIN_S
-
-
-def _platform_run(instance: dg.DagsterInstance, platform: str, record: dg.RunRecord) -> PlatformRun:
+def _platform_run(
+    instance: dg.DagsterInstance, platform: str, record: dg.RunRecord, now: float
+) -> PlatformRun:
     run = record.dagster_run
     state = _STATES.get(run.status, "going")
-    if state == "failed" and fate_of(instance, record) != "final":
+    if state == "failed" and fate_of(instance, record, now=now) != "final":
         state = "waiting"
     reason, error = why_it_failed(instance, run.run_id) if state == "failed" else ("", "")
     return PlatformRun(platform=platform, run_id=run.run_id, state=state, reason=reason, error=error)
@@ -300,14 +300,14 @@ def _platform_run(instance: dg.DagsterInstance, platform: str, record: dg.RunRec
 Fate = Literal["retried", "open", "final"]
 
 
-def fate_of(instance: dg.DagsterInstance, record: dg.RunRecord) -> Fate:
+def fate_of(instance: dg.DagsterInstance, record: dg.RunRecord, *, now: float) -> Fate:
     """Whether another run takes the place of this failed one; open as long as Dagster may still decide it."""
     run = record.dagster_run
     tag = run.tags.get(WILL_RETRY_TAG)
     if tag is None and instance.run_retries_enabled:
         # The run's body loses the tag when another part of it is written meanwhile; the table keeps it.
         if not instance.get_runs(dg.RunsFilter(run_ids=[run.run_id], tags={WILL_RETRY_TAG: "true"}), limit=1):
-            ended_s = SystemClock().now().timestamp() - (record.end_time or 0.0)
+            ended_s = now - (record.end_time or 0.0)
             return "open" if ended_s < RETRY_KNOWN_WITHIN_S else "final"
         tag = "true"
     if (tag or "").lower() != "true":

@@ -7,13 +7,14 @@ import dagster as dg
 import msgspec
 
 from brew_assets.compose.channels import build_channels, build_metrics
+from brew_assets.compose.store import CLOCK
 from brew_assets.defs.notifications.due import FOLLOWED_FOR_S, DueNotifications
 from brew_assets.defs.notifications.from_before import cursor_from_before
 from brew_assets.defs.notifications.missing_syncs import look_for_missing
 from brew_assets.defs.notifications.open_syncs import Cursor, first_cursor, newly_failed, newly_planned
 from brew_assets.defs.notifications.run_history import OpenSync
 from brew_assets.domain.metrics import gauges
-from brew_assets.engine.clock import SystemClock
+from brew_assets.engine.ports import Clock
 from brew_assets.errors import UNREADABLE, ChannelError
 from brew_assets.settings import Settings, read_settings
 
@@ -26,12 +27,12 @@ _GAUGES_EVERY_S = 300.0
 _cursor_decoder = msgspec.json.Decoder(Cursor)
 
 
-def notifying_sensor(settings: Settings) -> dg.SensorDefinition:
+def notifying_sensor(settings: Settings, *, clock: Clock = CLOCK) -> dg.SensorDefinition:
     """The sensor; running from the start where there is a channel."""
     running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
     return dg.SensorDefinition(
         name="announce_syncs",
-        evaluation_fn=announce_syncs,
+        evaluation_fn=lambda context: announce_syncs(context, clock),
         minimum_interval_seconds=max(1, min(30, int(settings.progress_update_interval))),
         default_status=running if build_channels(settings) else stopped,
         description=(
@@ -42,10 +43,10 @@ def notifying_sensor(settings: Settings) -> dg.SensorDefinition:
     )
 
 
-def announce_syncs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+def announce_syncs(context: dg.SensorEvaluationContext, clock: Clock) -> dg.SkipReason:
     """Sends the messages that are due; the cursor keeps what has more."""
-    settings, now = read_settings(), SystemClock().now()
-    channels = build_channels(settings)
+    settings, now = read_settings(), clock.now()
+    channels = build_channels(settings, clock=clock)
     if not channels:
         return dg.SkipReason("No channel is configured.")
     instance = context.instance
@@ -53,17 +54,19 @@ def announce_syncs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     cursor = publish_gauges(context, settings, known or first_cursor(now), now)
     since = now.timestamp() - _WAITS_FOR_S
     waits = {key: wait for key, wait in cursor.waits.items() if wait.first_at > since}
-    due = DueNotifications(instance, settings, channels, waits=waits, state=cursor.state, log=context.log)
+    due = DueNotifications(
+        instance, settings, channels, clock, waits=waits, state=cursor.state, log=context.log
+    )
     if known is None:
-        cursor, planned = newly_planned(instance, cursor, within_s=FOLLOWED_FOR_S)
+        cursor, planned = newly_planned(instance, cursor, now=now, within_s=FOLLOWED_FOR_S)
     else:
-        cursor, planned = newly_planned(instance, cursor)
+        cursor, planned = newly_planned(instance, cursor, now=now)
     syncs = [*cursor.syncs, *(sync for sync in planned if sync.created_at >= cursor.since)]
     if known is None:
         earlier = [sync for sync in planned if sync.created_at < cursor.since]
         recalled = (due.recall(sync, is_newest=sync is planned[-1]) for sync in earlier)
         syncs += [sync for sync in recalled if sync is not None]
-    cursor = newly_failed(instance, cursor)
+    cursor = newly_failed(instance, cursor, now=now)
     left = [one for sync in syncs if (one := due.notify(sync)) is not None]
     plannings = tuple(one for one in cursor.plannings if not due.notify_of_failed_planning(one))
     watch, finding = look_for_missing(instance, settings, cursor.watch, now)

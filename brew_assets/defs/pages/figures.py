@@ -4,16 +4,19 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from brew_assets.defs.backfills import HASH_MANIFEST
 from brew_assets.defs.pages.metadata import SYNC_ID, Metadata, manifest_metadata, report_metadata
 from brew_assets.defs.pages.store_links import Places
 from brew_assets.defs.pages.sync_report import PlannedNames, holdings_of, planned_names, sync_report
+from brew_assets.domain.foreign_text import printable
+from brew_assets.domain.left_out import first_names
 from brew_assets.domain.manifest import Manifest
-from brew_assets.domain.report import Report
+from brew_assets.domain.report import Report, failures_by_reason
 from brew_assets.engine.kept_plans import load_plan
 from brew_assets.engine.record.fold import FoldResult
 from brew_assets.engine.reports import kept_reports
 from brew_assets.engine.sync import Mirror
-from brew_assets.errors import PlanInvalid
+from brew_assets.errors import PlanInvalid, is_retryable
 from brew_assets.settings import Settings
 
 
@@ -42,6 +45,19 @@ def metadata_of_manifest(
         sync=reports[-1] if reports else None,
         rebuilt=folded.rebuilt,
         unidentified=folded.unidentified,
+    )
+
+
+def record_manifest(
+    context: dg.AssetExecutionContext, engine: Mirror, settings: Settings, folded: FoldResult, *, sync_id: str
+) -> None:
+    """A step of another asset has hash_manifest materialized: the sync has folded, and no step follows."""
+    context.log_event(
+        dg.AssetMaterialization(
+            HASH_MANIFEST,
+            metadata=metadata_of_manifest(engine, settings, folded, sync_id=sync_id),
+            tags={"dagster/data_version": folded.sha256},
+        )
     )
 
 
@@ -76,3 +92,31 @@ def newest_sync(instance: dg.DagsterInstance, asset: dg.AssetKey) -> str:
     record = instance.get_latest_materialization_event(asset)
     made = record.asset_materialization if record is not None else None
     return str(made.metadata[SYNC_ID].value) if made is not None and SYNC_ID in made.metadata else ""
+
+
+def failure_of(report: Report, metadata: Metadata, *, forced: bool) -> dg.Failure:
+    """What a run that did not store all ends with; tried again when some reasons may have passed by then.
+
+    Not after a forced plan: that would download again what this try has stored.
+    """
+    passing = any(is_retryable(failure.reason) for failure in report.failed)
+    return dg.Failure(
+        describe_shortfall(report),
+        metadata=metadata,
+        allow_retries=passing and not forced and not report.aborted,
+    )
+
+
+def describe_shortfall(report: Report) -> str:
+    """One sentence on what is not in the store though it was planned."""
+    parts = [f"{count} {reason}" for reason, count in failures_by_reason(report.failed).items()]
+    if report.left:
+        names = f" ({first_names(report.left_bottles, report.left)})" if report.left_bottles else ""
+        parts.append(f"{report.left} not begun or not finished{names}")
+    if report.aborted:
+        parts.append(f"given up: {report.aborted}")
+    first = f" First: {report.failed[0].message}" if report.failed else ""
+    return printable(
+        f"{', '.join(report.platforms)}: {report.stored + report.kept} of {report.planned} bottles are in "
+        f"the store, {len(report.failed) + report.left} are not ({'; '.join(parts)}).{first}"
+    )

@@ -15,7 +15,8 @@ from brew_assets.defs.pages.store_links import Places
 from brew_assets.defs.pages.sync_report import Holdings, left_out_list, run_report
 from brew_assets.domain.foreign_text import printable
 from brew_assets.domain.left_out import LeavesOut, message_notes_of
-from brew_assets.domain.manifest import MANIFEST_KEY, Total
+from brew_assets.domain.manifest import Total
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.domain.plan import Plan
 from brew_assets.domain.plan_summary import PlanSummary, PlatformTotals, summarize
 from brew_assets.domain.proof import is_sync_id

@@ -13,7 +13,8 @@ from brew_assets.defs.pages.charts import bar_chart
 from brew_assets.defs.pages.markdown import Link, escaped, link, markdown_table
 from brew_assets.defs.pages.store_links import Places
 from brew_assets.domain.left_out import LeavesOut, first_names, forgotten_note, notes_of, remarks_of
-from brew_assets.domain.manifest import MANIFEST_KEY, Manifest, Total
+from brew_assets.domain.manifest import Manifest, Total
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.domain.plan import Plan
 from brew_assets.domain.quantities import human_bytes, human_duration
 from brew_assets.domain.report import REPORT_PREFIX, Outcome, Report, failures_by_reason

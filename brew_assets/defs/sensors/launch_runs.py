@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from brew_assets.compose.store import CLOCK
 from brew_assets.configured import task_sizes
 from brew_assets.defs.assets import hash_manifest, pending_bottles
 from brew_assets.defs.backfills import backfill_of
@@ -12,7 +13,7 @@ from brew_assets.defs.pages.metadata import recorded_plan
 from brew_assets.defs.resources import platforms
 from brew_assets.defs.tags import PARTITION_TAG, SYNC_ID_TAG, inherited_tags, run_tags
 from brew_assets.domain.plan_summary import PlanSummary
-from brew_assets.engine.clock import SystemClock
+from brew_assets.engine.ports import Clock
 from brew_assets.settings import Settings, read_settings
 
 # The rest waits for the next tick; a tick has a minute.
@@ -27,7 +28,9 @@ _BEFORE_ALL = "0"
 _MOST_DIGITS = 18
 
 
-def pending_sensor(settings: Settings) -> dg.SensorDefinition:
+def pending_sensor(
+    settings: Settings, *, clock: Clock = CLOCK, plans_per_tick: int = MAX_PLANS_PER_TICK
+) -> dg.SensorDefinition:
     """The sensor that starts the runs of plans; running from the start unless SCHEDULE_ENABLED says no.
 
     Raises:
@@ -37,7 +40,7 @@ def pending_sensor(settings: Settings) -> dg.SensorDefinition:
     running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
     return dg.SensorDefinition(
         name="route_pending_bottles",
-        evaluation_fn=route_pending_bottles,
+        evaluation_fn=lambda context: route_pending_bottles(context, clock, plans_per_tick=plans_per_tick),
         job=mirror_platform,
         minimum_interval_seconds=_INTERVAL_S,
         default_status=running if settings.schedule_enabled else stopped,
@@ -60,13 +63,15 @@ def manifest_sensor(settings: Settings) -> dg.AutomationConditionSensorDefinitio
     )
 
 
-def route_pending_bottles(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+def route_pending_bottles(
+    context: dg.SensorEvaluationContext, clock: Clock, *, plans_per_tick: int = MAX_PLANS_PER_TICK
+) -> dg.SensorResult:
     """One run request per platform with something pending, for every plan since the cursor.
 
     The cursor is the storage id of the last plan seen. Dagster's own asset sensor shows only the newest of
     several materializations, and every one of them is a plan. Without a cursor the newest plan is the first.
     """
-    plans, cursor = _new_plans(context)
+    plans, cursor = _new_plans(context, plans_per_tick, since=clock.now().timestamp() - _LATE_S)
     if not plans:
         return dg.SensorResult(skip_reason="No new plan.", cursor=cursor)
     requests = [request for plan in plans for request in _requests_of(context, plan)]
@@ -76,11 +81,15 @@ def route_pending_bottles(context: dg.SensorEvaluationContext) -> dg.SensorResul
     return dg.SensorResult(run_requests=requests, cursor=cursor)
 
 
-def _new_plans(context: dg.SensorEvaluationContext) -> tuple[list[dg.EventLogRecord], str]:
-    """The plans that this tick looks at, oldest first, and the cursor after them."""
+def _new_plans(
+    context: dg.SensorEvaluationContext, most: int, *, since: float
+) -> tuple[list[dg.EventLogRecord], str]:
+    """The plans that this tick looks at, oldest first, and the cursor after them.
+
+    Of at most so many, those from before `since` (seconds since 1970) are passed over, but for the newest.
+    """
     instance, after = context.instance, _storage_id(context.cursor)
-    most = MAX_PLANS_PER_TICK if after is None else 1
-    newest = instance.fetch_materializations(pending_bottles.key, limit=most).records
+    newest = instance.fetch_materializations(pending_bottles.key, limit=most if after is None else 1).records
     if after is None:
         # Without any plan every one counts from now on, also when several come before the next tick.
         plans = [next((record for record in newest if _plan_of(record)), newest[0])] if newest else []
@@ -89,10 +98,9 @@ def _new_plans(context: dg.SensorEvaluationContext) -> tuple[list[dg.EventLogRec
         return plans, str(newest[0].storage_id) if newest else _BEFORE_ALL
     found = instance.fetch_materializations(
         dg.AssetRecordsFilter(asset_key=pending_bottles.key, after_storage_id=after),
-        limit=MAX_PLANS_PER_TICK,
+        limit=most,
         ascending=True,
     ).records
-    since = SystemClock().now().timestamp() - _LATE_S
     last = newest[0].storage_id if newest else 0
     plans = [record for record in found if record.timestamp >= since or record.storage_id >= last]
     if len(plans) < len(found):

@@ -15,16 +15,14 @@ from typing import NamedTuple
 import msgspec
 
 from brew_assets.domain.manifest import (
-    BACKUP_PREFIX,
     BACKUPS_KEPT,
-    MANIFEST_KEY,
     HeldEntry,
     Manifest,
     Receipt,
     decode_held,
     decode_manifest,
 )
-from brew_assets.domain.object_keys import is_backup_name
+from brew_assets.domain.object_keys import BACKUP_PREFIX, MANIFEST_KEY, is_backup_name
 from brew_assets.engine.ports import Clock, Document, Store
 from brew_assets.engine.record.foreign_objects import own_listing
 from brew_assets.engine.record.identify import Unidentified
@@ -135,9 +133,12 @@ def fold(
     folded: list[str] = []
     added = 0
 
+    # Listing, manifest, receipts, swap, deletion: in this order. Read before the listing, the manifest could
+    # lack what a fold in between has taken out of the listing. Where nothing is due no swap would show that,
+    # and bottles that are held would count as unrecorded. Only receipts that are in the manifest by then are
+    # deleted: a fold that is killed before leaves them to the next one.
     def take_all() -> _Swap | None:
         nonlocal folded, added
-        # Listed before the manifest is read: what another fold takes meanwhile is seen to vanish.
         keys = journal_keys(store, absent)
         document = read_manifest(store)
         manifest = decode_manifest(document.data) if document else Manifest()
@@ -200,7 +201,7 @@ def _swap_manifest(store: Store, clock: Clock, make: Callable[[], _Swap | None])
         ObjectRefused: what stands under the manifest's name is none.
         StoreError: the store cannot be written, or others were always faster.
     """
-    blocked = _Blocked()
+    blocked = 0
     backup: str | None = None
     for races in range(MAX_FOLD_RACES):
         if races:
@@ -209,6 +210,10 @@ def _swap_manifest(store: Store, clock: Clock, make: Callable[[], _Swap | None])
         swap = make()
         if swap is None:
             continue
+        # The backup comes first: after the swap nothing has the old bytes any more. A lost race leaves one
+        # too many, which pruning takes away. Where only the answer to a swap was lost, it looks like a lost
+        # race; the next `make` reads what was written and finds nothing due, so that nothing is written
+        # twice.
         document = swap.document
         if swap.is_due:
             data = swap.manifest.encode(last_updated=clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
@@ -219,33 +224,19 @@ def _swap_manifest(store: Store, clock: Clock, make: Callable[[], _Swap | None])
                     backup = back_up(store, clock, document.data, suffix=swap.suffix)
                     document = Document(data, store.write(MANIFEST_KEY, data, replaces=document.version))
             except (PreconditionFailed, KeyTaken) as error:
-                blocked.check(document, error)
+                # Nothing to read and nothing to create: no writer does that again and again.
+                blocked += document is None and isinstance(error, KeyTaken)
+                if blocked >= _BLOCKED_AFTER:
+                    raise ObjectRefused(
+                        f"{MANIFEST_KEY}: expected a file or nothing, found what is neither (a folder, a "
+                        "link that leads nowhere). Move it away; the next sync makes the manifest anew"
+                    ) from error
                 continue
             _last_seen[store] = document
         if backup is not None:
             prune_backups(store)
         return _Swapped(swap.manifest, document, backup, races)
     raise StoreError(f"{MANIFEST_KEY}: lost {MAX_FOLD_RACES} races in a row against other writers")
-
-
-class _Blocked:
-    """Whether the manifest's name is taken by what is no manifest: a folder, or a link that leads nowhere."""
-
-    def __init__(self) -> None:
-        self._times = 0
-
-    def check(self, document: Document | None, error: StoreError) -> None:
-        """Returns after a race that another writer may have won.
-
-        Raises:
-            ObjectRefused: there was none to read, again and again, and none could be created.
-        """
-        self._times += document is None and isinstance(error, KeyTaken)
-        if self._times >= _BLOCKED_AFTER:
-            raise ObjectRefused(
-                f"{MANIFEST_KEY}: expected a file or nothing, found what is neither (a folder, a link that "
-                "leads nowhere). Move it away; the next sync makes the manifest anew"
-            ) from error
 
 
 class _Change:
@@ -311,7 +302,11 @@ def _delete(store: Store, keys: list[str]) -> bool:
 
 
 def back_up(store: Store, clock: Clock, data: bytes, *, suffix: str = "") -> str:
-    """The key of the new backup that holds `data`."""
+    """The key of the new backup that holds `data`.
+
+    Raises:
+        StoreError: it could not be written.
+    """
     token = ""
     for _ in range(_MOST_BACKUP_NAMES):
         key = f"{BACKUP_PREFIX}{clock.now().strftime('%Y-%m-%dT%H%M%S.%fZ')}{token}{suffix}.json"
@@ -328,13 +323,17 @@ def back_up(store: Store, clock: Clock, data: bytes, *, suffix: str = "") -> str
 
 
 def backups(store: Store) -> list[str]:
-    """The keys of the backups, newest first; what others keep beside them is none."""
+    """The keys of the backups, newest first; what others keep beside them is none.
+
+    Raises:
+        StoreError: the store cannot be listed.
+    """
     listed = own_listing(store, BACKUP_PREFIX, is_backup_name)
     return sorted((backup.key for backup in listed), reverse=True)
 
 
 def prune_backups(store: Store) -> None:
-    """Only the newest BACKUPS_KEPT backups are left."""
+    """Only the newest BACKUPS_KEPT backups are left, as far as the store lists and deletes them."""
     try:
         superfluous = backups(store)[BACKUPS_KEPT:]
     except StoreError:  # one backup too many harms nobody

@@ -6,9 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from brew_assets.domain.bottle import parse_key
-from brew_assets.domain.manifest import MANIFEST_KEY, Entry, HeldEntry, Receipt, bottle_of, entry_for
-from brew_assets.domain.object_keys import FOUND
+from brew_assets.domain.manifest import Entry, HeldEntry, Receipt, bottle_of, entry_for
+from brew_assets.domain.object_keys import FOUND, MANIFEST_KEY, parse_key
 from brew_assets.engine.options import Options
 from brew_assets.engine.ports import ListedObject, Ports, Store
 from brew_assets.engine.record.fold import Held, fold, read_held
@@ -51,9 +50,17 @@ def take_inventory(ports: Ports, options: Options, *, also: str = "") -> Invento
     """What is held. A manifest that is missing beside filled date folders is rebuilt first.
 
     The record is compared with a listing of the date folders. Unrecorded bottles are looked for in the newest
-    folders and in the one of the date `also`.
+    folders and in the one of the date `also`. What was found is recorded by then.
+
+    Raises:
+        ManifestInvalid: the manifest or a receipt cannot be trusted.
+        StoreError: the store cannot be read, or the receipts could not be written.
     """
     store, clock, workers = ports.store, ports.clock, options.workers
+    # The record first, the folders second. An object stands there before its receipt does, so whatever this
+    # record names was there when the listing began: what the listing lacks may be lost. The other way round,
+    # what other runs store meanwhile would seem lost. What they store now seems unrecorded at worst, and gets
+    # a second receipt that says the same.
     held = read_held(store)
     folders = store.date_folders()
     rebuilt = held.manifest_missing and bool(folders)
@@ -96,6 +103,10 @@ def rebuild_if_missing(ports: Ports, options: Options) -> Inventory | None:
     """What is held where no manifest was there, else None.
 
     One that was missing beside filled date folders is rebuilt then: it names what stands in them.
+
+    Raises:
+        ManifestInvalid: a receipt cannot be trusted.
+        StoreError: the store cannot be read or written.
     """
     return None if ports.store.exists(MANIFEST_KEY) else take_inventory(ports, options)
 
@@ -142,6 +153,10 @@ def _compare(
 
     A lost bottle may stand in another folder, where somebody has moved it or a forced sync had left it.
     """
+    # Listings, not a look at each object: one request shows hundreds of them. A folder that the record does
+    # not name can have lost nothing, so it is listed only once something is lost that may have been moved
+    # there. What a listing lacks is a suspicion, on which `_really_gone` decides: whatever counts as lost is
+    # fetched again, and forgotten where nobody has it any more.
     newest, there = set(looked_at), set(folders)
     recorded: dict[str, dict[str, str]] = {folder: {} for folder in newest}
     for key, entry in held.items():

@@ -21,10 +21,9 @@ from brew_assets.domain.bottle import (
     is_formula_name,
     is_pkg_version,
     parse_filename,
-    parse_key,
 )
 from brew_assets.domain.manifest import Entry, HeldEntry, Receipt, entry_for
-from brew_assets.domain.object_keys import is_backfill_name, is_plan_name
+from brew_assets.domain.object_keys import is_backfill_name, is_plan_name, parse_key
 from brew_assets.domain.plan import decode_plan
 from brew_assets.engine.ports import ListedObject, ObjectFacts, Store
 from brew_assets.engine.record.foreign_objects import own_listing
@@ -53,7 +52,11 @@ class Identified(msgspec.Struct, kw_only=True):
 
 
 def unrecorded(store: Store, held: Mapping[str, HeldEntry], folders: Iterable[str]) -> Iterator[ListedObject]:
-    """The objects of the date folders that no held entry names."""
+    """The objects of the date folders that no held entry names.
+
+    Raises:
+        StoreError: a folder cannot be listed.
+    """
     wanted = set(folders)
     known = {entry.s3_key for entry in held.values() if entry.s3_key[:10] in wanted}
     for folder in sorted(wanted):
@@ -103,7 +106,11 @@ def identify(
 
 
 def planned_bottles(store: Store, keys: "set[str]") -> dict[str, list[Bottle]]:
-    """Key -> the bottles that plans wanted there, for the keys asked about."""
+    """Key -> the bottles that plans wanted there, for the keys asked about.
+
+    Raises:
+        StoreError: the plans cannot be listed, or the store refuses to give one out.
+    """
     planned: dict[str, list[Bottle]] = {}
     dates = {key[:10] for key in keys}
     for listed in own_listing(store, PLAN_PREFIX, is_plan_name, besides=is_backfill_name):
@@ -139,6 +146,10 @@ def _identified(
 
 
 def _identified_as(store: Store, key: str, planned: Mapping[str, list[Bottle]]) -> Receipt | Unidentified:
+    # The file name first: for a digest, a store without checksums has to read the whole object. The digest is
+    # proven, everything else only claimed, by plans, metadata or the archive. A claim of another digest, or
+    # of a bottle with another key, makes the object nobody's: without a receipt it is at worst fetched again,
+    # while a wrong receipt would put a false entry into the manifest.
     place = parse_key(key)
     if place is None or parse_filename(place[1]) is None:
         return Unidentified(key=key, why="its name is not that of a bottle")

@@ -75,6 +75,9 @@ def journal_keys(store: Store, absent: "Absent | None" = None) -> list[str]:
 
     Sync ids begin with their time; the other names (of found bottles, of a repair) only say what was there
     before. Those that are known to be `absent` are left out.
+
+    Raises:
+        StoreError: the store cannot be listed.
     """
     gone = absent.keys if absent is not None else ()
     keys = [listed.key for listed in journal_objects(store) if listed.key not in gone]
@@ -90,6 +93,10 @@ def read_objects(store: Store, keys: Iterable[str]) -> Iterator[tuple[str, list[
 
     A few objects at a time: a journal of 50,000 receipts never is in memory as a whole. One that the store
     does not give out is left out: its bottles are found where they stand.
+
+    Raises:
+        ManifestInvalid: a receipt cannot be trusted.
+        StoreError: the store refuses to be read.
     """
     # Closed here: what raises would leave the reading threads to whoever collects the garbage.
     with contextlib.closing(_read_ahead(store, list(keys))) as reading:
@@ -160,7 +167,12 @@ def read_settled(store: Store, convert: Callable[[Receipt], _T]) -> list[_T]:
 
 
 def read_journal(store: Store) -> list[Receipt]:
-    """The receipts that nobody has folded yet, in the order of time; see `read_settled`."""
+    """The receipts that nobody has folded yet, in the order of time; see `read_settled`.
+
+    Raises:
+        ManifestInvalid: a receipt cannot be trusted.
+        StoreError: the store cannot be read.
+    """
     return read_settled(store, lambda receipt: receipt)
 
 
@@ -176,7 +188,11 @@ def check_journal(store: Store) -> None:
 
 
 def untrusted_receipts(store: Store) -> dict[str, ManifestInvalid]:
-    """Key -> what is wrong with it, of each journal object that cannot be trusted."""
+    """Key -> what is wrong with it, of each journal object that cannot be trusted.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
     found = {}
     for key in journal_keys(store):
         try:
@@ -192,6 +208,9 @@ def move_to_rejected(store: Store, key: str) -> str:
     Raises:
         StoreError: it could not be moved; it is where it was.
     """
+    # Written there first, deleted here last: killed in between, the object stands at both places, and the
+    # next try takes the copy for its own. Where two objects have the same name, the second gets a place of
+    # its own: nothing that was moved before is overwritten.
     document = store.read(key)
     place = f"{REJECTED_PREFIX}{key.removeprefix('state/')}"
     if document is None:
@@ -268,6 +287,9 @@ class Journal:
         """Takes receipts; they are written at the latest by the next `tick` after `flush_s`.
 
         `put_there` are the entry keys of those bottles that did not stand there before.
+
+        Raises:
+            StoreError: as of `tick`.
         """
         self._pending.extend(receipts)
         if self._put_there is not None:
@@ -275,7 +297,12 @@ class Journal:
         self.tick()
 
     def tick(self) -> None:
-        """Writes what is due."""
+        """Writes what is due.
+
+        Raises:
+            StoreError: receipts could not be written, and not because the store is full or does not answer;
+                they are kept for the next try.
+        """
         if len(self._pending) >= self._batch_size or (
             self._pending and self._clock.monotonic() - self._last >= self._flush_s
         ):

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from brew_assets.domain.manifest import BACKUP_PREFIX, Manifest
-from brew_assets.domain.object_keys import is_backup_name
+from brew_assets.domain.manifest import Manifest
+from brew_assets.domain.object_keys import BACKUP_PREFIX, is_backup_name
 from brew_assets.engine.ports import Store
 from brew_assets.engine.record.foreign_objects import own_listing
 from brew_assets.engine.record.rebuild import read_backup

@@ -4,16 +4,8 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
 
-from brew_assets.domain.bottle import is_object_key
-from brew_assets.domain.manifest import (
-    BACKUP_PREFIX,
-    BACKUPS_KEPT,
-    MANIFEST_KEY,
-    Manifest,
-    Receipt,
-    bottle_of,
-    decode_manifest,
-)
+from brew_assets.domain.manifest import BACKUPS_KEPT, Manifest, Receipt, bottle_of, decode_manifest
+from brew_assets.domain.object_keys import BACKUP_PREFIX, MANIFEST_KEY, is_object_key
 from brew_assets.engine.ports import Clock, Store
 from brew_assets.engine.record.fold import FoldResult, backups, fold, replace_manifest
 from brew_assets.engine.record.identify import Identified, Unidentified, entries_of, identify, unrecorded
@@ -54,6 +46,10 @@ def identify_all(
     """Receipts for every proven bottle in all date folders; of two places of one bottle the newer.
 
     The `record` says which bottles have stood where, as plans do.
+
+    Raises:
+        StoreUnavailable: the store did not answer for an object (`patient`).
+        StoreError: the store itself cannot be read.
     """
     objects = unrecorded(store, {}, store.date_folders())
     known = {entry.s3_key: bottle_of(entry) for _, entry in record.entries()} if record is not None else {}
@@ -64,7 +60,12 @@ def identify_all(
 
 
 def rebuild_missing_manifest(store: Store, clock: Clock, *, workers: int) -> Identified:
-    """What stands in the store, recorded in a first manifest."""
+    """What stands in the store, recorded in a first manifest.
+
+    Raises:
+        ManifestInvalid: a receipt cannot be trusted; nothing was changed.
+        StoreError: the store cannot be read or written.
+    """
     # Nobody waits here for one object: a sync goes on, and fetches again what it does not find.
     found = identify_all(store, workers=workers, patient=False)
     for item in found.unidentified[:_MOST_NAMED]:
@@ -89,7 +90,10 @@ def rebuild_manifest(
     Raises:
         StoreError: the store cannot be read or written.
     """
-    # Both before the listing: whatever they name was stored before it.
+    # Both before the listing: whatever they name was stored before it, so the listing shows it. What a sync
+    # stores afterwards is in receipts that are good, or in the manifest that `replace_manifest` compares
+    # with. Bad receipts are moved last: until the new manifest names their bottles they stay where they stop
+    # every fold, so that a rebuild that is killed loses none of them.
     untrusted = untrusted_receipts(store)
     record = _last_record(store)
     found = identify_all(store, workers=workers, record=record, progress=progress)
@@ -171,6 +175,7 @@ def restore_manifest(
     Raises:
         BackupInvalid: the one that is named is none, or there is no valid one.
         ManifestInvalid: a receipt cannot be trusted; nothing was changed.
+        StoreError: the store cannot be read or written.
     """
     problems = []
     for key in [backup] if backup is not None else backups(store):
@@ -207,7 +212,11 @@ def _put_back(store: Store, clock: Clock, found: Manifest, *, workers: int) -> R
 
 
 def read_backup(store: Store, key: str) -> Manifest | str:
-    """The manifest that stands there, or what was found in its place."""
+    """The manifest that stands there, or what was found in its place.
+
+    Raises:
+        StoreError: the store does not give it out.
+    """
     # The manifest itself would be "restored" from itself.
     if not key.startswith(BACKUP_PREFIX):
         return f"a key outside {BACKUP_PREFIX}"
@@ -239,7 +248,9 @@ def import_manifest(
     """The manifest with those entries of a foreign one that this store proves; and what was left out.
 
     Raises:
-        ManifestInvalid: the document is no manifest; the message calls it `source`.
+        ManifestInvalid: the document is no manifest; the message calls it `source`. Or a receipt cannot be
+            trusted.
+        StoreError: the store cannot be read or written.
     """
     try:
         foreign = decode_manifest(data, sealed=b'"integrity"' in data[-256:])
@@ -269,5 +280,9 @@ def _has_valid_manifest(store: Store) -> bool:
 
 
 def receipts_waiting(store: Store) -> int:
-    """How many journal objects wait to be folded."""
+    """How many journal objects wait to be folded.
+
+    Raises:
+        StoreError: the store cannot be listed.
+    """
     return sum(1 for _ in journal_objects(store))

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 
 from brew_assets.domain.downloads import Fetch
 from brew_assets.domain.lost import lost_and_not_found
-from brew_assets.domain.manifest import MANIFEST_KEY, Manifest
+from brew_assets.domain.manifest import Manifest
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.domain.plan import PlannedBottle
 from brew_assets.domain.report import Failure
 from brew_assets.domain.transfer_result import TransferResult
@@ -39,6 +40,10 @@ def settle(
         ManifestInvalid: the manifest or a receipt cannot be trusted.
         StoreError: the store cannot be read or written.
     """
+    # What is unrecorded is looked for first: later neither the failures nor the manifest name the bottles
+    # that leave, and these would seem stored and unrecorded. The fold drops an entry only while it names the
+    # very object that is gone, so what another run has brought back meanwhile stays. The registry as a whole
+    # is judged last: bottles that have rightly left are no sign that it lacks everything.
     _fail_the_unrecorded(fetches, result, folded.manifest)
     candidates = lost_and_not_found(result.failed, (p for fetch in fetches for p in fetch.names))
     gone = _really_gone(candidates, ports, folded.manifest, downloaded=result.downloaded)

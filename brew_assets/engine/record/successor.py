@@ -42,6 +42,10 @@ class Successor:
         Raises:
             StoreError: the store did not answer.
         """
+        # The base comes from a listing or a backup, and a sync may have stored more since. So an entry of the
+        # other manifest never leaves because the base lacks it, only because its object is gone. Asked again
+        # after each lost race, with a newer manifest: merged and counted anew from the base each time, lest
+        # what was true of an older manifest is said of this one. Only the looks at objects are kept.
         self._begin()
         self.compared = current is not None
         other = current if current is not None else self._otherwise

@@ -7,7 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from brew_assets.domain.manifest import MANIFEST_KEY, Entry, Manifest
+from brew_assets.domain.manifest import Entry, Manifest
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.engine.ports import ObjectFacts, Store
 from brew_assets.engine.transfer.already_stored import proven_facts
 from brew_assets.errors import ChecksumRefused, PlanInvalid, StoreError, StoreRefused, StoreUnavailable
@@ -111,6 +112,10 @@ class _Examiner:
         Raises:
             StoreError: it does not.
         """
+        # A refusal may be about one object (archived, a policy for its key): that is its verdict. Or it is
+        # about the store (a bucket that is gone, credentials that have run out), and every bottle would get a
+        # verdict that says nothing about it. Silence is mostly about the moment, so it takes several in a row
+        # before the store itself is asked.
         with self._lock:
             self._unanswered += isinstance(error, StoreUnavailable)
             in_doubt = isinstance(error, StoreRefused) or (

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from brew_assets.domain.manifest import MANIFEST_KEY, Manifest, decode_manifest
+from brew_assets.domain.manifest import Manifest, decode_manifest
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.engine.ports import Store
 from brew_assets.engine.record.fold import read_manifest
 from brew_assets.engine.record.identify import Unidentified

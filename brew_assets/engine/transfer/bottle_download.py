@@ -77,6 +77,10 @@ class BottleDownload:
             KeyTaken: another object stands under its key, perhaps the bottle.
             MirrorError: it cannot be had; the last try's error.
         """
+        # Each try asks first whether the one before it was stored, its answer lost: fetched again, the bottle
+        # would come twice and then meet itself as somebody else's. What is whole in memory is committed again
+        # without a download, so a store that fails for a while costs upstream nothing. The same question
+        # comes once more before giving up: the last try may be the one that was stored.
         transfer = self._transfer
         while True:
             try:
@@ -199,7 +203,9 @@ class BottleDownload:
             if self.received < self.size:
                 self._pass_on(piece)
                 continue
-            # The store sees the last bytes only when all of them are known to be right.
+            # The store sees the last bytes only when all of them are known to be right: what is wrong or cut
+            # short is never complete there, even if this process dies without an abort. The piece stays in
+            # the buffer, which nothing is read into until `_commit` has passed it on.
             self._check_length(stream)
             self._verify()
             self._last_piece = piece
@@ -251,6 +257,9 @@ class BottleDownload:
         Raises:
             SizeMismatch: with more bytes they are; the next try knows how many.
         """
+        # A wrong index would make every try fetch as many bytes too few, and blame the digest each time. The
+        # bytes read on are hashed and not kept, so the length found here only serves the next try, which
+        # begins anew.
         if self._length_given or self._hash.hexdigest() == self._bottle.digest:
             return
         while self.received <= MAX_BOTTLE_BYTES and (count := stream.readinto(self._buffer[:CHUNK_BYTES])):

@@ -63,6 +63,10 @@ class CopyThread:
 
     def _copy(self, fetch: Fetch) -> TransferResult:
         """What became of the fetch; no MirrorError leaves it."""
+        # All names of a digest belong to one thread, one after the other: the first is downloaded, the others
+        # are copies of it inside the store, and no bytes are fetched twice. What speaks against one name (its
+        # key is taken or refused) leaves the next one its chance. Any other error is about the bytes or the
+        # whole store, and would meet each of the other names after as many tries.
         done = TransferResult()
         source, size = fetch.source, fetch.size or 0
         names = list(fetch.names)

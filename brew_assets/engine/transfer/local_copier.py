@@ -92,6 +92,9 @@ class LocalCopier:
         try:
             collector.collect(progress)
         finally:
+            # Whatever ended the block, no bottle that stands in the store is left without a receipt. Threads
+            # are waited for first, since each may bring one more result until it ends; only then the last
+            # results are collected, and all receipts are written.
             transfer.ended.set()
             for thread in threads:
                 thread.join()
@@ -126,6 +129,8 @@ class _Collector:
         """
         transfer = self._transfer
         while True:
+            # Asked before the results are taken: a thread leaves its last one before it says that it has
+            # ended, so once all have ended, a queue that is found empty stays so.
             all_ended = transfer.all_ended.wait(_TICK_S)
             while transfer.results:
                 done = transfer.results.popleft()

@@ -57,6 +57,10 @@ class DownloadSlots:
         Raises:
             TransferStopped: the work was given up while this thread waited.
         """
+        # A lock for each that waits, not one semaphore: that would let a newcomer take what others have
+        # waited for, and here the order is the plan's. A slot goes from hand to hand, never free in between.
+        # So it may be given to a thread that has just given up waiting: whether it is still in the queue says
+        # so, and if not it gives the slot on, or there would be one less until the end.
         with self._lock:
             if self._free:
                 self._free -= 1

@@ -83,6 +83,10 @@ class Canary:
         Refusals that speak for the whole store, and every twentieth in a row, are put to the test. What may
         pass, and an object that stands there already, is no refusal.
         """
+        # A refusal of the store is put to the test at once. One of an object (too large, a policy for its
+        # name) is most likely just that, so only a long row of them is worth a write. A full store may take
+        # the canary where no bottle fits any more: after its first refusal a few more in a row are enough,
+        # whatever becomes of the canary.
         if not isinstance(error, StoreRefused | StoreUnsupported | ObjectRefused):
             return False
         with self._lock:

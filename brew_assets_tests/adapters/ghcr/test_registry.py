@@ -14,8 +14,9 @@ from brew_assets.adapters.ghcr.registry import Ghcr
 from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.domain.bottle import Bottle, Digest, PkgVersion
 from brew_assets.domain.downloads import CopyJob
+from brew_assets.domain.object_keys import INDEX_PREFIX
 from brew_assets.domain.transfer_result import TransferResult
-from brew_assets.engine.bottle_sizes import INDEX_PREFIX, SizeLookUp
+from brew_assets.engine.bottle_sizes import SizeLookUp
 from brew_assets.engine.clock import GracefulStop, SystemClock
 from brew_assets.engine.options import Options
 from brew_assets.engine.ports import Store

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import pytest
 
 from brew_assets.adapters.http.dial import Dialer
-from brew_assets.adapters.http.reach import PLAIN
 from brew_assets.adapters.s3.store import S3Options, S3Store
 from brew_assets.engine.clock import SystemClock
 from brew_assets_tests.event_account import CREDENTIALS
@@ -130,16 +129,16 @@ def test_an_interruption_ends_the_wait_and_leaves_no_socket() -> None:
 def test_boto3s_clients_try_the_other_address_too(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
-    # One after the other the first address would take all of this time.
-    monkeypatch.setattr("brew_assets.adapters.aws.client.S3_CONNECT_TIMEOUT_S", 3600.0)
     listing = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
     with black_hole("127.0.0.2") as swallowing, raw_server(whole(listing)) as server:
         alive = int(server.url.rpartition(":")[2])
         addresses = [info("127.0.0.2", swallowing), info("127.0.0.1", alive)]
-        monkeypatch.setattr(PLAIN.dialer, "_resolve", lambda host, port: addresses)
-        store = S3Store(
-            S3Options(bucket="b", endpoint_url="http://broken.example", timeout_s=3600.0), clock=SystemClock()
+        monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, type: addresses)
+        # One after the other the first address would take all of this time.
+        options = S3Options(
+            bucket="b", endpoint_url="http://broken.example", connect_timeout_s=3600.0, timeout_s=3600.0
         )
+        store = S3Store(options, clock=SystemClock())
         thread = threading.Thread(target=store.prepare, daemon=True)
         thread.start()
         thread.join(60.0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -95,9 +96,8 @@ def test_on_dagster_plus_a_week_is_a_start_and_an_end(announced: Announced) -> N
 
 
 def test_on_dagster_plus_a_week_without_a_plan_is_a_failure_and_a_platform_a_sync(
-    announced: Announced, monkeypatch: pytest.MonkeyPatch
+    announced: Announced,
 ) -> None:
-    monkeypatch.setattr("brew_assets.defs.resources.STEP_RETRY_DELAY_S", 0.0)
     announced.deployment.simulator.api_down = True
     failed = announced.deployment.run("weekly_sync")
     for _ in range(2):
@@ -176,7 +176,7 @@ def test_a_message_that_is_to_be_sent_again_is_though_the_body_has_lost_that(
     ended = dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, "weekly_sync", message="")
     storage.handle_run_event(planning.run_id, ended)
     assert announced.slack.texts == []
-    announced.forget_waits()
+    announced.clock.advance(30.0)
     announced.tick()
     assert announced.slack.texts == [START]
     # `sending` became a second row beside `waiting`; what followed is written into both.
@@ -208,4 +208,4 @@ def test_that_dagster_begins_a_run_again_is_known_though_its_body_has_lost_that(
         record = instance.get_run_record_by_id(run.run_id)
         assert record is not None
         assert "dagster/will_retry" not in record.dagster_run.tags
-        assert fate_of(instance, record) == "retried"
+        assert fate_of(instance, record, now=datetime.now(UTC).timestamp()) == "retried"

@@ -16,10 +16,10 @@ from brew_assets.defs.notifications.open_syncs import first_cursor
 from brew_assets.defs.notifications.sensor import announce_syncs, notifying_sensor
 from brew_assets.domain.sync_status import SyncState
 from brew_assets.engine.notifier import Wait
-from brew_assets.engine.retry import Backoff
 from brew_assets.settings import read_settings
 from brew_assets_tests.defs.deployment import Deployment
 from brew_assets_tests.defs.ticks import log_of
+from brew_assets_tests.fakes import MovableClock
 from brew_assets_tests.ports import free_ports
 from brew_assets_tests.slack_sink import Answer, SlackSink
 
@@ -38,6 +38,7 @@ class Watched:
         before = (self.at - HOUR).timestamp()
         self.watch = Watch(settled=before)
         self.waits: dict[str, Wait] = {}
+        self.clock = MovableClock()
 
     @property
     def expression(self) -> str:
@@ -45,10 +46,13 @@ class Watched:
 
     def look(self, after: timedelta) -> str:
         """What is found so long after the scheduled time."""
-        instance, settings = self.deployment.instance, read_settings()
-        watch, found = look_for_missing(instance, settings, self.watch, self.at + after)
-        channels, log = build_channels(settings), getLogger("a tick")
-        due = DueNotifications(instance, settings, channels, waits=self.waits, state=SyncState(), log=log)
+        self.clock.move_to(self.at + after)
+        instance, settings, clock = self.deployment.instance, read_settings(), self.clock
+        watch, found = look_for_missing(instance, settings, self.watch, clock.now())
+        channels, log = build_channels(settings, clock=clock), getLogger("a tick")
+        due = DueNotifications(
+            instance, settings, channels, clock, waits=self.waits, state=SyncState(), log=log
+        )
         unsent = tuple(missing for missing in watch.unsent if not due.notify_of_missing(missing))
         self.watch = msgspec.structs.replace(watch, unsent=unsent)
         return found
@@ -113,10 +117,7 @@ def test_a_sync_without_anything_to_do_is_not_missing(watched: Watched) -> None:
     assert watched.slack.posted == []
 
 
-def test_a_sync_whose_planning_failed_has_been_told_already(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("brew_assets.defs.resources.STEP_RETRY_DELAY_S", 0.0)
+def test_a_sync_whose_planning_failed_has_been_told_already(watched: Watched) -> None:
     watched.deployment.simulator.api_down = True
     assert not watched.deployment.run("weekly_sync", tags=SCHEDULED).success
     watched.look(13 * HOUR)
@@ -140,24 +141,22 @@ def test_a_planning_run_that_hangs_is_told(watched: Watched) -> None:
     assert "did not end within" in watched.look(12 * HOUR)
 
 
-def test_a_slack_that_is_down_hears_of_it_when_it_is_back(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("brew_assets.engine.notifier._BACKOFF", Backoff(first_s=0.0))
+def test_a_slack_that_is_down_hears_of_it_when_it_is_back(watched: Watched) -> None:
     watched.slack.answer_always(Answer(status=503))
     watched.look(HOUR)
-    watched.look(HOUR)
+    watched.look(1.5 * HOUR)
     assert watched.slack.taken == []
     watched.slack.answer_always(None)
-    watched.look(HOUR)
+    watched.look(2 * HOUR)
     assert len(watched.slack.taken) == 1
 
 
 def test_what_was_scheduled_before_somebody_looked_is_not_missed(watched: Watched) -> None:
     first = dg.build_sensor_context(instance=watched.deployment.instance, cursor=None)
-    announce_syncs(first)
+    announce_syncs(first, watched.clock)
     again = dg.build_sensor_context(instance=watched.deployment.instance, cursor=first.cursor)
-    assert "Every scheduled sync is well or under way." in (announce_syncs(again).skip_message or "")
+    said = announce_syncs(again, watched.clock).skip_message
+    assert "Every scheduled sync is well or under way." in (said or "")
     assert watched.slack.posted == []
 
 
@@ -166,24 +165,24 @@ def test_a_schedule_that_is_off_misses_nothing(watched: Watched, monkeypatch: py
     cursor = watched.cursor(settled=long_ago)
     monkeypatch.setenv("SCHEDULE_ENABLED", "false")
     off = dg.build_sensor_context(instance=watched.deployment.instance, cursor=cursor)
-    assert "The schedule is stopped." in (announce_syncs(off).skip_message or "")
+    assert "The schedule is stopped." in (announce_syncs(off, watched.clock).skip_message or "")
     monkeypatch.setenv("SCHEDULE_ENABLED", "true")
     on = dg.build_sensor_context(instance=watched.deployment.instance, cursor=off.cursor)
-    assert "Every scheduled sync is well or under way." in (announce_syncs(on).skip_message or "")
+    said = announce_syncs(on, watched.clock).skip_message
+    assert "Every scheduled sync is well or under way." in (said or "")
     assert watched.slack.posted == []
 
 
-def test_a_new_schedule_is_not_measured_by_the_time_before_it(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_new_schedule_is_not_measured_by_the_time_before_it(watched: Watched) -> None:
     long_ago = (datetime.now(UTC) - timedelta(days=30)).timestamp()
     cursor = watched.cursor(settled=long_ago, expression="0 0 1 1 *")
     tick = dg.build_sensor_context(instance=watched.deployment.instance, cursor=cursor)
-    assert "Every scheduled sync is well or under way." in (announce_syncs(tick).skip_message or "")
+    said = announce_syncs(tick, watched.clock).skip_message
+    assert "Every scheduled sync is well or under way." in (said or "")
     assert watched.slack.posted == []
 
 
-def test_it_is_noticed_that_the_schedule_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_noticed_that_the_schedule_is_off() -> None:
     settings = read_settings({"SCHEDULE_ENABLED": "false", "SLACK_WEBHOOK_URL": "https://hooks.example/x"})
     assert notifying_sensor(settings).default_status == dg.DefaultSensorStatus.RUNNING
     assert notifying_sensor(read_settings({})).default_status == dg.DefaultSensorStatus.STOPPED
@@ -192,12 +191,13 @@ def test_it_is_noticed_that_the_schedule_is_off(monkeypatch: pytest.MonkeyPatch)
 def test_what_was_not_told_before_the_schedule_was_switched_off_is_told_yet(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("brew_assets.engine.notifier._BACKOFF", Backoff(first_s=0.0))
     watched.slack.answer_next(Answer(status=503))
     watched.look(HOUR)
+    watched.clock.advance(60.0)
     monkeypatch.setenv("SCHEDULE_ENABLED", "false")
     cursor = watched.cursor(**msgspec.structs.asdict(watched.watch))
-    announce_syncs(dg.build_sensor_context(instance=watched.deployment.instance, cursor=cursor))
+    context = dg.build_sensor_context(instance=watched.deployment.instance, cursor=cursor)
+    announce_syncs(context, watched.clock)
     assert len(watched.slack.taken) == 1
 
 
@@ -247,5 +247,5 @@ def test_the_log_of_the_tick_says_why_nothing_was_told(watched: Watched) -> None
     cursor = watched.cursor(settled=before - 30 * 86_400)
     context = dg.build_sensor_context(instance=watched.deployment.instance, cursor=cursor)
     lines = log_of(context)
-    announce_syncs(context)
+    announce_syncs(context, watched.clock)
     assert "Slack answered 404: no_service" in "\n".join(lines)

@@ -9,10 +9,10 @@ import pytest
 from dagster._core.events import AssetObservationData, DagsterEvent
 
 from brew_assets.definitions import defs
+from brew_assets.defs.notifications.open_syncs import LOOK_BACK_S
 from brew_assets.defs.notifications.sensor import announce_syncs
 from brew_assets.defs.pages.metadata import progress_metadata
 from brew_assets.engine.ports import Progress
-from brew_assets.engine.retry import Backoff
 from brew_assets.settings import read_settings
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.announced import COMPLETE, FAILED, LARGE, PROGRESS, START, WARNING, Announced
@@ -117,8 +117,7 @@ def test_a_sync_that_stores_nothing_ends_as_a_failure(announced: Announced) -> N
     assert any(f"https://dagster.example/runs/{run.run_id}" in text for run in runs)
 
 
-def test_a_week_without_a_plan_is_told_too(announced: Announced, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("brew_assets.defs.resources.STEP_RETRY_DELAY_S", 0.0)
+def test_a_week_without_a_plan_is_told_too(announced: Announced) -> None:
     announced.deployment.simulator.api_down = True
     assert not announced.deployment.run("weekly_sync").success
     announced.tick()
@@ -141,9 +140,7 @@ def test_a_daemon_that_is_killed_after_any_message_tells_none_twice(announced: A
     assert slack.texts == [START, COMPLETE]
 
 
-def test_a_slack_that_is_down_harms_no_sync_and_hears_of_it_later(
-    announced: Announced, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slack_that_is_down_harms_no_sync_and_hears_of_it_later(announced: Announced) -> None:
     deployment, slack = announced.deployment, announced.slack
     slack.answer_always(Answer(status=500))
     assert deployment.run("weekly_sync").success
@@ -152,8 +149,7 @@ def test_a_slack_that_is_down_harms_no_sync_and_hears_of_it_later(
     announced.tick()
     assert (slack.texts, announced.open) == ([], 1)
     slack.answer_always(None)
-    monkeypatch.setattr("brew_assets.engine.notifier._BACKOFF", Backoff(first_s=0.0))
-    announced.forget_waits()
+    announced.clock.advance(60.0)
     announced.tick()
     assert (slack.texts, announced.open) == ([START, COMPLETE], 0)
 
@@ -164,7 +160,7 @@ def test_the_log_of_the_tick_says_why_a_message_was_not_sent(announced: Announce
     assert deployment.run("weekly_sync").success
     context = dg.build_sensor_context(instance=deployment.instance)
     lines = log_of(context)
-    announce_syncs(context)
+    announce_syncs(context, announced.clock)
     assert "Slack answered 404: no_service" in "\n".join(lines)
 
 
@@ -184,10 +180,7 @@ def test_a_run_that_plans_for_itself_is_told_like_any_sync(announced: Announced)
     assert fields_of(announced.slack.taken[0])["Trigger"] == "Manual"
 
 
-def test_a_second_try_of_a_step_goes_on_with_the_plan_of_the_first(
-    announced: Announced, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("brew_assets.defs.resources.STEP_RETRY_DELAY_S", 0.0)
+def test_a_second_try_of_a_step_goes_on_with_the_plan_of_the_first(announced: Announced) -> None:
     announced.tick()
     bottle = next(b for b in announced.deployment.world.bottles if b.tag == "arm64_sonoma")
     announced.deployment.simulator.fault(bottle.filename, Fault.server_error(503, times=1))
@@ -216,11 +209,8 @@ def test_silence_is_silence(announced: Announced, monkeypatch: pytest.MonkeyPatc
     assert announced.slack.posted == []
 
 
-def test_a_deployment_that_begins_to_tell_says_nothing_of_what_was_long_before(
-    announced: Announced, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("brew_assets.defs.resources.STEP_RETRY_DELAY_S", 0.0)
-    monkeypatch.setattr("brew_assets.defs.notifications.open_syncs.LOOK_BACK_S", -60.0)
+def test_a_deployment_that_begins_to_tell_says_nothing_of_what_was_long_before(announced: Announced) -> None:
+    announced.clock.advance(LOOK_BACK_S + 60.0)
     deployment = announced.deployment
     deployment.simulator.api_down = True
     assert not deployment.run("weekly_sync").success
@@ -235,10 +225,12 @@ def test_a_deployment_that_begins_to_tell_says_nothing_of_what_was_long_before(
 def test_a_planning_that_failed_more_than_a_week_ago_is_given_up(
     announced: Announced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("brew_assets.defs.resources.STEP_RETRY_DELAY_S", 0.0)
+    # In the week that passes nothing else is due.
+    monkeypatch.setenv("SCHEDULE_ENABLED", "false")
+    announced.tick()
     announced.deployment.simulator.api_down = True
     assert not announced.deployment.run("weekly_sync").success
-    monkeypatch.setattr("brew_assets.defs.notifications.due._TOO_OLD_S", -1.0)
+    announced.clock.advance(7 * 86_400.0)
     announced.tick()
     assert (announced.slack.posted, announced.open) == ([], 0)
 
@@ -384,7 +376,7 @@ def test_the_webhook_stands_nowhere_however_much_is_logged(
 
 
 def test_a_sensor_that_lost_its_cursor_tells_the_end_of_a_sync_that_began_long_before(
-    announced: Announced, monkeypatch: pytest.MonkeyPatch
+    announced: Announced,
 ) -> None:
     deployment, slack = announced.deployment, announced.slack
     deployment.sync()
@@ -394,7 +386,7 @@ def test_a_sensor_that_lost_its_cursor_tells_the_end_of_a_sync_that_began_long_b
     announced.tick()
     assert slack.texts == [START, COMPLETE, START]
     # Long ago: nothing is recent enough to be news.
-    monkeypatch.setattr("brew_assets.defs.notifications.open_syncs.LOOK_BACK_S", -60.0)
+    announced.clock.advance(LOOK_BACK_S + 60.0)
     announced.cursor = None
     announced.tick()
     assert (slack.texts, announced.open) == ([START, COMPLETE, START], 1)

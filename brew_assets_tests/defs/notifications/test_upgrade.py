@@ -175,10 +175,7 @@ def test_a_sync_that_was_reported_as_failed_before_is_completed_after(announced:
     assert "After a re-execution it is now complete" in json.dumps(announced.slack.taken[-1])
 
 
-def test_a_failed_planning_that_was_reported_before_is_no_news(
-    announced: Announced, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("brew_assets.defs.resources.STEP_RETRY_DELAY_S", 0.0)
+def test_a_failed_planning_that_was_reported_before_is_no_news(announced: Announced) -> None:
     deployment, before = announced.deployment, Before(announced)
     deployment.simulator.api_down = True
     failed = deployment.run("weekly_sync")

@@ -1,6 +1,6 @@
 """What the tables and figures show."""
 
-from brew_assets.defs.assets import describe_shortfall
+from brew_assets.defs.pages.figures import describe_shortfall
 from brew_assets.defs.pages.markdown import MAX_ROWS
 from brew_assets.defs.pages.metadata import failure_table, report_metadata, table
 from brew_assets.defs.pages.store_links import Places

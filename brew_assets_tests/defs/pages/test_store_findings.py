@@ -7,8 +7,8 @@ import pytest
 
 from brew_assets.defs.notifications.due import DueNotifications
 from brew_assets.defs.notifications.open_syncs import first_cursor, newly_planned
+from brew_assets.defs.notifications.run_history import CHECKED_WITHIN_S
 from brew_assets.domain.sync_status import SyncState
-from brew_assets.engine.clock import SystemClock
 from brew_assets.engine.notifier import Notification
 from brew_assets.settings import read_settings
 from brew_assets_tests.defs.announced import Announced
@@ -39,15 +39,12 @@ def synced(deployment: Deployment, number: int) -> list[str]:
 def security_events(deployment: Deployment) -> list[str]:
     """What is told of all syncs so far."""
     channel = SecurityChannel()
+    clock, log = deployment.clock, logging.getLogger("brew_assets_tests.teller")
     due = DueNotifications(
-        deployment.instance,
-        read_settings(),
-        [channel],
-        waits={},
-        state=SyncState(),
-        log=logging.getLogger("brew_assets_tests.teller"),
+        deployment.instance, read_settings(), [channel], clock, waits={}, state=SyncState(), log=log
     )
-    _, syncs = newly_planned(deployment.instance, first_cursor(SystemClock().now()))
+    now = clock.now()
+    _, syncs = newly_planned(deployment.instance, first_cursor(now), now=now)
     for sync in syncs:
         due.notify(sync)
     return channel.texts
@@ -90,7 +87,7 @@ def test_what_a_weekly_run_finds_in_the_store_is_a_security_event_though_nothing
 
 
 def test_a_planning_run_that_died_without_a_word_delays_the_end_and_loses_it_not(
-    announced: Announced, monkeypatch: pytest.MonkeyPatch
+    announced: Announced,
 ) -> None:
     planning = announced.deployment.run("weekly_sync")
     announced.deployment.copy_plan(announced.deployment.tick().run_requests)
@@ -98,6 +95,6 @@ def test_a_planning_run_that_died_without_a_word_delays_the_end_and_loses_it_not
     announced.deployment.instance.report_dagster_event(began, planning.run_id)
     announced.tick()
     assert len(announced.slack.texts) == 1
-    monkeypatch.setattr("brew_assets.defs.notifications.run_history.CHECKED_WITHIN_S", 0.0)
+    announced.clock.advance(CHECKED_WITHIN_S)
     announced.tick()
     assert len(announced.slack.texts) == 2

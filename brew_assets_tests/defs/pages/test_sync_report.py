@@ -7,7 +7,7 @@ import dagster as dg
 import msgspec
 import pytest
 
-from brew_assets.defs.assets import describe_shortfall
+from brew_assets.defs.pages.figures import describe_shortfall
 from brew_assets.defs.pages.metadata import Metadata, manifest_metadata, report_metadata
 from brew_assets.defs.pages.store_links import Places
 from brew_assets.defs.pages.sync_report import Holdings, holdings_of, planned_names, run_report, sync_report

@@ -22,7 +22,7 @@ from brew_assets.defs.sensors.sync_events import (
     encode_cursor,
     trigger_sensor,
 )
-from brew_assets.domain.manifest import BACKUP_PREFIX, MANIFEST_KEY
+from brew_assets.domain.object_keys import BACKUP_PREFIX, MANIFEST_KEY
 from brew_assets.domain.sync_event import MAX_BODY_BYTES, decode_trigger
 from brew_assets.settings import Settings, read_settings
 from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, metadata_of, plan_of

@@ -9,12 +9,8 @@ import pytest
 
 from brew_assets.adapters.directory_store.store import DirectoryStore
 from brew_assets.domain.bottle import Bottle
-from brew_assets.domain.manifest import (
-    BACKUP_PREFIX,
-    MANIFEST_KEY,
-    decode_manifest,
-    encode_receipts,
-)
+from brew_assets.domain.manifest import decode_manifest, encode_receipts
+from brew_assets.domain.object_keys import BACKUP_PREFIX, MANIFEST_KEY
 from brew_assets.domain.plan import encode_plan
 from brew_assets.engine.clock import SystemClock
 from brew_assets.engine.ports import Clock, Document, Store

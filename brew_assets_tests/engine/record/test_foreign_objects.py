@@ -4,7 +4,8 @@ import logging
 
 import pytest
 
-from brew_assets.domain.manifest import BACKUP_PREFIX, BACKUPS_KEPT, MANIFEST_KEY
+from brew_assets.domain.manifest import BACKUPS_KEPT
+from brew_assets.domain.object_keys import BACKUP_PREFIX, MANIFEST_KEY
 from brew_assets.domain.plan import Request
 from brew_assets.engine.coordination import PATIENCE_S, RUN_PREFIX
 from brew_assets.engine.existence import mirror_exists

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from brew_assets.adapters.directory_store.store import DirectoryStore
-from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest
+from brew_assets.domain.manifest import decode_manifest
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.domain.plan import Plan
 from brew_assets.domain.report import REPORT_PREFIX
 from brew_assets.engine.lambda_copier import Pace

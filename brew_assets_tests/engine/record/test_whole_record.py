@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from brew_assets.domain.bottle import Bottle
-from brew_assets.domain.manifest import MANIFEST_KEY, decode_manifest, encode_receipts
+from brew_assets.domain.manifest import decode_manifest, encode_receipts
+from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.engine.ports import Document
 from brew_assets.engine.record.fold import fold, read_held
 from brew_assets.engine.record.journal import RECEIPT_PREFIX, read_journal

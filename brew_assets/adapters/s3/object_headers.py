@@ -16,8 +16,8 @@ _HEADERS = {
 }
 
 
-class ObjectLabels(msgspec.Struct, frozen=True, kw_only=True):
-    """The labels of a store's objects; `sse` is AES256, aws:kms or bucket (the bucket's own default)."""
+class ObjectHeaders(msgspec.Struct, frozen=True, kw_only=True):
+    """What a store sends with its objects; `sse` is AES256, aws:kms or bucket (the bucket's own default)."""
 
     sse: str
     kms_key_id: str
@@ -50,7 +50,7 @@ class ObjectLabels(msgspec.Struct, frozen=True, kw_only=True):
         }
 
     def copy_arguments(self, bottle: Bottle, date: str) -> dict[str, Any]:
-        """The arguments that give a copy inside the store labels of its own, a checksum among them.
+        """The arguments that give a copy inside the store headers of its own, a checksum among them.
 
         No tags: the source's may be the ones by which it is to expire, and reading them needs a right.
         """
