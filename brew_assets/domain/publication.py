@@ -10,7 +10,8 @@ from typing import Literal
 
 import msgspec
 
-from brew_assets.domain.bottle import Digest, is_digest, is_index_reference, is_tag, parse_key
+from brew_assets.domain.bottle import Digest, is_digest, is_index_reference, is_tag
+from brew_assets.domain.object_keys import INDEX_PREFIX, parse_key
 from brew_assets.domain.proof import is_sync_id, shown, wrong
 from brew_assets.domain.seal import seal, why_broken
 from brew_assets.errors import UNREADABLE, PublicationInvalid
@@ -64,7 +65,7 @@ class PublishedIndex(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def key(self) -> str:
         """Where its bytes are."""
-        return f"state/upstream/indexes/{self.image}/{self.reference}/{self.sha256}.json"
+        return f"{INDEX_PREFIX}{self.image}/{self.reference}/{self.sha256}.json"
 
 
 class Lacking(msgspec.Struct, frozen=True, kw_only=True):
