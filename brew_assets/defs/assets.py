@@ -20,7 +20,7 @@ from brew_assets.defs.pages.metadata import (
     plan_metadata,
 )
 from brew_assets.defs.pages.store_links import Places
-from brew_assets.defs.progress import log_sizes, observe_progress
+from brew_assets.defs.progress import log_indexes, log_sizes, observe_progress
 from brew_assets.defs.resources import LOADED_SETTINGS, MirrorResource, end_step, platforms
 from brew_assets.defs.run_plans import (
     name_plan,
@@ -30,7 +30,7 @@ from brew_assets.defs.run_plans import (
 )
 from brew_assets.defs.tags import ROUTE_TAG
 from brew_assets.domain.foreign_text import printable
-from brew_assets.domain.left_out import first_names, notes_of
+from brew_assets.domain.left_out import LISTED, first_names, notes_of
 from brew_assets.domain.links import Links
 from brew_assets.domain.manifest import MANIFEST_KEY
 from brew_assets.domain.plan import Plan, Request
@@ -132,11 +132,16 @@ def pending_bottles(
         )
         name_plan(context, engine, planned.plan)
         log_plan(planned.plan)
+        warnings = list(notes_of(planned.plan))
         if not planned.plan.objects:
-            # No run follows, and that the manifest is as it should be is news too.
+            # No run follows. That the manifest is as it should be is news too, and indexes may be missing.
+            report, folded = engine.sync(
+                planned.plan, index_progress=log_indexes(context, engine.ports.clock), run_id=context.run_id
+            )
             last = newest_sync(context.instance, bottles.key)
-            record_manifest(context, engine, mirror.settings(), engine.fold(), sync_id=last)
-    for warning in notes_of(planned.plan):
+            record_manifest(context, engine, mirror.settings(), folded, sync_id=last)
+            warnings += index_warnings(report)
+    for warning in warnings:
         context.log.warning(warning)
     places = Places(engine.store.url, mirror.settings())
     return dg.MaterializeResult(metadata=plan_metadata(planned, now.kept, places))
@@ -174,7 +179,13 @@ def bottles(
         listener = observe_progress(context, engine.ports.clock, every_s=settings.progress_update_interval)
         run_url = Links(dagster_url=settings.dagster_url.rstrip("/")).run_url(context.run_id)
         report, folded = engine.sync(
-            plan, platform, progress=listener, copier=copier, run_id=context.run_id, run_url=run_url
+            plan,
+            platform,
+            progress=listener,
+            index_progress=log_indexes(context, engine.ports.clock),
+            copier=copier,
+            run_id=context.run_id,
+            run_url=run_url,
         )
         metadata = metadata_of_run(engine, settings, report)
         if report.outcome != "success":
@@ -261,7 +272,7 @@ def failure_of(report: Report, metadata: Metadata, *, forced: bool) -> dg.Failur
 
     Not after a forced plan: that would download again what this try has stored.
     """
-    passing = any(is_retryable(failure.reason) for failure in report.failed)
+    passing = any(is_retryable(failure.reason) for failure in (*report.failed, *report.indexes_failed))
     return dg.Failure(
         describe_shortfall(report),
         metadata=metadata,
@@ -277,11 +288,30 @@ def describe_shortfall(report: Report) -> str:
         parts.append(f"{report.left} not begun or not finished{names}")
     if report.aborted:
         parts.append(f"given up: {report.aborted}")
-    first = f" First: {report.failed[0].message}" if report.failed else ""
+    if not (parts or report.failed):
+        return printable(f"{', '.join(report.platforms)}: {' '.join(index_warnings(report))}")
+    parts += [f"{count} indexes: {why}" for why, count in failures_by_reason(report.indexes_failed).items()]
+    failures = (*report.failed, *report.indexes_failed)
+    first = f" First: {failures[0].message}" if failures else ""
     return printable(
         f"{', '.join(report.platforms)}: {report.stored + report.kept} of {report.planned} bottles are in "
         f"the store, {len(report.failed) + report.left} are not ({'; '.join(parts)}).{first}"
     )
+
+
+def index_warnings(report: Report) -> list[str]:
+    """What lacks so that the held bottles can be served, in sentences."""
+    warnings = []
+    if report.unservable:
+        warnings.append(
+            f"{report.unservable:,} held bottles are not servable, for want of an index that fits."
+        )
+    warnings += [failure.message for failure in report.indexes_failed[:LISTED]]
+    if len(report.indexes_failed) > LISTED:
+        warnings.append(f"{len(report.indexes_failed) - LISTED:,} more indexes are missing or do not fit.")
+    if report.indexes_left:
+        warnings.append(f"{report.indexes_left:,} indexes were not asked for; the next sync asks for them.")
+    return [printable(warning) for warning in warnings]
 
 
 ASSETS = [formula_catalog, pending_bottles, bottles, hash_manifest]

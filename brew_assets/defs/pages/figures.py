@@ -12,6 +12,7 @@ from brew_assets.domain.report import Report
 from brew_assets.engine.kept_plans import load_plan
 from brew_assets.engine.record.fold import FoldResult
 from brew_assets.engine.reports import kept_reports
+from brew_assets.engine.servable_bottles import servable_among
 from brew_assets.engine.sync import Mirror
 from brew_assets.errors import PlanInvalid
 from brew_assets.settings import Settings
@@ -35,13 +36,20 @@ def metadata_of_manifest(
     reports = list(kept_reports(engine.store, sync_id).values()) if sync_id else []
     holdings, places = holdings_of(folded.manifest), Places(engine.store.url, settings)
     names = _names(engine, folded.manifest, reports)
+    servable = servable_among(
+        engine.store,
+        folded.manifest.entries(),
+        workers=engine.options.workers,
+        remember_at=engine.ports.clock.now(),
+    )
     return manifest_metadata(
         holdings,
         places,
-        report=sync_report(holdings, reports, places, names=names),
+        report=sync_report(holdings, reports, places, names=names, servable=servable),
         sync=reports[-1] if reports else None,
         rebuilt=folded.rebuilt,
         unidentified=folded.unidentified,
+        servable=servable,
     )
 
 
