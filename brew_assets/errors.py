@@ -11,7 +11,10 @@ MirrorError                       has `reason`, a few words for reports, and a m
 │   ├── ProxyRefused              the proxy lets nothing through to a host, or asks for credentials
 │   ├── HostRefused               an address leads to a host that is not configured
 │   ├── BlobNotFound              404, 410
+│   ├── IndexNotFound             the registry has no index of a formula's version
+│   ├── IndexUnfit                its index is one that brew refuses for a bottle
 │   ├── UpstreamRefused           another answer that a retry will not change
+│   │   └── DocumentTooLarge      an index or a child manifest of 4 MiB or more
 │   ├── UpstreamBusy              429 and its like; carries how long to wait
 │   ├── UpstreamFailed            5xx but 501 and 505, 408, 421, 425: may pass
 │   ├── UpstreamUnauthorized      401 with a fresh token
@@ -171,8 +174,20 @@ class BlobNotFound(UpstreamError, reason="not found", label="File not found"):
     """The registry does not have the blob."""
 
 
+class IndexNotFound(UpstreamError, reason="no index"):
+    """The registry has no index of the formula's version."""
+
+
+class IndexUnfit(UpstreamError, reason="unfit index"):
+    """The registry's index is one with which brew would not install a bottle."""
+
+
 class UpstreamRefused(UpstreamError, reason="refused by upstream"):
     """An answer that a retry will not change."""
+
+
+class DocumentTooLarge(UpstreamRefused, reason="document too large"):
+    """An index or a child manifest that is as large as brew uploads none."""
 
 
 class UpstreamBusy(UpstreamError, reason="rate limited", retryable=True):

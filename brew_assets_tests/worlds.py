@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, blob_url
+from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, blob_url, image_name, index_reference
 from brew_assets.domain.catalogue import Catalogue, decode_catalogue
 from brew_assets.domain.downloads import Fetch
 from brew_assets.domain.manifest import HeldEntry, Manifest, Receipt, entry_for
@@ -114,6 +114,42 @@ def formula(
         "disabled": False,
         **other,
     }
+
+
+def index_json(*items: Bottle, sizes: Mapping[str, int] | None = None) -> bytes:
+    """The index of these bottles, with which brew installs each of them; with sizes by digest, if given."""
+    entries = []
+    for item in items:
+        annotations = {
+            "org.opencontainers.image.ref.name": item.ref_name,
+            "sh.brew.bottle.digest": str(item.digest),
+            "sh.brew.tab": '{"homebrew_version":"6.0.18"}',
+        }
+        if sizes and item.digest in sizes:
+            annotations["sh.brew.bottle.size"] = str(sizes[item.digest])
+        entries.append({"annotations": annotations})
+    return json.dumps({"schemaVersion": 2, "manifests": entries}).encode()
+
+
+def index_of_formula(entry: Mapping[str, Any]) -> dict[tuple[str, str], bytes]:
+    """Image and reference -> the index of an entry of `formula.json`; none without a bottle."""
+    stable = entry["bottle"].get("stable", {})
+    revision = f"_{entry['revision']}" if entry["revision"] else ""
+    version = PkgVersion(f"{entry['versions']['stable']}{revision}")
+    items = [
+        Bottle(
+            formula=entry["name"],
+            pkg_version=version,
+            tag=tag,
+            rebuild=stable["rebuild"],
+            digest=Digest(file["sha256"]),
+            url=file["url"],
+        )
+        for tag, file in stable.get("files", {}).items()
+    ]
+    if not items:
+        return {}
+    return {(image_name(entry["name"]), index_reference(version, stable["rebuild"])): index_json(*items)}
 
 
 def catalogue_of(*formulae: dict[str, Any]) -> Catalogue:

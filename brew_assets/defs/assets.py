@@ -12,6 +12,7 @@ from brew_assets.defs.copier_of_run import copier_of_run
 from brew_assets.defs.pages import descriptions
 from brew_assets.defs.pages.figures import (
     failure_of,
+    index_warnings,
     metadata_of_manifest,
     metadata_of_run,
     newest_sync,
@@ -24,7 +25,7 @@ from brew_assets.defs.pages.metadata import (
     plan_metadata,
 )
 from brew_assets.defs.pages.store_links import Places
-from brew_assets.defs.progress import log_sizes, observe_progress
+from brew_assets.defs.progress import log_indexes, log_sizes, observe_progress
 from brew_assets.defs.repair import make_manifest_anew
 from brew_assets.defs.resources import LOADED_SETTINGS, MirrorResource, end_step, platforms
 from brew_assets.defs.run_plans import (
@@ -124,11 +125,16 @@ def pending_bottles(
         )
         name_plan(context, engine, planned.plan)
         log_plan(planned.plan)
+        warnings = list(notes_of(planned.plan))
         if not planned.plan.objects:
-            # No run follows, and that the manifest is as it should be is news too.
+            # No run follows. That the manifest is as it should be is news too, and indexes may be missing.
+            report, folded = engine.sync(
+                planned.plan, index_progress=log_indexes(context, engine.ports.clock), run_id=context.run_id
+            )
             last = newest_sync(context.instance, bottles.key)
-            record_manifest(context, engine, mirror.settings(), engine.fold(), sync_id=last)
-    for warning in notes_of(planned.plan):
+            record_manifest(context, engine, mirror.settings(), folded, sync_id=last)
+            warnings += index_warnings(report)
+    for warning in warnings:
         context.log.warning(warning)
     places = Places(engine.store.url, mirror.settings())
     return dg.MaterializeResult(metadata=plan_metadata(planned, now.kept, places))
@@ -159,7 +165,13 @@ def bottles(
         listener = observe_progress(context, engine.ports.clock, every_s=settings.progress_update_interval)
         run_url = Links(dagster_url=settings.dagster_url.rstrip("/")).run_url(context.run_id)
         report, folded = engine.sync(
-            plan, platform, progress=listener, copier=copier, run_id=context.run_id, run_url=run_url
+            plan,
+            platform,
+            progress=listener,
+            index_progress=log_indexes(context, engine.ports.clock),
+            copier=copier,
+            run_id=context.run_id,
+            run_url=run_url,
         )
         metadata = metadata_of_run(engine, settings, report)
         if report.outcome != "success":

@@ -41,6 +41,11 @@ def log_sizes(context: dg.AssetExecutionContext, clock: Clock) -> Callable[[int,
     return log_count(context, clock, "Sizes: {done:,} of {total:,} formulae")
 
 
+def log_indexes(context: dg.AssetExecutionContext, clock: Clock) -> Callable[[int, int], None]:
+    """A listener that logs how many of the missing indexes were asked for every half minute at most."""
+    return log_count(context, clock, "Indexes: {done:,} of {total:,}")
+
+
 def log_count(context: StepContext, clock: Clock, text: str) -> Callable[[int, int], None]:
     """A listener that logs `text` with how many are `done` of the `total` every half minute at most."""
     last_at = clock.monotonic()

@@ -12,10 +12,11 @@ from brew_assets.domain.foreign_text import printable
 from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.existence import require_mirror
+from brew_assets.engine.index_completion import Completion
 from brew_assets.engine.ports import Progress
 from brew_assets.engine.record.rebuild import rebuild_manifest
 from brew_assets.engine.record.verify import Certificate, certify, entries_of_tags
-from brew_assets.engine.repair import MENDED, RepairCounts, count, repair
+from brew_assets.engine.repair import MENDED, RepairCounts, count, repair, repair_indexes
 from brew_assets.engine.sync import Mirror
 from brew_assets.errors import is_retryable
 
@@ -36,14 +37,16 @@ def mend_store(context: dg.OpExecutionContext, config: RepairRequest, mirror: Mi
         done = None
         if any(certificate.verdict in MENDED for certificate in certificates):
             done = _mend(context, engine, certificates)
-        counts = count(certificates, done)
-    metadata = _metadata(counts, certificates, done)
+        log = log_count(context, engine.ports.clock, "Indexes: {done:,} of {total:,}")
+        indexes = repair_indexes(engine, certificates, progress=log)
+        counts = count(certificates, done, indexes=indexes)
+    metadata = _metadata(counts, certificates, done, indexes)
     context.add_output_metadata(metadata)
     context.log_event(dg.AssetObservation(HASH_MANIFEST, metadata=metadata))
     context.log.info(_described(counts))
     wrong = counts.checked - counts.current
-    if counts.repaired < wrong:
-        failed = done.failed if done else []
+    if counts.repaired < wrong or counts.indexes_failed or counts.indexes_left:
+        failed = [*(done.failed if done else ()), *indexes.failed]
         named = [failure.message for failure in failed[:_NAMED]] + [
             f"{c.entry.s3_key} is {c.verdict} {c.finding}" for c in certificates if c.verdict == "UNREADABLE"
         ][:_NAMED]
@@ -83,11 +86,18 @@ def _mend(context: dg.OpExecutionContext, engine: Mirror, certificates: list[Cer
 def _described(counts: RepairCounts) -> str:
     return (
         f"Checked {counts.checked:,} bottles: {counts.current:,} current, {counts.missing:,} missing, "
-        f"{counts.mismatch:,} wrong, {counts.unreadable:,} unreadable; repaired {counts.repaired:,}."
+        f"{counts.mismatch:,} wrong, {counts.unreadable:,} unreadable; repaired {counts.repaired:,}. "
+        f"{counts.servable:,} are servable; indexes fetched {counts.indexes_fetched:,}, failed "
+        f"{counts.indexes_failed:,}, not asked for {counts.indexes_left:,}."
     )
 
 
-def _metadata(counts: RepairCounts, certificates: list[Certificate], done: TransferResult | None) -> Metadata:
+def _metadata(
+    counts: RepairCounts,
+    certificates: list[Certificate],
+    done: TransferResult | None,
+    indexes: Completion,
+) -> Metadata:
     rows = ((c.entry.s3_key, c.verdict, c.finding) for c in certificates if c.verdict != "CURRENT")
     return {
         "checked": counts.checked,
@@ -98,6 +108,9 @@ def _metadata(counts: RepairCounts, certificates: list[Certificate], done: Trans
         "repaired": counts.repaired,
         "findings": table(("object", "verdict", "finding"), rows),
         "failures": failure_table(done.failed if done else []),
+        "servable": counts.servable,
+        "indexes_fetched": counts.indexes_fetched,
+        "index_failures": failure_table(indexes.failed, what="index"),
     }
 
 

@@ -70,6 +70,11 @@ class Bottle(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """The key of the manifest entry; a rebuild gets one of its own."""
         return entry_key(self.formula, self.pkg_version, self.tag, self.rebuild)
 
+    @property
+    def ref_name(self) -> str:
+        """What the bottle's entry in its index is called: `<pkg_version>.<tag>[.<rebuild>]`."""
+        return f"{self.pkg_version}.{self.tag}{_rebuild(self.rebuild)}"
+
     def key(self, date: str) -> str:
         """Where the bottle stands in the store when the sync of `date` (YYYY-MM-DD) stored it."""
         return bottle_key(date, self.filename)

@@ -3,7 +3,7 @@
 Annotations: Homebrew/brew `github_packages.rb`; `sh.brew.bottle.size` exists since 2023-04 and is optional.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -57,17 +57,29 @@ def decode_index(data: bytes) -> dict[str, IndexedBottle]:
     Raises:
         ValueError: the bytes are no OCI index.
     """
-    try:
-        _check_objects(data)
-        index = _index_decoder.decode(data)
-    except UNREADABLE as exc:
-        raise ValueError(f"expected an OCI index, found: {exc}") from exc
     bottles = {}
-    for entry in index.manifests:
+    for entry in _decoded(data).manifests:
         digest = entry.annotations.get(_DIGEST_ANNOTATION, "").removeprefix("sha256:")
         if is_digest(digest):
             bottles[digest] = IndexedBottle(digest, _size(entry.annotations), _child(entry.digest))
     return bottles
+
+
+def entries_of_index(data: bytes) -> list[Mapping[str, str]]:
+    """The annotations of every entry of an index.
+
+    Raises:
+        ValueError: the bytes are no OCI index.
+    """
+    return [entry.annotations for entry in _decoded(data).manifests]
+
+
+def _decoded(data: bytes) -> _Index:
+    try:
+        _check_objects(data)
+        return _index_decoder.decode(data)
+    except UNREADABLE as exc:
+        raise ValueError(f"expected an OCI index, found: {exc}") from exc
 
 
 def _check_objects(data: bytes) -> None:

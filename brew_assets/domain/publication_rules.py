@@ -33,8 +33,8 @@ def why_not_whole(lacking: Sequence[Lacking], rules: PublicationRules) -> str:
         return ""
     return (
         f"{len(lacking):,} bottles that the API names to clients are not servable, {upstream:,} of them "
-        f"because upstream cannot serve them; expected at most {rules.max_missing:,} (PUBLISH_MAX_MISSING) and "
-        f"{rules.max_upstream:,} by upstream's fault (PUBLISH_MAX_UPSTREAM)"
+        f"because upstream cannot serve them; expected at most {rules.max_missing:,} (PUBLISH_MAX_MISSING) "
+        f"and {rules.max_upstream:,} by upstream's fault (PUBLISH_MAX_UPSTREAM)"
     )
 
 

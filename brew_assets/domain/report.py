@@ -77,7 +77,10 @@ class Report(Counts, frozen=True, kw_only=True):  # type: ignore[misc]
 
     `identified` counts the found ones and those that got a record before the run began to copy; `kept` were
     held before; `left` were not begun or not finished when a stop signal came (`left_bottles` names the
-    first, a batch's report all in `undone`). `skipped` and `left_out` are the plan's. `forgotten` are the
+    first, a batch's report all in `undone`). Of the held bottles that the sync is about `servable` have an
+    index with which brew installs them and `unservable` have none; `indexes_fetched` counts those that came,
+    `indexes_failed` says for each that did not, by image and reference, why not, and `indexes_left` were not
+    asked for. `skipped` and `left_out` are the plan's. `forgotten` are the
     names that left the manifest: the store has lost them, and neither catalogue nor registry has them any
     more. `aborted` is why the run was given up, and `aborted_reason` the reason of that error.
     `run_id` and `run_url` lead to the run in Dagster, empty where there is none. Times are ISO 8601 UTC,
@@ -99,6 +102,11 @@ class Report(Counts, frozen=True, kw_only=True):  # type: ignore[misc]
     skipped: Count = 0
     left_out: LeftOut = LeftOut()
     failed: tuple[Failure, ...] = ()
+    servable: Count = 0
+    unservable: Count = 0
+    indexes_fetched: Count = 0
+    indexes_failed: tuple[Failure, ...] = ()
+    indexes_left: Count = 0
     undone: tuple[str, ...] = ()
     forgotten: tuple[str, ...] = ()
     aborted: str = ""
@@ -113,7 +121,9 @@ class Report(Counts, frozen=True, kw_only=True):  # type: ignore[misc]
             return "failed"
         if self.failed:
             return "partial" if self.stored + self.kept else "failed"
-        return "stopped" if self.left else "success"
+        if self.indexes_failed:
+            return "partial"
+        return "stopped" if self.left or self.indexes_left else "success"
 
     @property
     def new(self) -> int:
@@ -141,7 +151,12 @@ def failures_by_reason(failures: Iterable[Failure]) -> dict[str, int]:
 
 def describe_report(report: Report) -> str:
     """What was done, in one line."""
-    counts = (("kept", report.kept), ("failed", len(report.failed)), ("left", report.left))
+    counts = (
+        ("kept", report.kept),
+        ("failed", len(report.failed)),
+        ("left", report.left),
+        ("without an index that fits", report.unservable),
+    )
     parts = (
         f"{report.new:,} of {report.planned:,} bottles stored",
         *describe_found(report),

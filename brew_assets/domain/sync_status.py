@@ -137,13 +137,19 @@ class SyncStatus(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(found.values())
 
     @property
+    def index_failures(self) -> tuple[Failure, ...]:
+        """The indexes that are missing or do not fit after the last tries, each once."""
+        found = {f.name: f for report in self.newest_reports.values() for f in report.indexes_failed}
+        return tuple(found.values())
+
+    @property
     def broken(self) -> tuple[PlatformRun, ...]:
         """The runs that ended without saying what became of every bottle."""
         # A run that failed because bottles failed has said all: its newest report names them, gave up nothing
         # and left nothing, and the sync is a warning. Of every other failed run something is not known.
         # Without a report the process died; one that was given up, or left bottles, says only how far it
         # came; and one that has no failed bottle at all failed after its transfer, in the fold for example.
-        # So it is asked what the newest report lacks, and not whether there is one.
+        # So it is asked what the newest report lacks, and not whether there is one. Indexes are as bottles.
         reports = self.newest_reports
         return tuple(
             run
@@ -153,7 +159,8 @@ class SyncStatus(msgspec.Struct, frozen=True, kw_only=True):
                 (report := reports.get(run.platform)) is None
                 or report.aborted
                 or report.left
-                or not report.failed
+                or report.indexes_left
+                or not (report.failed or report.indexes_failed)
             )
         )
 
@@ -162,7 +169,11 @@ class SyncStatus(msgspec.Struct, frozen=True, kw_only=True):
         """The run that shows what went wrong: one that broke, else one with failures, else the planning."""
         reports = self.newest_reports
         broken = [run.run_id for run in self.broken]
-        failed = [run.run_id for run in self.runs if (r := reports.get(run.platform)) and r.failed]
+        failed = [
+            run.run_id
+            for run in self.runs
+            if (r := reports.get(run.platform)) and (r.failed or r.indexes_failed)
+        ]
         return next((run_id for run_id in (*broken, *failed) if run_id), self.run_id)
 
     @property
@@ -202,12 +213,12 @@ class SyncStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ending(self) -> Ending:
-        """How the sync ended; a warning when only some bottles failed and every run named them."""
+        """How the sync ended; a warning when only some bottles or indexes failed, each named by its run."""
         if self.broken:
             return "failure"
         if self.failures:
             return "warning" if len(self.failures) < self.planned else "failure"
-        return "success"
+        return "warning" if self.index_failures else "success"
 
 
 class SyncState(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,8 +11,9 @@ from collections.abc import Collection, Iterable
 from brew_assets.domain.bottle import Bottle, image_name, index_reference, is_index_reference
 from brew_assets.domain.object_keys import INDEX_PREFIX
 from brew_assets.domain.oci import covers, decode_index
+from brew_assets.domain.servable import IndexName
 from brew_assets.engine.ports import Store
-from brew_assets.errors import StoreError
+from brew_assets.errors import KeyTaken, StoreError
 
 # The largest object of one PUT. Bottles that are larger are not known: whoever says so is asked again.
 PLAUSIBLE_BYTES = 5 * 1024**3
@@ -42,10 +43,26 @@ def kept_indexes(store: Store) -> dict[str, list[str]]:
     return kept
 
 
+def keep_index(store: Store, name: IndexName, data: bytes) -> str:
+    """The key under which the index is kept; what stood there whole is not written again.
+
+    Raises:
+        StoreError: the store does not take it.
+    """
+    key = index_key(*name, data)
+    try:
+        store.write(key, data, create_only=True)
+    except KeyTaken:
+        # Kept before, unless what stands there was damaged, or emptied since bytes disproved it.
+        if intact_index(store, key) is None:
+            store.write(key, data)
+    return key
+
+
 def usable_index(store: Store, keys: Iterable[str], digests: Collection[str]) -> bytes | None:
     """A kept index that names all the digests with sizes that can be; None when upstream has to be asked."""
     for key in keys:
-        data = _intact(store, key)
+        data = intact_index(store, key)
         if data is None:
             continue
         try:
@@ -57,7 +74,8 @@ def usable_index(store: Store, keys: Iterable[str], digests: Collection[str]) ->
     return None
 
 
-def _intact(store: Store, key: str) -> bytes | None:
+def intact_index(store: Store, key: str) -> bytes | None:
+    """The bytes that are those of the key's name; None when others stand there, or the store has none."""
     try:
         document = store.read(key)
     except StoreError:
@@ -91,7 +109,7 @@ def forget_disproved(store: Store, bottle: Bottle, size: int) -> None:
 
 
 def _says_other(store: Store, key: str, bottle: Bottle, size: int) -> bool:
-    data = _intact(store, key)
+    data = intact_index(store, key)
     if data is None:
         return False
     try:

@@ -1,6 +1,6 @@
 """Repair: what the manifest names and the store lacks or holds wrongly is fetched again, to its own place."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -8,6 +8,7 @@ from brew_assets.domain.downloads import CopyJob, group_fetches
 from brew_assets.domain.manifest import Entry, bottle_of
 from brew_assets.domain.plan import PlannedBottle
 from brew_assets.domain.transfer_result import TransferResult
+from brew_assets.engine.index_completion import Completion, IndexCompletion
 from brew_assets.engine.ports import ProgressListener
 from brew_assets.engine.record.verify import Certificate, Verdict
 from brew_assets.engine.sync import Mirror
@@ -56,12 +57,30 @@ def repair(
     return result
 
 
+def repair_indexes(
+    mirror: Mirror,
+    certificates: Iterable[Certificate],
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Completion:
+    """What became of the indexes of all bottles that were looked at: each kept one was read.
+
+    Raises:
+        StoreError: the store did not answer.
+    """
+    bottles = [bottle_of(certificate.entry) for certificate in certificates]
+    return IndexCompletion(mirror.ports, mirror.options).complete(bottles, fresh=True, progress=progress)
+
+
 def _planned(entry: Entry, source: str | None) -> PlannedBottle:
     return PlannedBottle(bottle=bottle_of(entry), platforms=(), size=entry.file_size, source=source)
 
 
 class RepairCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """Exact counts of a verification and, if asked for, its repair."""
+    """Exact counts of a verification and, if asked for, its repair.
+
+    `servable` are those of the checked bottles with which an index is kept that fits.
+    """
 
     checked: int
     current: int
@@ -71,10 +90,20 @@ class RepairCounts(msgspec.Struct, frozen=True, kw_only=True):
     repaired: int = 0
     failed: int = 0
     left: int = 0
+    servable: int = 0
+    indexes_fetched: int = 0
+    indexes_failed: int = 0
+    indexes_left: int = 0
 
 
-def count(certificates: Iterable[Certificate], done: TransferResult | None = None) -> RepairCounts:
-    """The verdicts counted, and what the repair did."""
+def count(
+    certificates: Iterable[Certificate],
+    done: TransferResult | None = None,
+    *,
+    servable: int = 0,
+    indexes: Completion | None = None,
+) -> RepairCounts:
+    """The verdicts counted, and what the repair did; without one, `servable` bottles were found."""
     verdicts = [certificate.verdict for certificate in certificates]
     return RepairCounts(
         checked=len(verdicts),
@@ -85,4 +114,8 @@ def count(certificates: Iterable[Certificate], done: TransferResult | None = Non
         repaired=done.stored if done else 0,
         failed=len(done.failed) if done else 0,
         left=done.left if done else 0,
+        servable=indexes.servable if indexes else servable,
+        indexes_fetched=indexes.fetched if indexes else 0,
+        indexes_failed=len(indexes.failed) if indexes else 0,
+        indexes_left=indexes.left if indexes else 0,
     )

@@ -12,6 +12,7 @@ from brew_assets.domain.object_keys import is_backfill_name, is_plan_name
 from brew_assets.domain.proof import is_sync_id
 from brew_assets.domain.report import REPORT_PREFIX, Report, decode_report, encode_report
 from brew_assets.domain.transfer_result import TransferResult
+from brew_assets.engine.index_completion import Completion
 from brew_assets.engine.ports import Clock, Store
 from brew_assets.engine.record.foreign_objects import own_listing
 from brew_assets.engine.record.identify import PLAN_PREFIX
@@ -26,6 +27,7 @@ _STORE_REASONS = frozenset(kind.reason for kind in kinds(StoreError))
 # that no run has begun have no report.
 _SYNCS = 3
 _PLANS = 20
+_NO_INDEXES = Completion()
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +48,7 @@ class Stopwatch:
         kept: int = 0,
         identified: int = 0,
         forgotten: Sequence[str] = (),
+        indexes: Completion = _NO_INDEXES,
     ) -> Report:
         """The report that was `begun`, with what was done until now; `identified` before the transfer."""
         return msgspec.structs.replace(
@@ -58,6 +61,11 @@ class Stopwatch:
             left_bottles=tuple(result.undone[:LISTED]),
             failed=tuple(result.failed),
             forgotten=tuple(forgotten),
+            servable=indexes.servable,
+            unservable=indexes.held - indexes.servable,
+            indexes_fetched=indexes.fetched,
+            indexes_failed=indexes.failed,
+            indexes_left=indexes.left,
             aborted=result.aborted,
             aborted_reason=result.aborted_reason,
             **result.counts(),

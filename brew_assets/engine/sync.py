@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -12,6 +12,8 @@ from brew_assets.domain.plan import Plan
 from brew_assets.domain.report import Report
 from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.coordination import Companions, wait_for_orphaned_invocations
+from brew_assets.engine.index_completion import Completion
+from brew_assets.engine.indexes_of_sync import complete_indexes
 from brew_assets.engine.kept_plans import without_excluded_by_now
 from brew_assets.engine.log_context import bound, figures
 from brew_assets.engine.options import Options
@@ -40,6 +42,7 @@ class Mirror:
         *,
         copier: Copier | None = None,
         progress: ProgressListener | None = None,
+        index_progress: Callable[[int, int], None] | None = None,
         patient: bool = True,
         run_id: str = "",
         run_url: str = "",
@@ -47,7 +50,8 @@ class Mirror:
         """What the run did, and the manifest after its fold. No platform: the whole plan in this run.
 
         Idempotent: it looks again at what is held, records what an earlier try left, and copies only what
-        is missing, in this process when no copier is given. The report stands in the store.
+        is missing, in this process when no copier is given. At its end the indexes that its bottles lack are
+        fetched, of which `index_progress` hears (done, in all). The report stands in the store.
         A run that is not `patient` lets no earlier invocations finish: it looks before each download.
 
         Raises:
@@ -103,16 +107,32 @@ class Mirror:
             # Folded, then settled, then reported: the report counts a bottle as stored only if the manifest
             # names it, and whoever waits for the report finds everything in its place.
             folded, gone = settle(self.ports, (*own, *rest), result, self.fold())
+        with bound(**named):
+            indexes = self._complete_indexes(plan, platform, result, folded, index_progress)
         report = watch.report(
             begun,
             result,
             kept=kept,
             identified=inventory.identified,
             forgotten=sorted(planned.bottle.filename for planned in gone),
+            indexes=indexes,
         )
         keep_report(self.store, self.ports.clock, report, whose=platform or "all")
         _log.info("sync ends", extra=named | figures(report) | {"held": folded.entries})
         return report, folded
+
+    def _complete_indexes(
+        self,
+        plan: Plan,
+        platform: str | None,
+        result: TransferResult,
+        folded: FoldResult,
+        progress: Callable[[int, int], None] | None,
+    ) -> Completion:
+        """What became of the indexes; a run that was given up asks for none."""
+        if result.aborted:
+            return Completion()
+        return complete_indexes(self.ports, self.options, plan, platform, folded.manifest, progress=progress)
 
     def _fetches(self, plan: Plan, platform: str | None) -> tuple[list[Fetch], list[Fetch]]:
         """What the run owns, and the rest of its platform; what was refused in the last syncs comes last."""

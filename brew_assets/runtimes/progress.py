@@ -51,18 +51,16 @@ class Display:
         if not self._show:
             yield lambda done, total: None
             return
-        drawn_at = 0.0
         with self._bar() as row:
+            yield _counter(row, title, self._monotonic)
 
-            def listen(done: int, total: int) -> None:
-                nonlocal drawn_at
-                now = self._monotonic()
-                if now - drawn_at < _REDRAWN_EVERY_S and done != total:
-                    return
-                drawn_at = now
-                row.update(f"{title} {done:,}/{total:,}", done, total, _time_left)
-
-            yield listen
+    @contextmanager
+    def counting_beside(self, title: str) -> Iterator[Callable[[int, int], None]]:
+        """The same in the row of the bar that is there, for what comes after the work that it shows."""
+        if self._row is None:
+            yield lambda done, total: None
+        else:
+            yield _counter(self._row, title, self._monotonic)
 
     @contextmanager
     def transfer(self) -> Iterator[ProgressListener | None]:
@@ -134,6 +132,20 @@ class _Row:
         row = fitting([part for part in (parts[0], bar, *parts[1:]) if part], self._progress.console.width)
         self._progress.update(self._task, row=row, refresh=True)
         note_row(stands=True)
+
+
+def _counter(row: _Row, title: str, monotonic: Callable[[], float]) -> Callable[[int, int], None]:
+    drawn_at = 0.0
+
+    def listen(done: int, total: int) -> None:
+        nonlocal drawn_at
+        now = monotonic()
+        if now - drawn_at < _REDRAWN_EVERY_S and done != total:
+            return
+        drawn_at = now
+        row.update(f"{title} {done:,}/{total:,}", done, total, _time_left)
+
+    return listen
 
 
 def fitting(parts: Sequence[str], columns: int) -> str:

@@ -122,7 +122,10 @@ def sync(
 ) -> None:
     """Copy every bottle that is not held yet, verify it, and record it in bottles_hash.json.
 
-    Ends with exit code 0 when all is held, 1 when bottles failed or were left, 2 when it cannot run.
+    At its end it fetches the indexes that held bottles lack, without which no brew installs them.
+
+    Ends with exit code 0 when all is held and can be installed, 1 when bottles or indexes failed or were
+    left, 2 when it cannot run.
 
     \b
     Examples:
@@ -158,13 +161,15 @@ def sync(
         print_json(msgspec.to_builtins(summarize(chosen)) | {"warnings": warnings})
         return
     context.copies = True
-    with context.display.transfer() as progress:
-        report, folded = mirror.sync(chosen, run_of, copier=context.copier(mirror), progress=progress)
+    with context.display.transfer() as progress, context.display.counting_beside("Indexes") as counted:
+        report, folded = mirror.sync(
+            chosen, run_of, copier=context.copier(mirror), progress=progress, index_progress=counted
+        )
     _show_end(report, folded, warnings, as_json=as_json, store_url=mirror.store.url)
     if report.aborted:
         print_line(_why_ended(report), err=True, label="Error:", colour="red")
         sys.exit(EXIT_CANNOT_RUN)
-    if report.failed or report.left:
+    if report.outcome != "success":
         sys.exit(EXIT_FAILED)
 
 

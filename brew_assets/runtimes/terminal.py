@@ -3,12 +3,12 @@
 Results go to standard output. Warnings are the same sentences as text and in `--json`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from brew_assets.domain.left_out import LISTED, first_names, forgotten_note, notes_of, remarks_of
 from brew_assets.domain.plan_summary import PlanSummary
 from brew_assets.domain.quantities import human_bytes
-from brew_assets.domain.report import Report, describe_found, is_said_by
+from brew_assets.domain.report import Failure, Report, describe_found, is_said_by
 from brew_assets.engine.planner import PlanResult
 from brew_assets.runtimes.printing import command, is_terminal, print_line, print_table
 
@@ -87,24 +87,44 @@ def show_report(report: Report, *, held: int, store_url: str) -> None:
         _remark([f"Not begun or not finished: {left}.{then}"])
     _remark(remarks_of(report))
     warn(warnings_of_report(report), err=False)
+    _remark(remarks_on_indexes(report))
     if report.recorded:
         print_line(f"Recorded first: {report.recorded:,} bottles that stood in the store without a record.")
     print_line(f"Held now: {held:,} bottles in {store_url}")
 
 
 def _show_failures(report: Report) -> None:
-    """A row for each; a person who looks on gets the first of them."""
     # What ended the sync is said once.
     others = [failure for failure in report.failed if not is_said_by(failure, report)]
-    shown = others[:_FAILURES_SHOWN] if is_terminal() else others
+    show_failures(f"{len(report.failed):,} bottles failed", "Bottle", others)
+    count = len(report.indexes_failed)
+    show_failures(f"{count:,} indexes are missing or do not fit", "Index", report.indexes_failed)
+
+
+def show_failures(title: str, what: str, failures: Sequence[Failure]) -> None:
+    """A row for each; a person who looks on gets the first of them."""
+    shown = failures[:_FAILURES_SHOWN] if is_terminal() else failures
     if shown:
         print_table(
-            f"{len(report.failed):,} bottles failed",
-            ("Bottle", "Reason", "Details"),
+            title,
+            (what, "Reason", "Details"),
             ((failure.name, failure.reason, failure.message) for failure in shown),
         )
-    if len(shown) < len(others):
-        print_line(f"… and {len(others) - len(shown):,} others (see --json)")
+    if len(shown) < len(failures):
+        print_line(f"… and {len(failures) - len(shown):,} others (see --json)")
+
+
+def remarks_on_indexes(report: Report) -> Iterator[str]:
+    """What became of the indexes, without which brew does not install a bottle."""
+    if report.indexes_fetched:
+        yield f"Indexes fetched: {report.indexes_fetched:,}."
+    if report.unservable:
+        yield (
+            f"Held and not servable: {report.unservable:,} bottles, for want of an index that fits "
+            f"({report.servable:,} are servable)."
+        )
+    if report.indexes_left:
+        yield f"Indexes not asked for: {report.indexes_left:,}. The next sync asks for them."
 
 
 def _remark(remarks: Iterable[str]) -> None:

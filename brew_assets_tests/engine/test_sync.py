@@ -45,7 +45,7 @@ from brew_assets_tests.fakes import (
     MemoryStore,
     ScriptedBlobs,
 )
-from brew_assets_tests.worlds import digest_of, formula, old_shape
+from brew_assets_tests.worlds import digest_of, formula, index_of_formula, old_shape
 
 ARM = ("arm64_tahoe", "arm64_sequoia", "arm64_sonoma")
 
@@ -103,10 +103,11 @@ class Upstream:
         self.stop = FakeStop()
         self.blobs = ScriptedBlobs()
         self.source = FakeCatalogueSource(b"[]")
+        self.indexes = FakeIndexes()
         self._formulae: dict[str, dict[str, Any]] = {}
 
     def publish(self, name: str, version: str = "1.0", **options: Any) -> None:
-        """The formula replaces its earlier version; its bottles can be fetched."""
+        """The formula replaces its earlier version; its bottles and its index can be fetched."""
         entry = formula(name, version, **options)
         tags = options.get("tags", ("arm64_sonoma",))
         rebuild = options.get("rebuild", 0)
@@ -114,6 +115,7 @@ class Upstream:
             tags.values() if isinstance(tags, dict) else [f"{name}/{version}/{t}/{rebuild}" for t in tags]
         )
         self.blobs.publish(*(content.encode() for content in contents))
+        self.indexes.indexes |= index_of_formula(entry)
         self._formulae[name] = entry
         self.source.body = json.dumps(list(self._formulae.values())).encode()
 
@@ -123,7 +125,7 @@ class Upstream:
         ports = Ports(
             catalogue=self.source,
             blobs=self.blobs,
-            indexes=FakeIndexes(),
+            indexes=self.indexes,
             store=self.store,
             hash_files=(hash_file,) if hash_file else (),
             clock=self.clock,

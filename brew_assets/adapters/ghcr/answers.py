@@ -26,6 +26,7 @@ from brew_assets.engine.retry import parse_retry_after
 from brew_assets.errors import (
     UNREADABLE,
     BlobNotFound,
+    DocumentTooLarge,
     UpstreamBusy,
     UpstreamError,
     UpstreamFailed,
@@ -154,7 +155,8 @@ def unpacked(data: bytes, encoding: str, path: str) -> bytes:
     """The document, out of the one gzip that a proxy may have put around it though nobody asked for one.
 
     Raises:
-        UpstreamRefused: more than one coding, another one, or more bytes than a document may have.
+        DocumentTooLarge: more bytes than a document may have.
+        UpstreamRefused: more than one coding, or another one.
     """
     codings = [coding for part in encoding.split(",") if (coding := part.strip().lower()) not in _NO_CODING]
     if not codings:
@@ -168,7 +170,9 @@ def unpacked(data: bytes, encoding: str, path: str) -> bytes:
         document = unpacker.decompress(data, MAX_INDEX_BYTES + 1)
     except zlib.error as exc:
         raise UpstreamRefused(f"{path}: expected a gzip, found: {exc}") from exc
-    if len(document) > MAX_INDEX_BYTES or not unpacker.eof:
+    if len(document) > MAX_INDEX_BYTES:
+        raise DocumentTooLarge(f"{path}: expected at most {MAX_INDEX_BYTES} bytes, found more")
+    if not unpacker.eof:
         raise UpstreamRefused(f"{path}: expected at most {MAX_INDEX_BYTES} bytes in a whole gzip")
     return document
 

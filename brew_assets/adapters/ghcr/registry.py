@@ -34,6 +34,7 @@ from brew_assets.errors import (
     UNREADABLE,
     BlobNotFound,
     ContentMismatch,
+    DocumentTooLarge,
     HostRefused,
     UpstreamFailed,
     UpstreamInterrupted,
@@ -156,7 +157,7 @@ class Ghcr:
         finally:
             wire.finish()
         if len(data) > MAX_INDEX_BYTES:
-            raise UpstreamRefused(f"{path}: expected at most {MAX_INDEX_BYTES} bytes, found more")
+            raise DocumentTooLarge(f"{path}: expected at most {MAX_INDEX_BYTES} bytes, found more")
         if response.length:
             raise UpstreamInterrupted(f"{path}: the body ended {response.length} bytes too early")
         return unpacked(data, response.fields.get("content-encoding", ""), path)

@@ -9,12 +9,13 @@ from brew_assets.defs.pages.metadata import SYNC_ID, Metadata, manifest_metadata
 from brew_assets.defs.pages.store_links import Places
 from brew_assets.defs.pages.sync_report import PlannedNames, holdings_of, planned_names, sync_report
 from brew_assets.domain.foreign_text import printable
-from brew_assets.domain.left_out import first_names
+from brew_assets.domain.left_out import LISTED, first_names
 from brew_assets.domain.manifest import Manifest
 from brew_assets.domain.report import Report, failures_by_reason
 from brew_assets.engine.kept_plans import load_plan
 from brew_assets.engine.record.fold import FoldResult
 from brew_assets.engine.reports import kept_reports
+from brew_assets.engine.servable_bottles import servable_among
 from brew_assets.engine.sync import Mirror
 from brew_assets.errors import PlanInvalid, is_retryable
 from brew_assets.settings import Settings
@@ -38,13 +39,20 @@ def metadata_of_manifest(
     reports = list(kept_reports(engine.store, sync_id).values()) if sync_id else []
     holdings, places = holdings_of(folded.manifest), Places(engine.store.url, settings)
     names = _names(engine, folded.manifest, reports)
+    servable = servable_among(
+        engine.store,
+        folded.manifest.entries(),
+        workers=engine.options.workers,
+        remember_at=engine.ports.clock.now(),
+    )
     return manifest_metadata(
         holdings,
         places,
-        report=sync_report(holdings, reports, places, names=names),
+        report=sync_report(holdings, reports, places, names=names, servable=servable),
         sync=reports[-1] if reports else None,
         rebuilt=folded.rebuilt,
         unidentified=folded.unidentified,
+        servable=servable,
     )
 
 
@@ -99,7 +107,7 @@ def failure_of(report: Report, metadata: Metadata, *, forced: bool) -> dg.Failur
 
     Not after a forced plan: that would download again what this try has stored.
     """
-    passing = any(is_retryable(failure.reason) for failure in report.failed)
+    passing = any(is_retryable(failure.reason) for failure in (*report.failed, *report.indexes_failed))
     return dg.Failure(
         describe_shortfall(report),
         metadata=metadata,
@@ -115,8 +123,27 @@ def describe_shortfall(report: Report) -> str:
         parts.append(f"{report.left} not begun or not finished{names}")
     if report.aborted:
         parts.append(f"given up: {report.aborted}")
-    first = f" First: {report.failed[0].message}" if report.failed else ""
+    if not (parts or report.failed):
+        return printable(f"{', '.join(report.platforms)}: {' '.join(index_warnings(report))}")
+    parts += [f"{count} indexes: {why}" for why, count in failures_by_reason(report.indexes_failed).items()]
+    failures = (*report.failed, *report.indexes_failed)
+    first = f" First: {failures[0].message}" if failures else ""
     return printable(
         f"{', '.join(report.platforms)}: {report.stored + report.kept} of {report.planned} bottles are in "
         f"the store, {len(report.failed) + report.left} are not ({'; '.join(parts)}).{first}"
     )
+
+
+def index_warnings(report: Report) -> list[str]:
+    """What lacks so that the held bottles can be served, in sentences."""
+    warnings = []
+    if report.unservable:
+        warnings.append(
+            f"{report.unservable:,} held bottles are not servable, for want of an index that fits."
+        )
+    warnings += [failure.message for failure in report.indexes_failed[:LISTED]]
+    if len(report.indexes_failed) > LISTED:
+        warnings.append(f"{len(report.indexes_failed) - LISTED:,} more indexes are missing or do not fit.")
+    if report.indexes_left:
+        warnings.append(f"{report.indexes_left:,} indexes were not asked for; the next sync asks for them.")
+    return [printable(warning) for warning in warnings]

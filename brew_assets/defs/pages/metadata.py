@@ -206,6 +206,11 @@ def report_metadata(report: Report, places: Places, *, key: str = "") -> Metadat
         "failed": len(report.failed),
         "left": report.left,
         "forgotten": len(report.forgotten),
+        "servable": report.servable,
+        "unservable": report.unservable,
+        "indexes_fetched": report.indexes_fetched,
+        "indexes_left": report.indexes_left,
+        "index_failures": failure_table(report.indexes_failed, what="index"),
         **_left_out_metadata(report),
         "retries": report.retries,
         "bytes_downloaded": report.bytes_downloaded,
@@ -244,11 +249,16 @@ def manifest_metadata(
     sync: Report | None = None,
     rebuilt: bool = False,
     unidentified: Sequence[Unidentified] = (),
+    servable: int = 0,
 ) -> Metadata:
-    """What is held, in all, per platform and per date. `sync` is of the last run, if there was one."""
+    """What is held, in all, per platform and per date, and how many are `servable`.
+
+    `sync` is of the last run, if there was one.
+    """
     return {
         "report": markdown(report),
         "total_bottles": holdings.total.count,
+        "servable_bottles": servable,
         "total_size_bytes": holdings.total.total_size_bytes,
         "platforms": len(holdings.by_platform),
         "dates": len(holdings.by_date),
@@ -299,10 +309,10 @@ def _unidentified_metadata(unidentified: Sequence[Unidentified]) -> Metadata:
     }
 
 
-def failure_table(failures: Sequence[Failure]) -> dg.MarkdownMetadataValue:
-    """Bottle, reason and message per failure."""
+def failure_table(failures: Sequence[Failure], *, what: str = "bottle") -> dg.MarkdownMetadataValue:
+    """Name, reason and message per failure."""
     rows = ((failure.name, failure.reason, failure.message) for failure in failures)
-    return table(("bottle", "reason", "message"), rows)
+    return table((what, "reason", "message"), rows)
 
 
 def totals_table(title: str, totals: Mapping[str, Total]) -> dg.MarkdownMetadataValue:

@@ -29,7 +29,7 @@ _NOTE_CHARACTERS = 1000
 _OUTCOMES: dict[Outcome, str] = {
     "success": "all that was planned{} is in the store",
     "stopped": "stopped before its end",
-    "partial": "some bottles failed",
+    "partial": "some bottles or indexes failed",
     "failed": "failed",
 }
 # The worst outcome of several runs is the sync's.
@@ -91,14 +91,20 @@ def holdings_of(manifest: Manifest) -> Holdings:
 
 
 def sync_report(
-    holdings: Holdings, reports: Sequence[Report], places: Places, *, names: PlannedNames | None = None
+    holdings: Holdings,
+    reports: Sequence[Report],
+    places: Places,
+    *,
+    names: PlannedNames | None = None,
+    servable: int | None = None,
 ) -> str:
     """The report of a sync, from those of its runs so far (oldest first), and of all that is held.
 
-    Without a run it says what is held. Without `names` the bottles of each run are added up.
+    Without a run it says what is held. `servable` counts what of it brew can install. Without `names` the
+    bottles of each run are added up.
     """
     parts_of_page = [*_what_it_did(reports, names), *_runs(reports)] if reports else ["### What is held"]
-    return "\n\n".join([*parts_of_page, *_held(holdings), *_links(reports, places)])
+    return "\n\n".join([*parts_of_page, *_held(holdings, servable), *_links(reports, places)])
 
 
 def run_report(report: Report) -> str:
@@ -129,6 +135,16 @@ def _what_it_did(reports: Sequence[Report], names: PlannedNames | None = None) -
         yield markdown_table(
             ("bottle", "reason", "message"),
             ((f.name[:_MESSAGE_CHARACTERS], f.reason, f.message[:_MESSAGE_CHARACTERS]) for f in failures),
+        )
+    without = {failure.name: failure for report in last for failure in report.indexes_failed}
+    if without:
+        yield f"#### Held, and not servable: {len(without):,} indexes are missing or do not fit"
+        yield markdown_table(
+            ("index", "reason", "message"),
+            (
+                (f.name[:_MESSAGE_CHARACTERS], f.reason, f.message[:_MESSAGE_CHARACTERS])
+                for f in without.values()
+            ),
         )
     for report in last:
         if report.left_bottles:
@@ -234,10 +250,11 @@ def _run(report: Report) -> str | Link:
     return link(report.run_id[:8], report.run_url or f"/runs/{report.run_id}")
 
 
-def _held(holdings: Holdings) -> Iterator[str]:
+def _held(holdings: Holdings, servable: int | None) -> Iterator[str]:
     """Charts and tables of everything that is held."""
     total = holdings.total
-    yield f"#### Held: {total.count:,} bottles, {human_bytes(total.total_size_bytes)}"
+    served = "" if servable is None else f"; {servable:,} servable"
+    yield f"#### Held: {total.count:,} bottles, {human_bytes(total.total_size_bytes)}{served}"
     yield bar_chart("Held by tag", _bars(_largest(holdings.by_platform, PLATFORMS_SHOWN)))
     dates = sorted(holdings.by_date.items(), reverse=True)
     yield f"#### By date{'' if len(dates) <= DATES_SHOWN else f', the last {DATES_SHOWN} of {len(dates):,}'}"

@@ -11,6 +11,7 @@ from brew_assets.domain.left_out import first_names
 from brew_assets.domain.notifications.blocks import (
     DETAIL_CHARACTERS,
     NOTE_CHARACTERS,
+    Block,
     Message,
     bar,
     bullet,
@@ -184,11 +185,10 @@ def _success(
 def _warning(
     status: SyncStatus, deployment: Deployment, objects: Sequence[PlannedBottle], duration_s: float
 ) -> Message:
-    """The sync has stored a part, and every run has named what it has not."""
+    """The sync has stored a part, or cannot be served in part, and every run has named what lacks."""
     failed = len(status.failures)
-    lines = [bullet(line) for line in failed_lines(status.failures[:FAILURES_SHOWN], objects)]
-    if failed > FAILURES_SHOWN:
-        lines.append(f"• ... and {_counted(failed - FAILURES_SHOWN, 'other')}")
+    bottles = failed_lines(status.failures[:FAILURES_SHOWN], objects)
+    indexes = [f"{one.name} - {label_of(one.reason)}" for one in status.index_failures[:FAILURES_SHOWN]]
     rate = 100 * status.done / status.planned if status.planned else 100.0
     return message(
         "⚠️ Homebrew Sync Completed with Warnings",
@@ -200,12 +200,21 @@ def _warning(
             ("Success Rate", f"{rate:.1f}%"),
             ("Duration", human_duration(duration_s)),
         ),
-        section("\n".join(["*Failed Downloads:*", *lines])),
+        *_listed("*Failed Downloads:*", bottles, failed),
+        *_listed("*Bottles Without an Index That Fits:*", indexes, len(status.index_failures)),
         section("*Recommendation:* Review failed downloads and consider manual retry for critical packages."),
         *notes(status.end_notes),
         *buttons(deployment.links.of_sync(status.sync_id)),
         header="⚠️ Sync Completed with Warnings",
     )
+
+
+def _listed(title: str, lines: Sequence[str], count: int) -> list[Block]:
+    """A section with the lines and how many more there are; none without any."""
+    if not count:
+        return []
+    more = [f"• ... and {_counted(count - len(lines), 'other')}"] if count > len(lines) else []
+    return [section("\n".join([title, *map(bullet, lines), *more]))]
 
 
 def _failure(status: SyncStatus, deployment: Deployment, duration_s: float) -> Message:
@@ -289,7 +298,7 @@ def error_type(status: SyncStatus) -> str:
     """What ended the sync, in a few words: the most frequent cause."""
     if any(run.state == "cancelled" for run in status.broken):
         return "Cancelled"
-    causes = [label_of(failure.reason) for failure in status.failures]
+    causes = [label_of(failure.reason) for failure in status.failures or status.index_failures]
     causes += [label_of(run.reason) for run in status.broken if run.reason]
     if causes:
         return max(causes, key=lambda cause: (causes.count(cause), cause))
@@ -307,9 +316,10 @@ def error_details(status: SyncStatus) -> list[str]:
         left = f" ({report.left:,} bottles left{names})" if report and report.left else ""
         lines.append(f"{f'{run.platform}: ' if run.platform else ''}{finding}{left}")
     failures = status.failures
-    lines += [failure.message for failure in failures[:FAILURES_SHOWN]]
-    if len(failures) > FAILURES_SHOWN:
-        lines.append(f"... and {len(failures) - FAILURES_SHOWN:,} others")
+    for found in (failures, status.index_failures):
+        lines += [failure.message for failure in found[:FAILURES_SHOWN]]
+        if len(found) > FAILURES_SHOWN:
+            lines.append(f"... and {len(found) - FAILURES_SHOWN:,} others")
     return lines
 
 

@@ -1,0 +1,66 @@
+"""The indexes that a sync completes: of its plan's bottles, and of everything held that clients may want."""
+
+from collections.abc import Callable, Collection, Iterator
+
+from brew_assets.domain.bottle import Bottle
+from brew_assets.domain.catalogue import choose_bottles
+from brew_assets.domain.manifest import Manifest
+from brew_assets.domain.named_formulae import exclusions_of
+from brew_assets.domain.plan import Plan
+from brew_assets.engine.catalogue_cache import kept_catalogue, load_catalogue
+from brew_assets.engine.index_completion import Completion, IndexCompletion
+from brew_assets.engine.options import Options
+from brew_assets.engine.ports import Ports, Store
+
+
+def complete_indexes(
+    ports: Ports,
+    options: Options,
+    plan: Plan,
+    platform: str | None,
+    manifest: Manifest,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Completion:
+    """What became of the indexes of the run of a platform; of the whole plan's where there is none.
+
+    They are those of its plan, and of everything the manifest names that the newest kept catalogue lists for
+    its platforms, however it came to be held, but for EXCLUDE_FORMULAE. Platforms of which nothing is pending
+    get no run of their own: every run of the plan looks after them.
+
+    Raises:
+        StoreError: the store cannot be listed.
+    """
+    platforms = _platforms_of(plan, platform)
+    wanted = {
+        bottle.filename + bottle.digest: bottle for bottle in _wanted(ports.store, options, plan, platforms)
+    }
+    held = [bottle for bottle in wanted.values() if _is_held(manifest, bottle)]
+    turn = plan.platforms.index(platform) / len(plan.platforms) if platform else 0.0
+    return IndexCompletion(ports, options).complete(
+        held, turn=turn, beside_others=platform is not None, progress=progress
+    )
+
+
+def _platforms_of(plan: Plan, platform: str | None) -> Collection[str]:
+    if platform is None:
+        return plan.platforms
+    return [tag for tag in plan.platforms if tag == platform or not plan.pending(tag)]
+
+
+def _wanted(store: Store, options: Options, plan: Plan, platforms: Collection[str]) -> Iterator[Bottle]:
+    yield from (planned.bottle for planned in plan.of_runs(platforms))
+    # Bottles by value name no catalogue, and whoever asked for them waits for the answer.
+    kept = kept_catalogue(store) if plan.catalogue_sha256 else None
+    catalogue = load_catalogue(store, kept) if kept is not None else None
+    if catalogue is None:
+        return
+    excluded = exclusions_of(catalogue, options.exclude_formulae).names
+    # A disabled formula that is held was wanted once, and clients still ask for it.
+    chosen = choose_bottles(catalogue, list(platforms), include_disabled=True, exclude=excluded)
+    yield from (bottle for bottle, _ in chosen)
+
+
+def _is_held(manifest: Manifest, bottle: Bottle) -> bool:
+    entry = manifest.get(bottle.entry_key)
+    return entry is not None and entry.sha256 == bottle.digest
