@@ -12,7 +12,6 @@ from brew_assets.domain.foreign_text import printable
 from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.existence import require_mirror
-from brew_assets.engine.index_completion import Completion
 from brew_assets.engine.ports import Progress
 from brew_assets.engine.record.rebuild import rebuild_manifest
 from brew_assets.engine.record.verify import Certificate, certify, entries_of_tags
@@ -40,7 +39,8 @@ def mend_store(context: dg.OpExecutionContext, config: RepairRequest, mirror: Mi
         log = log_count(context, engine.ports.clock, "Indexes: {done:,} of {total:,}")
         indexes = repair_indexes(engine, certificates, progress=log)
         counts = count(certificates, done, indexes=indexes)
-    metadata = _metadata(counts, certificates, done, indexes)
+    metadata = _metadata(counts, certificates, done)
+    metadata["index_failures"] = failure_table(indexes.failed, what="index")
     context.add_output_metadata(metadata)
     context.log_event(dg.AssetObservation(HASH_MANIFEST, metadata=metadata))
     context.log.info(_described(counts))
@@ -96,7 +96,6 @@ def _metadata(
     counts: RepairCounts,
     certificates: list[Certificate],
     done: TransferResult | None,
-    indexes: Completion,
 ) -> Metadata:
     rows = ((c.entry.s3_key, c.verdict, c.finding) for c in certificates if c.verdict != "CURRENT")
     return {
@@ -110,7 +109,6 @@ def _metadata(
         "failures": failure_table(done.failed if done else []),
         "servable": counts.servable,
         "indexes_fetched": counts.indexes_fetched,
-        "index_failures": failure_table(indexes.failed, what="index"),
     }
 
 

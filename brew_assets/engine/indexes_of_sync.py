@@ -20,9 +20,12 @@ def complete_indexes(
     platform: str | None,
     manifest: Manifest,
     *,
+    given_up: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Completion:
     """What became of the indexes of the run of a platform; of the whole plan's where there is none.
+
+    A run that was `given_up` asks for none.
 
     They are those of its plan, and of everything the manifest names that the newest kept catalogue lists for
     its platforms, however it came to be held, but for EXCLUDE_FORMULAE. Platforms of which nothing is pending
@@ -31,6 +34,8 @@ def complete_indexes(
     Raises:
         StoreError: the store cannot be listed.
     """
+    if given_up:
+        return Completion()
     platforms = _platforms_of(plan, platform)
     wanted = {
         bottle.filename + bottle.digest: bottle for bottle in _wanted(ports.store, options, plan, platforms)

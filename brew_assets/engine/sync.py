@@ -12,7 +12,6 @@ from brew_assets.domain.plan import Plan
 from brew_assets.domain.report import Report
 from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.coordination import Companions, wait_for_orphaned_invocations
-from brew_assets.engine.index_completion import Completion
 from brew_assets.engine.indexes_of_sync import complete_indexes
 from brew_assets.engine.kept_plans import without_excluded_by_now
 from brew_assets.engine.log_context import bound, figures
@@ -108,7 +107,15 @@ class Mirror:
             # names it, and whoever waits for the report finds everything in its place.
             folded, gone = settle(self.ports, (*own, *rest), result, self.fold())
         with bound(**named):
-            indexes = self._complete_indexes(plan, platform, result, folded, index_progress)
+            indexes = complete_indexes(
+                self.ports,
+                self.options,
+                plan,
+                platform,
+                folded.manifest,
+                given_up=bool(result.aborted),
+                progress=index_progress,
+            )
         report = watch.report(
             begun,
             result,
@@ -120,19 +127,6 @@ class Mirror:
         keep_report(self.store, self.ports.clock, report, whose=platform or "all")
         _log.info("sync ends", extra=named | figures(report) | {"held": folded.entries})
         return report, folded
-
-    def _complete_indexes(
-        self,
-        plan: Plan,
-        platform: str | None,
-        result: TransferResult,
-        folded: FoldResult,
-        progress: Callable[[int, int], None] | None,
-    ) -> Completion:
-        """What became of the indexes; a run that was given up asks for none."""
-        if result.aborted:
-            return Completion()
-        return complete_indexes(self.ports, self.options, plan, platform, folded.manifest, progress=progress)
 
     def _fetches(self, plan: Plan, platform: str | None) -> tuple[list[Fetch], list[Fetch]]:
         """What the run owns, and the rest of its platform; what was refused in the last syncs comes last."""
