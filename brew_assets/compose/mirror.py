@@ -33,6 +33,8 @@ def build_mirror(settings: Settings, *, clock: Clock = CLOCK, stop: StopSignal |
         retry=RetryPolicy(attempts=settings.retry_attempts, delay_s=settings.retry_delay_seconds),
         include_disabled=settings.include_disabled,
         exclude_formulae=settings.exclude_formulae,
+        mirror_formulae=settings.mirror_formulae,
+        include_dependencies=settings.include_dependencies,
         routing=routing_rules(settings),
         max_download_gb=settings.max_download_size_gb,
     )

@@ -33,6 +33,7 @@ from brew_assets.defs.run_plans import (
     name_plan,
     plan_of_run,
     platforms_to_plan,
+    request_of_mirror,
     sync_of_backfill,
 )
 from brew_assets.domain.left_out import notes_of
@@ -68,7 +69,11 @@ class SyncRequest(dg.Config):
     """What a plan is asked to cover; the defaults cover everything that is configured."""
 
     formula_names: list[str] = Field(
-        default=[], description="Formulae by name, alias or old name; none means all."
+        default=[],
+        description="Formulae by name, alias or old name; none means MIRROR_FORMULAE, or all without that.",
+    )
+    include_dependencies: bool | None = Field(
+        default=None, description="Copy also what they need at run time; as INCLUDE_DEPENDENCIES by default."
     )
     platforms: list[str] = Field(default=[], description="Platforms; none means TARGET_PLATFORMS.")
     force_download: bool = Field(default=False, description="Download also what is held already.")
@@ -88,7 +93,7 @@ class SyncRequest(dg.Config):
 def formula_catalog(context: dg.AssetExecutionContext, mirror: MirrorResource) -> dg.MaterializeResult[None]:
     with mirror.engine(context) as engine:
         # Of one that a whole sync could not be planned from, the plans of this deployment can make nothing.
-        now = refresh_catalogue(engine, Request(platforms=engine.options.platforms))
+        now = refresh_catalogue(engine, request_of_mirror(engine, engine.options.platforms))
     return dg.MaterializeResult(
         metadata=catalogue_metadata(now), data_version=dg.DataVersion(now.kept.sha256)
     )
@@ -106,11 +111,13 @@ def formula_catalog(context: dg.AssetExecutionContext, mirror: MirrorResource) -
 def pending_bottles(
     context: dg.AssetExecutionContext, config: SyncRequest, mirror: MirrorResource
 ) -> dg.MaterializeResult[None]:
+    wanted = config.include_dependencies
     with mirror.engine(context) as engine:
         request = Request(
             platforms=tuple(config.platforms) or platforms_to_plan(context, engine),
             formulae=tuple(config.formula_names),
             force=config.force_download,
+            include_dependencies=wanted if wanted is not None else engine.options.include_dependencies,
             include_disabled=engine.options.include_disabled,
         )
         now = refresh_catalogue(engine, request)

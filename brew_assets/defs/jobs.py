@@ -24,8 +24,8 @@ selective_sync = dg.define_asset_job(
     selection=dg.AssetSelection.assets(formula_catalog, pending_bottles),
     tags={"mirror/purpose": "plan"},
     description=(
-        "Plans what the run config of pending_bottles names: formula_names, platforms, force_download, "
-        "rebuild_manifest. Whatever is left out means all."
+        "Plans what the run config of pending_bottles names: formula_names, include_dependencies, "
+        "platforms, force_download, rebuild_manifest. Without formula_names it is MIRROR_FORMULAE, or all."
     ),
 )
 

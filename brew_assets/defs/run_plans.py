@@ -173,8 +173,17 @@ def _platforms_of(backfill: Backfill, own: str) -> tuple[str, ...]:
 
 
 def _new_plan(engine: Mirror, platforms: tuple[str, ...]) -> Plan:
-    request = Request(platforms=platforms, include_disabled=engine.options.include_disabled)
-    return make_plan(engine, request).plan
+    return make_plan(engine, request_of_mirror(engine, platforms)).plan
+
+
+def request_of_mirror(engine: Mirror, platforms: tuple[str, ...]) -> Request:
+    """What a sync of these platforms covers when nobody asks for anything else."""
+    options = engine.options
+    return Request(
+        platforms=platforms,
+        include_dependencies=options.include_dependencies,
+        include_disabled=options.include_disabled,
+    )
 
 
 def _shared(context: dg.AssetExecutionContext, engine: Mirror, backfill: str) -> SharedPlan:

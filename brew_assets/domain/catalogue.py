@@ -198,14 +198,15 @@ def choose_bottles(
     catalogue: Catalogue,
     platforms: Sequence[str],
     *,
-    formulae: "frozenset[str] | None" = None,
+    selected: "Mapping[str, Container[str]] | None" = None,
     include_disabled: bool = False,
     exclude: Container[str] = (),
 ) -> list[tuple[Bottle, tuple[str, ...]]]:
     """Every bottle that serves one of the platforms, once, with the platforms that it serves.
 
-    In the catalogue's order, so the same catalogue and platforms give the same list. `formulae` narrows
-    the choice to these names. Disabled formulae are left out unless asked for, and those to `exclude`.
+    In the catalogue's order, so the same catalogue and platforms give the same list. `selected` narrows
+    the choice to these formulae of each platform. Disabled formulae are left out unless asked for, and those
+    to `exclude`.
     """
     # Asked by platform, as brew does: of its tags in brew's order the first that the formula has. Going by
     # the formula's tags instead would copy what no client of these platforms is ever given. The answers are
@@ -218,10 +219,12 @@ def choose_bottles(
         stable = formula.bottle.stable
         if stable is None or (formula.disabled and not include_disabled):
             continue
-        if (formulae is not None and formula.name not in formulae) or formula.name in exclude:
+        if formula.name in exclude:
             continue
         served: dict[str, list[str]] = {}
         for platform, tags in candidates:
+            if selected is not None and formula.name not in selected[platform]:
+                continue
             tag = next((tag for tag in tags if tag in stable.files), None)
             if tag is not None:
                 served.setdefault(tag, []).append(platform)

@@ -10,6 +10,7 @@ import msgspec
 
 from brew_assets.domain.bottle import PkgVersion
 from brew_assets.domain.broken_json import count_list, cut_list, cut_object
+from brew_assets.domain.needs import AllFromMacos, Bounds, Dependencies, Needs, Variations
 from brew_assets.domain.rejections import Rejected
 from brew_assets.errors import UNREADABLE, CatalogueInvalid
 
@@ -80,9 +81,21 @@ class _WithoutBottles(msgspec.Struct, kw_only=True, gc=False):
 
 
 class Formula(_WithoutBottles, kw_only=True, gc=False):
-    """What planning needs of one formula; the other keys of the catalogue are not decoded."""
+    """What planning needs of one formula; the other keys of the catalogue are not decoded.
+
+    What it needs itself are the members of `Needs`.
+    """
 
     bottle: BottleBlock
+    dependencies: Dependencies = []
+    uses_from_macos: AllFromMacos = []
+    uses_from_macos_bounds: Bounds = []
+    variations: Variations = {}
+
+    @property
+    def unreadable_needs(self) -> str:
+        """Why it could not be read what it needs; empty where it could."""
+        return ""
 
     @property
     def pkg_version(self) -> PkgVersion:
@@ -103,6 +116,16 @@ class Formula(_WithoutBottles, kw_only=True, gc=False):
             aliases=(*self.oldnames, *self.aliases),
             tags=tuple(self.tags),
         )
+
+
+class _OfUnreadableNeeds(Formula, kw_only=True, gc=False):
+    """A formula of which nobody can say what it needs; its bottles are as good as others."""
+
+    why: str
+
+    @property
+    def unreadable_needs(self) -> str:
+        return self.why
 
 
 class _RawStable(msgspec.Struct):
@@ -140,6 +163,7 @@ _list_decoder = msgspec.json.Decoder(list[Formula])
 _elements_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _formula_decoder = msgspec.json.Decoder(Formula)
 _raw_formula_decoder = msgspec.json.Decoder(_RawFormula)
+_needs_decoder = msgspec.json.Decoder(Needs)
 _file_decoder = msgspec.json.Decoder(BottleFile)
 _name_decoder = msgspec.json.Decoder(_NameOnly)
 _members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -150,7 +174,8 @@ _tags_decoder = msgspec.json.Decoder(_TagsOnly)
 def read_formulae(data: bytes) -> tuple[list[Formula], list[Rejected]]:
     """The formulae of the list that can be read, and the elements that cannot.
 
-    A file that cannot be read stays in its formula, and says so (`unreadable`).
+    A file that cannot be read stays in its formula, and says so (`unreadable`); so does what a formula needs
+    (`unreadable_needs`).
 
     Raises:
         CatalogueInvalid: there is more of it than of any catalogue.
@@ -217,15 +242,13 @@ def _read_formula(element: "msgspec.Raw | bytes", number: int) -> Formula | Reje
         return _rejected(element, number, f"it cannot be read: {why}")
     block = raw.bottle.stable
     files = {tag: _read_file(file) for tag, file in block.files.items()} if block else {}
-    return Formula(
-        name=raw.name,
-        versions=raw.versions,
-        revision=raw.revision,
-        bottle=BottleBlock(stable=Stable(files=files, rebuild=block.rebuild) if block else None),
-        aliases=raw.aliases,
-        oldnames=raw.oldnames,
-        disabled=raw.disabled,
-    )
+    known = {name: getattr(raw, name) for name in _WithoutBottles.__struct_fields__}
+    bottle = BottleBlock(stable=Stable(files=files, rebuild=block.rebuild) if block else None)
+    try:
+        needs = _needs_decoder.decode(element)
+    except UNREADABLE as exc:
+        return _OfUnreadableNeeds(**known, bottle=bottle, why=_in_words(exc))
+    return Formula(**known, bottle=bottle, **msgspec.structs.asdict(needs))
 
 
 def _read_file(raw: msgspec.Raw) -> BottleFile:

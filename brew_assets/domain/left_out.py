@@ -5,22 +5,25 @@ shows its notes: another kind is another field here and another sentence in `not
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from brew_assets.domain.bottle import Bottle
 from brew_assets.domain.catalogue import Catalogue
+from brew_assets.domain.dependencies import Unmet
 from brew_assets.domain.foreign_text import printable
-from brew_assets.domain.formula import Formula
+from brew_assets.domain.formula import MAX_NAME_CHARACTERS, Formula
 from brew_assets.domain.named_formulae import Exclusions
 from brew_assets.domain.platforms import serving_tags
+from brew_assets.domain.selection import Selection
 
 # How many of a kind are named in documents, and how many in a sentence.
 LISTED = 20
 SHOWN = 5
 # Of a name with a reason behind it.
 _NAME_CHARACTERS = 500
+_DETAILS_CHARACTERS = 200
 _INCLUDE = "INCLUDE_DISABLED=true mirrors them too"
 _NOTHING_EXCLUDED = Exclusions()
 _MEND = "run `brew-mirror verify --deep --repair` or the job `repair`"
@@ -32,7 +35,9 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
     `rejected` is what the catalogue has in a form that cannot be used: whole formulae, and `rejected_bottles`
     single bottles of others; `catalogue_formulae` counts all that it lists. The settings leave `disabled` and
     `excluded` formulae out; `unknown_exclusions` are names that they exclude in vain. `unserved` formulae
-    were asked for by name, and nothing of them can be planned;
+    were asked for by name, and nothing of them can be planned; `unknown_meant` are names of MIRROR_FORMULAE
+    that no formula has. `unmet` formulae are needed by what was asked for and cannot be had from here,
+    `excluded_needed` ones because they are excluded; what the `opaque` ones need cannot be read.
     `empty_platforms` are those that no bottle of the catalogue serves.
 
     `lost` are recorded bottles that the store has no more; the plan brings `lost_planned` of them back.
@@ -53,6 +58,13 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
     unknown_exclusions: tuple[str, ...] = ()
     unserved: int = 0
     unserved_formulae: tuple[str, ...] = ()
+    unknown_meant: tuple[str, ...] = ()
+    unmet: int = 0
+    unmet_formulae: tuple[str, ...] = ()
+    opaque: int = 0
+    opaque_formulae: tuple[str, ...] = ()
+    excluded_needed: int = 0
+    excluded_needed_formulae: tuple[str, ...] = ()
     empty_platforms: tuple[str, ...] = ()
     lost: int = 0
     lost_planned: int = 0
@@ -75,20 +87,22 @@ class LeavesOut(Protocol):
 def left_out_of(
     catalogue: Catalogue,
     platforms: Sequence[str],
-    asked: "frozenset[str] | None",
+    selection: Selection,
     *,
     include_disabled: bool,
     exclusions: Exclusions = _NOTHING_EXCLUDED,
     chosen: Iterable[Bottle],
     skipped: Sequence[Bottle],
 ) -> LeftOut:
-    """What a plan over the platforms leaves out; `asked` are formulae that were asked for by name.
+    """What a plan over the platforms leaves out.
 
-    What was rejected of those comes first.
+    What was rejected of formulae that were asked for by name comes first.
     """
-    rejected = sorted(catalogue.rejected, key=lambda r: asked is None or r.name not in asked)
+    asked = selection.asked
+    named = asked and asked | selection.uncatalogued | selection.excluded
+    rejected = sorted(catalogue.rejected, key=lambda r: named is None or r.name not in named)
     bottles = sum(1 for r in rejected if r.tag)
-    serving = _serving(catalogue, platforms, asked)
+    serving = _serving(catalogue, platforms, named)
     excluded = [formula.name for formula in serving if formula.name in exclusions.names]
     disabled = [
         formula.name
@@ -116,7 +130,40 @@ def left_out_of(
         unserved=len(unserved),
         unserved_formulae=tuple(unserved[:LISTED]),
         empty_platforms=tuple(p for p in platforms if tags.isdisjoint(serving_tags(p))),
+        unknown_meant=tuple(name[:MAX_NAME_CHARACTERS] for name in selection.unknown),
+        **_unmet_needs(selection),
     )
+
+
+def _unmet_needs(selection: Selection) -> dict[str, Any]:
+    """How many needs are not met, and the first of them with who has them."""
+    sentences: dict[str, list[str]] = {"unmet": [], "opaque": [], "excluded_needed": []}
+    for unmet, platforms in selection.unmet.values():
+        kind = {"opaque": "opaque", "excluded": "excluded_needed"}.get(unmet.reason, "unmet")
+        sentences[kind].append(_described(unmet, platforms))
+    counts = {kind: len(found) for kind, found in sentences.items()}
+    return counts | {f"{kind}_formulae": tuple(found[:LISTED]) for kind, found in sentences.items()}
+
+
+def _described(unmet: Unmet, platforms: Sequence[str]) -> str:
+    """`wayland: it has no bottle for arm64_sonoma (needed by mesa)`."""
+    name, by = (printable(text, MAX_NAME_CHARACTERS) for text in (unmet.name, unmet.needed_by))
+    # Of excluded ones the sentence says why.
+    why = "" if unmet.reason == "excluded" else f": {why_unmet(unmet, platforms)}"
+    return f"{name}{why}{f' (needed by {by})' if by else ''}"
+
+
+def why_unmet(unmet: Unmet, platforms: Sequence[str]) -> str:
+    """Why the platforms' clients are not given the formula, or not all that it needs."""
+    details = printable(unmet.details, _DETAILS_CHARACTERS)
+    return {
+        "excluded": "EXCLUDE_FORMULAE names it",
+        "disabled": f"upstream has disabled it ({_INCLUDE})",
+        "unknown": "it is not in the catalogue",
+        "rejected": f"it is rejected, {details}",
+        "unbottled": f"it has no bottle for {', '.join(platforms)}",
+        "opaque": details,
+    }[unmet.reason]
 
 
 def _serving(catalogue: Catalogue, platforms: Sequence[str], asked: "frozenset[str] | None") -> list[Formula]:
@@ -160,6 +207,7 @@ def notes_of(found: LeavesOut) -> tuple[str, ...]:
             left_out.unserved,
             left_out.unserved_formulae,
         ),
+        *_unmet_sentences(left_out),
         *_sentence(
             "Asked for, but no bottle of the catalogue serves them",
             _counted(len(left_out.empty_platforms), "platform", "platforms"),
@@ -183,6 +231,29 @@ def notes_of(found: LeavesOut) -> tuple[str, ...]:
             _counted(left_out.hash_file_warnings, "file or entry", "files or entries"),
             left_out.hash_file_warnings,
             left_out.hash_file_findings,
+        ),
+    )
+
+
+def _unmet_sentences(left_out: LeftOut) -> tuple[str, ...]:
+    return (
+        *_sentence(
+            "Needed by what was asked for, but not to be had from this mirror",
+            _counted(left_out.unmet, "formula", "formulae"),
+            left_out.unmet,
+            left_out.unmet_formulae,
+        ),
+        *_sentence(
+            "Taken without what they need, which upstream's catalogue has in a form that cannot be read",
+            _counted(left_out.opaque, "formula", "formulae"),
+            left_out.opaque,
+            left_out.opaque_formulae,
+        ),
+        *_sentence(
+            "Named in MIRROR_FORMULAE, but in no catalogue under this name (wrong, or gone from it)",
+            _counted(len(left_out.unknown_meant), "name", "names"),
+            len(left_out.unknown_meant),
+            left_out.unknown_meant,
         ),
     )
 
@@ -223,11 +294,19 @@ def message_notes_of(found: LeavesOut) -> tuple[str, ...]:
 
 
 def _excluded(left_out: LeftOut) -> tuple[str, ...]:
-    return _sentence(
-        "Left out, because EXCLUDE_FORMULAE names them",
-        _counted(left_out.excluded, "formula", "formulae"),
-        left_out.excluded,
-        left_out.excluded_formulae,
+    return (
+        *_sentence(
+            "Left out, because EXCLUDE_FORMULAE names them",
+            _counted(left_out.excluded, "formula", "formulae"),
+            left_out.excluded,
+            left_out.excluded_formulae,
+        ),
+        *_sentence(
+            "Needed by what was asked for, but left out, because EXCLUDE_FORMULAE names them",
+            _counted(left_out.excluded_needed, "formula", "formulae"),
+            left_out.excluded_needed,
+            left_out.excluded_needed_formulae,
+        ),
     )
 
 

@@ -35,7 +35,7 @@ def with_lost(
     wanted = {item.bottle.entry_key for item in plan.objects}
     # A manifest that was taken over from another tool may name what no plan can.
     proof = Proof(plan.platforms)
-    formulae = frozenset(plan.formulae)
+    formulae = plan.covered
     # What the catalogue still names is planned already, since it is lost and so not held: here comes the
     # rest, such as versions that upstream has replaced. The registry may have their blobs for long, so asking
     # is worth it; if it has not, `lost` lets the run take them off the manifest. An entry of a rejected
@@ -46,7 +46,7 @@ def with_lost(
         for key, entry in sorted(lost.items())
         if key not in wanted
         and entry.formula_name not in excluded
-        and (not formulae or entry.formula_name in formulae)
+        and (formulae is None or entry.formula_name in formulae)
         and (platform := _platform_of(entry.platform, plan.platforms)) is not None
         and proof.why_not(item := _lost_bottle(entry, platform, rejected)) is None
     ]

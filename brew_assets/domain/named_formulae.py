@@ -24,7 +24,12 @@ class Exclusions(msgspec.Struct, frozen=True, kw_only=True):
 
 def written_names(written: Iterable[str]) -> tuple[str, ...]:
     """The names that somebody wrote, each once, without Homebrew's own tap before them."""
-    return tuple(dict.fromkeys(_TAP.sub("", name.strip(), count=1) for name in written if name.strip()))
+    return tuple(dict.fromkeys(without_tap(name.strip()) for name in written if name.strip()))
+
+
+def without_tap(name: str) -> str:
+    """The name without Homebrew's own tap before it."""
+    return _TAP.sub("", name, count=1)
 
 
 def exclusions_of(catalogue: Catalogue, written: Iterable[str]) -> Exclusions:
@@ -93,7 +98,7 @@ def _why_rejected(name: str, rejected: Rejected) -> str:
 
 
 def _why_unknown(name: str, names: Collection[str]) -> str:
-    hint = question(suggest(_TAP.sub("", name, count=1), names))
+    hint = question(suggest(without_tap(name), names))
     return f"formula {name[:80]!r} is not in the catalogue{f'; {hint}' if hint else ''}"
 
 

@@ -14,7 +14,7 @@ from brew_assets.domain.bottle import Bottle, Digest, is_digest, is_formula_name
 from brew_assets.domain.catalogue import Catalogue, check_served, check_serves, choose_bottles
 from brew_assets.domain.left_out import LeftOut, left_out_of
 from brew_assets.domain.manifest import HeldEntry
-from brew_assets.domain.named_formulae import Exclusions, exclusions_of, question, resolve_formulae, suggest
+from brew_assets.domain.named_formulae import Exclusions, exclusions_of, question, suggest
 from brew_assets.domain.object_keys import is_date
 from brew_assets.domain.platforms import KNOWN_PLATFORMS, is_platform
 from brew_assets.domain.proof import (
@@ -27,6 +27,7 @@ from brew_assets.domain.proof import (
     wrong,
 )
 from brew_assets.domain.seal import SealedKind
+from brew_assets.domain.selection import Selection, select
 from brew_assets.errors import PlanInvalid
 
 Route = Literal["local", "ecs", "lambda"]
@@ -65,6 +66,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     `route` is where it should be copied, as decided when it was made; empty when nobody decided.
     `catalogue_formulae` and `catalogue_bottles` count what the catalogue has that can be used. `excludes` are
     the names that EXCLUDE_FORMULAE had then.
+
+    `formulae` were asked for by this sync alone; else the plan is for the whole mirror: for the `meant` ones
+    of MIRROR_FORMULAE, or for all where there are none. A `closed` plan has what they need, too: the
+    `needed`.
     """
 
     plan_version: int = PLAN_VERSION
@@ -76,6 +81,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     catalogue_bottles: Count = 0
     platforms: tuple[str, ...]
     formulae: tuple[str, ...] = ()
+    meant: tuple[str, ...] = ()
+    needed: tuple[str, ...] = ()
+    closed: bool = False
     excludes: tuple[str, ...] = ()
     force: bool = False
     held: Count = 0
@@ -84,6 +92,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     route: Route | Literal[""] = ""
     route_reason: str = ""
     objects: tuple[PlannedBottle, ...] = ()
+
+    @property
+    def covered(self) -> "frozenset[str] | None":
+        """The formulae that it is for, with what they need; None when they are all."""
+        return frozenset((*self.formulae, *self.meant, *self.needed)) or None
 
     def pending(self, platform: str) -> list[PlannedBottle]:
         """The names that this platform needs."""
@@ -126,34 +139,44 @@ def unknown_platforms(platforms: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What a sync is asked to cover. No formulae means all of them, but those to `exclude`."""
+    """What a sync is asked to cover: its formulae, else those that the mirror is meant to hold, else all.
+
+    What they need comes with them, unless it is not to be included; those to `exclude` do not.
+    """
 
     platforms: tuple[str, ...]
     formulae: tuple[str, ...] = ()
+    mirror_formulae: tuple[str, ...] = ()
+    include_dependencies: bool = True
     force: bool = False
     include_disabled: bool = False
     exclude: tuple[str, ...] = ()
 
 
-def check_request(
-    catalogue: Catalogue, request: Request
-) -> "tuple[tuple[str, ...], frozenset[str] | None, Exclusions]":
-    """Platforms, formulae (None for all) and exclusions of a request of which a plan can be made.
+def check_request(catalogue: Catalogue, request: Request) -> "tuple[tuple[str, ...], Selection, Exclusions]":
+    """Platforms, formulae and exclusions of a request of which a plan can be made.
 
     Raises:
         PlanInvalid: an unknown platform or formula, a rejected or an excluded one.
         CatalogueInvalid: more than a tenth of what would serve one of the platforms is rejected, or nothing
-            serves any of them and no formula was asked for by name.
+            serves any of them and no formula was asked for by name; or of too many formulae it cannot be read
+            what they need.
     """
     platforms = check_platforms(request.platforms)
     exclusions = exclusions_of(catalogue, request.exclude)
-    formulae = None
-    if request.formulae:
-        formulae = resolve_formulae(catalogue, request.formulae, excluded=exclusions.names)
+    selection = select(
+        catalogue,
+        platforms,
+        formulae=request.formulae,
+        mirror_formulae=request.mirror_formulae,
+        exclusions=exclusions,
+        include_disabled=request.include_disabled,
+        include_dependencies=request.include_dependencies,
+    )
     check_served(catalogue, platforms)
-    if formulae is None:
+    if not request.formulae:
         check_serves(catalogue, platforms)
-    return platforms, formulae, exclusions
+    return platforms, selection, exclusions
 
 
 def plan_sync(
@@ -174,11 +197,11 @@ def plan_sync(
         PlanInvalid: an unknown platform or formula, or a rejected one.
         CatalogueInvalid: too little of what would serve the platforms can be used.
     """
-    platforms, formulae, exclusions = check_request(catalogue, request)
+    platforms, selection, exclusions = check_request(catalogue, request)
     chosen = choose_bottles(
         catalogue,
         platforms,
-        formulae=formulae,
+        selected=selection.by_platform,
         include_disabled=request.include_disabled,
         exclude=exclusions.names,
     )
@@ -187,6 +210,7 @@ def plan_sync(
     else:
         objects, kept, skipped = _needed(chosen, held, skip)
         objects = _with_sources(objects, held)
+    asked = tuple(sorted(selection.asked or ()))
     return Plan(
         sync_id=sync_id,
         sync_date=created_at[:10],
@@ -195,7 +219,10 @@ def plan_sync(
         catalogue_formulae=len(catalogue.formulae),
         catalogue_bottles=catalogue.bottle_count(),
         platforms=platforms,
-        formulae=tuple(sorted(formulae)) if formulae is not None else (),
+        formulae=asked if request.formulae else (),
+        meant=() if request.formulae else asked,
+        needed=selection.needed,
+        closed=bool(asked) and request.include_dependencies,
         excludes=request.exclude,
         force=request.force,
         held=kept,
@@ -203,7 +230,7 @@ def plan_sync(
         left_out=left_out_of(
             catalogue,
             platforms,
-            formulae,
+            selection,
             include_disabled=request.include_disabled,
             exclusions=exclusions,
             chosen=(bottle for bottle, _ in chosen),
@@ -326,7 +353,7 @@ def _why_not(plan: Plan, sync_id: str) -> str | None:
         return wrong("sync_date", f"the date of created_at ({shown(plan.created_at)})", plan.sync_date)
     if why := why_not_platforms(plan.platforms):
         return why
-    for name in plan.formulae:
+    for name in plan.covered or ():
         if not is_formula_name(name):
             return wrong("formulae", "names of formulae", name)
     return Proof(plan.platforms).why_none(plan.objects)

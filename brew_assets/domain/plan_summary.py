@@ -28,9 +28,10 @@ class PlatformTotals(msgspec.Struct, frozen=True, kw_only=True):
 class PlanSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A plan in figures: what `plan --json` prints, and what Dagster records of each plan.
 
-    `objects` are names to store and `downloads` digests to fetch; `formulae` were asked for by name, none
-    means all; `catalogue_formulae` and `catalogue_bottles` count what the plan was made from, 0 where nobody
-    has counted. What it leaves out is as in the plan.
+    `objects` are names to store and `downloads` digests to fetch. `formulae`, `meant`, `needed` and `closed`
+    are the plan's: `asked_for` counts the first or else the second, none means all, and `with_needed` the
+    third beside them. `catalogue_formulae` and `catalogue_bottles` count what the plan was made from, 0 where
+    nobody has counted. What it leaves out is as in the plan.
     """
 
     sync_id: str
@@ -45,10 +46,28 @@ class PlanSummary(msgspec.Struct, frozen=True, kw_only=True):
     skipped: int
     left_out: LeftOut = LeftOut()
     formulae: tuple[str, ...] = ()
+    meant: tuple[str, ...] = ()
+    needed: tuple[str, ...] = ()
+    closed: bool = False
+    asked_for: int = 0
+    with_needed: int = 0
     catalogue_formulae: int = 0
     catalogue_bottles: int = 0
     route: str
     route_reason: str
+
+    @property
+    def selection(self) -> str:
+        """`2 formulae asked for, 4 with what they need`; "" where all are meant."""
+        if not self.asked_for:
+            return ""
+        asked = f"{self.asked_for:,} {'formula' if self.asked_for == 1 else 'formulae'} asked for"
+        they = "it needs" if self.asked_for == 1 else "they need"
+        return (
+            f"{asked}, {self.with_needed:,} with what {they}"
+            if self.closed
+            else f"{asked}, without what {they}"
+        )
 
     @property
     def rows(self) -> dict[str, PlatformTotals]:
@@ -75,6 +94,7 @@ def _totals(objects: Collection[PlannedBottle]) -> PlatformTotals:
 def summarize(plan: Plan) -> PlanSummary:
     """The plan in numbers."""
     load = load_of(plan.objects)
+    asked_for = len(plan.formulae or plan.meant)
     return PlanSummary(
         sync_id=plan.sync_id,
         sync_date=plan.sync_date,
@@ -88,6 +108,11 @@ def summarize(plan: Plan) -> PlanSummary:
         skipped=plan.skipped,
         left_out=plan.left_out,
         formulae=plan.formulae,
+        meant=plan.meant,
+        needed=plan.needed,
+        closed=plan.closed,
+        asked_for=asked_for,
+        with_needed=asked_for + len(plan.needed),
         catalogue_formulae=plan.catalogue_formulae,
         catalogue_bottles=plan.catalogue_bottles,
         route=plan.route,

@@ -69,6 +69,15 @@ def serving_tags(platform: str) -> tuple[str, ...]:
     return (platform, ALL_TAG, *(f"{prefix}{name}" for name in names[rank + 1 :]))
 
 
+def is_older_macos(tag: str, since: str) -> bool:
+    """Whether the macOS of a tag is older than the one of that name.
+
+    A name that the table above does not know counts as newer: only a new release can bring one.
+    """
+    macos = _macos(tag)
+    return macos is not None and (since not in _NAMES or macos[1] > _NAMES.index(since))
+
+
 def newer_macos(tags: Iterable[str], platforms: Iterable[str]) -> list[str]:
     """The tags in a catalogue that are newer than every configured platform of their architecture.
 

@@ -40,6 +40,7 @@ _WORDS = re.compile(r"[A-Za-z][A-Za-z0-9 ._:/-]{0,79}")
 class Trigger(msgspec.Struct, frozen=True, kw_only=True):
     """A sync that somebody asked for. No formulae and no platforms mean all that are configured.
 
+    `include_dependencies` None leaves it to INCLUDE_DEPENDENCIES whether formulae bring what they need.
     `id` is the event's own, the same in every copy of it; `priority` is from -100 to 100.
     """
 
@@ -47,6 +48,7 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     formula_names: tuple[str, ...] = ()
     platforms: tuple[str, ...] = ()
+    include_dependencies: bool | None = None
     force_download: bool = False
     rebuild_manifest: bool = False
     requested_by: str = ""
@@ -63,6 +65,7 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
 class _Detail(msgspec.Struct, frozen=True):
     formula_names: list[str] = []
     platforms: list[str] = []
+    include_dependencies: bool | msgspec.UnsetType = msgspec.UNSET
     force_download: bool = False
     requested_by: str = ""
     priority: int | str = 0
@@ -108,11 +111,13 @@ def _decode(body: bytes | str, message_id: str, configured: Sequence[str]) -> Tr
             raise TriggerInvalid("event: expected an envelope, or a detail that names its source")
     if not is_event_id(event_id):
         _refuse("id", "8 to 128 letters, digits and hyphens", event_id)
+    included = detail.include_dependencies
     trigger = Trigger(
         id=event_id,
         kind=kind,
         formula_names=_formula_names(detail.formula_names),
         platforms=_platforms(detail.platforms, configured),
+        include_dependencies=included if isinstance(included, bool) else None,
         force_download=detail.force_download,
         rebuild_manifest=detail.force_rebuild_hash,
         requested_by=detail.requested_by.strip(),

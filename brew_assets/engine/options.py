@@ -12,7 +12,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     `workers` are the bottles that come at the same time, and the threads that look at the store;
     `workers_in_ecs` are those bottles in a task of ECS. So many receipts as `batch_size` are written at once.
     `max_download_gb` is in units of 10^9 bytes, 0 means no limit; `exclude_formulae` are left out of every
-    plan.
+    plan, and one that asks for no formulae is for `mirror_formulae`, or all where those are none.
     """
 
     platforms: tuple[str, ...]
@@ -22,5 +22,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     retry: RetryPolicy = RetryPolicy()
     include_disabled: bool = False
     exclude_formulae: tuple[str, ...] = ()
+    mirror_formulae: tuple[str, ...] = ()
+    include_dependencies: bool = True
     routing: RoutingRules = RoutingRules()
     max_download_gb: float = 0.0

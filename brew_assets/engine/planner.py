@@ -13,7 +13,13 @@ from brew_assets.domain.named_formulae import exclusions_of
 from brew_assets.domain.plan import Plan, Request, check_request, plan_sync, with_sizes
 from brew_assets.domain.routing import Decision, choose_route, load_of
 from brew_assets.engine.bottle_sizes import SizeLookUp, SizesFound
-from brew_assets.engine.catalogue_cache import CatalogueNow, current_catalogue
+from brew_assets.engine.catalogue_cache import (
+    CatalogueNow,
+    KeptCatalogue,
+    current_catalogue,
+    kept_catalogue,
+    load_catalogue,
+)
 from brew_assets.engine.clock import go_on_planning, until_stopped
 from brew_assets.engine.existence import mirror_exists
 from brew_assets.engine.kept_plans import keep_plan, new_sync_id
@@ -51,11 +57,26 @@ def refresh_catalogue(mirror: Mirror, request: Request | None = None) -> Catalog
 
     def before_keeping(catalogue: Catalogue) -> None:
         if request is not None:
-            check_request(catalogue, _without_excluded(mirror, request))
+            check_request(catalogue, _as_configured(mirror, request))
         if is_new:
             store.prepare()
 
     return current_catalogue(mirror.ports, platforms=mirror.options.platforms, before_keeping=before_keeping)
+
+
+def catalogue_at_hand(mirror: Mirror) -> tuple[Catalogue, KeptCatalogue]:
+    """The catalogue that the mirror was last planned from; where none is kept, what upstream shows now.
+
+    Raises:
+        CatalogueUnavailable, CatalogueRefused, CatalogueInvalid: none is kept, and upstream gave none.
+    """
+    kept = kept_catalogue(mirror.store)
+    if kept is not None and kept.url == mirror.ports.catalogue.url:
+        catalogue = load_catalogue(mirror.store, kept)
+        if catalogue is not None:
+            return catalogue, kept
+    now = refresh_catalogue(mirror)
+    return now.catalogue, now.kept
 
 
 def make_plan(
@@ -77,7 +98,7 @@ def make_plan(
         PlanningStopped: the stop signal came before the plan was whole; none is kept.
     """
     ports = mirror.ports
-    request = _without_excluded(mirror, request)
+    request = _as_configured(mirror, request)
     if catalogue is None:
         catalogue = refresh_catalogue(mirror, request).catalogue
     else:
@@ -139,5 +160,9 @@ def _choose(
     return msgspec.structs.replace(plan, left_out=skip.noted_in(plan.left_out))
 
 
-def _without_excluded(mirror: Mirror, request: Request) -> Request:
-    return msgspec.structs.replace(request, exclude=mirror.options.exclude_formulae)
+def _as_configured(mirror: Mirror, request: Request) -> Request:
+    """The request, of a mirror that is meant to hold some formulae and is to leave others out."""
+    options = mirror.options
+    return msgspec.structs.replace(
+        request, exclude=options.exclude_formulae, mirror_formulae=options.mirror_formulae
+    )

@@ -30,6 +30,7 @@ from brew_assets.runtimes.printing import (
     show_version,
 )
 from brew_assets.runtimes.sync_commands import plan, sync
+from brew_assets.runtimes.why import why
 
 
 def main() -> None:
@@ -138,5 +139,5 @@ def simulate(context: CommandContext, formulae: int, seed: int, median_kb: int, 
         stopped.wait()
 
 
-for command in (plan, sync, verify, status, platforms, manifest, simulate):
+for command in (plan, sync, why, verify, status, platforms, manifest, simulate):
     cli.add_command(command)

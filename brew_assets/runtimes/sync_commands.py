@@ -24,7 +24,16 @@ def _selection(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output."),
         click.option("--force", is_flag=True, help="Download again what is held already."),
         click.option(
-            "--formula", "formulae", multiple=True, metavar="NAME", help="Only this formula (repeatable)."
+            "--no-dependencies",
+            is_flag=True,
+            help="Just what is named, without what it needs (see INCLUDE_DEPENDENCIES).",
+        ),
+        click.option(
+            "--formula",
+            "formulae",
+            multiple=True,
+            metavar="NAME",
+            help="Only this formula and what it needs (repeatable; default: MIRROR_FORMULAE).",
         ),
         click.option(
             "--platform",
@@ -39,7 +48,12 @@ def _selection(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _request(
-    mirror: "Mirror", platforms: tuple[str, ...], formulae: tuple[str, ...], *, force: bool
+    mirror: "Mirror",
+    platforms: tuple[str, ...],
+    formulae: tuple[str, ...],
+    *,
+    force: bool,
+    no_dependencies: bool,
 ) -> "Request":
     from brew_assets.domain.plan import Request
 
@@ -47,6 +61,7 @@ def _request(
         platforms=platforms or mirror.options.platforms,
         formulae=formulae,
         force=force,
+        include_dependencies=mirror.options.include_dependencies and not no_dependencies,
         include_disabled=mirror.options.include_disabled,
     )
 
@@ -69,6 +84,7 @@ def plan(
     context: CommandContext,
     platforms: tuple[str, ...],
     formulae: tuple[str, ...],
+    no_dependencies: bool,
     force: bool,
     as_json: bool,
     no_sizes: bool,
@@ -88,7 +104,7 @@ def plan(
     from brew_assets.runtimes.terminal import warn, warnings_of_plan
 
     mirror = context.mirror(writes=not dry_run)
-    request = _request(mirror, platforms, formulae, force=force)
+    request = _request(mirror, platforms, formulae, force=force, no_dependencies=no_dependencies)
     planned = _make_plan(context, mirror, request, sizes=not no_sizes)
     summary, warnings = summarize(planned.plan), warnings_of_plan(planned)
     if as_json:
@@ -114,6 +130,7 @@ def sync(
     context: CommandContext,
     platforms: tuple[str, ...],
     formulae: tuple[str, ...],
+    no_dependencies: bool,
     force: bool,
     as_json: bool,
     sync_id: str | None,
@@ -138,8 +155,10 @@ def sync(
     from brew_assets.engine.kept_plans import load_plan
     from brew_assets.runtimes.terminal import warn, warnings_of_plan
 
-    if sync_id is not None and (platforms or formulae or force):
-        raise click.UsageError("--plan names everything; it goes with no --platform, --formula or --force")
+    if sync_id is not None and (platforms or formulae or force or no_dependencies):
+        raise click.UsageError(
+            "--plan names everything; it goes with no --platform, --formula, --no-dependencies or --force"
+        )
     if run_of is not None and sync_id is None:
         raise click.UsageError("--run-of goes with --plan")
     mirror = context.mirror(writes=not dry_run, stores=not dry_run)
@@ -148,7 +167,7 @@ def sync(
         chosen = load_plan(mirror.ports, sync_id)
         warnings = list(notes_of(chosen))
     else:
-        request = _request(mirror, platforms, formulae, force=force)
+        request = _request(mirror, platforms, formulae, force=force, no_dependencies=no_dependencies)
         planned = _make_plan(context, mirror, request)
         chosen, warnings = planned.plan, warnings_of_plan(planned)
     if dry_run and not as_json:

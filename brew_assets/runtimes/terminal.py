@@ -56,6 +56,8 @@ def show_plan(summary: PlanSummary, *, warnings: list[str], recorded: bool) -> N
     )
     if len(summary.platforms) > 1:
         print_line("A bottle that serves several platforms stands in the row of each.")
+    if summary.selection:
+        print_line(f"{summary.selection}.")
     shared = summary.objects - summary.downloads
     made = f" {shared:,} more have the bytes of one of those or of a held one." if shared else ""
     print_line(

@@ -84,6 +84,7 @@ class World:
         disabled: bool = False,
         deprecated: bool = False,
         shared_digest: bool = False,
+        dependencies: Sequence[str] = (),
         keg_version: str | None = None,
     ) -> list[SimulatedBottle]:
         """The formula's new bottles; its earlier ones leave the catalogue, their blobs stay fetchable.
@@ -99,6 +100,7 @@ class World:
             rebuild=rebuild,
             tags=tuple(tags),
             shared=tuple(tags) if shared_digest else (),
+            dependencies=tuple(dependencies),
             disabled=disabled,
             deprecated=deprecated,
         )

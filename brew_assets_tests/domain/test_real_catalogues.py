@@ -10,6 +10,7 @@ import pytest
 
 from brew_assets.domain.bottle import parse_filename, split_stem
 from brew_assets.domain.catalogue import Catalogue, choose_bottles, decode_catalogue
+from brew_assets.domain.dependencies import Dependencies
 from brew_assets.domain.downloads import fetches_of_run
 from brew_assets.domain.platforms import DEFAULT_PLATFORMS, KNOWN_PLATFORMS, newer_macos
 from brew_assets_tests.worlds import held, plan_of
@@ -75,3 +76,58 @@ def test_every_real_file_name_leads_back_and_no_two_meet() -> None:
 
 def test_no_newer_macos_than_the_default_platforms() -> None:
     assert newer_macos(catalogue(NEW).tags(), DEFAULT_PLATFORMS) == []
+
+
+# Counted apart from the project, with brew's rules written down a second time; the names themselves included,
+# and without glibc and gcc, which brew installs by itself on an old Linux.
+CLOSURES = {
+    ("git", "arm64_sonoma"): 5,
+    ("git", "x86_64_linux"): 28,
+    ("ffmpeg", "arm64_sonoma"): 15,
+    ("node", "arm64_sonoma"): 30,
+    ("node", "arm64_tahoe"): 29,
+    ("curl", "x86_64_linux"): 24,
+    ("wget", "arm64_sonoma"): 8,
+    ("python@3.14", "arm64_tahoe"): 9,
+    ("python@3.14", "arm64_linux"): 15,
+    ("postgresql@17", "x86_64_linux"): 26,
+    ("llvm", "x86_64_linux"): 17,
+    ("qt", "arm64_sonoma"): 84,
+    # An Intel Mac with Tahoe is given a bottle that was built on Sonoma, which did not have jq yet.
+    ("ijq", "tahoe"): 3,
+    ("ijq", "arm64_tahoe"): 1,
+}
+
+
+@pytest.mark.parametrize(("name", "platform"), CLOSURES, ids=" on ".join)
+def test_closures_are_those_that_were_counted_apart(name: str, platform: str) -> None:
+    found = Dependencies(catalogue(NEW)).closure(platform, [name])
+    assert (len(found.names), found.unmet) == (CLOSURES[name, platform], {})
+    plan = plan_of(catalogue(NEW), platform, formulae=(name,))
+    assert (len(plan.objects), len(plan.needed) + 1) == (CLOSURES[name, platform],) * 2
+
+
+def test_the_formulae_that_git_and_ffmpeg_need_are_these() -> None:
+    of = Dependencies(catalogue(NEW)).closure
+    git, ffmpeg = (of("arm64_sonoma", [name]).names for name in ("git", "ffmpeg"))
+    assert git == {"git", "gettext", "json-c", "libunistring", "pcre2"}
+    assert " ".join(sorted(ffmpeg)) == (
+        "ca-certificates dav1d ffmpeg lame libvmaf libvpx mpg123 openssl@3 opus sdl2-compat sdl3 svt-av1 "
+        "x264 x265 xz"
+    )
+    node = {platform: of(platform, ["node"]).names for platform in ("arm64_sonoma", "arm64_tahoe")}
+    assert node["arm64_sonoma"] - node["arm64_tahoe"] == {"expat"}
+    assert of("x86_64_linux", ["git"]).path_to("expat") == ("git", "expat")
+
+
+def test_all_formulae_need_nothing_beside_them_and_few_lack() -> None:
+    everything = [formula.name for formula in catalogue(NEW).formulae]
+    dependencies = Dependencies(catalogue(NEW))
+    lacking = {}
+    for platform in ("arm64_sonoma", "x86_64_linux"):
+        found = dependencies.closure(platform, everything)
+        assert len(found.names) == 8_554
+        lacking[platform] = {(unmet.name, unmet.reason) for unmet in found.unmet.values()}
+    assert lacking["arm64_sonoma"] == {(n, "unbottled") for n in ("elfutils", "vtable-dumper", "wayland")}
+    # These catalogues have no aliases.
+    assert lacking["x86_64_linux"] == {("python", "unknown"), ("openssl", "unknown")}

@@ -20,7 +20,7 @@ from brew_assets.defs.pages.metadata import (
     recorded_notes,
     recorded_plan,
 )
-from brew_assets.defs.resources import platforms
+from brew_assets.defs.resources import LOADED_SETTINGS, platforms
 from brew_assets.defs.tags import (
     CHANNEL_TAG,
     PARENT_RUN_TAG,
@@ -125,17 +125,23 @@ def opened_sync(
     pending = [name for name, totals in plan.platforms.items() if totals.bottles]
     return OpenSync(
         # The cursor keeps it for weeks.
-        plan=msgspec.structs.replace(plan, left_out=LeftOut(), formulae=()),
+        plan=msgspec.structs.replace(plan, left_out=LeftOut(), formulae=(), meant=(), needed=()),
         run_id=run_id,
         created_at=at,
         trigger=tags.get(TRIGGER_TAG, "Manual"),
         channel=tags.get(CHANNEL_TAG, ""),
         notes=recorded_notes(metadata, plan),
-        whole=not plan.formulae and set(known) <= set(plan.platforms),
+        whole=_is_of_all_meant(plan) and set(known) <= set(plan.platforms),
         platforms=tuple(name for name in known if name in pending),
         unserved=tuple(name for name in pending if name not in known),
         backfill=backfill.id if backfill else "",
     )
+
+
+def _is_of_all_meant(plan: PlanSummary) -> bool:
+    """Whether it is for all that the mirror is meant to hold, with what is needed if settings say so."""
+    as_set = not plan.meant or plan.closed == LOADED_SETTINGS.include_dependencies
+    return not plan.formulae and as_set
 
 
 def status_of(

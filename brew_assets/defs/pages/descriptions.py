@@ -13,8 +13,8 @@ What has to be copied: the catalogue minus what is held, per platform, with size
 
 Each materialization is one plan with a sync id of its own, an object in the store that never changes. The
 sensor `route_pending_bottles` starts one run of `bottles` for every platform with something pending; a
-backfill that has planned starts its own. The run config of `selective_sync` narrows a plan to formulae and
-platforms.
+backfill that has planned starts its own. The run config of `selective_sync` narrows a plan to formulae, with
+what they need, and platforms; without it a plan is for `MIRROR_FORMULAE`, or for all.
 """
 
 BOTTLES = """

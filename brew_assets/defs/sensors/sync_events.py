@@ -180,6 +180,8 @@ def run_config(trigger: Trigger) -> dict[str, Any]:
         "rebuild_manifest": trigger.rebuild_manifest,
     }
     config = {name: value for name, value in asked.items() if value}
+    if trigger.include_dependencies is not None:
+        config["include_dependencies"] = trigger.include_dependencies
     return {"ops": {"pending_bottles": {"config": config}}} if config else {}
 
 
