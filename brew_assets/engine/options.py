@@ -2,6 +2,7 @@
 
 import msgspec
 
+from brew_assets.domain.publication_rules import PublicationRules
 from brew_assets.domain.routing import RoutingRules
 from brew_assets.engine.retry import RetryPolicy
 
@@ -26,3 +27,4 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     include_dependencies: bool = True
     routing: RoutingRules = RoutingRules()
     max_download_gb: float = 0.0
+    publication: PublicationRules = PublicationRules()

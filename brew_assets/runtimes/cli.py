@@ -29,6 +29,7 @@ from brew_assets.runtimes.printing import (
     settle_streams,
     show_version,
 )
+from brew_assets.runtimes.publish_command import publish
 from brew_assets.runtimes.sync_commands import plan, sync
 from brew_assets.runtimes.why import why
 
@@ -139,5 +140,5 @@ def simulate(context: CommandContext, formulae: int, seed: int, median_kb: int, 
         stopped.wait()
 
 
-for command in (plan, sync, why, verify, status, platforms, manifest, simulate):
+for command in (plan, sync, publish, why, verify, status, platforms, manifest, simulate):
     cli.add_command(command)

@@ -1,0 +1,171 @@
+"""What a publication has: every servable bottle, its index, and the API's files; and what lacks."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+
+from brew_assets.domain.api_bottles import bottles_of_api
+from brew_assets.domain.bottle import Bottle, image_name
+from brew_assets.domain.manifest import Entry, HeldEntry, Manifest, bottle_of
+from brew_assets.domain.publication import (
+    Lacking,
+    Publication,
+    PublishedBottle,
+    counts_of,
+)
+from brew_assets.domain.selection import Meant, meant_to_hold
+from brew_assets.domain.servable import IndexName, index_of
+from brew_assets.engine.api_files import Generation
+from brew_assets.engine.kept_plans import new_sync_id, newest_plans
+from brew_assets.engine.planner import catalogue_at_hand
+from brew_assets.engine.ports import Store
+from brew_assets.engine.published import missing_objects
+from brew_assets.engine.reports import kept_reports
+from brew_assets.engine.servable_bottles import ServableBottles, servable_bottles
+from brew_assets.engine.sync import Mirror
+from brew_assets.errors import BlobNotFound, DigestMismatch, SizeMismatch, StoreError
+
+# What the reports of so many syncs say of a bottle that is not held.
+_SYNCS_READ = 5
+_UPSTREAMS = frozenset({BlobNotFound.reason, DigestMismatch.reason, SizeMismatch.reason})
+_Name = tuple[str, str]
+
+
+def content_of(
+    mirror: Mirror,
+    manifest: Manifest,
+    generation: Generation,
+    earlier: Publication | None,
+    *,
+    sync_id: str = "",
+) -> Publication:
+    """The publication of everything that is servable, with what lacks of what the mirror is meant to hold.
+
+    What is meant is said by the settings alone, never by what one sync was asked for. What no `earlier` one
+    names, the store has confirmed.
+
+    Raises:
+        CatalogueUnavailable, CatalogueRefused, CatalogueInvalid: no catalogue is kept, and none can be had.
+        PlanInvalid: the settings name nothing that the catalogue has.
+        StoreError: the store cannot be read, or does not keep a file of the API.
+    """
+    options, store, now = mirror.options, mirror.store, mirror.ports.clock.now()
+    meant = meant_to_hold(
+        catalogue_at_hand(mirror)[0],
+        platforms=options.platforms,
+        mirror_formulae=options.mirror_formulae,
+        exclude=options.exclude_formulae,
+        include_disabled=options.include_disabled,
+        include_dependencies=options.include_dependencies,
+    )
+    wanted = bottles_meant(generation, meant, include_disabled=options.include_disabled)
+    entries = dict(manifest.entries())
+    held = {key: HeldEntry.of(entry) for key, entry in entries.items()}
+    asked = {_name(bottle): bottle for bottle in (*map(bottle_of, entries.values()), *wanted)}
+    servable = servable_bottles(store, held, asked.values(), workers=options.workers)
+    found = Publication(
+        publication_id=new_sync_id(now),
+        sync_id=sync_id,
+        created_at=f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        generated_at=generation.generated_at,
+        tap_git_head=generation.tap_git_head,
+        api=tuple(sorted((file.published for file in generation.files), key=lambda api: api.tag)),
+        bottles=tuple(_published(bottle, entries) for bottle in servable.bottles),
+        indexes=servable.indexes,
+    )
+    known = [earlier] if earlier is not None else []
+    gone = frozenset(missing_objects(store, found, known, workers=options.workers))
+    if lost := sorted({api.key for api in found.api} & gone):
+        raise StoreError(f"{lost[0]}: expected the API's file there, found nothing: it could not be kept")
+    reasons = _why_lacking(asked.values(), servable) | _why_gone(servable, entries, gone)
+    lacking = tuple(_judged(store, reasons, wanted, sync_id))
+    # Sorted, so that equal content is equal.
+    bottles = sorted(
+        (_published(bottle, entries) for bottle in servable.bottles if _name(bottle) not in reasons),
+        key=lambda bottle: bottle.key,
+    )
+    indexes = sorted(
+        (index for index in found.indexes if index.key not in gone),
+        key=lambda index: (index.image, index.reference),
+    )
+    return msgspec.structs.replace(
+        found,
+        bottles=tuple(bottles),
+        indexes=tuple(indexes),
+        lacking=lacking,
+        counts=counts_of(bottles, indexes, lacking),
+    )
+
+
+def bottles_meant(generation: Generation, meant: Meant, *, include_disabled: bool) -> list[Bottle]:
+    """The bottles that the API names to clients of the mirror's platforms and that it is meant to hold."""
+    found = {}
+    for packages in generation.packages:
+        for bottle, _ in bottles_of_api([packages], (packages.tag,), include_disabled=include_disabled):
+            if meant.covers(bottle.formula, packages.tag):
+                found[_name(bottle)] = bottle
+    return list(found.values())
+
+
+def _name(bottle: Bottle) -> _Name:
+    return bottle.filename, bottle.digest
+
+
+def _published(bottle: Bottle, entries: Mapping[str, Entry]) -> PublishedBottle:
+    entry = entries[bottle.entry_key]
+    return PublishedBottle(
+        image=image_name(bottle.formula), digest=bottle.digest, key=entry.s3_key, size=entry.file_size
+    )
+
+
+def _why_lacking(asked: Iterable[Bottle], servable: ServableBottles) -> dict[_Name, Lacking]:
+    there = {_name(bottle) for bottle in servable.bottles}
+    names = [name for bottle in asked if (name := _name(bottle)) not in there]
+    return dict(zip(names, servable.lacking, strict=True))
+
+
+def _why_gone(
+    servable: ServableBottles, entries: Mapping[str, Entry], gone: frozenset[str]
+) -> dict[_Name, Lacking]:
+    """Of the servable ones those of which the store confirms the bottle or the index no more."""
+    lost = {IndexName(index.image, index.reference) for index in servable.indexes if index.key in gone}
+    return {
+        _name(bottle): Lacking(
+            name=bottle.formula,
+            tag=bottle.tag,
+            reason=f"{key}: it is recorded, and the store does not have it"
+            if (key := entries[bottle.entry_key].s3_key) in gone
+            else f"{index_of(bottle)}: its index is listed, and the store does not have it",
+            fault="mirror",
+        )
+        for bottle in servable.bottles
+        if entries[bottle.entry_key].s3_key in gone or index_of(bottle) in lost
+    }
+
+
+def _judged(
+    store: Store, reasons: Mapping[_Name, Lacking], wanted: Iterable[Bottle], sync_id: str
+) -> Iterator[Lacking]:
+    """What lacks of the wanted ones; by upstream's fault where a sync could not get the bottle from there."""
+    failed = _failed_upstream(store, sync_id) if reasons else {}
+    for bottle in wanted:
+        lacking = reasons.get(_name(bottle))
+        if lacking is None:
+            continue
+        if message := failed.get(_name(bottle), ""):
+            lacking = msgspec.structs.replace(lacking, reason=message, fault="upstream")
+        yield lacking
+
+
+def _failed_upstream(store: Store, sync_id: str) -> dict[_Name, str]:
+    """Which bottles upstream did not have, or gave twice with other bytes, and what was found last."""
+    found: dict[_Name, str] = {}
+    syncs = dict.fromkeys((*reversed(newest_plans(store, _SYNCS_READ)), *([sync_id] if sync_id else [])))
+    for known in syncs:
+        for report in kept_reports(store, known).values():
+            for failure in report.failed:
+                name = failure.name, failure.digest
+                found.pop(name, None)
+                if failure.reason in _UPSTREAMS:
+                    found[name] = failure.message
+    return found
