@@ -3,6 +3,7 @@
 A dry run plans over a mirror that is read-only (read_only_store.py).
 """
 
+import logging
 from collections.abc import Callable
 
 import msgspec
@@ -12,6 +13,7 @@ from brew_assets.domain.lost import with_lost
 from brew_assets.domain.named_formulae import exclusions_of
 from brew_assets.domain.plan import Plan, Request, check_request, plan_sync, with_sizes
 from brew_assets.domain.routing import Decision, choose_route, load_of
+from brew_assets.engine.api_files import Generation, fetch_generation
 from brew_assets.engine.bottle_sizes import SizeLookUp, SizesFound
 from brew_assets.engine.catalogue_cache import CatalogueNow, current_catalogue
 from brew_assets.engine.existence import mirror_exists
@@ -21,12 +23,19 @@ from brew_assets.engine.record.identify import Unidentified
 from brew_assets.engine.skip_list import SkipList, load_skip_list
 from brew_assets.engine.sync import Mirror
 from brew_assets.engine.until_stopped import go_on_planning, until_stopped
+from brew_assets.errors import PublicationInvalid, UpstreamError
+
+_log = logging.getLogger(__name__)
 
 
 class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan and what was learnt while it was made."""
+    """A plan and what was learnt while it was made.
+
+    `generation` is that of the signed API, None where it was not to be had or nothing is published.
+    """
 
     plan: Plan
+    generation: Generation | None = None
     skip: SkipList
     sizes: SizesFound
     identified: int
@@ -81,12 +90,14 @@ def make_plan(
         check_request(catalogue, request)
         ports.store.prepare()
     go_on_planning(ports.stop)
+    generation, no_api = _generation(mirror)
     inventory = take_inventory(ports, mirror.options)
     go_on_planning(ports.stop)
     wanted = catalogue.digests()
     # The largest files take a small machine longer to read than a stop signal leaves.
     skip = until_stopped(lambda: load_skip_list(ports.hash_files, wanted=wanted), ports.stop)
-    plan = _choose(mirror, request, catalogue, inventory, skip)
+    plan = _choose(mirror, request, catalogue, inventory, skip=skip, generation=generation)
+    plan = msgspec.structs.replace(plan, left_out=msgspec.structs.replace(plan.left_out, no_api=no_api))
     found = SizesFound(sizes={}, problems=[])
     if sizes:
         bottles = [planned.bottle for planned in plan.objects if planned.size is None]
@@ -99,6 +110,7 @@ def make_plan(
     keep_plan(ports.store, plan)
     return PlanResult(
         plan=plan,
+        generation=generation,
         skip=skip,
         sizes=found,
         identified=inventory.identified,
@@ -111,10 +123,27 @@ def route_of(mirror: Mirror, plan: Plan) -> Decision:
     return choose_route(load_of(plan.objects), mirror.options.routing)
 
 
+def _generation(mirror: Mirror) -> tuple[Generation | None, str]:
+    """The signed API as upstream shows it, or why there is none: a plan can be made without."""
+    if mirror.ports.api is None:
+        return None, ""
+    try:
+        return fetch_generation(mirror.ports, mirror.options, mirror.options.api_tags), ""
+    except (PublicationInvalid, UpstreamError) as error:
+        _log.warning("planned without the signed API", extra={"reason": error.reason, "error": str(error)})
+        return None, str(error)
+
+
 def _choose(
-    mirror: Mirror, request: Request, catalogue: Catalogue, inventory: Inventory, skip: SkipList
+    mirror: Mirror,
+    request: Request,
+    catalogue: Catalogue,
+    inventory: Inventory,
+    *,
+    skip: SkipList,
+    generation: Generation | None,
 ) -> Plan:
-    """What of the catalogue, and of what the store has lost, is to be copied; sizes and route come later."""
+    """What of catalogue and API, and of what the store has lost, is to be copied; sizes come later."""
     # What is recorded was stored here: nobody else's list says that it need not be brought back.
     recorded = {entry.sha256 for entry in inventory.lost.values()}
     now = mirror.ports.clock.now()
@@ -125,7 +154,10 @@ def _choose(
         sync_id=new_sync_id(now),
         created_at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         skip=skip.digests - recorded,
+        api=generation.packages if generation else (),
     )
+    if generation:
+        plan = msgspec.structs.replace(plan, api=tuple(file.published for file in generation.files))
     plan = with_lost(
         plan,
         inventory.lost,

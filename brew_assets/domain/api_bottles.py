@@ -1,0 +1,59 @@
+"""The bottles of the signed API beside those of the catalogue: the two differ by minutes.
+
+Clients are told of bottles by the API alone. A bottle that only it names is a bottle as well.
+"""
+
+from collections.abc import Container, Iterable, Sequence
+
+from brew_assets.domain.api import PackagesFile
+from brew_assets.domain.bottle import Bottle
+from brew_assets.domain.platforms import serving_tags
+
+Chosen = list[tuple[Bottle, tuple[str, ...]]]
+
+
+def bottles_of_api(
+    files: Iterable[PackagesFile],
+    platforms: Sequence[str],
+    *,
+    formulae: "frozenset[str] | None" = None,
+    include_disabled: bool = False,
+    exclude: Container[str] = (),
+) -> Chosen:
+    """Every bottle that the files give to machines of the platforms, once, with the platforms that it serves.
+
+    `formulae` narrows them to these names. Disabled formulae are left out unless asked for, and those to
+    `exclude`.
+    """
+    found: dict[str, tuple[Bottle, list[str]]] = {}
+    for file in files:
+        if file.tag not in platforms:
+            continue
+        tags = serving_tags(file.tag)
+        for entry in file.bottles:
+            if (entry.disabled and not include_disabled) or entry.name in exclude:
+                continue
+            if (formulae is not None and entry.name not in formulae) or entry.bottle_tag not in tags:
+                continue
+            bottle = entry.bottle()
+            known, serves = found.setdefault(bottle.entry_key, (bottle, []))
+            if known.digest == bottle.digest:
+                serves.append(file.tag)
+    return [(bottle, tuple(serves)) for bottle, serves in found.values()]
+
+
+def only_in_api(of_catalogue: Iterable[tuple[Bottle, tuple[str, ...]]], of_api: Chosen) -> Chosen:
+    """Those of the API that the catalogue does not name, by name and digest."""
+    named = {(bottle.entry_key, bottle.digest) for bottle, _ in of_catalogue}
+    return [(bottle, serves) for bottle, serves in of_api if (bottle.entry_key, bottle.digest) not in named]
+
+
+def joined(of_catalogue: Chosen, of_api: Chosen) -> Chosen:
+    """The catalogue's bottles, and after them those that only the API names; each name once.
+
+    Where both have another digest under one name it is the API's: that one clients ask for. A store has one
+    object of a name in the folder of a sync, so there is no place for the other.
+    """
+    added = only_in_api(of_catalogue, of_api)
+    names = {bottle.entry_key for bottle, _ in added}
+    return [*(kept for kept in of_catalogue if kept[0].entry_key not in names), *added]
