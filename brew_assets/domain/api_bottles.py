@@ -7,6 +7,8 @@ from collections.abc import Container, Iterable, Sequence
 
 from brew_assets.domain.api import PackagesFile
 from brew_assets.domain.bottle import Bottle
+from brew_assets.domain.catalogue import Catalogue
+from brew_assets.domain.formula import Formula
 from brew_assets.domain.platforms import serving_tags
 
 Chosen = list[tuple[Bottle, tuple[str, ...]]]
@@ -42,18 +44,30 @@ def bottles_of_api(
     return [(bottle, tuple(serves)) for bottle, serves in found.values()]
 
 
-def only_in_api(of_catalogue: Iterable[tuple[Bottle, tuple[str, ...]]], of_api: Chosen) -> Chosen:
-    """Those of the API that the catalogue does not name, by name and digest."""
-    named = {(bottle.entry_key, bottle.digest) for bottle, _ in of_catalogue}
-    return [(bottle, serves) for bottle, serves in of_api if (bottle.entry_key, bottle.digest) not in named]
+def only_in_api(catalogue: Catalogue, of_api: Chosen) -> Chosen:
+    """Those of the API that the catalogue does not name: by name, version, tag and digest.
+
+    What it names as disabled, or excluded by the settings, is left out as before.
+    """
+    formulae = {formula.name: formula for formula in catalogue.formulae}
+    return [(bottle, serves) for bottle, serves in of_api if not _names(formulae.get(bottle.formula), bottle)]
 
 
-def joined(of_catalogue: Chosen, of_api: Chosen) -> Chosen:
+def _names(formula: Formula | None, bottle: Bottle) -> bool:
+    if formula is None or formula.bottle.stable is None:
+        return False
+    file = formula.tags.get(bottle.tag)
+    version = (formula.pkg_version, formula.bottle.stable.rebuild)
+    return (
+        file is not None and file.sha256 == bottle.digest and version == (bottle.pkg_version, bottle.rebuild)
+    )
+
+
+def joined(of_catalogue: Chosen, added: Chosen) -> Chosen:
     """The catalogue's bottles, and after them those that only the API names; each name once.
 
     Where both have another digest under one name it is the API's: that one clients ask for. A store has one
     object of a name in the folder of a sync, so there is no place for the other.
     """
-    added = only_in_api(of_catalogue, of_api)
     names = {bottle.entry_key for bottle, _ in added}
     return [*(kept for kept in of_catalogue if kept[0].entry_key not in names), *added]

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from brew_assets.domain.api import PackagesFile
-from brew_assets.domain.api_bottles import bottles_of_api, joined
+from brew_assets.domain.api_bottles import bottles_of_api, joined, only_in_api
 from brew_assets.domain.bottle import Bottle, Digest, is_digest, is_formula_name, is_tag
 from brew_assets.domain.catalogue import Catalogue, check_served, check_serves, choose_bottles
 from brew_assets.domain.left_out import LeftOut, left_out_of
@@ -195,7 +195,7 @@ def plan_sync(
         include_disabled=request.include_disabled,
         exclude=exclusions.names,
     )
-    chosen = joined(chosen, of_api)
+    chosen = joined(chosen, only_in_api(catalogue, of_api))
     if request.force:
         objects, kept, skipped = _needed(chosen, {}, frozenset())
     else:

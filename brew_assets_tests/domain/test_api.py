@@ -3,14 +3,18 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from brew_assets.domain.api import PackagesFile, decode_packages, packages_path, read_packages
-from brew_assets.domain.api_bottles import bottles_of_api, joined, only_in_api
-from brew_assets.domain.bottle import Bottle
-from brew_assets.errors import PublicationInvalid
+from brew_assets.domain.api_bottles import bottles_of_api, only_in_api
+from brew_assets.domain.bottle import Bottle, Digest
+from brew_assets.domain.catalogue import Catalogue
+from brew_assets.domain.plan import Plan, Request, decode_plan, encode_plan, plan_sync
+from brew_assets.domain.publication import PublishedApi
+from brew_assets.errors import PlanInvalid, PublicationInvalid
 from brew_assets_tests.signed import GENERATED_AT, HEAD, entry, file_of, key, packages, public
-from brew_assets_tests.worlds import bottle, digest_of
+from brew_assets_tests.worlds import CREATED_AT, SYNC_ID, catalogue_of, digest_of, formula, held
 
 MANY = {f"tool{number}": entry(f"tool{number}") for number in range(20)}
 
@@ -174,23 +178,86 @@ def test_a_bottle_that_serves_no_machine_of_the_file_is_not_chosen() -> None:
     assert bottles_of_api(files, ("arm64_sonoma",)) == []
 
 
-def of_catalogue(*items: Bottle) -> list[tuple[Bottle, tuple[str, ...]]]:
-    return [(item, (item.tag,)) for item in items]
+def catalogue(*formulae: dict[str, Any]) -> Catalogue:
+    return catalogue_of(*formulae, formula("curl"))
 
 
-def test_what_both_name_is_the_catalogues_and_what_only_the_api_names_comes_after_it() -> None:
-    both = bottle("wget", "1.25.0", content="wget 1.25.0")
-    files = [file("arm64_sonoma", entry("wget"), entry("new", "2.0"))]
+def of(name: str, version: str = "1.25.0", **other: Any) -> dict[str, Any]:
+    """What the catalogue says of the same bottle as `entry`."""
+    return formula(name, version, tags={"arm64_sonoma": f"{name} {version}"}, **other)
+
+
+def test_what_the_catalogue_names_is_not_the_apis_alone() -> None:
+    files = [file("arm64_sonoma", entry("wget"), entry("off"), entry("new", "2.0"))]
     of_api = bottles_of_api(files, ("arm64_sonoma",))
-    assert list(names(only_in_api(of_catalogue(both), of_api))) == ["new-2.0.arm64_sonoma.bottle.tar.gz"]
-    plan = joined(of_catalogue(bottle("curl"), both), of_api)
-    assert [item.formula for item, _ in plan] == ["curl", "wget", "new"]
+    alone = only_in_api(catalogue(of("wget"), of("off", disabled=True)), of_api)
+    assert list(names(alone)) == ["new-2.0.arm64_sonoma.bottle.tar.gz"]
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        of("wget", "1.24.5"),
+        of("wget", revision=1),
+        of("wget", rebuild=1),
+        formula("wget", tags={"arm64_sonoma": "other bytes"}),
+        formula("wget", tags={"arm64_tahoe": "wget 1.25.0"}),
+        formula("wget", tags=()),
+    ],
+)
+def test_what_the_catalogue_names_otherwise_is_the_apis_alone(known: dict[str, Any]) -> None:
+    of_api = bottles_of_api([file("arm64_sonoma", entry("wget"))], ("arm64_sonoma",))
+    assert only_in_api(catalogue(known), of_api) == of_api
+
+
+def planned(plan: Plan) -> dict[str, str]:
+    return {item.bottle.filename: item.bottle.digest for item in plan.objects}
+
+
+def plan(known: Catalogue, *files: PackagesFile, **request: Any) -> Plan:
+    asked = Request(platforms=("arm64_sonoma",), **request)
+    return plan_sync(known, {}, asked, sync_id=SYNC_ID, created_at=CREATED_AT, api=files)
+
+
+def test_a_bottle_that_only_the_api_names_joins_the_plan_behind_the_catalogues() -> None:
+    made = plan(catalogue(of("wget")), file("arm64_sonoma", entry("wget"), entry("new", "2.0")))
+    assert list(planned(made)) == [
+        f"{name}.arm64_sonoma.bottle.tar.gz" for name in ("wget-1.25.0", "curl-1.25.0", "new-2.0")
+    ]
+    assert decode_plan(encode_plan(made)) == made
 
 
 def test_one_name_has_the_digest_that_clients_ask_for() -> None:
-    of_api = bottles_of_api([file("arm64_sonoma", entry("wget"))], ("arm64_sonoma",))
-    ((chosen, _),) = joined(of_catalogue(bottle("wget", "1.25.0", content="other")), of_api)
-    assert chosen.digest == digest_of("wget 1.25.0")
+    known = catalogue(formula("wget", tags={"arm64_sonoma": "other bytes"}))
+    made = plan(known, file("arm64_sonoma", entry("wget")))
+    assert planned(made)["wget-1.25.0.arm64_sonoma.bottle.tar.gz"] == digest_of("wget 1.25.0")
+    assert decode_plan(encode_plan(made)) == made
+
+
+def test_selection_and_exclusions_hold_for_the_api_too() -> None:
+    files = file("arm64_sonoma", entry("wget", "2.0"), entry("curl", "2.0"))
+    assert list(planned(plan(catalogue(of("wget")), files, formulae=("wget",)))) == [
+        "wget-1.25.0.arm64_sonoma.bottle.tar.gz",
+        "wget-2.0.arm64_sonoma.bottle.tar.gz",
+    ]
+    assert not planned(plan(catalogue(of("wget")), files, exclude=("wget", "curl")))
+
+
+def test_what_is_held_is_not_planned_again_because_the_api_names_it() -> None:
+    (item,) = file("arm64_sonoma", entry("new", "2.0")).bottles
+    asked = Request(platforms=("arm64_sonoma",))
+    held_now = held([item.bottle()])
+    files = [file("arm64_sonoma", entry("new", "2.0"))]
+    made = plan_sync(catalogue(), held_now, asked, sync_id=SYNC_ID, created_at=CREATED_AT, api=files)
+    assert (list(planned(made)), made.held) == (["curl-1.25.0.arm64_sonoma.bottle.tar.gz"], 1)
+
+
+@pytest.mark.parametrize(("tag", "sha256"), [("../x", "0" * 64), ("arm64_sonoma", "../../manifest")])
+def test_a_plan_whose_api_files_cannot_be_is_refused(tag: str, sha256: str) -> None:
+    api = (PublishedApi(tag=tag, sha256=Digest(sha256), size=1, generated_at=1),)
+    made = msgspec.structs.replace(plan(catalogue()), api=api)
+    with pytest.raises(PlanInvalid, match="api: expected tags and SHA-256s"):
+        decode_plan(encode_plan(made))
 
 
 def test_a_payload_that_is_no_json_is_refused() -> None:
