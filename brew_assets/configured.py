@@ -53,6 +53,19 @@ def configured_platforms(settings: Settings) -> tuple[str, ...]:
         raise SettingsInvalid(name="TARGET_PLATFORMS", expected="at least one tag", found="none") from exc
 
 
+def configured_api_tags(settings: Settings) -> tuple[str, ...]:
+    """The tags whose signed API files are mirrored: TARGET_PLATFORMS and API_TAGS, each once.
+
+    Raises:
+        SettingsInvalid: one that no client machine can be of.
+    """
+    if unknown := unknown_platforms(settings.api_tags):
+        found = ", ".join(map(shown_value, unknown))
+        expected = "tags that `brew-mirror platforms` lists"
+        raise SettingsInvalid(name="API_TAGS", expected=expected, found=found)
+    return tuple(dict.fromkeys((*configured_platforms(settings), *settings.api_tags)))
+
+
 def routing_rules(settings: Settings) -> RoutingRules:
     """What the settings allow a plan's route to be."""
     no_lambda = ""

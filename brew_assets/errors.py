@@ -8,6 +8,7 @@ MirrorError                       has `reason`, a few words for reports, and a m
 │   │   └── CatalogueUnreachable  it did not answer
 │   ├── CatalogueRefused          another answer of it, or an address that is none
 │   ├── CatalogueInvalid          it answered with something that is no catalogue
+│   ├── GenerationsDiffer         its hosts showed signed files of different commits for too long
 │   ├── ProxyRefused              the proxy lets nothing through to a host, or asks for credentials
 │   ├── HostRefused               an address leads to a host that is not configured
 │   ├── BlobNotFound              404, 410
@@ -151,6 +152,10 @@ class CatalogueRefused(UpstreamError, reason="catalogue refused"):
 
 class CatalogueInvalid(UpstreamError, reason="invalid catalogue"):
     """The formulae API gave something that is no catalogue."""
+
+
+class GenerationsDiffer(UpstreamError, reason="API files differ", retryable=True):
+    """Hosts of the formulae API showed signed files of different commits; that passes by itself."""
 
 
 class HostRefused(UpstreamError, reason="host refused", security=True):

@@ -1,41 +1,25 @@
-"""formulae.brew.sh: the catalogue, fetched conditionally."""
+"""formulae.brew.sh: the catalogue, and the signed files that brew reads."""
 
-import re
-from typing import TYPE_CHECKING
+from importlib import resources
+from pathlib import Path
 
-from brew_assets.adapters.http import body as http_body
-from brew_assets.adapters.http.body_limits import BodyLimits, BodyRefused
+from brew_assets.adapters.api_document import ApiDocument
 from brew_assets.adapters.http.reach import PLAIN, Reach
-from brew_assets.adapters.http.response import may_pass
-from brew_assets.adapters.http.url import split_url
-from brew_assets.domain.addresses import names_a_secret, shown_url
+from brew_assets.domain.addresses import shown_url
+from brew_assets.domain.api import packages_path
 from brew_assets.domain.formula import MAX_CATALOGUE_BYTES
-from brew_assets.engine.clock import go_on_planning
+from brew_assets.domain.signatures import MAX_FILE_BYTES, PublicKey, why_no_key
 from brew_assets.engine.ports import Clock, FetchedCatalogue, StopSignal
-from brew_assets.engine.retry import Backoff, retrying
-from brew_assets.errors import (
-    CatalogueRefused,
-    CatalogueUnavailable,
-    CatalogueUnreachable,
-    PlanningStopped,
-    ProxyRefused,
-    SettingsInvalid,
-)
+from brew_assets.errors import SettingsInvalid
+from brew_assets.setting_values import shown_value
 
-if TYPE_CHECKING:
-    import httpx
-
-# gzip makes a tenth of the real document; what does not shrink at all may come too.
-LIMITS = BodyLimits(received=MAX_CATALOGUE_BYTES, decoded=MAX_CATALOGUE_BYTES)
-_TRIES = 3
-_BACKOFF = Backoff(first_s=1.0)
-# One entity tag (RFC 9110, 8.8.3) of a bounded length. "*" would be the version of any document, for ever; a
-# long one a request that the server refuses as too large, for ever.
-_ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]{1,1024}"')
+# What PEM files of keys have, and then some.
+_MAX_KEY_BYTES = 64 * 1024
+_HOMEBREW = resources.files("brew_assets.adapters") / "api_keys" / "homebrew-1.pem"
 
 
 class FormulaeApi:
-    """The formulae API below `base_url` (FORMULAE_API_URL)."""
+    """The catalogue below `base_url` (FORMULAE_API_URL)."""
 
     def __init__(
         self,
@@ -46,14 +30,16 @@ class FormulaeApi:
         clock: Clock,
         stop: StopSignal | None = None,
     ) -> None:
-        self._base_url = base_url
-        self._url = f"{base_url.rstrip('/')}/formula.json"
-        # Kept in the store and shown: without a password.
-        self.url = shown_url(self._url)
-        self._timeout_s = timeout_s
-        self._reach = reach
-        self._clock = clock
-        self._stop = stop
+        self._document = ApiDocument(
+            base_url,
+            "formula.json",
+            most_bytes=MAX_CATALOGUE_BYTES,
+            timeout_s=timeout_s,
+            reach=reach,
+            clock=clock,
+            stop=stop,
+        )
+        self.url = self._document.url
 
     def fetch(self, *, etag: str = "") -> FetchedCatalogue | None:
         """The catalogue's bytes without their transfer coding; None when it still is the one with this ETag.
@@ -63,87 +49,75 @@ class FormulaeApi:
             CatalogueRefused: an address that is none, or another answer without a catalogue.
             PlanningStopped: the stop signal came meanwhile.
         """
-        headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "brew-mirror"}
-        if _ETAG.fullmatch(etag):
-            headers["If-None-Match"] = etag
-        self._check_address()
-        try:
-            return retrying(
-                lambda: self._try(headers),
-                on=CatalogueUnavailable,
-                next_wait_s=_BACKOFF.for_tries(_TRIES),
-                clock=self._clock,
-                stop=self._stop,
-            )
-        except CatalogueUnavailable:
-            go_on_planning(self._stop)
-            raise
+        return self._document.fetch(etag=etag)
 
-    def _try(self, headers: dict[str, str]) -> FetchedCatalogue | None:
-        # A tenth of a second that runs without a catalogue do not pay.
-        import httpx
 
-        try:
-            return self._fetch(headers)
-        except (CatalogueRefused, CatalogueUnavailable, PlanningStopped, SettingsInvalid):
-            raise
-        except (BodyRefused, ProxyRefused) as exc:
-            raise CatalogueRefused(f"{self.url}: {exc}") from exc
-        # What httpx lets out for an address that is none; UnicodeError for the name of a host.
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as exc:
-            raise CatalogueRefused(self._described(exc)) from None
-        # Not httpx.HTTPError alone: its StreamError, and what a socket does, are none.
-        except Exception as exc:
-            unreachable = CatalogueUnreachable(self._described(exc))
-        # Outside the handler: the address may stand in the text of its cause.
-        raise unreachable
+class SignedFiles:
+    """The packages files below `base_url`, and the keys that may sign them.
 
-    def _described(self, error: Exception) -> str:
-        text = f": {error}" if not names_a_secret(str(error), self._url) else ""
-        return f"{self.url}: {type(error).__name__}{text}"
+    `key_files` are PEM files, each named by its key's id (API_PUBLIC_KEY); without any it is Homebrew's key.
+    """
 
-    def _client(self) -> "httpx.Client":
-        """A client with a TLS context of its own."""
-        import httpx
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        key_files: tuple[Path, ...] = (),
+        timeout_s: float,
+        reach: Reach = PLAIN,
+        clock: Clock,
+        stop: StopSignal | None = None,
+    ) -> None:
+        self._base_url = base_url
+        self.url = shown_url(base_url.rstrip("/"))
+        self._key_files = key_files
+        self._timeout_s = timeout_s
+        self._reach = reach
+        self._clock = clock
+        self._stop = stop
 
-        from brew_assets.adapters.http.transport import ReachTransport
+    def keys(self) -> tuple[PublicKey, ...]:
+        """The keys that may sign. They are read here: whoever asks for no file needs none.
 
-        timeout = httpx.Timeout(self._timeout_s, connect=min(30.0, self._timeout_s))
-        try:
-            transport = ReachTransport(self._reach)
-            return httpx.Client(timeout=timeout, follow_redirects=False, trust_env=False, transport=transport)
-        except SettingsInvalid:
-            raise
-        except Exception as exc:
-            raise CatalogueRefused(
-                f"{self.url}: no TLS with the settings of this machine: {type(exc).__name__}: {exc}"
-            ) from exc
+        Raises:
+            SettingsInvalid: a file cannot be read, or is no key.
+        """
+        if not self._key_files:
+            return (PublicKey(kid="homebrew-1", pem=_HOMEBREW.read_bytes()),)
+        return tuple(_key_in(path) for path in self._key_files)
 
-    def _check_address(self) -> None:
-        try:
-            origin, _ = split_url(self._base_url)
-        except ValueError as exc:
-            raise CatalogueRefused(f"FORMULAE_API_URL: {exc}") from None
-        if origin.scheme == "http" and not origin.is_loopback:
-            raise CatalogueRefused(f"{self.url}: plain http is only for this machine, use https")
+    def fetch(self, tag: str, *, etag: str = "") -> FetchedCatalogue | None:
+        """The tag's file without its transfer coding; None when it still is the one with this ETag.
 
-    def _fetch(self, headers: dict[str, str]) -> FetchedCatalogue | None:
-        answer = http_body.get(
-            self._client(),
-            self._url,
-            headers,
-            limits=LIMITS,
-            silence_s=self._timeout_s,
+        Raises:
+            CatalogueUnavailable: no answer, or one that may pass, as often as it was tried.
+            CatalogueRefused: an address that is none, or another answer without a file.
+            PlanningStopped: the stop signal came meanwhile.
+        """
+        document = ApiDocument(
+            self._base_url,
+            packages_path(tag),
+            most_bytes=MAX_FILE_BYTES,
+            timeout_s=self._timeout_s,
+            reach=self._reach,
             clock=self._clock,
             stop=self._stop,
         )
-        if answer.status == 304 and "If-None-Match" in headers:
-            return None
-        if answer.status != 200:
-            kind = CatalogueUnavailable if may_pass(answer.status) else CatalogueRefused
-            raise kind(f"{self.url}: expected status 200, found {answer.status}")
-        return FetchedCatalogue(
-            data=answer.body,
-            etag=answer.headers.get("etag", ""),
-            last_modified=answer.headers.get("last-modified", ""),
-        )
+        return document.fetch(etag=etag)
+
+
+def _key_in(path: Path) -> PublicKey:
+    try:
+        with path.open("rb") as file:
+            pem = file.read(_MAX_KEY_BYTES)
+    except OSError as exc:
+        raise _no_key(path, exc.strerror or type(exc).__name__) from exc
+    key = PublicKey(kid=path.stem, pem=pem)
+    if why := why_no_key(key):
+        raise _no_key(path, why)
+    return key
+
+
+def _no_key(path: Path, found: str) -> SettingsInvalid:
+    expected = f"a PEM file with an RSA public key at {shown_value(str(path))}"
+    return SettingsInvalid(name="API_PUBLIC_KEY", expected=expected, found=found)

@@ -1,11 +1,13 @@
 """Settings -> wired engine: with its neighbours here the one place where adapters are chosen."""
 
-from brew_assets.adapters.formulae_api import FormulaeApi
+from brew_assets.adapters.formulae_api import FormulaeApi, SignedFiles
 from brew_assets.compose.registry import build_registry
 from brew_assets.compose.store import CLOCK, build_hash_files, build_store, reach_of, store_hint, way_to
-from brew_assets.configured import configured_platforms, routing_rules
+from brew_assets.configured import configured_api_tags, configured_platforms, path_of, routing_rules
+from brew_assets.domain.publication_rules import PublicationRules
 from brew_assets.engine.clock import GracefulStop
 from brew_assets.engine.noticed_ports import (
+    NoticedApi,
     NoticedCatalogue,
     NoticedHashFile,
     NoticedRegistry,
@@ -37,6 +39,13 @@ def build_mirror(settings: Settings, *, clock: Clock = CLOCK, stop: StopSignal |
         include_dependencies=settings.include_dependencies,
         routing=routing_rules(settings),
         max_download_gb=settings.max_download_size_gb,
+        publication=PublicationRules(
+            mode=settings.publish,
+            max_upstream=settings.publish_max_upstream,
+            max_missing=settings.publish_max_missing,
+        ),
+        api_tags=configured_api_tags(settings),
+        api_consistency_wait_s=settings.api_consistency_wait_seconds,
     )
     return Mirror(_build_ports(settings, clock, stop or GracefulStop()), options)
 
@@ -58,15 +67,23 @@ def _build_ports(settings: Settings, clock: Clock, stop: StopSignal) -> Ports:
     reach = reach_of(settings)
     timeout_s = settings.download_timeout_seconds
     api = FormulaeApi(api_url, timeout_s=timeout_s, reach=reach, clock=clock, stop=stop)
+    signed = SignedFiles(
+        api_url,
+        key_files=tuple(path_of("API_PUBLIC_KEY", path) for path in settings.api_public_key),
+        timeout_s=timeout_s,
+        reach=reach,
+        clock=clock,
+        stop=stop,
+    )
+    api_hint = f"check FORMULAE_API_URL and the network; {way_to(reach, api_url)}"
     found = build_registry(settings, reach, clock)
     hash_files = build_hash_files(settings, clock=clock, stop=stop)
     hint = f"check BOTTLE_REGISTRY_URL and the network; {way_to(reach, found.url)}"
     registry = NoticedRegistry(found, found, hint=hint)
     hint = f"check EXTERNAL_HASH_FILE_URL and the network; {way_to(reach, hash_url)}"
     return Ports(
-        catalogue=NoticedCatalogue(
-            api, hint=f"check FORMULAE_API_URL and the network; {way_to(reach, api_url)}"
-        ),
+        catalogue=NoticedCatalogue(api, hint=api_hint),
+        api=None if settings.publish == "off" else NoticedApi(signed, hint=api_hint),
         blobs=registry,
         indexes=registry,
         store=NoticedStore(build_store(settings, clock=clock), hint=store_hint(settings, reach)),

@@ -44,6 +44,7 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
     `resized` are objects that have another size than recorded.
 
     `hash_file_warnings` counts external hash files that could not be had and entries that cannot be used.
+    `no_api` is why the signed API could not be asked which bottles it names beside the catalogue.
     """
 
     catalogue_formulae: int = 0
@@ -73,6 +74,7 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
     resized_objects: tuple[str, ...] = ()
     hash_file_warnings: int = 0
     hash_file_findings: tuple[str, ...] = ()
+    no_api: str = ""
 
 
 class LeavesOut(Protocol):
@@ -232,6 +234,7 @@ def notes_of(found: LeavesOut) -> tuple[str, ...]:
             left_out.hash_file_warnings,
             left_out.hash_file_findings,
         ),
+        *_without_api(left_out),
     )
 
 
@@ -291,6 +294,13 @@ def message_notes_of(found: LeavesOut) -> tuple[str, ...]:
     """
     notes = notes_of(found)
     return (*notes, *remarks_of(found)) if notes else _excluded(found.left_out)
+
+
+def _without_api(left_out: LeftOut) -> tuple[str, ...]:
+    if not left_out.no_api:
+        return ()
+    why = printable(left_out.no_api, _NAME_CHARACTERS)
+    return (f"Planned from the catalogue alone, without bottles that only the signed API names: {why}",)
 
 
 def _excluded(left_out: LeftOut) -> tuple[str, ...]:

@@ -10,7 +10,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from brew_assets.domain.bottle import Bottle, Digest, is_digest, is_formula_name
+from brew_assets.domain.api import PackagesFile
+from brew_assets.domain.api_bottles import bottles_of_api, joined, only_in_api
+from brew_assets.domain.bottle import Bottle, Digest, is_digest, is_formula_name, is_tag
 from brew_assets.domain.catalogue import Catalogue, check_served, check_serves, choose_bottles
 from brew_assets.domain.left_out import LeftOut, left_out_of
 from brew_assets.domain.manifest import HeldEntry
@@ -26,6 +28,7 @@ from brew_assets.domain.proof import (
     why_not_platforms,
     wrong,
 )
+from brew_assets.domain.publication import PublishedApi
 from brew_assets.domain.seal import SealedKind
 from brew_assets.domain.selection import Selection, select
 from brew_assets.errors import PlanInvalid
@@ -65,7 +68,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `route` is where it should be copied, as decided when it was made; empty when nobody decided.
     `catalogue_formulae` and `catalogue_bottles` count what the catalogue has that can be used. `excludes` are
-    the names that EXCLUDE_FORMULAE had then.
+    the names that EXCLUDE_FORMULAE had then. `api` are the files of the signed API whose bottles are in it
+    too; none when there was no API to ask.
 
     `formulae` were asked for by this sync alone; else the plan is for the whole mirror: for the `meant` ones
     of MIRROR_FORMULAE, or for all where there are none. A `closed` plan has what they need, too: the
@@ -79,6 +83,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     catalogue_sha256: str
     catalogue_formulae: Count = 0
     catalogue_bottles: Count = 0
+    api: tuple[PublishedApi, ...] = ()
     platforms: tuple[str, ...]
     formulae: tuple[str, ...] = ()
     meant: tuple[str, ...] = ()
@@ -187,8 +192,9 @@ def plan_sync(
     sync_id: str,
     created_at: str,
     skip: "frozenset[str] | set[str]" = frozenset(),
+    api: Sequence[PackagesFile] = (),
 ) -> Plan:
-    """What has to be stored so that every bottle of the request is held.
+    """What has to be stored so that every bottle of the request is held: of the catalogue, and of the API.
 
     Digests in `skip` (an external hash file's) are neither planned nor counted as held. `created_at` is
     an ISO 8601 UTC time; its date is the sync's date.
@@ -205,6 +211,14 @@ def plan_sync(
         include_disabled=request.include_disabled,
         exclude=exclusions.names,
     )
+    of_api = bottles_of_api(
+        api,
+        platforms,
+        selected=selection.by_platform,
+        include_disabled=request.include_disabled,
+        exclude=exclusions.names,
+    )
+    chosen = joined(chosen, only_in_api(catalogue, of_api))
     if request.force:
         objects, kept, skipped = _needed(chosen, {}, frozenset())
     else:
@@ -351,9 +365,16 @@ def _why_not(plan: Plan, sync_id: str) -> str | None:
         return wrong("catalogue_sha256", "64 lower-case hex digits, or nothing", plan.catalogue_sha256)
     if plan.catalogue_sha256 and plan.created_at[:10] != plan.sync_date:
         return wrong("sync_date", f"the date of created_at ({shown(plan.created_at)})", plan.sync_date)
-    if why := why_not_platforms(plan.platforms):
+    if why := why_not_platforms(plan.platforms) or _why_not_api(plan.api):
         return why
     for name in plan.covered or ():
         if not is_formula_name(name):
             return wrong("formulae", "names of formulae", name)
     return Proof(plan.platforms).why_none(plan.objects)
+
+
+def _why_not_api(files: Sequence[PublishedApi]) -> str | None:
+    """Their digests become keys."""
+    wanting = (file for file in files if not (is_tag(file.tag) and is_digest(file.sha256)))
+    file = next(wanting, None)
+    return wrong("api", "tags and SHA-256s", f"{file.tag} {file.sha256}") if file else None

@@ -9,6 +9,7 @@ from typing import NoReturn, ParamSpec, TypeVar
 
 from brew_assets.domain.bottle import Bottle
 from brew_assets.engine.ports import (
+    ApiSource,
     Blobs,
     BlobStream,
     BottleSink,
@@ -61,6 +62,24 @@ class NoticedCatalogue:
                 return self._source.fetch(etag=etag)
         except CatalogueUnreachable as error:
             # Without its cause, in whose text the address may stand as it is.
+            raise CatalogueUnreachable(_with(error, self._hint)) from None
+
+
+class NoticedApi:
+    """Signed files of the formulae API, whose answers may take long."""
+
+    def __init__(self, source: ApiSource, *, hint: str = "") -> None:
+        self._source = source
+        self._hint = hint
+        self.url = source.url
+        self.keys = source.keys
+
+    def fetch(self, tag: str, *, etag: str = "") -> FetchedCatalogue | None:
+        """As of the source."""
+        try:
+            with waiting_for(f"the formulae API {self.url}"):
+                return self._source.fetch(tag, etag=etag)
+        except CatalogueUnreachable as error:
             raise CatalogueUnreachable(_with(error, self._hint)) from None
 
 

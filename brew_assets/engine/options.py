@@ -13,7 +13,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     `workers` are the bottles that come at the same time, and the threads that look at the store;
     `workers_in_ecs` are those bottles in a task of ECS. So many receipts as `batch_size` are written at once.
     `max_download_gb` is in units of 10^9 bytes, 0 means no limit; `exclude_formulae` are left out of every
-    plan, and one that asks for no formulae is for `mirror_formulae`, or all where those are none.
+    plan, and one that asks for no formulae is for `mirror_formulae`, or all where those are none. `api_tags`
+    are those whose signed API files are mirrored; hosts that show different generations of them are asked
+    for `api_consistency_wait_s`.
     """
 
     platforms: tuple[str, ...]
@@ -28,3 +30,5 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     routing: RoutingRules = RoutingRules()
     max_download_gb: float = 0.0
     publication: PublicationRules = PublicationRules()
+    api_tags: tuple[str, ...] = ()
+    api_consistency_wait_s: float = 120.0

@@ -12,6 +12,7 @@ from brew_assets.domain.lost import with_lost
 from brew_assets.domain.named_formulae import exclusions_of
 from brew_assets.domain.plan import Plan, Request, check_request, plan_sync, with_sizes
 from brew_assets.domain.routing import Decision, choose_route, load_of
+from brew_assets.engine.api_files import Generation, generation_for_plan
 from brew_assets.engine.bottle_sizes import SizeLookUp, SizesFound
 from brew_assets.engine.catalogue_cache import (
     CatalogueNow,
@@ -30,9 +31,13 @@ from brew_assets.engine.sync import Mirror
 
 
 class PlanResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan and what was learnt while it was made."""
+    """A plan and what was learnt while it was made.
+
+    `generation` is that of the signed API, None where it was not to be had or nothing is published.
+    """
 
     plan: Plan
+    generation: Generation | None = None
     skip: SkipList
     sizes: SizesFound
     identified: int
@@ -105,12 +110,14 @@ def make_plan(
         check_request(catalogue, request)
         ports.store.prepare()
     go_on_planning(ports.stop)
+    generation, no_api = generation_for_plan(ports, mirror.options)
     inventory = take_inventory(ports, mirror.options)
     go_on_planning(ports.stop)
     wanted = catalogue.digests()
     # The largest files take a small machine longer to read than a stop signal leaves.
     skip = until_stopped(lambda: load_skip_list(ports.hash_files, wanted=wanted), ports.stop)
-    plan = _choose(mirror, request, catalogue, inventory, skip)
+    plan = _choose(mirror, request, catalogue, inventory, skip=skip, generation=generation)
+    plan = msgspec.structs.replace(plan, left_out=msgspec.structs.replace(plan.left_out, no_api=no_api))
     found = SizesFound(sizes={}, problems=[])
     if sizes:
         bottles = [planned.bottle for planned in plan.objects if planned.size is None]
@@ -123,6 +130,7 @@ def make_plan(
     keep_plan(ports.store, plan)
     return PlanResult(
         plan=plan,
+        generation=generation,
         skip=skip,
         sizes=found,
         identified=inventory.identified,
@@ -136,9 +144,15 @@ def route_of(mirror: Mirror, plan: Plan) -> Decision:
 
 
 def _choose(
-    mirror: Mirror, request: Request, catalogue: Catalogue, inventory: Inventory, skip: SkipList
+    mirror: Mirror,
+    request: Request,
+    catalogue: Catalogue,
+    inventory: Inventory,
+    *,
+    skip: SkipList,
+    generation: Generation | None,
 ) -> Plan:
-    """What of the catalogue, and of what the store has lost, is to be copied; sizes and route come later."""
+    """What of catalogue and API, and of what the store has lost, is to be copied; sizes come later."""
     # What is recorded was stored here: nobody else's list says that it need not be brought back.
     recorded = {entry.sha256 for entry in inventory.lost.values()}
     now = mirror.ports.clock.now()
@@ -149,7 +163,10 @@ def _choose(
         sync_id=new_sync_id(now),
         created_at=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         skip=skip.digests - recorded,
+        api=generation.packages if generation else (),
     )
+    if generation:
+        plan = msgspec.structs.replace(plan, api=tuple(file.published for file in generation.files))
     plan = with_lost(
         plan,
         inventory.lost,

@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 
 from brew_assets.domain.bottle import Bottle
+from brew_assets.domain.signatures import PublicKey
 
 # The manifest of 250,000 bottles has 112 MB; nothing else that is read as a whole comes near it.
 MAX_DOCUMENT_BYTES = 1024**3
@@ -146,6 +147,27 @@ class CatalogueSource(Protocol):
         Raises:
             CatalogueUnavailable: no answer, or one that may pass.
             CatalogueRefused: another answer without a catalogue, or an address that is none.
+        """
+
+
+class ApiSource(Protocol):
+    """The signed files of the formulae API; `url` is its base address as it may be shown."""
+
+    url: str
+
+    def keys(self) -> tuple[PublicKey, ...]:
+        """The keys that may sign its files.
+
+        Raises:
+            SettingsInvalid: one of the files that API_PUBLIC_KEY names cannot be read, or is no key.
+        """
+
+    def fetch(self, tag: str, *, etag: str = "") -> FetchedCatalogue | None:
+        """The tag's packages file as it came, None when it still is the one with this ETag.
+
+        Raises:
+            CatalogueUnavailable: no answer, or one that may pass.
+            CatalogueRefused: another answer without a file, or an address that is none.
         """
 
 
@@ -335,7 +357,10 @@ class Invoker(Protocol):
 
 
 class Ports(msgspec.Struct, frozen=True, kw_only=True):
-    """The outside, as compose/ chose it: handed on whole to whatever plans, copies or records."""
+    """The outside, as compose/ chose it: handed on whole to whatever plans, copies or records.
+
+    Without `api` no signed files are asked for: nothing is published.
+    """
 
     catalogue: CatalogueSource
     blobs: Blobs
@@ -344,3 +369,4 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     hash_files: tuple[HashFileSource, ...]
     clock: Clock
     stop: StopSignal
+    api: ApiSource | None = None

@@ -64,9 +64,7 @@ def publish(
         StoreError: the store cannot be read or written.
     """
     options, store = mirror.options, mirror.store
-    generation = fetch_generation(
-        mirror.ports, options, tuple(dict.fromkeys((*options.platforms, *options.api_tags)))
-    )
+    generation = fetch_generation(mirror.ports, options, options.api_tags)
     pointer = read_pointer(store).pointer
     earlier = _record_of(mirror, pointer)
     if pointer is not None and generation.is_older_than(pointer.generated_at) and not allow_older:

@@ -107,7 +107,7 @@ class Blob:
 
 def filler_for(size_bytes: int, formula: str) -> int:
     """Filler that brings an archive of that formula near to the wished size (at least one stamp)."""
-    around = 480 + 2 * len(formula)
+    around = 480 + 3 * len(formula)
     blocks = max(1, size_bytes // STORED_BLOCK_BYTES)
     return max(_STAMP_BYTES, size_bytes - around - blocks * BLOCK_HEAD_BYTES)
 
@@ -177,7 +177,10 @@ def _tail(prefix_bytes: int, filler_bytes: int, crc: int) -> bytes:
 
 
 def _tar_prefix(recipe: Recipe) -> bytes:
-    """Every member of the bottle up to the filler's header."""
+    """Every member of the bottle up to the filler's header.
+
+    Each file lies at a path with the formula's name in it: bottles install beside each other.
+    """
     name = recipe.formula
     keg = f"{name}/{recipe.pkg_version}"
     receipt = json.dumps(
@@ -197,7 +200,7 @@ def _tar_prefix(recipe: Recipe) -> bytes:
             _member(f"{keg}/INSTALL_RECEIPT.json", receipt, 0o644),
             _member(f"{keg}/.brew/{name}.rb", ruby.encode(), 0o444),
             _member(f"{keg}/bin/{name}", script.encode(), 0o555),
-            tar_header(f"{keg}/share/filler.bin", recipe.filler_bytes, 0o444, b"0"),
+            tar_header(f"{keg}/share/{name}/filler.bin", recipe.filler_bytes, 0o444, b"0"),
         )
     )
 

@@ -2,10 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
 from typing import Any
 
-from brew_assets.simulator.model import ROOT_URL, SimulatedBottle, SimulatedFormula
+from brew_assets.simulator.model import ROOT_URL, Edition, SimulatedBottle, SimulatedFormula
 
 _LISTS = """
     aliases versioned_formulae options build_dependencies test_dependencies recommended_dependencies
@@ -20,12 +19,14 @@ _NULLS = """
 _FALSES = "skip_livecheck keg_only pinned outdated post_install_defined"
 
 
-def catalogue_json(formulae: Iterable[SimulatedFormula]) -> bytes:
-    """The whole catalogue, one formula per entry, in the order given."""
-    return json.dumps([formula_entry(formula) for formula in formulae], separators=(",", ":")).encode()
+def catalogue_json(edition: Edition) -> bytes:
+    """The whole catalogue, one formula per entry, in the edition's order."""
+    head = edition.tap_git_head
+    entries = [formula_entry(formula, tap_git_head=head) for formula in edition.formulae]
+    return json.dumps(entries, separators=(",", ":")).encode()
 
 
-def formula_entry(formula: SimulatedFormula) -> dict[str, Any]:
+def formula_entry(formula: SimulatedFormula, *, tap_git_head: str) -> dict[str, Any]:
     """One formula with every key that the real catalogue has."""
     entry: dict[str, Any] = {
         "name": formula.name,
@@ -48,9 +49,9 @@ def formula_entry(formula: SimulatedFormula) -> dict[str, Any]:
         "disabled": formula.disabled,
         "disable_date": "2026-06-01" if formula.disabled else None,
         "disable_reason": "unmaintained" if formula.disabled else None,
-        "tap_git_head": _sha(f"head/{formula.name}")[:40],
+        "tap_git_head": tap_git_head,
         "ruby_source_path": f"Formula/{formula.name[0]}/{formula.name}.rb",
-        "ruby_source_checksum": {"sha256": _sha(f"ruby/{formula.name}/{formula.version}")},
+        "ruby_source_checksum": {"sha256": checksum(f"ruby/{formula.name}/{formula.version}")},
         "variations": {},
     }
     entry.update((key, []) for key in _LISTS.split())
@@ -60,21 +61,27 @@ def formula_entry(formula: SimulatedFormula) -> dict[str, Any]:
 
 
 def _source(formula: SimulatedFormula) -> dict[str, str | None]:
-    url = f"https://example.invalid/{formula.name}-{formula.version}.tar.gz"
-    return {"url": url, "tag": None, "revision": None, "using": None, "checksum": _sha(url)}
+    url = source_url(formula)
+    return {"url": url, "tag": None, "revision": None, "using": None, "checksum": checksum(url)}
+
+
+def source_url(formula: SimulatedFormula) -> str:
+    """Where its source would be."""
+    return f"https://example.invalid/{formula.name}-{formula.version}.tar.gz"
 
 
 def _bottle_block(formula: SimulatedFormula) -> dict[str, Any]:
     if not formula.bottles:
         return {}
     files = {
-        bottle.tag: {"cellar": _cellar(bottle), "url": bottle.url, "sha256": bottle.digest}
+        bottle.tag: {"cellar": cellar(bottle), "url": bottle.url, "sha256": bottle.digest}
         for bottle in formula.bottles
     }
     return {"stable": {"rebuild": formula.rebuild, "root_url": ROOT_URL, "files": files}}
 
 
-def _cellar(bottle: SimulatedBottle) -> str:
+def cellar(bottle: SimulatedBottle) -> str:
+    """Where it was built to be poured."""
     if bottle.tag == "all":
         return ":any_skip_relocation"
     if bottle.tag.endswith("_linux"):
@@ -82,5 +89,6 @@ def _cellar(bottle: SimulatedBottle) -> str:
     return "/opt/homebrew/Cellar" if bottle.tag.startswith("arm64_") else "/usr/local/Cellar"
 
 
-def _sha(text: str) -> str:
+def checksum(text: str) -> str:
+    """A SHA-256 that belongs to the text."""
     return hashlib.sha256(text.encode()).hexdigest()

@@ -8,7 +8,9 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal, Self
 
-Host = Literal["registry", "cdn"]
+from brew_assets.simulator import oci
+
+Host = Literal["registry", "cdn", "api"]
 Kind = Literal[
     "answer",
     "break",
@@ -20,11 +22,25 @@ Kind = Literal[
     "stall",
     "silent",
     "unauthorized",
+    "no_entry",
     "no_digest",
+    "no_ref_name",
+    "no_tab",
     "no_size",
     "redirect",
+    "edition",
+    "other_tag",
+    "wrong_key",
+    "changed_byte",
 ]
-INDEX_KINDS: frozenset[Kind] = frozenset({"no_digest", "no_size"})
+# What an entry of an index then lacks.
+ANNOTATIONS: dict[Kind, str] = {
+    "no_digest": oci.DIGEST,
+    "no_ref_name": oci.REF_NAME,
+    "no_tab": oci.TAB,
+    "no_size": oci.SIZE,
+}
+INDEX_KINDS: frozenset[Kind] = frozenset({"no_entry", *ANNOTATIONS})
 RANGE_KINDS: frozenset[Kind] = frozenset({"no_range", "ignore_range"})
 # These need a body to spoil, so a HEAD leaves them for the GET.
 BODY_KINDS: frozenset[Kind] = frozenset({"break", "wrong", "truncated", "slow", "stall"})
@@ -33,12 +49,16 @@ LOGIN_PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Ple
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One scripted fault: how often it plays (times=None is for ever) and at which host."""
+    """One scripted fault: how often it plays (times=None is for ever) and at which host.
+
+    `editions_back` says how many changes ago the file was what a host of the API shows.
+    """
 
     kind: Kind
     times: int | None = 1
     at: Host = "cdn"
     n_bytes: int = 0
+    editions_back: int = 0
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
@@ -153,8 +173,23 @@ class Fault:
 
     @classmethod
     def index_lacks_digest(cls, times: int | None = None) -> Self:
-        """The index of the bottle's version has no entry for this bottle."""
+        """The bottle's entry in the index of its version has no sh.brew.bottle.digest."""
         return cls(kind="no_digest", times=times, at="registry")
+
+    @classmethod
+    def index_lacks_entry(cls, times: int | None = None) -> Self:
+        """The index of the bottle's version has no entry for this bottle."""
+        return cls(kind="no_entry", times=times, at="registry")
+
+    @classmethod
+    def index_lacks_ref_name(cls, times: int | None = None) -> Self:
+        """The bottle's entry in the index has no org.opencontainers.image.ref.name."""
+        return cls(kind="no_ref_name", times=times, at="registry")
+
+    @classmethod
+    def index_lacks_tab(cls, times: int | None = None) -> Self:
+        """The bottle's entry in the index has no sh.brew.tab."""
+        return cls(kind="no_tab", times=times, at="registry")
 
     @classmethod
     def index_lacks_size(cls, times: int | None = None) -> Self:
@@ -165,6 +200,31 @@ class Fault:
     def redirects_to(cls, url: str, times: int | None = 1) -> Self:
         """307 to that address instead of the CDN."""
         return cls(kind="redirect", times=times, at="registry", status=307, headers=(("Location", url),))
+
+    @classmethod
+    def last_edition(cls, times: int | None = 1) -> Self:
+        """A host of the API still shows the file as it was before the last change."""
+        return cls(kind="edition", times=times, at="api", editions_back=1)
+
+    @classmethod
+    def older_edition(cls, times: int | None = 1, *, back: int = 2) -> Self:
+        """A host of the API shows the file as it was so many changes ago."""
+        return cls(kind="edition", times=times, at="api", editions_back=back)
+
+    @classmethod
+    def other_tag(cls, times: int | None = 1) -> Self:
+        """A host of the API shows the file of another tag, well signed."""
+        return cls(kind="other_tag", times=times, at="api")
+
+    @classmethod
+    def wrong_signature(cls, times: int | None = 1) -> Self:
+        """The file is signed with another key that has the same name."""
+        return cls(kind="wrong_key", times=times, at="api")
+
+    @classmethod
+    def changed_byte(cls, times: int | None = 1) -> Self:
+        """One digit of a bottle's digest in the signed file is another; its signature is the true one's."""
+        return cls(kind="changed_byte", times=times, at="api")
 
     @classmethod
     def _answer(

@@ -1,8 +1,12 @@
 """What upstream publishes: formulae and their bottles, as plain values."""
 
+import hashlib
 from dataclasses import dataclass
 
 ROOT_URL = "https://ghcr.io/v2/homebrew/core"
+# 2026-08-22 03:00 UTC. Nothing here reads a clock.
+FIRST_GENERATED_AT = 1_787_367_600
+SECONDS_APART = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,3 +56,22 @@ class SimulatedFormula:
     dependencies: tuple[str, ...] = ()
     deprecated: bool = False
     disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edition:
+    """What upstream showed between two changes: all that the API serves at one time is made from one."""
+
+    seed: int
+    number: int
+    formulae: tuple[SimulatedFormula, ...] = ()
+
+    @property
+    def tap_git_head(self) -> str:
+        """The commit of homebrew-core that it was made from."""
+        return hashlib.sha1(f"head/{self.seed}/{self.number}".encode(), usedforsecurity=False).hexdigest()
+
+    @property
+    def generated_at(self) -> int:
+        """When it was made, in seconds since 1970."""
+        return FIRST_GENERATED_AT + SECONDS_APART * self.number

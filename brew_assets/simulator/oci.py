@@ -5,7 +5,7 @@ Shapes follow LH/github_packages.rb; `all` bottles have no platform there.
 
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from brew_assets.simulator.model import SimulatedBottle
@@ -14,6 +14,10 @@ INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
+REF_NAME = "org.opencontainers.image.ref.name"
+DIGEST = "sh.brew.bottle.digest"
+SIZE = "sh.brew.bottle.size"
+TAB = "sh.brew.tab"
 _MACOS = {"tahoe": "26", "sequoia": "15", "sonoma": "14", "ventura": "13", "monterey": "12", "big_sur": "11"}
 
 
@@ -23,32 +27,34 @@ def image_name(formula: str) -> str:
 
 
 def index_json(
-    bottles: Sequence[SimulatedBottle], *, lacking: Collection[str] = (), unsized: Collection[str] = ()
+    bottles: Sequence[SimulatedBottle],
+    *,
+    lacking: Collection[str] = (),
+    without: Mapping[str, Collection[str]],
 ) -> bytes:
-    """The index of one version: without the bottles named in lacking, without sizes for those in unsized."""
+    """The index of one version: no entry for bottles named in lacking, and the others without annotations."""
     entries = [
-        index_entry(bottle, sized=bottle.filename not in unsized)
+        index_entry(bottle, without=without.get(bottle.filename, ()))
         for bottle in bottles
         if bottle.filename not in lacking
     ]
     first = bottles[0]
-    annotations = _common_annotations(first) | {"org.opencontainers.image.ref.name": first.reference}
+    annotations = _common_annotations(first) | {REF_NAME: first.reference}
     return _dump({"schemaVersion": 2, "manifests": entries, "annotations": annotations})
 
 
-def index_entry(bottle: SimulatedBottle, *, sized: bool = True) -> dict[str, Any]:
-    """One entry of `manifests[]`."""
+def index_entry(bottle: SimulatedBottle, *, without: Collection[str] = ()) -> dict[str, Any]:
+    """One entry of `manifests[]`, without these annotations."""
     child = manifest_json(bottle)
     annotations = {
-        "org.opencontainers.image.ref.name": bottle.ref_name,
-        "sh.brew.bottle.digest": bottle.digest,
+        REF_NAME: bottle.ref_name,
+        DIGEST: bottle.digest,
+        SIZE: str(bottle.size),
         "sh.brew.bottle.installed_size": str(3 * bottle.size),
         "sh.brew.license": "BSD-2-Clause",
-        "sh.brew.tab": _tab(bottle),
+        TAB: _tab(bottle),
         "sh.brew.path_exec_files": f"bin/{bottle.formula}",
     }
-    if sized:
-        annotations["sh.brew.bottle.size"] = str(bottle.size)
     entry: dict[str, Any] = {
         "mediaType": MANIFEST_TYPE,
         "digest": f"sha256:{hashlib.sha256(child).hexdigest()}",
@@ -57,7 +63,7 @@ def index_entry(bottle: SimulatedBottle, *, sized: bool = True) -> dict[str, Any
     platform = _platform(bottle.tag)
     if platform:
         entry["platform"] = platform
-    entry["annotations"] = annotations
+    entry["annotations"] = {name: text for name, text in annotations.items() if name not in without}
     return entry
 
 
@@ -80,8 +86,7 @@ def manifest_json(bottle: SimulatedBottle) -> bytes:
                 "size": len(config),
             },
             "layers": [layer],
-            "annotations": _common_annotations(bottle)
-            | {"org.opencontainers.image.ref.name": bottle.ref_name},
+            "annotations": _common_annotations(bottle) | {REF_NAME: bottle.ref_name},
         }
     )
 

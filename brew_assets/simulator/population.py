@@ -6,7 +6,7 @@ Shares are those of the catalogue of 2026-08-22 (8,554 formulae).
 import math
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from brew_assets.simulator.oci import image_name
 
@@ -55,6 +55,7 @@ def invent(seed: int, formulae: int, tags: tuple[str, ...], shares: Shares) -> I
     draw = random.Random(f"population/{seed}")
     showcase = _SHOWCASE.split()
     names: list[str] = []
+    served: dict[str, frozenset[str]] = {}
     images: set[str] = set()
     for number in range(formulae):
         shape = showcase[number] if number < len(showcase) else _shape(draw, shares)
@@ -63,9 +64,20 @@ def invent(seed: int, formulae: int, tags: tuple[str, ...], shares: Shares) -> I
         name = _name(draw, shape)
         while image_name(name) in images:
             name = _name(draw, shape)
-        yield _formula(draw, name, shape, tags=tags, shares=shares, known=names)
+        made = _formula(draw, name, shape, tags=tags, shares=shares, known=names)
+        needs = _systems(made.tags)
+        # As in core: what is needed can be had wherever what needs it can.
+        yield replace(made, dependencies=tuple(n for n in made.dependencies if needs <= served[n]))
         names.append(name)
+        served[name] = needs if made.tags and not made.disabled else frozenset()
         images.add(image_name(name))
+
+
+def _systems(tags: tuple[str, ...]) -> frozenset[str]:
+    """Which systems the bottles serve; of a formula without bottles nobody knows."""
+    if "all" in tags or not tags:
+        return frozenset({"linux", "macos"})
+    return frozenset("linux" if tag.endswith("_linux") else "macos" for tag in tags)
 
 
 def _shape(draw: random.Random, shares: Shares) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 from brew_assets.simulator import oci
 from brew_assets.simulator.access import Access
-from brew_assets.simulator.faults import INDEX_KINDS, Fault, FaultScript, Kind
+from brew_assets.simulator.faults import ANNOTATIONS, INDEX_KINDS, Fault, FaultScript, Kind
 from brew_assets.simulator.http_server import Reply, Request
 from brew_assets.simulator.model import SimulatedBottle
 from brew_assets.simulator.traffic import Traffic
@@ -110,11 +110,12 @@ class Registry:
 
     def _index(self, image: str, reference: str) -> bytes | None:
         bottles = self._world.indexed(image, reference)
+        without: dict[str, set[str]] = {}
+        for kind, annotation in ANNOTATIONS.items():
+            for filename in self._struck(bottles, kind):
+                without.setdefault(filename, set()).add(annotation)
         return self._world.index_json(
-            image,
-            reference,
-            lacking=self._struck(bottles, "no_digest"),
-            unsized=self._struck(bottles, "no_size"),
+            image, reference, lacking=self._struck(bottles, "no_entry"), without=without
         )
 
     def _struck(self, bottles: tuple[SimulatedBottle, ...], kind: Kind) -> set[str]:

@@ -2,6 +2,8 @@
 
 import threading
 from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
@@ -10,7 +12,9 @@ from brew_assets.simulator.api import FormulaeApi
 from brew_assets.simulator.cdn import Cdn
 from brew_assets.simulator.faults import Fault, FaultScript
 from brew_assets.simulator.http_server import LoopbackServer
+from brew_assets.simulator.packages import PACKAGES_FILE
 from brew_assets.simulator.registry import Registry
+from brew_assets.simulator.signing import key_of_this_run
 from brew_assets.simulator.traffic import SeenRequest, Traffic
 from brew_assets.simulator.world import World
 
@@ -37,7 +41,7 @@ class Simulator:
         self._traffic = Traffic()
         self._script = FaultScript()
         self._stopped = threading.Event()
-        self._api = FormulaeApi(world, self._traffic, compress=gzip)
+        self._api = FormulaeApi(world, self._script, self._traffic, compress=gzip)
         self._cdn = Cdn(world, self._script, self._traffic, self._stopped)
         self._registry = Registry(
             world,
@@ -48,6 +52,7 @@ class Simulator:
             stopped=self._stopped,
         )
         self._servers: list[LoopbackServer] = []
+        self._keys: TemporaryDirectory[str] | None = None
 
     def start(self) -> None:
         """Three free ports of 127.0.0.1 answer; a stopped simulator starts again at other ports."""
@@ -56,6 +61,7 @@ class Simulator:
         self._stopped.clear()
         self._servers = [LoopbackServer(host.answer) for host in (self._api, self._registry, self._cdn)]
         self._registry.url = self.registry_url
+        self._keys = TemporaryDirectory(prefix="simulated-upstream-")
 
     def stop(self) -> None:
         """The ports are closed and every connection is cut; counts and faults remain."""
@@ -63,6 +69,9 @@ class Simulator:
         servers, self._servers = self._servers, []
         for server in servers:
             server.stop()
+        if self._keys is not None:
+            self._keys.cleanup()
+            self._keys = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -86,22 +95,41 @@ class Simulator:
         """Host and port to which the registry redirects."""
         return self._address(2)
 
+    @property
+    def api_public_key(self) -> Path:
+        """A PEM file with the key of this run, named by it; it is gone when the simulator stops."""
+        if self._keys is None:
+            raise RuntimeError("the simulator is not started")
+        key = key_of_this_run()
+        path = Path(self._keys.name) / f"{key.kid}.pem"
+        if not path.exists():
+            path.write_bytes(key.public_pem())
+        return path
+
     def environment(self) -> dict[str, str]:
         """The settings that turn a client to this upstream."""
         return {
             "FORMULAE_API_URL": self.api_url,
             "BOTTLE_REGISTRY_URL": self.registry_url,
             "BOTTLE_CDN_HOSTS": self.cdn_host,
+            "API_PUBLIC_KEY": str(self.api_public_key),
         }
 
     def fault(self, filename: str, *faults: Fault) -> None:
         """These play for the bottle of that name, after what was scripted for it before.
 
-        `<image>:<reference>` instead of a filename scripts answers for that index.
+        `<image>:<reference>` instead of a filename scripts answers for that index, and
+        `internal/packages.<tag>.jws.json` those for this file of the API.
 
         Raises:
-            ValueError: no bottle or index of that name was ever published, so nothing could play.
+            ValueError: no bottle or index of that name was ever published, or no edition so far back, so
+                nothing could play.
         """
+        if PACKAGES_FILE.fullmatch(filename):
+            for fault in faults:
+                self.world.edition(fault.editions_back)
+            self._script.add(filename, faults)
+            return
         image, _, reference = filename.partition(":")
         if not self.world.knows(filename) and not self.world.indexed(image, reference):
             raise ValueError(f"no bottle or index is called {filename!r}")

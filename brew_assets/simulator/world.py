@@ -6,15 +6,16 @@ digest and then forgotten; its bytes are made again when somebody asks, and smal
 
 import hashlib
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from brew_assets.simulator import archive, catalogue, oci, population
-from brew_assets.simulator.model import SimulatedBottle, SimulatedFormula
+from brew_assets.simulator.model import Edition, SimulatedBottle, SimulatedFormula
 from brew_assets.simulator.population import SMALL, SizeDistribution
 
 DEFAULT_TAGS = ("arm64_tahoe", "arm64_sequoia", "arm64_sonoma", "sonoma", "x86_64_linux", "arm64_linux")
 CACHE_BYTES = 64 * 2**20
+KEPT_EDITIONS = 16
 CACHED_BLOB_BYTES = 8 * 2**20  # larger ones are streamed from their seed
 
 
@@ -34,6 +35,7 @@ class World:
         self._cache: OrderedDict[str, bytes] = OrderedDict()
         self._cached_bytes = 0
         self._catalogue: bytes | None = None
+        self._editions: deque[Edition] = deque([Edition(seed=seed, number=0)], maxlen=KEPT_EDITIONS)
 
     @classmethod
     def generate(
@@ -58,6 +60,7 @@ class World:
             world._publish(planned)
             if progress is not None:
                 progress(number, formulae)
+        world._changed()
         return world
 
     @property
@@ -104,8 +107,10 @@ class World:
             disabled=disabled,
             deprecated=deprecated,
         )
-        formula = self._publish(planned, size_bytes=size_bytes, content_seed=content_seed, keg=keg_version)
-        return list(formula.bottles)
+        made = self._publish(planned, size_bytes=size_bytes, content_seed=content_seed, keg=keg_version)
+        with self._lock:
+            self._changed()
+        return list(made.bottles)
 
     def remove(self, name: str) -> None:
         """The formula is no longer in the catalogue; its blobs and indexes stay fetchable.
@@ -121,15 +126,35 @@ class World:
         """The body of `api/formula.json`."""
         with self._lock:
             if self._catalogue is None:
-                self._catalogue = catalogue.catalogue_json(self._formulae.values())
+                self._catalogue = catalogue.catalogue_json(self._editions[-1])
             return self._catalogue
 
+    def edition(self, back: int = 0) -> Edition:
+        """What upstream shows now, or showed so many changes ago.
+
+        Raises:
+            ValueError: no such edition is known (any more).
+        """
+        with self._lock:
+            if back >= len(self._editions):
+                raise ValueError(f"{len(self._editions)} editions are known, asked for number {back} before")
+            return self._editions[-1 - back]
+
     def index_json(
-        self, image: str, reference: str, *, lacking: Collection[str] = (), unsized: Collection[str] = ()
+        self,
+        image: str,
+        reference: str,
+        *,
+        lacking: Collection[str] = (),
+        without: Mapping[str, Collection[str]] | None = None,
     ) -> bytes | None:
-        """The OCI index under a version's reference, or None; the two collections hold bottle filenames."""
+        """The OCI index under a version's reference, or None.
+
+        `lacking` are names of bottles that have no entry, `without` maps such names to annotations that
+        their entries lack.
+        """
         bottles = self.indexed(image, reference)
-        return oci.index_json(bottles, lacking=lacking, unsized=unsized) if bottles else None
+        return oci.index_json(bottles, lacking=lacking, without=without or {}) if bottles else None
 
     def manifest_json(self, image: str, digest: str) -> bytes | None:
         """The child manifest with that digest (64 hex digits), or None."""
@@ -218,7 +243,6 @@ class World:
                 self._filenames.add(bottle.filename)
             if bottles:
                 self._indexes.setdefault(bottles[0].image, {})[bottles[0].reference] = bottles
-            self._changed()
         return formula
 
     def _bake(
@@ -250,5 +274,8 @@ class World:
         )
 
     def _changed(self) -> None:
+        """A new edition, of one commit, for all that the API serves."""
         self.revision += 1
+        formulae = tuple(self._formulae.values())
+        self._editions.append(Edition(seed=self.seed, number=self.revision, formulae=formulae))
         self._catalogue = None

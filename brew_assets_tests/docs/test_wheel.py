@@ -57,7 +57,7 @@ def upstream(program: Path) -> Iterator[dict[str, str]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            printed = itertools.islice(process.stdout, 3)
+            printed = itertools.islice(process.stdout, 4)
             found = dict(line.strip().removeprefix("export ").split("=", 1) for line in printed)
             yield found
         finally:

@@ -100,3 +100,16 @@ def test_units_of_the_filler_differ_so_that_exchanged_units_change_the_content()
     filler = archive.Filler("seed", 3 * archive.UNIT_BYTES)
     assert filler.raw(0) != filler.raw(1)
     assert len(filler.packed(2)) == archive.PACKED_UNIT_BYTES
+
+
+def test_two_bottles_have_no_file_at_the_same_place_below_their_kegs() -> None:
+    """brew links what lies below a keg into one prefix: the second of two equal paths ends an install."""
+
+    def places(formula: str) -> set[str]:
+        blob = archive.open_blob(archive.bake(archive.Recipe(formula, "1.0", formula, 100)))
+        with tarfile.open(fileobj=io.BytesIO(blob.read())) as tar:
+            inside = [name.split("/", 2)[2] for name in tar.getnames() if name.count("/") > 1]
+        return {name for name in inside if name != "INSTALL_RECEIPT.json"}
+
+    assert "share/amber/filler.bin" in places("amber")
+    assert not places("amber") & places("basil")

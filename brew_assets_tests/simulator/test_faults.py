@@ -186,7 +186,7 @@ def test_an_expired_token_is_401_and_a_fresh_one_works(world: World, wget: Simul
 
 def test_an_index_can_lack_one_bottle(simulator: Simulator, world: World) -> None:
     sonoma, tahoe = world.publish("jq", "1.8.1", tags=("arm64_sonoma", "arm64_tahoe"))
-    simulator.fault(sonoma.filename, Fault.index_lacks_digest())
+    simulator.fault(sonoma.filename, Fault.index_lacks_entry())
     listed = [told["sh.brew.bottle.digest"] for told in annotations(simulator, sonoma)]
     assert listed == [tahoe.digest]
     assert fetch(simulator, sonoma).status == 200
@@ -200,6 +200,24 @@ def test_an_index_can_lack_a_size_that_the_child_manifest_still_has(
     sizes = [told.get("sh.brew.bottle.size") for told in annotations(simulator, sonoma)]
     assert sizes == [None, str(tahoe.size)]
     assert "sh.brew.bottle.size" in annotations(simulator, sonoma)[0]
+
+
+@pytest.mark.parametrize(
+    ("fault", "annotation"),
+    [
+        (Fault.index_lacks_digest(times=1), "sh.brew.bottle.digest"),
+        (Fault.index_lacks_ref_name(times=1), "org.opencontainers.image.ref.name"),
+        (Fault.index_lacks_tab(times=1), "sh.brew.tab"),
+    ],
+)
+def test_an_entry_of_an_index_can_lack_what_brew_needs_of_it(
+    simulator: Simulator, world: World, fault: Fault, annotation: str
+) -> None:
+    sonoma, _ = world.publish("jq", "1.8.1", tags=("arm64_sonoma", "arm64_tahoe"))
+    simulator.fault(sonoma.filename, fault)
+    (spoilt, whole), (healed, _) = annotations(simulator, sonoma), annotations(simulator, sonoma)
+    assert whole.keys() - spoilt.keys() == {annotation}
+    assert annotation in healed
 
 
 def test_a_redirect_can_lead_to_a_host_nobody_allowed(simulator: Simulator, wget: SimulatedBottle) -> None:

@@ -160,6 +160,7 @@ def test_the_environment_points_at_the_three_hosts(simulator: Simulator) -> None
         "FORMULAE_API_URL": simulator.api_url,
         "BOTTLE_REGISTRY_URL": simulator.registry_url,
         "BOTTLE_CDN_HOSTS": simulator.cdn_host,
+        "API_PUBLIC_KEY": str(simulator.api_public_key),
     }
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from brew_assets.adapters import formulae_api
 from brew_assets.adapters import skip_list_sources as hash_file_sources
-from brew_assets.adapters.formulae_api import FormulaeApi
+from brew_assets.adapters.formulae_api import FormulaeApi, SignedFiles
 from brew_assets.adapters.http import body as http_body
 from brew_assets.adapters.http.body_limits import BodyBroken, BodyDecoder, BodyLimits, BodyRefused
 from brew_assets.adapters.skip_list_sources import HttpsHashFile
@@ -87,11 +87,15 @@ def catalogue(url: str, clock: FakeClock, stop: FakeStop) -> object:
     return FormulaeApi(url, timeout_s=60, clock=clock, stop=stop).fetch()
 
 
+def packages_file(url: str, clock: FakeClock, stop: FakeStop) -> object:
+    return SignedFiles(url, timeout_s=60, clock=clock, stop=stop).fetch("arm64_sonoma")
+
+
 def hash_file(url: str, clock: FakeClock, stop: FakeStop) -> object:
     return HttpsHashFile(f"{url}/hashes.json", timeout_s=60, clock=clock, stop=stop).load()
 
 
-SOURCES = pytest.mark.parametrize("load", [catalogue, hash_file])
+SOURCES = pytest.mark.parametrize("load", [catalogue, packages_file, hash_file])
 
 
 @SOURCES
@@ -109,7 +113,8 @@ def test_an_encoding_that_was_not_asked_for_is_refused_at_once(load: Load, encod
 
 @SOURCES
 def test_a_body_over_the_limit_is_refused_at_once(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formulae_api, "LIMITS", LIMITS)
+    monkeypatch.setattr(formulae_api, "MAX_CATALOGUE_BYTES", LIMITS.received)
+    monkeypatch.setattr(formulae_api, "MAX_FILE_BYTES", LIMITS.received)
     monkeypatch.setattr(hash_file_sources, "MAX_HASH_FILE_BYTES", LIMITS.received)
     for body, encoding in (
         (bytes(LIMITS.received + 1), "identity"),

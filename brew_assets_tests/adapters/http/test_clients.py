@@ -104,6 +104,12 @@ def fetch_catalogue(settings: Settings, _: Behind) -> None:
     assert mirror.build_mirror(settings).ports.catalogue.fetch() is not None
 
 
+def fetch_api_file(settings: Settings, _: Behind) -> None:
+    api = mirror.build_mirror(settings).ports.api
+    assert api is not None
+    assert api.fetch("arm64_sonoma") is not None
+
+
 def read_hash_file(settings: Settings, behind: Behind) -> None:
     (source,) = build_hash_files(settings)
     assert source.load().data
@@ -168,6 +174,7 @@ def ask_sts(settings: Settings, _: Behind) -> None:
 
 CLIENTS: dict[str, tuple[Callable[[Settings, Behind], None], tuple[str, ...]]] = {
     "catalogue": (fetch_catalogue, (API,)),
+    "signed API": (fetch_api_file, (API,)),
     "hash file": (read_hash_file, (API,)),
     "bottle": (download_bottle, (REGISTRY, CDN)),
     "thin connection": (store_bottle, (S3,)),
