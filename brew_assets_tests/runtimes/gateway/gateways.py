@@ -9,7 +9,7 @@ import re
 import socket
 import subprocess
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -121,7 +121,7 @@ def serve_process(
 
 def _port_of(process: "subprocess.Popen[bytes]", log: Path) -> int:
     for _ in range(600):
-        if found := re.search(r"at https?://[^ ]*:(\d+); Ctrl-C", log.read_text()):
+        if found := re.search(r"at https?://[^ ]*:(\d+)[^ ]*; Ctrl-C", log.read_text()):
             return int(found[1])
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.05)
@@ -146,8 +146,3 @@ def served_in_thread(
         thread.join(30)
         app.close()
         assert not thread.is_alive()
-
-
-def settings_of(mirror: MirrorUnderTest, **extra: str) -> Mapping[str, str]:
-    """The settings of a gateway over the mirror, for those who build one themselves."""
-    return {**mirror.settings, **extra}
