@@ -62,6 +62,17 @@ def build_store(settings: Settings, *, clock: Clock = CLOCK) -> Store:
     # boto3 is a third of the start-up time of the command line: only a bucket needs it.
     from brew_assets.adapters.s3.store import S3Store
 
+    bucket, prefix = bucket_of(settings)
+    return S3Store(s3_options(settings, bucket=bucket, prefix=prefix), reach_of(settings), clock=clock)
+
+
+def bucket_of(settings: Settings) -> tuple[str, str]:
+    """The bucket of the mirror, and the prefix in it, without slashes at its ends.
+
+    Raises:
+        SettingsInvalid: MIRROR_URL is not s3://bucket/prefix.
+    """
+    url = settings.mirror_url
     match = _S3_URL.fullmatch(url)
     if match is None:
         of_bucket = bool(settings.s3_bucket_name) and url == f"s3://{settings.s3_bucket_name}"
@@ -76,7 +87,7 @@ def build_store(settings: Settings, *, clock: Clock = CLOCK) -> Store:
         raise SettingsInvalid(
             name="MIRROR_URL", expected="a prefix without dots", found=repr(shown_url(url)[:80])
         )
-    return S3Store(s3_options(settings, bucket=match[1], prefix=prefix), reach_of(settings), clock=clock)
+    return match[1], prefix
 
 
 def _own_bucket(settings: Settings) -> str:

@@ -30,6 +30,7 @@ from brew_assets.runtimes.printing import (
     show_version,
 )
 from brew_assets.runtimes.publish_command import publish
+from brew_assets.runtimes.serve_command import serve
 from brew_assets.runtimes.sync_commands import plan, sync
 from brew_assets.runtimes.why import why
 
@@ -92,6 +93,7 @@ def cli(context: click.Context, mirror_url: str | None, quiet: bool) -> None:
       brew-mirror sync --formula jq --formula ripgrep --platform arm64_sonoma
       brew-mirror --mirror s3://my-bottles/ sync
       brew-mirror verify --deep --repair
+      brew-mirror serve --host 0.0.0.0
     """
     context.obj = CommandContext(mirror_url, quiet=quiet)
     repeat_options(context.obj.global_options)
@@ -140,5 +142,5 @@ def simulate(context: CommandContext, formulae: int, seed: int, median_kb: int, 
         stopped.wait()
 
 
-for command in (plan, sync, publish, why, verify, status, platforms, manifest, simulate):
+for command in (plan, sync, publish, why, verify, status, platforms, manifest, serve, simulate):
     cli.add_command(command)

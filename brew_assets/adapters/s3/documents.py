@@ -2,8 +2,10 @@
 
 import base64
 import hashlib
+import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from brew_assets.adapters.aws.answers import AnswerMalformed
@@ -12,6 +14,7 @@ from brew_assets.adapters.s3.bodies import first_bytes, hashed_body, whole_body
 from brew_assets.adapters.s3.client_errors import client_error
 from brew_assets.adapters.s3.listing import NoListing, Page, page_of
 from brew_assets.engine.ports import MAX_DOCUMENT_BYTES, Clock, Document, ObjectFacts
+from brew_assets.engine.served_objects import OpenedObject, ServedObject
 from brew_assets.errors import ObjectRefused, StoreError, StoreUnavailable, StoreUnsupported
 
 if TYPE_CHECKING:
@@ -106,6 +109,38 @@ class S3Documents:
             return Document(body, answer.get("ETag", ""))
 
         return self._unless_missing(key, act)
+
+    def open(self, key: str, *, most_bytes: int) -> OpenedObject | None:
+        """The object as it was read, and when it was stored; None when there is none.
+
+        Raises:
+            ObjectRefused: it has more than `most_bytes`, or the store does not give it out.
+            StoreError: another of its classes, see errors.py.
+        """
+
+        def act(client: "S3Client") -> OpenedObject:
+            answer = client.get_object(Bucket=self._bucket, Key=key)
+            body = whole_body(key, answer, most=most_bytes, monotonic=self._clock.monotonic)
+            return OpenedObject(size=len(body), modified=self._stored_at(answer), body=io.BytesIO(body))
+
+        return self._unless_missing(key, act)
+
+    def head(self, key: str) -> ServedObject | None:
+        """Size and time of the object, None when there is none.
+
+        Raises:
+            StoreError: one of its classes, see errors.py.
+        """
+
+        def act(client: "S3Client") -> ServedObject:
+            answer = client.head_object(Bucket=self._bucket, Key=key)
+            return ServedObject(size=answer["ContentLength"], modified=self._stored_at(answer))
+
+        return self._unless_missing(key, act)
+
+    def _stored_at(self, answer: Mapping[str, Any]) -> datetime:
+        found = answer.get("LastModified")
+        return found if isinstance(found, datetime) and found.tzinfo else self._clock.now()
 
     def hash(self, key: str) -> ObjectFacts | None:
         """Digest and size of the bytes read back, None when there is none.
