@@ -19,7 +19,7 @@ from brew_assets.adapters.http.reach import Reach
 from brew_assets.adapters.s3.client_errors import setting_error
 from brew_assets.adapters.s3.documents import S3Documents, check_documents
 from brew_assets.adapters.s3.signing import credentials_error
-from brew_assets.domain.bottle import is_object_key
+from brew_assets.domain.object_keys import is_object_key
 from brew_assets.engine.ports import Clock
 from brew_assets.engine.served_objects import OpenedObject, ServedObject
 from brew_assets.errors import StoreError, StoreRefused
@@ -139,6 +139,7 @@ class ServedAddresses:
                 addressing_style=options.addressing_style,
                 accelerate=options.accelerate,
                 connections=options.connections,
+                connect_timeout_s=options.connect_timeout_s,
                 timeout_s=options.timeout_s,
             )
         except Exception as exc:  # of providers of credentials, and of settings that are none
