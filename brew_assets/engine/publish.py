@@ -11,21 +11,27 @@ from typing import Literal
 
 import msgspec
 
+from brew_assets.domain.bottle import Bottle
 from brew_assets.domain.manifest import Manifest
+from brew_assets.domain.plan import Plan
 from brew_assets.domain.publication import Pointer, Publication
 from brew_assets.domain.publication_rules import why_not_whole
+from brew_assets.domain.report import Report
 from brew_assets.engine.api_files import fetch_generation
+from brew_assets.engine.options import Options
 from brew_assets.engine.publication_content import content_of
 from brew_assets.engine.published import keep_record, move_pointer, read_pointer, read_record
+from brew_assets.engine.reports import kept_reports
 from brew_assets.engine.sync import Mirror
-from brew_assets.errors import PublicationInvalid
+from brew_assets.errors import PlanInvalid, PublicationInvalid, UpstreamError
 
 _log = logging.getLogger(__name__)
 
 # `published`: the pointer names the new record. `unchanged`: clients are given the same already.
 # `incomplete`: the rules keep it back. `older`: upstream shows an older generation than is served.
-# `superseded`: another has published a newer one meanwhile.
-Outcome = Literal["published", "unchanged", "incomplete", "older", "superseded"]
+# `superseded`: another has published a newer one meanwhile. `awaited`: other runs of the sync have bottles
+# left to copy, and the last of them publishes. `failed`: the API cannot be had or believed.
+Outcome = Literal["published", "unchanged", "incomplete", "older", "superseded", "awaited", "failed"]
 
 
 class PublishResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +104,60 @@ def publish(
         why="" if move.moved else f"{move.current.publication_id} was published meanwhile, and is newer",
         current=move.current,
     )
+
+
+def publish_after(mirror: Mirror, plan: Plan, report: Report, manifest: Manifest) -> PublishResult | None:
+    """What became of the publication at the end of a run of the plan; None when PUBLISH=off.
+
+    A run of a platform leaves it to the last one of its sync. What the API's errors say stands in the result:
+    what was copied is held all the same, and the next sync publishes it.
+
+    Raises:
+        StoreError: the store cannot be read or written.
+    """
+    if mirror.options.publication.mode == "off" or report.aborted:
+        return None
+    if left := _left_to_others(mirror, plan, report, manifest):
+        why = f"the runs for {', '.join(left)} still have bottles to copy; the last one publishes"
+        return PublishResult(outcome="awaited", why=why)
+    try:
+        return publish(mirror, manifest, sync_id=plan.sync_id)
+    except (UpstreamError, PublicationInvalid, PlanInvalid) as error:
+        _log.error("nothing is published", extra={"reason": error.reason, "error": str(error)})
+        return PublishResult(outcome="failed", why=str(error))
+
+
+def is_shortfall(result: PublishResult | None, plan: Plan, options: Options) -> bool:
+    """Whether a sync by this plan ends with exit code 1 because of its publication.
+
+    A sync of a part is no failure for what it was not asked to bring.
+    """
+    if result is None or result.outcome not in ("incomplete", "failed"):
+        return False
+    return not plan.formulae and set(options.platforms) <= set(plan.platforms)
+
+
+def _left_to_others(mirror: Mirror, plan: Plan, report: Report, manifest: Manifest) -> list[str]:
+    """The platforms of the plan whose runs have not ended, and of which bottles are not held."""
+    others = [platform for platform in plan.platforms if platform not in report.platforms]
+    if not others:
+        return []
+    ended = {
+        platform
+        for found in kept_reports(mirror.store, plan.sync_id).values()
+        for platform in found.platforms
+    }
+    return [
+        platform
+        for platform in others
+        if platform not in ended
+        and any(not _is_held(manifest, planned.bottle) for planned in plan.pending(platform))
+    ]
+
+
+def _is_held(manifest: Manifest, bottle: Bottle) -> bool:
+    entry = manifest.get(bottle.entry_key)
+    return entry is not None and entry.sha256 == bottle.digest
 
 
 def _time(seconds: int) -> str:

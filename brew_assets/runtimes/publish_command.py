@@ -75,7 +75,7 @@ def show_published(result: "PublishResult", *, dry_run: bool = False) -> None:
         )
     elif result.outcome == "unchanged" and found is not None:
         print_line(f"Nothing to publish: {found.publication_id} has the same.")
-    elif result.outcome == "superseded":
+    elif result.outcome in ("superseded", "awaited"):
         print_line(f"Not published: {result.why}.")
     else:
         print_line(f"Not published: {result.why}.", err=True)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from brew_assets.domain.plan import Request
     from brew_assets.domain.report import Report
     from brew_assets.engine.planner import PlanResult
+    from brew_assets.engine.publish import PublishResult
     from brew_assets.engine.record.fold import FoldResult
     from brew_assets.engine.sync import Mirror
 
@@ -141,8 +142,10 @@ def sync(
 
     At its end it fetches the indexes that held bottles lack, without which no brew installs them.
 
+    Then it publishes what is held (see `brew-mirror publish`), unless PUBLISH=off.
+
     Ends with exit code 0 when all is held and can be installed, 1 when bottles or indexes failed or were
-    left, 2 when it cannot run.
+    left, or a sync of everything could not be published, 2 when it cannot run.
 
     \b
     Examples:
@@ -153,6 +156,7 @@ def sync(
     from brew_assets.domain.left_out import notes_of
     from brew_assets.domain.plan_summary import summarize
     from brew_assets.engine.kept_plans import load_plan
+    from brew_assets.engine.publish import is_shortfall, publish_after
     from brew_assets.runtimes.terminal import warn, warnings_of_plan
 
     if sync_id is not None and (platforms or formulae or force or no_dependencies):
@@ -184,27 +188,38 @@ def sync(
         report, folded = mirror.sync(
             chosen, run_of, copier=context.copier(mirror), progress=progress, index_progress=counted
         )
-    _show_end(report, folded, warnings, as_json=as_json, store_url=mirror.store.url)
+    published = publish_after(mirror, chosen, report, folded.manifest)
+    _show_end(report, folded, warnings, published, as_json=as_json, store_url=mirror.store.url)
     if report.aborted:
         print_line(_why_ended(report), err=True, label="Error:", colour="red")
         sys.exit(EXIT_CANNOT_RUN)
-    if report.outcome != "success":
+    if report.outcome != "success" or is_shortfall(published, chosen, mirror.options):
         sys.exit(EXIT_FAILED)
 
 
 def _show_end(
-    report: "Report", folded: "FoldResult", warnings: list[str], *, as_json: bool, store_url: str
+    report: "Report",
+    folded: "FoldResult",
+    warnings: list[str],
+    published: "PublishResult | None",
+    *,
+    as_json: bool,
+    store_url: str,
 ) -> None:
+    from brew_assets.runtimes.publish_command import described, show_published
     from brew_assets.runtimes.terminal import each_once, show_report, warnings_of_report
 
     if not as_json:
         show_report(report, held=folded.entries, store_url=store_url)
+        if published is not None:
+            show_published(published)
         return
     more = {
         "new": report.new,
         "outcome": report.outcome,
         "held": folded.entries,
         "warnings": each_once(warnings_of_report(report), warnings),
+        "publication": None if published is None else described(published),
     }
     print_json(msgspec.to_builtins(report) | more)
 

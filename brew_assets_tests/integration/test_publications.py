@@ -1,0 +1,259 @@
+"""A sync publishes what it has brought; what a client is given leads to what stands in the store."""
+
+import hashlib
+import json
+import random
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import pytest
+
+from brew_assets.domain.publication import POINTER_KEY, RECORD_PREFIX, Publication, decode_publication
+from brew_assets.simulator import Fault, Simulator, World
+from brew_assets_tests.integration.mirrors import PLATFORMS, MirrorUnderTest
+
+TAGS = list(PLATFORMS)
+
+
+def current(mirror: MirrorUnderTest) -> Publication:
+    """The record that the pointer names, whose SHA-256 is the pointer's."""
+    pointer = json.loads(mirror.read(POINTER_KEY))
+    data = mirror.read(f"{RECORD_PREFIX}{pointer['publication_id']}.json")
+    assert hashlib.sha256(data).hexdigest() == pointer["sha256"]
+    return decode_publication(data, publication_id=pointer["publication_id"])
+
+
+def walk(mirror: MirrorUnderTest) -> Publication:
+    """The current publication, of which everything that a client could ask for stands in the store."""
+    found = current(mirror)
+    for api in found.api:
+        data = mirror.read(api.key)
+        assert hashlib.sha256(data).hexdigest() == api.sha256
+        payload = json.loads(json.loads(data)["payload"])
+        assert payload["metadata"]["bottle_tag"].removeprefix(":") == api.tag
+        assert payload["formula_tap_git_head"] == found.tap_git_head
+    for index in found.indexes:
+        assert hashlib.sha256(mirror.read(index.key)).hexdigest() == index.sha256
+    for bottle in found.bottles:
+        assert hashlib.sha256(mirror.read(bottle.key)).hexdigest() == bottle.digest
+    return found
+
+
+def records(mirror: MirrorUnderTest) -> list[str]:
+    return [key for key in mirror.keys() if key.startswith(RECORD_PREFIX) and key != POINTER_KEY]
+
+
+def publish(mirror: MirrorUnderTest, upstream: Simulator, *arguments: str, **extra: str) -> dict[str, Any]:
+    done = mirror.run(upstream, "publish", "--json", *arguments, **extra)
+    found = dict(json.loads(done.stdout))
+    assert done.returncode == (1 if found["outcome"] in ("incomplete", "older") else 0), done.stderr
+    return found
+
+
+def world_of(*names: str) -> World:
+    world = World(seed=91)
+    for name in names:
+        world.publish(name, "1.0", tags=TAGS, size_bytes=20_000)
+    return world
+
+
+@pytest.fixture
+def upstream() -> Iterator[Simulator]:
+    with Simulator(world_of("jq", "wget", "openssl@3")) as running:
+        yield running
+
+
+def test_a_sync_publishes_what_it_has_brought_and_the_next_one_finds_nothing_new(
+    mirror: MirrorUnderTest, upstream: Simulator
+) -> None:
+    first = mirror.sync(upstream)["publication"]
+    assert (first["outcome"], first["lacking"]) == ("published", [])
+    found = walk(mirror)
+    assert found.sync_id
+    assert {api.tag for api in found.api} == set(PLATFORMS)
+    assert (found.counts["bottles"], found.counts["indexes"]) == (9, 3)
+    assert mirror.sync(upstream)["publication"]["outcome"] == "unchanged"
+    assert len(records(mirror)) == 1
+    upstream.world.publish("jq", "1.1", tags=TAGS, size_bytes=20_000)
+    assert mirror.sync(upstream)["publication"]["outcome"] == "published"
+    newer = walk(mirror)
+    assert newer.generated_at > found.generated_at
+    # Clients that hold yesterday's API are served its bottles too.
+    assert {bottle.key for bottle in found.bottles} < {bottle.key for bottle in newer.bottles}
+    assert len(records(mirror)) == 2
+
+
+def test_a_dry_run_says_what_would_be_published(mirror: MirrorUnderTest, upstream: Simulator) -> None:
+    mirror.sync(upstream, PUBLISH="off")
+    assert records(mirror) == []
+    assert publish(mirror, upstream, "--dry-run")["outcome"] == "published"
+    assert (records(mirror), POINTER_KEY in mirror.keys()) == ([], False)
+    assert publish(mirror, upstream)["outcome"] == "published"
+    walk(mirror)
+
+
+def test_a_sync_of_a_part_publishes_only_when_the_whole_is_servable(
+    mirror: MirrorUnderTest, upstream: Simulator
+) -> None:
+    done = mirror.run(upstream, "sync", "--formula", "jq", "--json")
+    found = json.loads(done.stdout)["publication"]
+    assert (done.returncode, found["outcome"], len(found["lacking"])) == (0, "incomplete", 6)
+    assert POINTER_KEY not in mirror.keys()
+    assert {one["fault"] for one in found["lacking"]} == {"mirror"}
+    mirror.sync(upstream)
+    upstream.world.publish("jq", "1.1", tags=TAGS, size_bytes=20_000)
+    assert mirror.sync(upstream, "--formula", "jq")["publication"]["outcome"] == "published"
+    walk(mirror)
+
+
+def test_what_is_meant_is_said_by_the_settings_alone(mirror: MirrorUnderTest, upstream: Simulator) -> None:
+    assert mirror.sync(upstream, MIRROR_FORMULAE="jq")["publication"]["outcome"] == "published"
+    assert {bottle.image for bottle in walk(mirror).bottles} == {"jq"}
+    found = publish(mirror, upstream, EXCLUDE_FORMULAE="openssl")
+    assert (found["outcome"], {one["name"] for one in found["lacking"]}) == (
+        "incomplete",
+        {"wget", "openssl@3"},
+    )
+    found = publish(mirror, upstream, EXCLUDE_FORMULAE="openssl@3,wget")
+    assert (found["outcome"], found["lacking"]) == ("unchanged", [])
+
+
+def test_what_upstream_cannot_serve_holds_nobody_back_up_to_a_bound(
+    mirror: MirrorUnderTest, upstream: Simulator
+) -> None:
+    gone = [bottle for bottle in upstream.world.bottles if bottle.formula == "wget"]
+    for bottle in gone[:2]:
+        upstream.fault(bottle.filename, Fault.not_found())
+    done = mirror.run(upstream, "sync", "--json")
+    found = json.loads(done.stdout)["publication"]
+    assert (done.returncode, found["outcome"]) == (1, "published")
+    assert [one["fault"] for one in found["lacking"]] == ["upstream", "upstream"]
+    assert walk(mirror).counts["lacking_upstream"] == 2
+    # Beyond the bound it is a sign of trouble.
+    upstream.world.publish("jq", "1.1", tags=TAGS, size_bytes=20_000)
+    done = mirror.run(upstream, "sync", PUBLISH_MAX_UPSTREAM="1")
+    assert done.returncode == 1
+    assert "Not published: 2 bottles that the API names to clients are not servable" in done.stderr
+    assert "lacks wget" in done.stderr
+
+
+def test_an_index_that_does_not_fit_upstream_is_upstreams_fault(
+    mirror: MirrorUnderTest, upstream: Simulator
+) -> None:
+    for bottle in [bottle for bottle in upstream.world.bottles if bottle.formula == "wget"]:
+        upstream.fault(bottle.filename, Fault.index_lacks_tab())
+    done = mirror.run(upstream, "sync", "--json")
+    found = json.loads(done.stdout)["publication"]
+    assert (done.returncode, found["outcome"]) == (1, "published")
+    assert [(one["name"], one["fault"]) for one in found["lacking"]] == [("wget", "upstream")] * 3
+    assert {bottle.image for bottle in walk(mirror).bottles} == {"jq", "openssl/3"}
+
+
+def test_a_bottle_that_the_store_has_lost_is_in_no_publication(
+    mirror: MirrorUnderTest, upstream: Simulator
+) -> None:
+    mirror.sync(upstream, PUBLISH="off")
+    lost = mirror.bottle_keys()[0]
+    mirror.remove(lost)
+    found = publish(mirror, upstream)
+    assert (found["outcome"], len(found["lacking"])) == ("incomplete", 1)
+    assert "the store does not have it" in found["lacking"][0]["reason"]
+    assert publish(mirror, upstream, PUBLISH="best_effort")["outcome"] == "published"
+    assert lost not in {bottle.key for bottle in walk(mirror).bottles}
+    assert mirror.sync(upstream)["publication"]["outcome"] == "published"
+    assert walk(mirror).counts["bottles"] == 9
+
+
+def test_an_older_generation_is_published_only_when_somebody_asks_for_it(
+    mirror: MirrorUnderTest, upstream: Simulator
+) -> None:
+    upstream.world.publish("jq", "1.1", tags=TAGS, size_bytes=20_000)
+    mirror.sync(upstream)
+    newer = walk(mirror)
+    for tag in TAGS:
+        upstream.fault(f"internal/packages.{tag}.jws.json", Fault.older_edition(times=None, back=1))
+    older = publish(mirror, upstream)
+    assert (older["outcome"], current(mirror)) == ("older", newer)
+    assert "--allow-older" in older["why"]
+
+
+@pytest.mark.parametrize("fault", [Fault.wrong_signature(times=None), Fault.changed_byte(times=None)])
+def test_a_file_that_nobody_known_has_signed_is_refused_and_the_published_one_served_on(
+    mirror: MirrorUnderTest, upstream: Simulator, fault: Fault
+) -> None:
+    mirror.sync(upstream)
+    before = walk(mirror)
+    upstream.world.publish("jq", "1.1", tags=TAGS, size_bytes=20_000)
+    upstream.fault("internal/packages.arm64_sonoma.jws.json", fault)
+    done = mirror.run(upstream, "sync", "--json")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["outcome"], found["publication"]["outcome"]) == (1, "success", "failed")
+    assert current(mirror) == before
+    upstream.clear_faults()
+    assert mirror.sync(upstream)["publication"]["outcome"] == "published"
+
+
+def test_hosts_that_disagree_for_longer_than_the_wait_publish_nothing(
+    mirror: MirrorUnderTest, upstream: Simulator
+) -> None:
+    upstream.world.publish("jq", "1.1", tags=TAGS, size_bytes=20_000)
+    upstream.fault("internal/packages.arm64_sonoma.jws.json", Fault.last_edition(times=None))
+    done = mirror.run(upstream, "sync", "--json", API_CONSISTENCY_WAIT_SECONDS="0.2")
+    assert done.returncode == 1
+    found = json.loads(done.stdout)["publication"]
+    assert (found["outcome"], POINTER_KEY in mirror.keys()) == ("failed", False)
+    assert "one commit of homebrew-core" in found["why"]
+
+
+def test_the_last_run_of_a_shared_plan_publishes(mirror: MirrorUnderTest, upstream: Simulator) -> None:
+    done = mirror.run(upstream, "plan", "--json")
+    plan = json.loads(done.stdout)["sync_id"]
+    for tag in TAGS[:2]:
+        found = mirror.sync(upstream, "--plan", plan, "--run-of", tag)["publication"]
+        assert found["outcome"] == "awaited"
+        assert TAGS[2] in found["why"]
+    assert mirror.sync(upstream, "--plan", plan, "--run-of", TAGS[2])["publication"]["outcome"] == "published"
+    assert walk(mirror).sync_id == plan
+
+
+def test_a_record_is_no_bottle_and_no_finding_of_verify(mirror: MirrorUnderTest, upstream: Simulator) -> None:
+    mirror.sync(upstream)
+    done = mirror.run(upstream, "verify", "--deep", "--json")
+    assert (done.returncode, json.loads(done.stdout)["checked"]) == (0, 9)
+
+
+SYNCS = 5
+
+
+def test_whoever_reads_under_fire_finds_everything_that_is_named_and_never_an_older_publication(
+    mirror: MirrorUnderTest, upstream: Simulator
+) -> None:
+    """Syncs are killed and meet a faulty upstream while a reader walks from the pointer to the blobs."""
+    chance = random.Random(7)
+    mirror.sync(upstream)
+    seen = [walk(mirror)]
+    for number in range(SYNCS):
+        upstream.world.publish("jq", f"1.{number + 1}", tags=TAGS, size_bytes=200_000)
+        upstream.world.publish(f"new{number}", "1.0", tags=TAGS, size_bytes=50_000)
+        how = ("well", "killed", "faulty")[number % 3]
+        if how == "faulty":
+            for bottle in upstream.world.bottles[-2:]:
+                upstream.fault(bottle.filename, Fault.wrong_bytes(times=None))
+        process = mirror.start(upstream, "sync")
+        walks = 0
+        while process.poll() is None:
+            seen.append(walk(mirror))
+            walks += 1
+            if how == "killed" and walks > chance.randrange(1, 6):
+                process.kill()
+                break
+        process.communicate()
+        upstream.clear_faults()
+        seen.append(walk(mirror))
+    mirror.sync(upstream)
+    seen.append(walk(mirror))
+    order = [(found.generated_at, found.publication_id) for found in seen]
+    assert order == sorted(order)
+    assert {bottle.image for bottle in seen[-1].bottles} >= {"jq", f"new{SYNCS - 1}"}
+    assert date.fromisoformat(seen[-1].created_at[:10])
