@@ -84,3 +84,26 @@ def test_a_host_that_is_none_is_refused_before_a_redirect_would_show_it(host: st
     with pytest.raises(SettingsInvalid, match=r"BOTTLE_CDN_HOSTS: expected hosts as in ") as caught:
         build_mirror(Settings(bottle_cdn_hosts=("cdn.example:8443", "[::1]:80", "127.0.0.1", host)))
     assert "user" not in str(caught.value)
+
+
+def test_the_signed_api_is_asked_for_the_platforms_and_the_tags_besides() -> None:
+    settings = Settings(
+        target_platforms=("arm64_sonoma", "arm64_tahoe"),
+        api_tags=("x86_64_linux", "arm64_tahoe"),
+        api_consistency_wait_seconds=7.0,
+    )
+    options = build_mirror(settings).options
+    assert options.api_tags == ("arm64_sonoma", "arm64_tahoe", "x86_64_linux")
+    assert options.api_consistency_wait_s == 7.0
+
+
+@pytest.mark.parametrize(("publish", "asks"), [("strict", True), ("best_effort", True), ("off", False)])
+def test_a_mirror_that_publishes_nothing_asks_for_no_signed_api(publish: str, asks: bool) -> None:
+    settings = read_settings({"PUBLISH": publish})
+    assert (build_mirror(settings).ports.api is not None) is asks
+
+
+def test_without_api_public_key_the_key_is_homebrews() -> None:
+    api = build_mirror(Settings()).ports.api
+    assert api is not None
+    assert [key.kid for key in api.keys()] == ["homebrew-1"]

@@ -1,6 +1,6 @@
 """The bottles of the signed API beside those of the catalogue: the two differ by minutes.
 
-Clients are told of bottles by the API alone. A bottle that only it names is a bottle as well.
+Clients learn of bottles from the API alone. A bottle that only it names is a bottle as well.
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence

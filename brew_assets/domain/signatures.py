@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ALGORITHM = "PS512"
 # The real ones have 16 MB with all casks (September 2026).
-MAX_FILE_BYTES = 128 * 1024 * 1024
+MAX_FILE_BYTES = 64 * 1024 * 1024
 # One, or two while a key rolls.
 MAX_SIGNATURES = 16
 _MAX_SIGNATURE_CHARACTERS = 4096

@@ -5,16 +5,26 @@ from datetime import UTC, datetime
 from random import Random
 
 from brew_assets.adapters.ghcr.answers import answer_error
+from brew_assets.domain.api import decode_packages
+from brew_assets.domain.api_bottles import bottles_of_api
 from brew_assets.domain.bottle import is_digest
 from brew_assets.domain.catalogue import check_served, check_serves, choose_bottles, decode_catalogue
 from brew_assets.domain.oci import MAX_BOTTLE_BYTES, decode_child_size, decode_index
 from brew_assets.domain.platforms import KNOWN_PLATFORMS
+from brew_assets.domain.signatures import verified_payload
 from brew_assets.domain.skip_list import decode_hash_file
 from brew_assets.engine.clock import SystemClock
 from brew_assets.engine.retry import MAX_BUSY_WAIT_S, MIN_BUSY_WAIT_S, parse_retry_after
-from brew_assets.errors import CatalogueInvalid, HashFileInvalid, UpstreamBusy, UpstreamError
+from brew_assets.errors import (
+    CatalogueInvalid,
+    HashFileInvalid,
+    PublicationInvalid,
+    UpstreamBusy,
+    UpstreamError,
+)
 from brew_assets_tests.fuzz.fuzzing import assert_sound, decoded, fuzzed
 from brew_assets_tests.fuzz.mutations import changed_text, spoiled
+from brew_assets_tests.signed import entry, file_of, key, packages, public
 from brew_assets_tests.worlds import DATE, bottle, digest_of, formula, manifest_of
 
 # More than ten: of eleven formulae one may be spoiled, and the others are still used.
@@ -46,6 +56,44 @@ def test_catalogues(random: Random) -> None:
     assert len({item.filename for item, _ in chosen}) == len(chosen)
     for check in (check_served, check_serves):
         decoded(lambda check=check: check(catalogue, ("arm64_sonoma",)), CatalogueInvalid, data)  # type: ignore[misc]
+
+
+# Payloads are believed once they are verified; what is in them is checked all the same.
+PACKAGES = packages(
+    formulae={
+        "wget": entry("wget", revision=3, bottle_rebuild=1),
+        "python@3.13": entry("python@3.13", "3.13.0", bottle_tag=":all"),
+        "old": entry("old", disable_args={":date": "2026-01-01", ":because": ":unmaintained"}),
+        "head-only": entry("head-only", bottle_checksum=None, stable_version=None),
+        **{f"f{number}": entry(f"f{number}") for number in range(12)},
+    }
+).encode()
+
+
+@fuzzed
+def test_packages_files(random: Random) -> None:
+    data = spoiled(PACKAGES, random)
+    file = decoded(lambda: decode_packages(data, tag="arm64_sonoma"), PublicationInvalid, data)
+    if file is None:
+        return
+    assert all(str(rejected).isprintable() for rejected in file.rejected)
+    for item in file.bottles:
+        assert_sound(item.bottle(), DATE)
+    for chosen, platforms in bottles_of_api([file], KNOWN_PLATFORMS, include_disabled=True):
+        assert_sound(chosen, DATE)
+        assert platforms == ("arm64_sonoma",)
+
+
+SIGNED = file_of()
+
+
+@fuzzed
+def test_signed_files(random: Random) -> None:
+    data = spoiled(SIGNED, random)
+    verified = decoded(
+        lambda: verified_payload(data, public(key()), where="packages"), PublicationInvalid, data
+    )
+    assert verified in (None, json.loads(SIGNED)["payload"])
 
 
 INDEX = json.dumps(
