@@ -75,6 +75,18 @@ def test_the_specified_selective_sync() -> None:
     assert trigger.is_selective
 
 
+@pytest.mark.parametrize("included", [True, False])
+def test_an_event_may_say_whether_formulae_bring_what_they_need(included: bool) -> None:
+    assert of(formula_names=["curl"], include_dependencies=included).include_dependencies is included
+    assert of(formula_names=["curl"]).include_dependencies is None
+
+
+@pytest.mark.parametrize("value", [None, 0, "false", [], {}])
+def test_an_event_that_says_it_in_another_form_is_refused(value: object) -> None:
+    with pytest.raises(TriggerInvalid, match="detail: Expected `bool`"):
+        of(formula_names=["curl"], include_dependencies=value)
+
+
 ORCHESTRATOR = {
     "source": "manual",
     "sync_type": "full",

@@ -9,6 +9,7 @@ from brew_assets.domain.api import decode_packages
 from brew_assets.domain.api_bottles import bottles_of_api
 from brew_assets.domain.bottle import is_digest
 from brew_assets.domain.catalogue import check_served, check_serves, choose_bottles, decode_catalogue
+from brew_assets.domain.dependencies import Dependencies
 from brew_assets.domain.oci import MAX_BOTTLE_BYTES, decode_child_size, decode_index
 from brew_assets.domain.platforms import KNOWN_PLATFORMS
 from brew_assets.domain.signatures import verified_payload
@@ -33,7 +34,15 @@ CATALOGUE = json.dumps(
         formula(
             "wget", tags=("arm64_sonoma", "sonoma"), revision=3, rebuild=1, aliases=["w"], oldnames=["get"]
         ),
-        formula("python@3.13", "3.13.0", tags=("all",)),
+        formula(
+            "python@3.13",
+            "3.13.0",
+            tags=("all",),
+            dependencies=["get", "libsigc++@2", "f1"],
+            uses_from_macos=["f2", {"f3": "build"}, {"f4": ["build", "test"]}, "wget"],
+            uses_from_macos_bounds=[{}, {"since": "sonoma"}, {}, {"since": "catalina"}],
+            variations={"x86_64_linux": {"dependencies": ["f5"]}, "sonoma": {"uses_from_macos": ["f6"]}},
+        ),
         formula("libsigc++@2", "2.12.1", tags=("arm64_tahoe", "x86_64_linux"), disabled=True),
         formula("head-only", None, tags=()),
         *(formula(f"f{number}", tags=("arm64_sonoma",)) for number in range(12)),
@@ -54,6 +63,10 @@ def test_catalogues(random: Random) -> None:
         assert_sound(item, DATE)
         assert platforms
     assert len({item.filename for item, _ in chosen}) == len(chosen)
+    known = {formula.name for formula in catalogue.formulae}
+    dependencies = Dependencies(catalogue, excluded=frozenset({"f6"}) & known)
+    for platform in ("arm64_sonoma", "sonoma", "x86_64_linux"):
+        assert dependencies.closure(platform, known - {"f6"}).names == known - {"f6"}
     for check in (check_served, check_serves):
         decoded(lambda check=check: check(catalogue, ("arm64_sonoma",)), CatalogueInvalid, data)  # type: ignore[misc]
 

@@ -24,7 +24,7 @@ from brew_assets_tests.integration.mirrors import (
 from brew_assets_tests.servers import READER, S3Server
 
 # What makes a mirror where there is none, or needs none.
-MAKERS = {"plan", "sync", "platforms", "simulate"}
+MAKERS = {"plan", "sync", "why", "platforms", "simulate"}
 NEED_A_MIRROR = {
     "status": (),
     "status --json": (),
