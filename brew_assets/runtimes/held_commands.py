@@ -123,7 +123,9 @@ def _show_verified(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @click.pass_obj
 def status(context: CommandContext, as_json: bool) -> None:
-    """Show what is held, how much of it brew can install, and since when.
+    """Show what is held, and since when.
+
+    Servable is what of it brew can install: an index is kept that fits.
 
     \b
     Examples:

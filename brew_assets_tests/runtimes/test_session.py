@@ -86,10 +86,14 @@ def test_from_the_first_plan_to_a_backup(session: Session) -> None:
     assert session.type("verify", "--platform", "sonoma", code=2) == [
         "! Error: platforms: expected tags of recorded bottles (arm64_sonoma), found 'sonoma'"
     ]
-    assert session.type("verify") == ["Checked 3: 3 current, 0 missing, 0 wrong, 0 unreadable; repaired 0."]
+    assert session.type("verify") == [
+        "Checked 3: 3 current, 0 missing, 0 wrong, 0 unreadable; repaired 0.",
+        "Held: 3 bottles, 3 of them servable.",
+    ]
     assert session.type("status") == [
         "Store: <mirror>/",
         "Held: 3 bottles, 12.0 KB in the manifest (written: <time>)",
+        "Servable: 3 bottles",
         "Catalogue: 3 formulae, 3 bottles, fetched <time>",
         "By tag",
         "              Bottles     Size",

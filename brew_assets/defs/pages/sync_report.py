@@ -29,7 +29,7 @@ _NOTE_CHARACTERS = 1000
 _OUTCOMES: dict[Outcome, str] = {
     "success": "all that was planned{} is in the store",
     "stopped": "stopped before its end",
-    "partial": "some bottles or indexes failed",
+    "partial": "some bottles failed",
     "failed": "failed",
 }
 # The worst outcome of several runs is the sync's.
@@ -120,7 +120,10 @@ def _what_it_did(reports: Sequence[Report], names: PlannedNames | None = None) -
     if names is not None and names.planned < names.in_all:
         whose = f" for {escaped(', '.join(platform for report in last for platform in report.platforms))}"
     forgotten = list(dict.fromkeys(name for report in last for name in report.forgotten))
-    headline = _OUTCOMES[outcome].format(whose)
+    served = outcome != "partial" or any(report.failed for report in last)
+    headline = _OUTCOMES[outcome if served else "success"].format(whose)
+    if not served:
+        headline += ", and not all of it can be served"
     if outcome == "success" and forgotten:
         headline = f"what can be had{whose} is in the store, {len(forgotten):,} left the manifest"
     yield f"### Sync of {escaped(last[-1].sync_date)}: {headline}"
@@ -136,16 +139,7 @@ def _what_it_did(reports: Sequence[Report], names: PlannedNames | None = None) -
             ("bottle", "reason", "message"),
             ((f.name[:_MESSAGE_CHARACTERS], f.reason, f.message[:_MESSAGE_CHARACTERS]) for f in failures),
         )
-    without = {failure.name: failure for report in last for failure in report.indexes_failed}
-    if without:
-        yield f"#### Held, and not servable: {len(without):,} indexes are missing or do not fit"
-        yield markdown_table(
-            ("index", "reason", "message"),
-            (
-                (f.name[:_MESSAGE_CHARACTERS], f.reason, f.message[:_MESSAGE_CHARACTERS])
-                for f in without.values()
-            ),
-        )
+    yield from _unfit_indexes(last)
     for report in last:
         if report.left_bottles:
             left = first_names(report.left_bottles, report.left)
@@ -156,6 +150,18 @@ def _what_it_did(reports: Sequence[Report], names: PlannedNames | None = None) -
     # All runs have what is left out from the one plan.
     if left_out := left_out_list(last[-1], forgotten=forgotten):
         yield f"#### Notes\n\n{left_out}"
+
+
+def _unfit_indexes(last: Sequence[Report]) -> Iterator[str]:
+    """What keeps held bottles from being served; several runs may have met the same index."""
+    found = {failure.name: failure for report in last for failure in report.indexes_failed}
+    if found:
+        yield f"#### Held, and not servable: {len(found):,} indexes are missing or do not fit"
+        rows = ((f.name, f.reason, f.message) for f in found.values())
+        yield markdown_table(
+            ("index", "reason", "message"),
+            ((name[:_MESSAGE_CHARACTERS], why, text[:_MESSAGE_CHARACTERS]) for name, why, text in rows),
+        )
 
 
 def left_out_list(found: LeavesOut, *, forgotten: Sequence[str] = ()) -> str:
