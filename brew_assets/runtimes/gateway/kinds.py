@@ -34,7 +34,7 @@ from brew_assets.runtimes.gateway.conditions import (
 _BOTTLE_TYPE = "application/gzip"
 _API_TYPE = "application/json"
 # The popular ones, so that a bucket is not asked for each of them by each client.
-_KEPT_INDEX_BYTES = 16 * 1024 * 1024
+KEPT_INDEX_BYTES = 16 * 1024 * 1024
 _ANY_SIZE = 2**63
 
 _log = logging.getLogger(__name__)
@@ -234,6 +234,6 @@ class _KeptIndexes:
             if sha256 not in self._kept:
                 self._bytes += len(data)
             self._kept[sha256] = (data, modified)
-            while self._bytes > _KEPT_INDEX_BYTES:
+            while self._bytes > KEPT_INDEX_BYTES:
                 _, (dropped, _) = self._kept.popitem(last=False)
                 self._bytes -= len(dropped)
