@@ -11,6 +11,8 @@ MIRROR = mirror
 LONG = -m long
 # Spoiled documents for each decoder in `make campaigns`; `make test` tries 2,000, always the same.
 FUZZ_EXAMPLES = 100000
+# Hostile paths, and as many hostile headers, in `make campaigns`; `make test` tries 400 of each.
+GATEWAY_EXAMPLES = 5000
 PYTEST = $(BIN)/python -m pytest
 SOURCES = brew_assets brew_assets_tests benchmarks tools
 ABOUT_TESTS = about half an hour on two cores, first those of one process, then daemons and infra/ side by side
@@ -24,7 +26,7 @@ REFUSE_DEMO = if [ -z "$${MIRROR_URL+set}" ] && [ -f $(DEMO_MARK) ]; then \
 	exit 2; fi
 
 .PHONY: help install dev-install demo demo-ui demo-clean dev dev-aws sync test test-stories test-aws test-browser test-infra check format lock \
-	build benchmark benchmark-planning benchmark-lambda campaigns screenshots clean
+	build benchmark benchmark-planning benchmark-lambda benchmark-serving campaigns screenshots clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
@@ -114,8 +116,9 @@ test-browser: dev-install ## Run only the clicks through Dagster's UI (needs Chr
 test-infra: $(JUDGES)/.done ## Run only the tests of infra/terraform (needs terraform)
 	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m infra $(ARGS)
 
-campaigns: dev-install ## Run the long campaigns: 200 kills, 50,000 bottles, a bottle of 4 GiB, fuzzed documents
+campaigns: dev-install ## Run the long campaigns: 200 kills, 50,000 bottles, a bottle of 4 GiB, fuzzed documents and requests
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(PYTEST) -n 2 --timeout 7200 brew_assets_tests/fuzz $(ARGS)
+	GATEWAY_EXAMPLES=$(GATEWAY_EXAMPLES) $(PYTEST) --timeout 7200 brew_assets_tests/runtimes/gateway/test_hostile_requests.py $(ARGS)
 	$(PYTEST) $(LONG) $(ARGS)
 
 check: dev-install ## Format, lint, types, import rules
@@ -146,6 +149,9 @@ benchmark-planning: dev-install ## Planning with 250,000 held bottles (needs the
 
 benchmark-lambda: dev-install ## The Lambda route beside the in-process route; renews docs/performance.md
 	$(BIN)/python -m benchmarks.lambda_route --output docs/performance.md $(ARGS)
+
+benchmark-serving: dev-install ## The gateway beside nginx (4 minutes); renews docs/performance.md
+	$(BIN)/python -m benchmarks.serving --output docs/performance.md $(ARGS)
 
 screenshots: dev-install ## Renew the pictures of the README (needs Chromium)
 	$(BIN)/python -m tools.screenshots

@@ -16,6 +16,7 @@ from brew_assets.adapters.http.trust import MOST_BYTES as CERTIFICATES_BYTES
 from brew_assets.adapters.http.tunnel import MOST_HEAD_BYTES as PROXY_HEAD_BYTES
 from brew_assets.adapters.s3.bodies import ANSWER_BYTES, BOTTLE_BYTES
 from brew_assets.adapters.s3.listing import MOST_OBJECTS, MOST_PAGES
+from brew_assets.adapters.s3.served_addresses import MOST_KEPT
 from brew_assets.adapters.s3.store import MOST_BOTTLE_BYTES
 from brew_assets.domain import sync_event as trigger
 from brew_assets.domain.batch import MAX_GIVEN
@@ -30,6 +31,12 @@ from brew_assets.domain.oci import MAX_INDEX_BYTES, MAX_OBJECTS
 from brew_assets.domain.skip_list import MAX_HASH_FILE_BYTES, MAX_HASH_FILE_VALUES
 from brew_assets.domain.sync_event import MAX_BODY_BYTES
 from brew_assets.engine.ports import MAX_DOCUMENT_BYTES
+from brew_assets.runtimes.gateway.answers import PIECE_BYTES
+from brew_assets.runtimes.gateway.kinds import KEPT_INDEX_BYTES
+from brew_assets.runtimes.gateway.listening import SILENCE_MS
+from brew_assets.runtimes.gateway.paths import LONGEST
+from brew_assets.runtimes.gateway.server import HEAD_S as REQUEST_HEAD_S
+from brew_assets.runtimes.gateway.server import MOST_HEAD_BYTES as MOST_REQUEST_HEAD_BYTES
 from brew_assets_tests.docs.reading import ROOT
 from brew_assets_tests.integration.test_bodies_from_outside import (
     MOST_MIB_BESIDE_A_HASH_FILE,
@@ -66,6 +73,12 @@ MIB = 1024 * 1024
         f"folders of a directory | {MOST_NESTED} ",
         f"event of a queue | {MAX_BODY_BYTES // 1024} KiB, {trigger.MAX_FORMULAE:,} formulae",
         f"event of the Lambda | {MAX_GIVEN:,} bottles",
+        f"head of a request | {MOST_REQUEST_HEAD_BYTES // 1024} KiB, {REQUEST_HEAD_S:.0f} s",
+        f"path of a request | {LONGEST:,} characters",
+        f"nothing is acknowledged | {SILENCE_MS // 1000} s",
+        f"pieces of bodies in memory | two of {PIECE_BYTES // MIB} MiB",
+        f"indexes kept in memory | {KEPT_INDEX_BYTES // MIB} MiB",
+        f"signed addresses kept | {MOST_KEPT:,}",
         f"So {MOST_MIB_FOR_A_CATALOGUE} MiB are enough",
         f"and {MOST_MIB_BESIDE_A_HASH_FILE} MiB and twice the file for a hash file",
     ],

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from brew_assets.adapters.s3.store import S3Options
 
 # An address has half a kilobyte.
-_MOST_KEPT = 10_000
+MOST_KEPT = 10_000
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -107,7 +107,7 @@ class ServedAddresses:
         with self._lock:
             self._kept[key, filename] = _Kept(address, until)
             self._kept.move_to_end((key, filename))
-            while len(self._kept) > _MOST_KEPT:
+            while len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
         return address
 

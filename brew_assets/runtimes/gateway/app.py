@@ -7,7 +7,6 @@ and an address that a client is sent to, with its signature, is not shown either
 import logging
 from typing import Any
 
-from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -115,9 +114,7 @@ class Gateway:
         served = self._records.now
         if served is None:
             return sentence(_NOT_READY, 503, retry_after="5")
-        return await self._published(
-            Asked(is_head=method == "HEAD", headers=Headers(scope=scope)), served, path
-        )
+        return await self._published(Asked.of(scope), served, path)
 
     def _path(self, text: str) -> Path | None:
         if self._prefix and text.startswith(f"{self._prefix}/"):

@@ -5,7 +5,8 @@ RFC 9110: a header that cannot be read, or comes twice where it may come once, i
 
 import re
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime, parsedate_to_datetime
+from email.utils import formatdate, parsedate_to_datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 _LONGEST_DATE = 64
@@ -23,7 +24,12 @@ class Part(NamedTuple):
 
 def http_date(time: datetime) -> str:
     """The time as headers have it, in whole seconds."""
-    return format_datetime(time.astimezone(UTC).replace(microsecond=0), usegmt=True)
+    return _shown(int(time.timestamp()))
+
+
+@lru_cache(maxsize=4096)
+def _shown(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
 
 
 def read_date(text: str) -> datetime | None:

@@ -5,12 +5,13 @@ import io
 import logging
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from datetime import datetime
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 import msgspec
-from starlette.datastructures import Headers
 from starlette.responses import Response
+from starlette.types import Scope
 
 from brew_assets.domain.oci import INDEX_MEDIA_TYPE, MAX_INDEX_BYTES
 from brew_assets.domain.publication import PublishedBottle, PublishedIndex
@@ -34,25 +35,35 @@ from brew_assets.runtimes.gateway.conditions import (
 _BOTTLE_TYPE = "application/gzip"
 _API_TYPE = "application/json"
 # The popular ones, so that a bucket is not asked for each of them by each client.
-_KEPT_INDEX_BYTES = 16 * 1024 * 1024
+KEPT_INDEX_BYTES = 16 * 1024 * 1024
 _ANY_SIZE = 2**63
+_HEADERS = frozenset((b"accept-encoding", b"if-modified-since", b"if-none-match", b"if-range", b"range"))
 
 _log = logging.getLogger(__name__)
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A GET or HEAD and its headers."""
+    """A GET or HEAD and those of its headers that change an answer: `Authorization` is none of them."""
 
     is_head: bool
-    headers: Headers
+    headers: Mapping[bytes, list[str]]
 
-    def header(self, name: str) -> str:
+    @classmethod
+    def of(cls, scope: Scope) -> Self:
+        """The request of an ASGI scope."""
+        found: dict[bytes, list[str]] = {}
+        for name, value in scope["headers"]:
+            if name in _HEADERS:
+                found.setdefault(name, []).append(value.decode("latin-1"))
+        return cls(is_head=scope["method"] == "HEAD", headers=found)
+
+    def header(self, name: bytes) -> str:
         """A header that may come once; "" where it is absent or contradicts itself."""
-        return only(self.headers.getlist(name))
+        return only(self.headers.get(name, []))
 
-    def listed(self, name: str) -> str:
+    def listed(self, name: bytes) -> str:
         """A header whose values may stand in one line or in several."""
-        return ", ".join(self.headers.getlist(name))
+        return ", ".join(self.headers.get(name, []))
 
 
 class _Entity(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,16 +163,16 @@ class Kinds:
         return _Entity(body=opened.body, size=opened.size, modified=modified, etag=etag, headers=headers)
 
     def _unless_unchanged(self, asked: Asked, entity: _Entity) -> Response:
-        if_none_match = asked.listed("if-none-match")
+        if_none_match = asked.listed(b"if-none-match")
         if if_none_match:
             unchanged = names_etag(if_none_match, entity.etag)
         else:
-            unchanged = is_unchanged(asked.header("if-modified-since"), entity.modified)
+            unchanged = is_unchanged(asked.header(b"if-modified-since"), entity.modified)
         return self._answer(asked, entity, unchanged=unchanged)
 
     def api_file(self, asked: Asked, served: Served, file: ApiFile) -> Response:
         """The API file; 304 only for who has checked long enough after it was published."""
-        is_packed = accepts_gzip(asked.listed("accept-encoding"))
+        is_packed = accepts_gzip(asked.listed(b"accept-encoding"))
         headers = {"content-type": _API_TYPE, "vary": "Accept-Encoding", "cache-control": "no-cache"}
         if is_packed:
             packed, sha256 = file.packed()
@@ -176,10 +187,10 @@ class Kinds:
         return self._answer(asked, entity, unchanged=self._has_current(asked, served, entity.etag))
 
     def _has_current(self, asked: Asked, served: Served, etag: str) -> bool:
-        if if_none_match := asked.listed("if-none-match"):
+        if if_none_match := asked.listed(b"if-none-match"):
             settled = (self._clock.now() - served.changed_at).total_seconds() > self._settle_s
             return settled and names_etag(if_none_match, etag)
-        since = asked.header("if-modified-since")
+        since = asked.header(b"if-modified-since")
         return bool(since) and is_settled_since(since, served.changed_at, self._settle_s)
 
     def _answer(self, asked: Asked, entity: _Entity, *, unchanged: bool) -> Response:
@@ -193,9 +204,9 @@ class Kinds:
             entity.body.close()
             return without_body(304, headers) if unchanged else without_body(200, headers, length=entity.size)
         part, status = Part(0, entity.size), 200
-        if may_take_part(asked.header("if-range"), etag=entity.etag, modified=entity.modified):
+        if may_take_part(asked.header(b"if-range"), etag=entity.etag, modified=entity.modified):
             try:
-                found = read_range(asked.header("range"), entity.size)
+                found = read_range(asked.header(b"range"), entity.size)
             except ValueError:
                 entity.body.close()
                 return sentence(
@@ -234,6 +245,6 @@ class _KeptIndexes:
             if sha256 not in self._kept:
                 self._bytes += len(data)
             self._kept[sha256] = (data, modified)
-            while self._bytes > _KEPT_INDEX_BYTES:
+            while self._bytes > KEPT_INDEX_BYTES:
                 _, (dropped, _) = self._kept.popitem(last=False)
                 self._bytes -= len(dropped)

@@ -9,7 +9,7 @@ from brew_assets.errors import SettingsInvalid
 
 BACKLOG = 2048
 # A client that acknowledges nothing for so long is gone, or sleeps; it begins again where it was.
-_SILENCE_MS = 300_000
+SILENCE_MS = 300_000
 
 
 class Listening(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +47,7 @@ def open_socket(listening: Listening) -> socket.socket:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             # Of connections too: they have it from the socket that accepts them.
-            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENCE_MS)
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_MS)
         made.bind(address)
         made.listen(BACKLOG)
         made.setblocking(False)

@@ -26,7 +26,7 @@ _OLD_API = frozenset(
         "cask_tap_migrations.jws.json",
     }
 )
-_LONGEST = 1024
+LONGEST = 1024
 
 
 class IndexPath(msgspec.Struct, frozen=True):
@@ -72,7 +72,7 @@ Path = IndexPath | BlobPath | FlatPath | ApiPath | OldApiPath | HealthPath
 
 def read_path(path: str) -> Path | None:
     """What the path asks for, None when it is no address of the gateway."""
-    if len(path) > _LONGEST:
+    if len(path) > LONGEST:
         return None
     for prefix in _CORE:
         if path.startswith(prefix):

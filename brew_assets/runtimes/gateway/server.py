@@ -21,8 +21,8 @@ from brew_assets.runtimes.gateway.listening import BACKLOG
 # ECS sends SIGKILL 30 s after SIGTERM. Who is cut off goes on with a Range.
 GRACE_S = 25
 # A head has some hundred bytes. Whoever sends more, or takes longer, is no client of a mirror.
-_MOST_HEAD_BYTES = 64 * 1024
-_HEAD_S = 30.0
+MOST_HEAD_BYTES = 64 * 1024
+HEAD_S = 30.0
 # So long nobody is answered while the first record is loaded; then they are answered that there is none.
 _FIRST_LOOK_S = 10.0
 
@@ -41,7 +41,7 @@ class BoundedHeads(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._head_bytes += len(data)
         super().data_received(data)
-        if self._in_head and self._head_bytes > _MOST_HEAD_BYTES and not self.transport.is_closing():
+        if self._in_head and self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response("The head of this request is too long.")
 
     def on_message_begin(self) -> None:
@@ -64,7 +64,7 @@ class BoundedHeads(HttpToolsProtocol):
 
     def _watch(self) -> None:
         if self._timer is None:
-            self._timer = self.loop.call_later(_HEAD_S, self._give_up)
+            self._timer = self.loop.call_later(HEAD_S, self._give_up)
 
     def _unwatch(self) -> None:
         if self._timer is not None:
