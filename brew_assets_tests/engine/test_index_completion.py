@@ -11,11 +11,11 @@ import pytest
 
 from brew_assets.adapters.directory_store.store import DirectoryStore
 from brew_assets.domain.bottle import Bottle
-from brew_assets.domain.manifest import MANIFEST_KEY
+from brew_assets.domain.object_keys import INDEX_PREFIX, MANIFEST_KEY
 from brew_assets.domain.publication import PublishedIndex
 from brew_assets.engine.index_completion import Completion, IndexCompletion
 from brew_assets.engine.judged_indexes import JUDGED_KEY
-from brew_assets.engine.kept_indexes import INDEX_PREFIX, index_key
+from brew_assets.engine.kept_indexes import index_key
 from brew_assets.engine.options import Options
 from brew_assets.engine.ports import Store
 from brew_assets.engine.record.fold import read_held

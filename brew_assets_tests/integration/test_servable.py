@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from brew_assets.domain.manifest import MANIFEST_KEY
+from brew_assets.domain.object_keys import INDEX_PREFIX, MANIFEST_KEY
 from brew_assets.domain.oci import MAX_INDEX_BYTES
 from brew_assets.engine.judged_indexes import JUDGED_KEY
-from brew_assets.engine.kept_indexes import INDEX_PREFIX, index_key
+from brew_assets.engine.kept_indexes import index_key
 from brew_assets.simulator import Fault, SimulatedBottle, Simulator, World
 from brew_assets_tests.integration.mirrors import DirectoryMirror, MirrorUnderTest
 
