@@ -136,7 +136,10 @@ def pending_bottles(
         if not planned.plan.objects:
             # No run follows. That the manifest is as it should be is news too, and indexes may be missing.
             report, folded = engine.sync(
-                planned.plan, index_progress=log_indexes(context, engine.ports.clock), run_id=context.run_id
+                planned.plan,
+                index_progress=log_indexes(context, engine.ports.clock),
+                run_id=context.run_id,
+                run_url=run_url_of(context, mirror.settings()),
             )
             last = newest_sync(context.instance, bottles.key)
             record_manifest(context, engine, mirror.settings(), folded, sync_id=last)
@@ -177,7 +180,6 @@ def bottles(
         settings = mirror.settings()
         copier = copier_of_run(context, engine, plan, settings)
         listener = observe_progress(context, engine.ports.clock, every_s=settings.progress_update_interval)
-        run_url = Links(dagster_url=settings.dagster_url.rstrip("/")).run_url(context.run_id)
         report, folded = engine.sync(
             plan,
             platform,
@@ -185,7 +187,7 @@ def bottles(
             index_progress=log_indexes(context, engine.ports.clock),
             copier=copier,
             run_id=context.run_id,
-            run_url=run_url,
+            run_url=run_url_of(context, settings),
         )
         metadata = metadata_of_run(engine, settings, report)
         if report.outcome != "success":
@@ -230,6 +232,11 @@ def make_manifest_anew(context: dg.AssetExecutionContext, engine: Mirror) -> Non
         f"{MANIFEST_KEY} has {len(made):,} entries; {len(unidentified):,} objects are damaged or were left "
         f"out. Backup: {backup or 'none was needed'}."
     )
+
+
+def run_url_of(context: dg.AssetExecutionContext, settings: Settings) -> str:
+    """The address of the run's page; empty without DAGSTER_URL."""
+    return Links(dagster_url=settings.dagster_url.rstrip("/")).run_url(context.run_id)
 
 
 def copier_of_run(
