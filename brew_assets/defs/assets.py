@@ -136,7 +136,10 @@ def pending_bottles(
         if not planned.plan.objects:
             # No run follows. That the manifest is as it should be is news too, and indexes may be missing.
             report, folded = engine.sync(
-                planned.plan, index_progress=log_indexes(context, engine.ports.clock), run_id=context.run_id
+                planned.plan,
+                index_progress=log_indexes(context, engine.ports.clock),
+                run_id=context.run_id,
+                run_url=run_url_of(context, mirror),
             )
             last = newest_sync(context.instance, bottles.key)
             record_manifest(context, engine, mirror.settings(), folded, sync_id=last)
@@ -170,7 +173,6 @@ def bottles(
         settings = mirror.settings()
         copier = copier_of_run(context, engine, plan, settings)
         listener = observe_progress(context, engine.ports.clock, every_s=settings.progress_update_interval)
-        run_url = Links(dagster_url=settings.dagster_url.rstrip("/")).run_url(context.run_id)
         report, folded = engine.sync(
             plan,
             platform,
@@ -178,7 +180,7 @@ def bottles(
             index_progress=log_indexes(context, engine.ports.clock),
             copier=copier,
             run_id=context.run_id,
-            run_url=run_url,
+            run_url=run_url_of(context, mirror),
         )
         metadata = metadata_of_run(engine, settings, report)
         if report.outcome != "success":
@@ -208,6 +210,11 @@ def hash_manifest(context: dg.AssetExecutionContext, mirror: MirrorResource) -> 
         sync_id = sync_id or newest_sync(context.instance, bottles.key)
         metadata = metadata_of_manifest(engine, mirror.settings(), folded, sync_id=sync_id)
     return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(folded.sha256))
+
+
+def run_url_of(context: dg.AssetExecutionContext, mirror: MirrorResource) -> str:
+    """The address of the run's page; empty without DAGSTER_URL."""
+    return Links(dagster_url=mirror.settings().dagster_url.rstrip("/")).run_url(context.run_id)
 
 
 ASSETS = [formula_catalog, pending_bottles, bottles, hash_manifest]

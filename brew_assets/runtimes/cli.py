@@ -1,6 +1,6 @@
 """brew-mirror: the mirror without Dagster.
 
-Exit codes: 0 all done, 1 some bottles failed or were left, 2 cannot run.
+Exit codes: 0 all done, 1 some bottles or indexes failed or were left, 2 cannot run.
 """
 
 import gc

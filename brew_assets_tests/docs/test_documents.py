@@ -24,6 +24,7 @@ from brew_assets.domain.report import REPORT_PREFIX
 from brew_assets.domain.skip_list import MAX_HASH_FILE_BYTES, decode_hash_file
 from brew_assets.engine.catalogue_cache import CATALOGUE_PREFIX
 from brew_assets.engine.coordination import RUN_PREFIX
+from brew_assets.engine.judged_indexes import JUDGED_KEY
 from brew_assets.engine.record.identify import PLAN_PREFIX
 from brew_assets.engine.record.journal import RECEIPT_PREFIX, REJECTED_PREFIX
 from brew_assets.engine.transfer.verdicts import CANARY_KEY
@@ -160,6 +161,7 @@ def test_the_layout_of_the_readme_is_that_of_the_code(tmp_path: Path) -> None:
         RUN_PREFIX,
         CATALOGUE_PREFIX,
         INDEX_PREFIX,
+        JUDGED_KEY,
     }
     assert f"the last {BACKUPS_KEPT} manifests" in README.read_text(encoding="utf-8")
     store = DirectoryStore(tmp_path)

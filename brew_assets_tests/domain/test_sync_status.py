@@ -132,6 +132,27 @@ def test_some_failed_bottles_are_a_warning_each_counted_once() -> None:
     assert (known.ending, known.done, len(known.failures)) == ("warning", 8, 2)
 
 
+def test_indexes_that_do_not_fit_are_a_warning_in_words_though_all_is_stored() -> None:
+    unfit = tuple(
+        Failure(name=f"f{number}:1.0", digest="", reason="unfit index", message=f"f{number}:1.0: no tab")
+        for number in range(5)
+    )
+    reports = (report(SONOMA, stored=5, indexes_failed=unfit[:4]), report(TAHOE, indexes_failed=unfit[2:]))
+    known = status(run(SONOMA, "failed"), run(TAHOE, "failed"), reports=reports)
+    assert (known.ending, known.done, known.broken) == ("warning", 10, ())
+    assert len(known.index_failures) == 5
+    assert known.failed_run_id == f"run-{SONOMA}"
+    text = str(end_message(known, DEPLOYMENT, duration_s=600.0))
+    assert "Bottles Without an Index That Fits" in text
+    assert "f0:1.0 - Unfit index" in text
+    assert "... and 2 others" in text
+    assert "Failed Downloads" not in text
+    stopped = status(
+        run(SONOMA, "failed"), run(TAHOE, "succeeded"), reports=(report(SONOMA, stored=5, indexes_left=3),)
+    )
+    assert stopped.ending == "failure"
+
+
 def test_nothing_stored_is_a_failure() -> None:
     reports = (report(SONOMA, failed=(failure("a"),)), report(TAHOE, failed=(failure("b"),)))
     known = status(run(SONOMA, "failed"), run(TAHOE, "failed"), reports=reports, planned=2)

@@ -13,6 +13,7 @@ from brew_assets.adapters.directory_store.store import DirectoryStore
 from brew_assets.domain.bottle import Bottle
 from brew_assets.domain.object_keys import INDEX_PREFIX, MANIFEST_KEY
 from brew_assets.domain.publication import PublishedIndex
+from brew_assets.domain.report import decode_report, encode_report
 from brew_assets.engine.index_completion import Completion, IndexCompletion
 from brew_assets.engine.judged_indexes import JUDGED_KEY
 from brew_assets.engine.kept_indexes import index_key
@@ -352,3 +353,12 @@ def test_a_report_says_what_is_held_and_not_servable(upstream: Upstream) -> None
     )
     assert [found.formula for found in found.bottles] == ["old"]
     assert {(one.name, one.fault) for one in found.lacking} == {("wget", "upstream")}
+
+
+def test_a_report_of_before_is_read_without_the_counts_of_indexes(upstream: Upstream) -> None:
+    report, _ = upstream.mirror().sync(upstream.plan())
+    fields = json.loads(encode_report(report))
+    new = ("servable", "unservable", "indexes_fetched", "indexes_failed", "indexes_left")
+    before = decode_report(json.dumps({name: fields[name] for name in fields if name not in new}).encode())
+    assert (before.servable, before.indexes_failed, before.outcome) == (0, (), "success")
+    assert decode_report(encode_report(report)) == report

@@ -23,12 +23,15 @@ platform.
 
 A run copies by the plan that its tag `mirror/sync_id` names, or its backfill's: the first run of a backfill
 plans for all of its platforms. Any other run plans for its own platform first. What is held is not downloaded
-again. A bottle that fails is named in `failures` and in `report`, the others are stored, and the run fails.
+again. At its end a run fetches the indexes that held bottles lack: without one that fits brew installs no
+bottle. A bottle that fails is named in `failures`, an index in `index_failures`, both in `report`; the others
+are stored, and the run fails.
 """
 
 HASH_MANIFEST = """
 bottles_hash.json: the one record of what is held, and of nothing else.
 
 `report` says what the sync has done so far, with charts of what is held by tag and by date. The total
-plots over time. The checks compare the manifest with a sample of the stored bottles.
+plots over time, and so does how many are servable: held, with an index that fits. The checks compare the
+manifest with a sample of the stored bottles.
 """
