@@ -1,5 +1,6 @@
 """The wheel of `make build`, installed alone into an empty environment, is a command line that works."""
 
+import http.client
 import itertools
 import json
 import os
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from brew_assets_tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 BUILD = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
@@ -80,6 +83,26 @@ def test_it_syncs_from_its_own_simulated_upstream(
     assert report["outcome"] == "success"
     assert report["stored"] > 0
     assert (tmp_path / "mirror" / "bottles_hash.json").is_file()
+
+
+def test_its_gateway_answers_and_says_that_nothing_is_published_yet(program: Path, tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    env = {"PATH": os.environ["PATH"], "MIRROR_URL": str(tmp_path / "mirror")}
+    with subprocess.Popen(
+        [str(program), "serve", "--port", str(port)], env=env, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stderr is not None
+            said = next(line for line in process.stderr if line.startswith("Serving "))
+            assert f"at http://127.0.0.1:{port}; Ctrl-C ends it." in said
+            for path, status in (("/healthz", 200), ("/readyz", 503)):
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+                connection.request("GET", path)
+                assert connection.getresponse().status == status
+                connection.close()
+        finally:
+            process.terminate()
+    assert process.returncode == 0
 
 
 def test_make_build_makes_the_wheel_that_is_tried_here() -> None:

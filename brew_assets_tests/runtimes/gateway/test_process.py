@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from brew_assets_tests.integration.mirrors import PROGRAM, DirectoryMirror
@@ -91,6 +92,25 @@ def test_a_client_that_goes_away_is_noticed(mirror: DirectoryMirror, folder: Pat
         assert line["broken"] == "the client is gone"
         assert int(str(line["bytes"])) < len(LARGE)
         assert serving.client.get("/readyz").status == 200
+
+
+def test_no_descriptor_stays_open_after_a_request(mirror: DirectoryMirror, folder: Path) -> None:
+    with serve_process(mirror, folder) as serving:
+        process = psutil.Process(serving.process.pid)
+
+        def ask_all() -> None:
+            for method in ("GET", "HEAD"):
+                for header in (("Range", "bytes=0-9"), ("Range", "bytes=99999999-"), ("If-None-Match", "*")):
+                    serving.client.get(f"/bottles/{FLAT}", header, method=method)
+            for target in ("/api/internal/packages.arm64_sonoma.jws.json", "/readyz", "/nowhere"):
+                serving.client.get(target)
+
+        ask_all()
+        before = process.num_fds()
+        for _ in range(20):
+            ask_all()
+        # Connections that a client has just closed may still be counted.
+        waited_for(lambda: process.num_fds() <= before)
 
 
 def test_several_requests_of_one_connection_are_answered_in_order(
