@@ -76,7 +76,7 @@ def _show(found: "Explanation", fetched_at: str) -> None:
     elif not found.include_dependencies:
         print_line("INCLUDE_DEPENDENCIES=false: just what is asked for by name is mirrored.")
     rows = ((platform, _in_words(why)) for platform, why in found.platforms.items())
-    print_table(f"Why {found.name} is mirrored", ("Platform", "Path"), rows)
+    print_table(f"From what is asked for to {found.name}", ("Platform", "Path"), rows)
     print_line(f"By the catalogue that was fetched {fetched_at}.")
 
 

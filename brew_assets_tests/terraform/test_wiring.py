@@ -172,6 +172,7 @@ SETTINGS = {
     "EXTERNAL_HASH_FILE_URL": "https://hashes.example/known.json",
     "FORMULAE_API_URL": "https://formulae.example/api",
     "HTTP_PROXY": "http://proxy.example:3129",
+    "INCLUDE_DEPENDENCIES": "false",
     "INCLUDE_DISABLED": "true",
     "LAMBDA_CONCURRENCY": "18",
     "LAMBDA_SYNC_FUNCTION": "mirror-wired-sync-worker",
@@ -180,6 +181,7 @@ SETTINGS = {
     "LOG_LEVEL": "WARNING",
     "MAX_CONCURRENT_DOWNLOADS": "12",
     "MAX_DOWNLOAD_SIZE_GB": "666",
+    "MIRROR_FORMULAE": "git,node@20",
     "NO_PROXY": ",".join(
         (
             *("localhost", "127.0.0.1", "169.254.170.2", "169.254.169.254", ".mirror-wired.internal"),

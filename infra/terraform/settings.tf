@@ -50,6 +50,8 @@ locals {
     RETRY_DELAY_SECONDS      = tostring(var.retry_delay_seconds)
     BATCH_SIZE               = tostring(var.batch_size)
     INCLUDE_DISABLED         = tostring(var.include_disabled)
+    MIRROR_FORMULAE          = join(",", var.mirror_formulae)
+    INCLUDE_DEPENDENCIES     = tostring(var.include_dependencies)
     EXCLUDE_FORMULAE         = join(",", var.exclude_formulae)
     LOG_LEVEL                = var.log_level
     LOG_FORMAT               = var.log_format

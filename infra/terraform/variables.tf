@@ -260,6 +260,23 @@ variable "external_hash_file_url" {
   }
 }
 
+variable "mirror_formulae" {
+  description = "Formulae that the mirror is meant to hold, by their names, empty for all: the setting MIRROR_FORMULAE."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for name in var.mirror_formulae : can(regex("^[A-Za-z0-9@+._-]+$", name))])
+    error_message = "mirror_formulae must be names of formulae, such as node@20."
+  }
+}
+
+variable "include_dependencies" {
+  description = "Whether formulae that are named bring what they need at run time: the setting INCLUDE_DEPENDENCIES."
+  type        = bool
+  default     = true
+}
+
 variable "exclude_formulae" {
   description = "Formulae to leave out, by their names: the setting EXCLUDE_FORMULAE."
   type        = list(string)

@@ -215,7 +215,7 @@ run "the_network_around_it" {
   command = plan
   expect_failures = [
     var.https_proxy, var.http_proxy, var.no_proxy, var.ca_bundle_secret_arn, var.ca_bundle_file,
-    var.bottle_registry_secret_arn, var.own_secrets_kms_key_arns, var.exclude_formulae,
+    var.bottle_registry_secret_arn, var.own_secrets_kms_key_arns, var.exclude_formulae, var.mirror_formulae,
   ]
   variables {
     https_proxy                = "http://user:password@proxy.example:3128"
@@ -226,6 +226,7 @@ run "the_network_around_it" {
     bottle_registry_secret_arn = "registry"
     own_secrets_kms_key_arns   = ["alias/ours"]
     exclude_formulae           = ["node,deno"]
+    mirror_formulae            = ["git node"]
   }
 }
 
