@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from brew_assets.engine.kept_indexes import INDEX_PREFIX
+from brew_assets.domain.object_keys import INDEX_PREFIX
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.announced import START, WARNING, Announced
 from brew_assets_tests.defs.deployment import Deployment, metadata_of
