@@ -69,7 +69,7 @@ def test_all_processes_together_download_no_more_at_a_time_than_is_allowed(
         for bottle in list(upstream.world.bottles)[:: 2 * BOTTLES_PER_PROCESS // 8]:
             upstream.fault(bottle.filename, Fault.slow(120_000, times=1))
         before = upstream.connections
-        settings = {"MAX_TRANSFER_PROCESSES": "2", "MAX_CONCURRENT_DOWNLOADS": str(limit)}
+        settings = {"MAX_TRANSFER_PROCESSES": "2", "MAX_CONCURRENT_DOWNLOADS": str(limit), "PUBLISH": "off"}
         report = mirror.sync(upstream, "--platform", "arm64_sonoma", **settings)
         assert (report["stored"], report["failed"]) == (2 * BOTTLES_PER_PROCESS, [])
         assert upstream.most_bodies <= limit
