@@ -30,7 +30,7 @@ HEALING: dict[str, list[Fault]] = {
     "stalls": [Fault.stalls_after(500)],
     "a page once": [Fault.html_page()],
     "an expired token": [Fault.unauthorized()],
-    "an index without the digest": [Fault.index_lacks_digest()],
+    "an index without the digest once": [Fault.index_lacks_digest(times=1)],
     "an index without the size": [Fault.index_lacks_size()],
 }
 # Faults that do not heal, and the reason that the report must name.

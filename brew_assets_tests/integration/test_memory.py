@@ -15,8 +15,9 @@ from brew_assets_tests.integration.mirrors import PROGRAM
 
 # What the interpreter, the libraries and ten workers' buffers may take together.
 BASE_MIB = 96
-# Plan, receipts and manifest of one bottle, in memory at the same time.
-KIB_PER_BOTTLE = 4
+# Plan, receipts and manifest of one bottle, in memory at the same time, and then its formula in the catalogue
+# and what its index decides: here every bottle has a formula and an index of its own.
+KIB_PER_BOTTLE = 6
 _TIMEOUT_S = 3000
 
 
