@@ -116,6 +116,8 @@ def _ours(job: Job) -> Commands:
         "MIRROR_URL": f"s3://{OURS_BUCKET}/",
         "AWS_ENDPOINT_URL": place.direct_sink_url,
         "MAX_CONCURRENT_DOWNLOADS": str(WORKERS),
+        # No peer publishes.
+        "PUBLISH": "off",
     }
     env = planning | {
         "BOTTLE_REGISTRY_URL": place.registry_url,

@@ -114,6 +114,7 @@ def main() -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         environment = os.environ | {
             "FORMULAE_API_URL": f"http://127.0.0.1:{server.server_port}/api",
+            "PUBLISH": "off",
             "MIRROR_URL": str(mirror),
         }
         runs = [measured_plan(dict(environment), root) for _ in range(arguments.runs)]

@@ -18,16 +18,18 @@ NAMES = (API, REGISTRY, CDN, HOOKS, S3, AWS)
 
 
 class ClosedNetwork(NamedTuple):
-    """What lies behind the proxy: the CA of all of it, and where the names lead from the proxy."""
+    """What lies behind the proxy: the CA of all of it, where the names lead from the proxy, the API's key."""
 
     ca: PrivateCa
     leads: Mapping[str, Place]
+    api_public_key: Path
 
     @property
     def environment(self) -> dict[str, str]:
         """The settings that name it, without any way to it."""
         return {
             "FORMULAE_API_URL": f"https://{API}/api",
+            "API_PUBLIC_KEY": str(self.api_public_key),
             "BOTTLE_REGISTRY_URL": f"https://{REGISTRY}",
             "BOTTLE_CDN_HOSTS": CDN,
             "AWS_ENDPOINT_URL": f"https://{AWS}",
@@ -49,7 +51,8 @@ def closed_network(
     with tls_front(
         ca.server_context(*NAMES), {name: place_of(url) for name, url in behind.items() if url}
     ) as port:
-        yield ClosedNetwork(ca, {f"{name}:443": ("127.0.0.1", port) for name in NAMES})
+        leads = {f"{name}:443": ("127.0.0.1", port) for name in NAMES}
+        yield ClosedNetwork(ca, leads, upstream.api_public_key)
 
 
 def upstream_of(world: World) -> Simulator:
