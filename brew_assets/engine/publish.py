@@ -17,7 +17,7 @@ from brew_assets.domain.plan import Plan
 from brew_assets.domain.publication import Pointer, Publication
 from brew_assets.domain.publication_rules import why_not_whole
 from brew_assets.domain.report import Report
-from brew_assets.engine.api_files import fetch_generation
+from brew_assets.engine.api_files import Generation, fetch_generation, kept_generation
 from brew_assets.engine.options import Options
 from brew_assets.engine.publication_content import content_of
 from brew_assets.engine.published import keep_record, move_pointer, read_pointer, read_record
@@ -53,13 +53,15 @@ def publish(
     manifest: Manifest,
     *,
     sync_id: str = "",
+    generation: Generation | None = None,
     allow_older: bool = False,
     dry_run: bool = False,
 ) -> PublishResult:
     """What is held by `manifest` and servable is published with the API's files of one generation.
 
-    `sync_id` names the sync that publishes. A dry run changes no record and no pointer; the API's files are
-    fetched and kept. `allow_older` publishes a generation that is older than the current one.
+    Without a `generation` it is the one that upstream shows now. `sync_id` names the sync that publishes. A
+    dry run changes no record and no pointer; the API's files are fetched and kept. `allow_older` publishes a
+    generation that is older than the current one.
 
     Raises:
         GenerationsDiffer: upstream's hosts did not agree in time.
@@ -70,7 +72,8 @@ def publish(
         StoreError: the store cannot be read or written.
     """
     options, store = mirror.options, mirror.store
-    generation = fetch_generation(mirror.ports, options, options.api_tags)
+    if generation is None:
+        generation = fetch_generation(mirror.ports, options, options.api_tags)
     pointer = read_pointer(store).pointer
     earlier = _record_of(mirror, pointer)
     if pointer is not None and generation.is_older_than(pointer.generated_at) and not allow_older:
@@ -121,7 +124,9 @@ def publish_after(mirror: Mirror, plan: Plan, report: Report, manifest: Manifest
         why = f"the runs for {', '.join(left)} still have bottles to copy; the last one publishes"
         return PublishResult(outcome="awaited", why=why)
     try:
-        return publish(mirror, manifest, sync_id=plan.sync_id)
+        # That of the plan: while a sync copies, upstream moves on to bottles that nobody has planned yet.
+        planned = _generation_of(mirror, plan)
+        return publish(mirror, manifest, sync_id=plan.sync_id, generation=planned)
     except (UpstreamError, PublicationInvalid, PlanInvalid) as error:
         _log.error("nothing is published", extra={"reason": error.reason, "error": str(error)})
         return PublishResult(outcome="failed", why=str(error))
@@ -135,6 +140,14 @@ def is_shortfall(result: PublishResult | None, plan: Plan, options: Options) -> 
     if result is None or result.outcome not in ("incomplete", "failed"):
         return False
     return not plan.formulae and set(options.platforms) <= set(plan.platforms)
+
+
+def _generation_of(mirror: Mirror, plan: Plan) -> Generation | None:
+    """The generation by which the plan was made, as it is kept; None without one of the same tags."""
+    api, tags = mirror.ports.api, {file.tag for file in plan.api}
+    if api is None or tags != set(mirror.options.api_tags):
+        return None
+    return kept_generation(mirror.store, api.keys(), plan.api)
 
 
 def _left_to_others(mirror: Mirror, plan: Plan, report: Report, manifest: Manifest) -> list[str]:

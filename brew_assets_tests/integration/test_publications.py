@@ -217,6 +217,16 @@ def test_the_last_run_of_a_shared_plan_publishes(mirror: MirrorUnderTest, upstre
     assert walk(mirror).sync_id == plan
 
 
+def test_upstream_that_moves_on_while_a_sync_copies_holds_its_publication_back_from_nothing(
+    mirror: MirrorUnderTest, upstream: Simulator
+) -> None:
+    plan = json.loads(mirror.run(upstream, "plan", "--json").stdout)["sync_id"]
+    upstream.world.publish("jq", "1.1", tags=TAGS, size_bytes=20_000)
+    assert mirror.sync(upstream, "--plan", plan)["publication"]["outcome"] == "published"
+    assert walk(mirror).sync_id == plan
+    assert mirror.sync(upstream)["publication"]["outcome"] == "published"
+
+
 def test_a_record_is_no_bottle_and_no_finding_of_verify(mirror: MirrorUnderTest, upstream: Simulator) -> None:
     mirror.sync(upstream)
     done = mirror.run(upstream, "verify", "--deep", "--json")
