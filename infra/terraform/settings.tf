@@ -50,8 +50,6 @@ locals {
     RETRY_DELAY_SECONDS      = tostring(var.retry_delay_seconds)
     BATCH_SIZE               = tostring(var.batch_size)
     INCLUDE_DISABLED         = tostring(var.include_disabled)
-    MIRROR_FORMULAE          = join(",", var.mirror_formulae)
-    INCLUDE_DEPENDENCIES     = tostring(var.include_dependencies)
     EXCLUDE_FORMULAE         = join(",", var.exclude_formulae)
     LOG_LEVEL                = var.log_level
     LOG_FORMAT               = var.log_format
@@ -68,6 +66,10 @@ locals {
   # evaluated by the code server; who may do what is the roles' matter.
   settings = merge(local.mirror_settings, {
     ENVIRONMENT = var.environment
+
+    # What plans are for
+    MIRROR_FORMULAE      = join(",", var.mirror_formulae)
+    INCLUDE_DEPENDENCIES = tostring(var.include_dependencies)
 
     # Routes
     SIZE_THRESHOLD_GB    = tostring(var.size_threshold_gb)
