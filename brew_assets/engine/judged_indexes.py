@@ -21,7 +21,14 @@ from brew_assets.domain.seal import seal, why_broken
 from brew_assets.domain.servable import IndexName, Judgement, judge
 from brew_assets.engine.kept_indexes import index_folder, intact_index
 from brew_assets.engine.ports import Document, ListedObject, Store
-from brew_assets.errors import UNREADABLE, KeyTaken, ObjectRefused, PreconditionFailed, StoreError
+from brew_assets.errors import (
+    UNREADABLE,
+    KeyTaken,
+    ObjectRefused,
+    PreconditionFailed,
+    StoreError,
+    StoreUnavailable,
+)
 
 JUDGED_KEY = "state/upstream/judged-indexes.json"
 _VERSION = 1
@@ -195,8 +202,8 @@ class JudgedIndexes:
 def _read(store: Store) -> Document | None:
     try:
         return store.read(JUDGED_KEY)
-    except ObjectRefused:
-        return None
+    except (ObjectRefused, StoreUnavailable):
+        return None  # what it says is read from the indexes
 
 
 def _decoded(document: Document | None) -> _Judged:

@@ -18,6 +18,7 @@ from brew_assets.domain.publication import Pointer, Publication
 from brew_assets.domain.publication_rules import why_not_whole
 from brew_assets.domain.report import Report
 from brew_assets.engine.api_files import Generation, fetch_generation, kept_generation
+from brew_assets.engine.log_context import bound
 from brew_assets.engine.options import Options
 from brew_assets.engine.publication_content import content_of
 from brew_assets.engine.published import keep_record, move_pointer, read_pointer, read_record
@@ -120,16 +121,22 @@ def publish_after(mirror: Mirror, plan: Plan, report: Report, manifest: Manifest
     """
     if mirror.options.publication.mode == "off" or report.aborted:
         return None
-    if left := _left_to_others(mirror, plan, report, manifest):
-        why = f"the runs for {', '.join(left)} still have bottles to copy; the last one publishes"
-        return PublishResult(outcome="awaited", why=why)
-    try:
-        # That of the plan: while a sync copies, upstream moves on to bottles that nobody has planned yet.
-        planned = _generation_of(mirror, plan)
-        return publish(mirror, manifest, sync_id=plan.sync_id, generation=planned)
-    except (UpstreamError, PublicationInvalid, PlanInvalid) as error:
-        _log.error("nothing is published", extra={"reason": error.reason, "error": str(error)})
-        return PublishResult(outcome="failed", why=str(error))
+    with bound(sync_id=plan.sync_id, platform=",".join(report.platforms)):
+        if left := _left_to_others(mirror, plan, report, manifest):
+            why = f"the runs for {', '.join(left)} still have bottles to copy; the last one publishes"
+            return PublishResult(outcome="awaited", why=why)
+        try:
+            # That of the plan: while a sync copies, upstream moves on to bottles that nobody has planned yet.
+            planned = _generation_of(mirror, plan)
+            return publish(mirror, manifest, sync_id=plan.sync_id, generation=planned)
+        except (UpstreamError, PublicationInvalid, PlanInvalid) as error:
+            _log.error("nothing is published", extra={"reason": error.reason, "error": str(error)})
+            return PublishResult(outcome="failed", why=str(error))
+
+
+def is_of_all(plan: Plan, options: Options) -> bool:
+    """Whether a sync by this plan was to bring all that the mirror is meant to hold."""
+    return not plan.formulae and set(options.platforms) <= set(plan.platforms)
 
 
 def is_shortfall(result: PublishResult | None, plan: Plan, options: Options) -> bool:
@@ -137,9 +144,7 @@ def is_shortfall(result: PublishResult | None, plan: Plan, options: Options) -> 
 
     A sync of a part is no failure for what it was not asked to bring.
     """
-    if result is None or result.outcome not in ("incomplete", "failed"):
-        return False
-    return not plan.formulae and set(options.platforms) <= set(plan.platforms)
+    return result is not None and result.outcome in ("incomplete", "failed") and is_of_all(plan, options)
 
 
 def _generation_of(mirror: Mirror, plan: Plan) -> Generation | None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from brew_assets.engine.publish import PublishResult
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Publish what is held, for brew to install from.")
 @click.option("--dry-run", is_flag=True, help="Say what would be published; write no record.")
 @click.option("--allow-older", is_flag=True, help="Publish an older generation of the API than is served.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
@@ -60,8 +60,11 @@ def described(result: "PublishResult") -> dict[str, object]:
     }
 
 
-def show_published(result: "PublishResult", *, dry_run: bool = False) -> None:
-    """The result in sentences: what is served now, and the first of what lacks."""
+def show_published(result: "PublishResult", *, dry_run: bool = False, of_part: bool = False) -> None:
+    """The result in sentences: what is served now, and the first of what lacks.
+
+    After a sync `of_part` nobody expects that nothing lacks.
+    """
     from brew_assets.domain.publication_rules import named
     from brew_assets.domain.quantities import human_bytes
 
@@ -75,6 +78,12 @@ def show_published(result: "PublishResult", *, dry_run: bool = False) -> None:
         )
     elif result.outcome == "unchanged" and found is not None:
         print_line(f"Nothing to publish: {found.publication_id} has the same.")
+    elif result.outcome == "incomplete" and of_part and found is not None:
+        print_line(
+            f"Not published: {len(found.lacking):,} bottles lack that the API names and this mirror is meant "
+            "to hold. `brew-mirror sync` brings them."
+        )
+        return
     elif result.outcome in ("superseded", "awaited"):
         print_line(f"Not published: {result.why}.")
     else:

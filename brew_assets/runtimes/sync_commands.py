@@ -156,7 +156,7 @@ def sync(
     from brew_assets.domain.left_out import notes_of
     from brew_assets.domain.plan_summary import summarize
     from brew_assets.engine.kept_plans import load_plan
-    from brew_assets.engine.publish import is_shortfall, publish_after
+    from brew_assets.engine.publish import is_of_all, is_shortfall, publish_after
     from brew_assets.runtimes.terminal import warn, warnings_of_plan
 
     if sync_id is not None and (platforms or formulae or force or no_dependencies):
@@ -189,7 +189,15 @@ def sync(
             chosen, run_of, copier=context.copier(mirror), progress=progress, index_progress=counted
         )
     published = publish_after(mirror, chosen, report, folded.manifest)
-    _show_end(report, folded, warnings, published, as_json=as_json, store_url=mirror.store.url)
+    _show_end(
+        report,
+        folded,
+        warnings,
+        published,
+        as_json=as_json,
+        of_part=not is_of_all(chosen, mirror.options),
+        store_url=mirror.store.url,
+    )
     if report.aborted:
         print_line(_why_ended(report), err=True, label="Error:", colour="red")
         sys.exit(EXIT_CANNOT_RUN)
@@ -204,6 +212,7 @@ def _show_end(
     published: "PublishResult | None",
     *,
     as_json: bool,
+    of_part: bool,
     store_url: str,
 ) -> None:
     from brew_assets.runtimes.publish_command import described, show_published
@@ -212,7 +221,7 @@ def _show_end(
     if not as_json:
         show_report(report, held=folded.entries, store_url=store_url)
         if published is not None:
-            show_published(published)
+            show_published(published, of_part=of_part)
         return
     more = {
         "new": report.new,

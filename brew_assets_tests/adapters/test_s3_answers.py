@@ -296,7 +296,8 @@ def test_a_success_with_an_error_inside_is_none(upstream: Upstream, quirky: Quir
         ),
         Quirk(method="GET", matches=lambda seen: "/state/reports/" in seen.key, status=500),
         Quirk(method="GET", matches=lambda seen: "/state/upstream/" in seen.key, status=500),
-        Quirk(method="PUT", matches=lambda seen: "/state/upstream/" in seen.key, status=413),
+        Quirk(method="PUT", matches=lambda seen: "/state/upstream/formula/" in seen.key, status=413),
+        Quirk(method="PUT", matches=lambda seen: "/state/upstream/judged-" in seen.key, status=500),
         Quirk(method="PUT", matches=lambda seen: "/state/reports/" in seen.key, status=500),
     ],
 )
@@ -310,6 +311,15 @@ def test_what_a_sync_can_do_without_ends_none(upstream: Upstream, quirky: Quirky
     quirky.add(quirk)
     report = sync(upstream)
     assert (report.outcome, report.stored) == ("success", 1)
+
+
+def test_an_index_that_the_store_does_not_take_is_named_and_costs_no_bottle(
+    upstream: Upstream, quirky: QuirkyS3
+) -> None:
+    quirky.add(Quirk(method="PUT", matches=lambda seen: "/state/upstream/" in seen.key, status=413))
+    report = sync(upstream)
+    assert (report.outcome, report.failed, len(report.indexes_failed)) == ("partial", (), report.stored)
+    assert all("413" in failure.message for failure in report.indexes_failed)
 
 
 def test_receipts_that_are_listed_and_not_given_out_end_no_sync_and_prove_nothing(

@@ -182,6 +182,7 @@ def test_dagster_cloud_has_an_ecs_context_that_dagster_aws_accepts() -> None:
 # Every name in dagster_cloud.yaml has to be set in the agent's environment: only what deployments differ in.
 _TUNES = "tunes a transfer; the default fits"
 _AWS = "AWS itself is meant"
+_GATEWAY = "only the gateway reads it"
 NOT_IN_DAGSTER_CLOUD = {
     "S3_BUCKET_NAME": "MIRROR_URL names the bucket",
     "SLACK_WEBHOOK_URL": "a secret; SLACK_WEBHOOK_SECRET_NAME leads to it",
@@ -200,6 +201,15 @@ NOT_IN_DAGSTER_CLOUD = {
     "DOWNLOAD_TIMEOUT_SECONDS": _TUNES,
     "BATCH_SIZE": _TUNES,
     "S3_ACCELERATE": _TUNES,
+    "API_PUBLIC_KEY": "Homebrew's own is shipped; tasks share no disk",
+    "API_CONSISTENCY_WAIT_SECONDS": _TUNES,
+    "PUBLISH_MAX_UPSTREAM": _TUNES,
+    "PUBLISH_MAX_MISSING": _TUNES,
+    "PUBLIC_URL": _GATEWAY,
+    "RECORDS_SERVED": _GATEWAY,
+    "RELOAD_SECONDS": _GATEWAY,
+    "PRESIGN_SECONDS": _GATEWAY,
+    "PUBLICATION_SETTLE_SECONDS": _GATEWAY,
 }
 
 

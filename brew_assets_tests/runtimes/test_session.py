@@ -74,6 +74,8 @@ def test_from_the_first_plan_to_a_backup(session: Session) -> None:
         "Sync <sync>: success. Stored 1 bottles (1 downloaded, 0 copied inside the store), kept 0, failed 0, "
         "left 0: 1 planned. Downloaded 4.0 KB in <s> s.",
         "Held now: 1 bottles in <mirror>/",
+        "Not published: 2 bottles lack that the API names and this mirror is meant to hold. `brew-mirror sync` "
+        "brings them.",
         "! INFO sync begins",
         "! INFO folded",
         "! INFO sync ends",
@@ -82,6 +84,8 @@ def test_from_the_first_plan_to_a_backup(session: Session) -> None:
         "Sync <sync>: success. Stored 2 bottles (2 downloaded, 0 copied inside the store), kept 0, failed 0, "
         "left 0: 2 planned. Downloaded 8.0 KB in <s> s.",
         "Held now: 3 bottles in <mirror>/",
+        "Published <sync>: 3 bottles (12.0 KB), 3 indexes, API files for arm64_sequoia, arm64_sonoma, "
+        "arm64_tahoe.",
     ]
     assert session.type("verify", "--platform", "sonoma", code=2) == [
         "! Error: platforms: expected tags of recorded bottles (arm64_sonoma), found 'sonoma'"
