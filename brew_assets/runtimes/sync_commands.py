@@ -220,7 +220,9 @@ def _show_end(
 
     if not as_json:
         show_report(report, held=folded.entries, store_url=store_url)
-        if published is not None:
+        # Whoever is shown why a part failed needs no word on the rest.
+        failed_part = of_part and report.outcome != "success"
+        if published is not None and not (failed_part and published.outcome == "incomplete"):
             show_published(published, of_part=of_part)
         return
     more = {
