@@ -62,6 +62,8 @@ class Simulator:
         self._servers = [LoopbackServer(host.answer) for host in (self._api, self._registry, self._cdn)]
         self._registry.url = self.registry_url
         self._keys = TemporaryDirectory(prefix="simulated-upstream-")
+        # A public key: tasks that run as another user read it too.
+        Path(self._keys.name).chmod(0o755)
 
     def stop(self) -> None:
         """The ports are closed and every connection is cut; counts and faults remain."""
