@@ -16,10 +16,10 @@ from brew_assets.domain.publication import (
 from brew_assets.domain.selection import Meant, meant_to_hold
 from brew_assets.domain.servable import IndexName, index_of
 from brew_assets.engine.api_files import Generation
-from brew_assets.engine.kept_plans import new_sync_id, newest_plans
+from brew_assets.engine.kept_plans import newest_plans
 from brew_assets.engine.planner import catalogue_at_hand
 from brew_assets.engine.ports import Store
-from brew_assets.engine.published import missing_objects
+from brew_assets.engine.published import missing_objects, new_publication_id
 from brew_assets.engine.reports import kept_reports
 from brew_assets.engine.servable_bottles import ServableBottles, servable_bottles
 from brew_assets.engine.sync import Mirror
@@ -64,7 +64,7 @@ def content_of(
     asked = {_name(bottle): bottle for bottle in (*map(bottle_of, entries.values()), *wanted)}
     servable = servable_bottles(store, held, asked.values(), workers=options.workers)
     found = Publication(
-        publication_id=new_sync_id(now),
+        publication_id=new_publication_id(now),
         sync_id=sync_id,
         created_at=f"{now:%Y-%m-%dT%H:%M:%SZ}",
         generated_at=generation.generated_at,

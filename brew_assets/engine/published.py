@@ -4,8 +4,10 @@ import contextlib
 import hashlib
 import heapq
 import logging
+import secrets
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 
 import msgspec
 
@@ -28,6 +30,14 @@ from brew_assets.errors import KeyTaken, PreconditionFailed, PublicationInvalid,
 _log = logging.getLogger(__name__)
 # As many writers as that never publish at the same moment.
 _MOST_RACES = 50
+
+
+def new_publication_id(now: datetime) -> str:
+    """An id that nobody else has, and that sorts by the time.
+
+    To the microsecond: of two publications of one generation within a second the later one is to be current.
+    """
+    return f"{now:%Y%m%dT%H%M%S%fZ}-{secrets.token_hex(4)}"
 
 
 class PointerNow(msgspec.Struct, frozen=True, kw_only=True):
