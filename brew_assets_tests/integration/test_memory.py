@@ -13,8 +13,8 @@ from benchmarks.sink import Sink
 from brew_assets.simulator import Simulator, SizeDistribution, World
 from brew_assets_tests.integration.mirrors import PROGRAM
 
-# What the interpreter, the libraries and ten workers' buffers may take together.
-BASE_MIB = 96
+# What the interpreter, the libraries (those that verify the signed API too) and ten workers' buffers may take.
+BASE_MIB = 108
 # Plan, receipts and manifest of one bottle, in memory at the same time, and then its formula in the catalogue
 # and what its index decides: here every bottle has a formula and an index of its own.
 KIB_PER_BOTTLE = 6

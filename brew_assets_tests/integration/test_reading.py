@@ -23,11 +23,13 @@ from brew_assets_tests.integration.mirrors import (
 )
 from brew_assets_tests.servers import READER, S3Server
 
-# What makes a mirror where there is none, or needs none.
-MAKERS = {"plan", "sync", "why", "platforms", "simulate"}
+# What makes a mirror where there is none, needs none, or waits for one.
+MAKERS = {"plan", "sync", "why", "platforms", "serve", "simulate"}
 NEED_A_MIRROR = {
     "status": (),
     "status --json": (),
+    "publish": (),
+    "publish --dry-run --json": (),
     "verify": (),
     "verify --deep --json": (),
     "verify --repair": (),
