@@ -13,11 +13,12 @@ from benchmarks.sink import Sink
 from brew_assets.simulator import Simulator, SizeDistribution, World
 from brew_assets_tests.integration.mirrors import PROGRAM
 
-# What the interpreter, the libraries (also those for the signed API) and ten workers' buffers may take together.
+# What the interpreter, the libraries (also those for the signed API) and ten workers' buffers may take.
 BASE_MIB = 108
 # Plan, receipts and manifest of one bottle, in memory at the same time, and then its formula in the catalogue
-# and what its index decides: here every bottle has a formula and an index of its own.
-KIB_PER_BOTTLE = 6
+# and in the API, what its index decides, and its place in the publication: here every bottle has a formula and
+# an index of its own.
+KIB_PER_BOTTLE = 12
 _TIMEOUT_S = 3000
 
 
