@@ -13,7 +13,7 @@ from benchmarks.sink import Sink
 from brew_assets.simulator import Simulator, SizeDistribution, World
 from brew_assets_tests.integration.mirrors import PROGRAM
 
-# What the interpreter, the libraries (also those for the signed API) and ten workers' buffers may take.
+# What the interpreter, the libraries (cryptography among them) and ten workers' buffers may take together.
 BASE_MIB = 108
 # Plan, receipts and manifest of one bottle, in memory at the same time, and then its formula in the catalogue
 # and in the API, what its index decides, and its place in the publication: here every bottle has a formula and
