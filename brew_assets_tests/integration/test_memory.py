@@ -16,8 +16,8 @@ from brew_assets_tests.integration.mirrors import PROGRAM
 # What the interpreter, the libraries (cryptography among them) and ten workers' buffers may take together.
 BASE_MIB = 108
 # Plan, receipts and manifest of one bottle, in memory at the same time, and then its formula in the catalogue
-# and in the API, what its index decides, and its place in the publication: here every bottle has a formula and
-# an index of its own.
+# and in the API, what its index decides, and its place in the publication: here every bottle has a formula
+# and an index of its own.
 KIB_PER_BOTTLE = 12
 _TIMEOUT_S = 3000
 
