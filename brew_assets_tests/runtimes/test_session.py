@@ -17,7 +17,7 @@ from brew_assets_tests.ports import free_ports
 
 PLATFORM = ("--platform", "arm64_sonoma")
 _EVENED: tuple[tuple[str, str], ...] = (
-    (r"\d{8}T\d{6}Z-[0-9a-f]{8}", "<sync>"),
+    (r"\d{8}T\d{6}(?:\d{6})?Z-[0-9a-f]{8}", "<sync>"),
     (r"\d{4}-\d{2}-\d{2}T\d{2}:?\d{2}:?\d{2}(\.\d+)?Z", "<time>"),
     (r"\d{4}-\d{2}-\d{2}(?=\s)", "<date>    "),
     (r"127\.0\.0\.1:\d+", "<host>"),
