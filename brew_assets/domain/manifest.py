@@ -129,6 +129,11 @@ class Manifest:
         raw = self._bottles.get(key)
         return None if raw is None else _decode_entry(key, raw)
 
+    def holds(self, bottle: Bottle) -> bool:
+        """Whether the bottle is recorded with its digest."""
+        entry = self.get(bottle.entry_key)
+        return entry is not None and entry.sha256 == bottle.digest
+
     def keys(self) -> Iterable[str]:
         """The entry keys."""
         return self._bottles.keys()

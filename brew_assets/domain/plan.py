@@ -158,14 +158,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     exclude: tuple[str, ...] = ()
 
 
-def check_request(catalogue: Catalogue, request: Request) -> "tuple[tuple[str, ...], Selection, Exclusions]":
-    """Platforms, formulae and exclusions of a request of which a plan can be made.
+def selected_by(catalogue: Catalogue, request: Request) -> "tuple[tuple[str, ...], Selection, Exclusions]":
+    """Platforms, formulae and exclusions of a request.
 
     Raises:
         PlanInvalid: an unknown platform or formula, a rejected or an excluded one.
-        CatalogueInvalid: more than a tenth of what would serve one of the platforms is rejected, or nothing
-            serves any of them and no formula was asked for by name; or of too many formulae it cannot be read
-            what they need.
+        CatalogueInvalid: of too many formulae it cannot be read what they need.
     """
     platforms = check_platforms(request.platforms)
     exclusions = exclusions_of(catalogue, request.exclude)
@@ -178,6 +176,19 @@ def check_request(catalogue: Catalogue, request: Request) -> "tuple[tuple[str, .
         include_disabled=request.include_disabled,
         include_dependencies=request.include_dependencies,
     )
+    return platforms, selection, exclusions
+
+
+def check_request(catalogue: Catalogue, request: Request) -> "tuple[tuple[str, ...], Selection, Exclusions]":
+    """Platforms, formulae and exclusions of a request of which a plan can be made.
+
+    Raises:
+        PlanInvalid: an unknown platform or formula, a rejected or an excluded one.
+        CatalogueInvalid: more than a tenth of what would serve one of the platforms is rejected, or nothing
+            serves any of them and no formula was asked for by name; or of too many formulae it cannot be read
+            what they need.
+    """
+    platforms, selection, exclusions = selected_by(catalogue, request)
     check_served(catalogue, platforms)
     if not request.formulae:
         check_serves(catalogue, platforms)

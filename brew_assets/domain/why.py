@@ -5,9 +5,9 @@ import msgspec
 from brew_assets.domain.catalogue import Catalogue
 from brew_assets.domain.dependencies import Dependencies
 from brew_assets.domain.left_out import why_unmet
-from brew_assets.domain.named_formulae import exclusions_of, resolve_formulae
-from brew_assets.domain.plan import Request, check_platforms
-from brew_assets.domain.selection import Selection, select
+from brew_assets.domain.named_formulae import resolve_formulae
+from brew_assets.domain.plan import Request, selected_by
+from brew_assets.domain.selection import Selection
 
 
 class Why(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,17 +37,7 @@ def explain(catalogue: Catalogue, written: str, request: Request) -> Explanation
         PlanInvalid: there is no such formula, and nothing needs one; or no plan can be made of the request.
         CatalogueInvalid: of too many formulae it cannot be read what they need.
     """
-    platforms = check_platforms(request.platforms)
-    exclusions = exclusions_of(catalogue, request.exclude)
-    selection = select(
-        catalogue,
-        platforms,
-        formulae=request.formulae,
-        mirror_formulae=request.mirror_formulae,
-        exclusions=exclusions,
-        include_disabled=request.include_disabled,
-        include_dependencies=request.include_dependencies,
-    )
+    platforms, selection, exclusions = selected_by(catalogue, request)
     dependencies = Dependencies(
         catalogue, excluded=exclusions.names, include_disabled=request.include_disabled
     )

@@ -40,7 +40,7 @@ def complete_indexes(
     wanted = {
         bottle.filename + bottle.digest: bottle for bottle in _wanted(ports.store, options, plan, platforms)
     }
-    held = [bottle for bottle in wanted.values() if _is_held(manifest, bottle)]
+    held = [bottle for bottle in wanted.values() if manifest.holds(bottle)]
     turn = plan.platforms.index(platform) / len(plan.platforms) if platform else 0.0
     return IndexCompletion(ports, options).complete(
         held, turn=turn, beside_others=platform is not None, progress=progress
@@ -64,8 +64,3 @@ def _wanted(store: Store, options: Options, plan: Plan, platforms: Collection[st
     # A disabled formula that is held was wanted once, and clients still ask for it.
     chosen = choose_bottles(catalogue, list(platforms), include_disabled=True, exclude=excluded)
     yield from (bottle for bottle, _ in chosen)
-
-
-def _is_held(manifest: Manifest, bottle: Bottle) -> bool:
-    entry = manifest.get(bottle.entry_key)
-    return entry is not None and entry.sha256 == bottle.digest

@@ -11,7 +11,6 @@ from typing import Literal
 
 import msgspec
 
-from brew_assets.domain.bottle import Bottle
 from brew_assets.domain.manifest import Manifest
 from brew_assets.domain.plan import Plan
 from brew_assets.domain.publication import Pointer, Publication
@@ -24,14 +23,14 @@ from brew_assets.engine.publication_content import content_of
 from brew_assets.engine.published import keep_record, move_pointer, read_pointer, read_record
 from brew_assets.engine.reports import kept_reports
 from brew_assets.engine.sync import Mirror
-from brew_assets.errors import PlanInvalid, PublicationInvalid, UpstreamError
+from brew_assets.errors import MirrorError, PublicationInvalid
 
 _log = logging.getLogger(__name__)
 
 # `published`: the pointer names the new record. `unchanged`: clients are given the same already.
 # `incomplete`: the rules keep it back. `older`: upstream shows an older generation than is served.
 # `superseded`: another has published a newer one meanwhile. `awaited`: other runs of the sync have bottles
-# left to copy, and the last of them publishes. `failed`: the API cannot be had or believed.
+# left to copy, and the last of them publishes. `failed`: an error, of the API or of the store.
 Outcome = Literal["published", "unchanged", "incomplete", "older", "superseded", "awaited", "failed"]
 
 
@@ -113,23 +112,20 @@ def publish(
 def publish_after(mirror: Mirror, plan: Plan, report: Report, manifest: Manifest) -> PublishResult | None:
     """What became of the publication at the end of a run of the plan; None when PUBLISH=off.
 
-    A run of a platform leaves it to the last one of its sync. What the API's errors say stands in the result:
-    what was copied is held all the same, and the next sync publishes it.
-
-    Raises:
-        StoreError: the store cannot be read or written.
+    A run of a platform leaves it to the last one of its sync. Never raises: what was copied is held and
+    reported all the same, and the next sync publishes it.
     """
     if mirror.options.publication.mode == "off" or report.aborted:
         return None
     with bound(sync_id=plan.sync_id, platform=",".join(report.platforms)):
-        if left := _left_to_others(mirror, plan, report, manifest):
-            why = f"the runs for {', '.join(left)} still have bottles to copy; the last one publishes"
-            return PublishResult(outcome="awaited", why=why)
         try:
+            if left := _left_to_others(mirror, plan, report, manifest):
+                why = f"the runs for {', '.join(left)} still have bottles to copy; the last one publishes"
+                return PublishResult(outcome="awaited", why=why)
             # That of the plan: while a sync copies, upstream moves on to bottles that nobody has planned yet.
             planned = _generation_of(mirror, plan)
             return publish(mirror, manifest, sync_id=plan.sync_id, generation=planned)
-        except (UpstreamError, PublicationInvalid, PlanInvalid) as error:
+        except MirrorError as error:
             _log.error("nothing is published", extra={"reason": error.reason, "error": str(error)})
             return PublishResult(outcome="failed", why=str(error))
 
@@ -169,13 +165,8 @@ def _left_to_others(mirror: Mirror, plan: Plan, report: Report, manifest: Manife
         platform
         for platform in others
         if platform not in ended
-        and any(not _is_held(manifest, planned.bottle) for planned in plan.pending(platform))
+        and any(not manifest.holds(planned.bottle) for planned in plan.pending(platform))
     ]
-
-
-def _is_held(manifest: Manifest, bottle: Bottle) -> bool:
-    entry = manifest.get(bottle.entry_key)
-    return entry is not None and entry.sha256 == bottle.digest
 
 
 def _time(seconds: int) -> str:

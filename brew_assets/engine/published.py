@@ -22,6 +22,7 @@ from brew_assets.domain.publication import (
     decode_publication,
     encode_pointer,
     encode_publication,
+    record_key,
 )
 from brew_assets.domain.publication_rules import goes_before
 from brew_assets.engine.ports import Clock, Store
@@ -30,6 +31,7 @@ from brew_assets.errors import KeyTaken, PreconditionFailed, PublicationInvalid,
 _log = logging.getLogger(__name__)
 # As many writers as that never publish at the same moment.
 _MOST_RACES = 50
+_REMEDY = "put the record back, or publish anew with `brew-mirror publish`"
 
 
 def new_publication_id(now: datetime) -> str:
@@ -74,12 +76,15 @@ def read_record(store: Store, publication_id: str, *, sha256: str = "") -> Publi
         PublicationInvalid: there is none, or it cannot be believed.
         StoreError: the store cannot be read.
     """
-    key = f"{RECORD_PREFIX}{publication_id}.json"
+    key = record_key(publication_id)
     document = store.read(key)
     if document is None:
-        raise PublicationInvalid(f"{key}: expected a publication's record, found nothing")
+        raise PublicationInvalid(f"{key}: expected a publication's record, found nothing; {_REMEDY}")
     if sha256 and (found := hashlib.sha256(document.data).hexdigest()) != sha256:
-        raise PublicationInvalid(f"{key}: expected the SHA-256 {sha256} of its pointer, found {found}")
+        raise PublicationInvalid(
+            f"{key}: expected a record with sha256 {sha256}, as {POINTER_KEY} has it, found {found}; "
+            f"{_REMEDY}"
+        )
     return decode_publication(document.data, publication_id=publication_id)
 
 

@@ -15,20 +15,16 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 import msgspec
 
-from brew_assets.domain.proof import is_sync_id
 from brew_assets.domain.publication import (
     POINTER_KEY,
-    RECORD_PREFIX,
     Pointer,
     Publication,
     PublishedApi,
     PublishedBottle,
     PublishedIndex,
-    decode_pointer,
-    decode_publication,
-    record_key,
 )
 from brew_assets.engine.ports import Clock, Store
+from brew_assets.engine.published import newest_ids, read_pointer, read_record
 from brew_assets.errors import MirrorError, PublicationInvalid, StoreError
 
 _log = logging.getLogger(__name__)
@@ -164,13 +160,12 @@ class ServedRecords:
         version = self._store.version(POINTER_KEY)
         if self.now is not None and version and version == self._version:
             return
-        document = self._store.read(POINTER_KEY)
-        if document is None:
+        pointer = read_pointer(self._store).pointer
+        if pointer is None:
             raise PublicationInvalid(
                 f"{POINTER_KEY}: expected the pointer to a publication, found nothing; a sync makes it, or "
                 "`brew-mirror publish`"
             )
-        pointer = decode_pointer(document.data)
         if self.now is None or pointer != self.now.pointer:
             self.now = self._load(pointer)
             _log.info("serves a publication", extra={"publication_id": pointer.publication_id})
@@ -179,8 +174,9 @@ class ServedRecords:
     def _load(self, pointer: Pointer) -> Served:
         since = _time_of(pointer)
         shared = _Shared(self.now)
-        records = [shared.record(self._current(pointer))]
-        for name in self._newest_ids():
+        current = read_record(self._store, pointer.publication_id, sha256=pointer.sha256)
+        records = [shared.record(current)]
+        for name in newest_ids(self._store, self._most):
             if name != pointer.publication_id and (found := self._other(name)) is not None:
                 records.append(shared.record(found))
         api = self._api_files(records[0])
@@ -201,40 +197,16 @@ class ServedRecords:
             **_maps(records),
         )
 
-    def _current(self, pointer: Pointer) -> Publication:
-        key = record_key(pointer.publication_id)
-        document = self._store.read(key)
-        found = "nothing" if document is None else hashlib.sha256(document.data).hexdigest()
-        if document is None or found != pointer.sha256:
-            raise PublicationInvalid(
-                f"{key}: expected a record with sha256 {pointer.sha256}, as {POINTER_KEY} has it, found "
-                f"{found}; put the record back, or publish anew with `brew-mirror publish`"
-            )
-        return decode_publication(document.data, publication_id=pointer.publication_id)
-
     def _other(self, publication_id: str) -> Publication | None:
         """A record that is not current; None if it is gone or cannot be trusted, which the log says."""
         for record in self.now.records if self.now is not None else ():
             if record.publication_id == publication_id:
                 return record
-        document = self._store.read(record_key(publication_id))
-        if document is None:
-            return None
         try:
-            return decode_publication(document.data, publication_id=publication_id)
+            return read_record(self._store, publication_id)
         except PublicationInvalid as error:
             _log.error("an earlier publication is not served", extra={"error": str(error)})
             return None
-
-    def _newest_ids(self) -> list[str]:
-        """The newest ids, the newest first: they begin with their time."""
-        names = (
-            listed.key[len(RECORD_PREFIX) :].removesuffix(".json")
-            for listed in self._store.listing(RECORD_PREFIX)
-        )
-        return sorted((name for name in names if name[:1].isdigit() and is_sync_id(name)), reverse=True)[
-            : self._most
-        ]
 
     def _api_files(self, record: Publication) -> dict[str, ApiFile]:
         served = {} if self.now is None else self.now.api

@@ -13,22 +13,25 @@ from benchmarks.sink import Sink
 from brew_assets.simulator import Simulator, SizeDistribution, World
 from brew_assets_tests.integration.mirrors import PROGRAM
 
-# What the interpreter, the libraries (cryptography among them) and ten workers' buffers may take together.
-BASE_MIB = 108
+# What the interpreter, the libraries and ten workers' buffers may take together.
+BASE_MIB = 96
 # Plan, receipts and manifest of one bottle, in memory at the same time, and then its formula in the catalogue
-# and in the API, what its index decides, and its place in the publication: here every bottle has a formula
-# and an index of its own.
-KIB_PER_BOTTLE = 12
+# and what its index decides: here every bottle has a formula and an index of its own.
+KIB_PER_BOTTLE = 6
+# What publishing takes beside that: the libraries that verify the signed API, and of each bottle its place in
+# the API and in the record.
+PUBLISHING_MIB, PUBLISHING_KIB_PER_BOTTLE = 12, 6
 _TIMEOUT_S = 3000
 
 
-def peak_of_a_sync(world: World, folder: Path) -> float:
-    """Peak MiB of the process that carries a plan out, against a sink that stores no bottle."""
+def peak_of_a_sync(world: World, folder: Path, *, publish: str = "off") -> float:
+    """Peak MiB of the process that copies by a plan, against a sink that stores no bottle."""
     with Simulator(world) as upstream, Sink() as sink:
         environment = {
             "PATH": os.environ["PATH"],
             **upstream.environment(),
             "MIRROR_URL": "s3://bench/",
+            "PUBLISH": publish,
             "AWS_ENDPOINT_URL": sink.url,
             "AWS_ACCESS_KEY_ID": "benchmark",
             "AWS_SECRET_ACCESS_KEY": "benchmark-secret",
@@ -93,6 +96,12 @@ def test_memory_grows_by_little_more_than_the_plan_with_the_number_of_bottles(tm
     few, more = peak_of_a_sync(many(200), tmp_path), peak_of_a_sync(many(3_000), tmp_path)
     assert more < BASE_MIB
     assert more - few < 2_800 * KIB_PER_BOTTLE / 1024
+
+
+def test_publishing_takes_little_more(tmp_path: Path) -> None:
+    few, more = (peak_of_a_sync(many(count), tmp_path, publish="strict") for count in (200, 3_000))
+    assert more < BASE_MIB + PUBLISHING_MIB
+    assert more - few < 2_800 * (KIB_PER_BOTTLE + PUBLISHING_KIB_PER_BOTTLE) / 1024
 
 
 @pytest.mark.long

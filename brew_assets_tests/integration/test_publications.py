@@ -5,13 +5,14 @@ import json
 import random
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from brew_assets.domain.publication import POINTER_KEY, RECORD_PREFIX, Publication, decode_publication
 from brew_assets.simulator import Fault, Simulator, World
-from brew_assets_tests.integration.mirrors import PLATFORMS, MirrorUnderTest
+from brew_assets_tests.integration.mirrors import PLATFORMS, DirectoryMirror, MirrorUnderTest
 
 TAGS = list(PLATFORMS)
 
@@ -168,6 +169,7 @@ def test_a_bottle_that_the_store_has_lost_is_in_no_publication(
 def test_an_older_generation_is_published_only_when_somebody_asks_for_it(
     mirror: MirrorUnderTest, upstream: Simulator
 ) -> None:
+    mirror.sync(upstream)
     upstream.world.publish("jq", "1.1", tags=TAGS, size_bytes=20_000)
     mirror.sync(upstream)
     newer = walk(mirror)
@@ -176,6 +178,20 @@ def test_an_older_generation_is_published_only_when_somebody_asks_for_it(
     older = publish(mirror, upstream)
     assert (older["outcome"], current(mirror)) == ("older", newer)
     assert "--allow-older" in older["why"]
+    assert publish(mirror, upstream, "--allow-older")["outcome"] == "published"
+    assert walk(mirror).generated_at < newer.generated_at
+
+
+def test_a_store_that_does_not_take_a_record_costs_no_word_on_what_was_copied(
+    tmp_path: Path, upstream: Simulator
+) -> None:
+    mirror = DirectoryMirror(tmp_path / "mirror")
+    mirror.write("published", b"a file where a folder is to be")
+    done = mirror.run(upstream, "sync", "--json")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["outcome"], found["stored"]) == (1, "success", 9)
+    assert found["publication"]["outcome"] == "failed"
+    assert "published/" in found["publication"]["why"]
 
 
 @pytest.mark.parametrize("fault", [Fault.wrong_signature(times=None), Fault.changed_byte(times=None)])
