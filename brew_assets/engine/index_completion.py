@@ -6,6 +6,7 @@ kept, as a proof and for the bottles that it does fit, and is never served for t
 """
 
 import logging
+import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
@@ -76,17 +77,16 @@ class IndexCompletion:
         self,
         bottles: Iterable[Bottle],
         *,
-        turn: float = 0.0,
-        beside_others: bool = False,
+        beside_others: str = "",
         fresh: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> Completion:
         """The bottles are servable, as far as upstream has indexes that fit them.
 
-        Runs that work `beside_others` begin at different places, at `turn` of the way (0 to 1), and look
-        whether another one has kept an index meanwhile before they ask for it. `fresh` reads every kept index
-        and believes no summary. `progress` hears (indexes
-        done, indexes that were missing). After a stop signal nothing more is asked for.
+        A run that works `beside_others`, under a name that none of them has, asks in an order of its own, and
+        looks whether another one has kept an index meanwhile before it asks for it. `fresh` reads every kept
+        index and believes no summary. `progress` hears (indexes done, indexes that were missing). After a
+        stop signal nothing more is asked for.
 
         Raises:
             StoreError: the store cannot be listed.
@@ -97,8 +97,11 @@ class IndexCompletion:
         if not stop.is_set():
             indexes.judge_all(groups)
         missing = [group for group in groups.items() if not _is_fitted(indexes.of(group[0]), group[1])]
-        first = int(turn * len(missing))
-        done = self._ask_for(missing[first:] + missing[:first], beside_others, progress)
+        if beside_others:
+            # Runs in one order that are equally fast would ask for the same at every moment, wherever each
+            # of them begins.
+            random.Random(beside_others).shuffle(missing)
+        done = self._ask_for(missing, bool(beside_others), progress)
         indexes.save(self._ports.clock.now())
         failed = [_failure(one.name, one.error) for one in done if one.error is not None]
         if done:

@@ -41,10 +41,7 @@ def complete_indexes(
         bottle.filename + bottle.digest: bottle for bottle in _wanted(ports.store, options, plan, platforms)
     }
     held = [bottle for bottle in wanted.values() if manifest.holds(bottle)]
-    turn = plan.platforms.index(platform) / len(plan.platforms) if platform else 0.0
-    return IndexCompletion(ports, options).complete(
-        held, turn=turn, beside_others=platform is not None, progress=progress
-    )
+    return IndexCompletion(ports, options).complete(held, beside_others=platform or "", progress=progress)
 
 
 def _platforms_of(plan: Plan, platform: str | None) -> Collection[str]:

@@ -13,7 +13,8 @@ import shlex
 import sys
 import threading
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -97,23 +98,38 @@ def is_terminal(*, err: bool = False) -> bool:
 
 def show_row(text: str) -> None:
     """The text stands in the terminal's last row of standard error until something else is printed."""
-    with _row_lock:
-        _write(f"{_ERASE_ROW if _row else ''}{printable(text)}", err=True, end="", over_row=True)
-        _row[:] = [text]
+    with drawing_row():
+        _write(f"{_ERASE_ROW}{printable(text)}", err=True, end="", over_row=True)
 
 
 def clear_row() -> None:
     """It stands there no more."""
     with _row_lock:
         if _row:
-            _row.clear()
+            # Erased before it is forgotten: a signal's handler in between erases nothing twice.
             _write(_ERASE_ROW, err=True, end="", over_row=True)
+            _row.clear()
 
 
-def note_row(*, stands: bool) -> None:
-    """Somebody else has drawn the terminal's last row, or has erased it."""
+@contextmanager
+def drawing_row() -> Iterator[None]:
+    """While the block draws the terminal's last row nothing else is printed; afterwards the row stands."""
+    # Noted before it is drawn too: a signal's handler may print in the middle, in this very thread, which no
+    # lock keeps out, and has to erase what it finds. What is drawn after that is noted once more.
     with _row_lock:
-        _row[:] = ["drawn"] if stands else []
+        _row[:] = ["drawn"]
+        try:
+            yield
+        finally:
+            _row[:] = ["drawn"]
+
+
+@contextmanager
+def erasing_row() -> Iterator[None]:
+    """While the block erases the terminal's last row nothing else is printed; afterwards none stands."""
+    with _row_lock:
+        yield
+        _row.clear()
 
 
 def print_line(text: str, *, err: bool = False, label: str = "", colour: str | None = None) -> None:

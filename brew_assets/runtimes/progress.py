@@ -15,7 +15,7 @@ from brew_assets.domain.quantities import human_bytes
 from brew_assets.engine.ports import Notice, ProgressListener
 from brew_assets.engine.ports import Progress as TransferProgress
 from brew_assets.engine.waiting import NoticeLog
-from brew_assets.runtimes.printing import clear_row, console, note_row, show_row
+from brew_assets.runtimes.printing import clear_row, console, drawing_row, erasing_row, show_row
 
 _REDRAWN_EVERY_S = 0.1
 _BAR_CELLS = 20
@@ -110,8 +110,8 @@ class _Row:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-        note_row(stands=False)
+        with erasing_row():
+            self._progress.stop()
 
     def update(self, title: str, done: int, total: int, facts: Callable[[Any], list[str]]) -> None:
         """The row shows so much, and the facts that are made of rich's own figures."""
@@ -130,8 +130,8 @@ class _Row:
         parts = [self._title, self._waiting] if self._waiting else [self._title, *self._facts]
         bar = "" if self._share is None or self._waiting else _bar(self._share)
         row = fitting([part for part in (parts[0], bar, *parts[1:]) if part], self._progress.console.width)
-        self._progress.update(self._task, row=row, refresh=True)
-        note_row(stands=True)
+        with drawing_row():
+            self._progress.update(self._task, row=row, refresh=True)
 
 
 def _counter(row: _Row, title: str, monotonic: Callable[[], float]) -> Callable[[int, int], None]:

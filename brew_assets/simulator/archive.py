@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
+from brew_assets.simulator.model import HOMEBREW_VERSION
+
 STORED_BLOCK_BYTES = 65_535  # the longest stored block that deflate knows (RFC 1951, 3.2.4)
 BLOCKS_PER_UNIT = 4
 UNIT_BYTES = BLOCKS_PER_UNIT * STORED_BLOCK_BYTES
@@ -185,7 +187,7 @@ def _tar_prefix(recipe: Recipe) -> bytes:
     keg = f"{name}/{recipe.pkg_version}"
     receipt = json.dumps(
         {
-            "homebrew_version": "6.0.18",
+            "homebrew_version": HOMEBREW_VERSION,
             "built_as_bottle": True,
             "poured_from_bottle": True,
             "runtime_dependencies": [],

@@ -3,6 +3,8 @@
 import hashlib
 from dataclasses import dataclass
 
+# The brew whose forms all documents have.
+HOMEBREW_VERSION = "6.0.18"
 ROOT_URL = "https://ghcr.io/v2/homebrew/core"
 # 2026-08-22 03:00 UTC. Nothing here reads a clock.
 FIRST_GENERATED_AT = 1_787_367_600

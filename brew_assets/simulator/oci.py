@@ -8,7 +8,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from brew_assets.simulator.model import SimulatedBottle
+from brew_assets.simulator.model import HOMEBREW_VERSION, SimulatedBottle
 
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
@@ -103,7 +103,7 @@ def _common_annotations(bottle: SimulatedBottle) -> dict[str, str]:
 
 def _tab(bottle: SimulatedBottle) -> str:
     tab = {
-        "homebrew_version": "6.0.18",
+        "homebrew_version": HOMEBREW_VERSION,
         "changed_files": [],
         "source_modified_time": 1_700_000_000,
         "compiler": "clang",

@@ -7,12 +7,13 @@ import json
 import re
 from typing import Any
 
-from brew_assets.domain.platforms import ALL_TAG, KNOWN_PLATFORMS, serving_tags
+from brew_assets.domain.platforms import KNOWN_PLATFORMS, serving_tags
 from brew_assets.simulator.catalogue import cellar, checksum, source_url
-from brew_assets.simulator.model import Edition, SimulatedBottle, SimulatedFormula
+from brew_assets.simulator.model import HOMEBREW_VERSION, Edition, SimulatedBottle, SimulatedFormula
 
 # Its path below the base address of the API.
 PACKAGES_FILE = re.compile(r"internal/packages\.(?P<tag>[a-z0-9_]+)\.jws\.json")
+_DEFAULT_CELLAR = ":any_skip_relocation"
 # Of these machines upstream has one.
 TAGS = KNOWN_PLATFORMS
 
@@ -34,7 +35,11 @@ def packages_json(edition: Edition, tag: str) -> str:
         "cask_renames": {},
         "cask_tap_git_head": checksum("casks")[:40],
         "cask_tap_migrations": {},
-        "metadata": {"bottle_tag": tag, "generated_at": edition.generated_at},
+        "metadata": {
+            "homebrew_version": HOMEBREW_VERSION,
+            "bottle_tag": tag,
+            "generated_at": edition.generated_at,
+        },
     }
     return json.dumps(document, separators=(",", ":"))
 
@@ -50,8 +55,10 @@ def _entry(formula: SimulatedFormula, tag: str) -> dict[str, Any]:
         "stable_version": formula.version,
         "stable_url_args": [url, {}],
         "stable_checksum": checksum(url),
-        "revision": formula.revision,
     }
+    # As brew writes it, nothing stands there that a reader supplies: no 0, no empty list, not the file's tag.
+    if formula.revision:
+        entry["revision"] = formula.revision
     if formula.dependencies:
         entry["stable_dependencies"] = list(formula.dependencies)
     if formula.deprecated:
@@ -60,12 +67,13 @@ def _entry(formula: SimulatedFormula, tag: str) -> dict[str, Any]:
         entry["disable_args"] = {":date": "2026-06-01", ":because": ":unmaintained"}
     bottle = serving_bottle(formula, tag)
     if bottle is not None:
-        entry |= {
-            "bottle_rebuild": formula.rebuild,
-            "bottle_tag": f":{bottle.tag}",
-            "bottle_cellar": f":{cellar(bottle)[1:]}" if bottle.tag == ALL_TAG else cellar(bottle),
-            "bottle_checksum": bottle.digest,
-        }
+        entry["bottle_checksum"] = bottle.digest
+        if formula.rebuild:
+            entry["bottle_rebuild"] = formula.rebuild
+        if bottle.tag != tag:
+            entry["bottle_tag"] = f":{bottle.tag}"
+        if cellar(bottle) != _DEFAULT_CELLAR:
+            entry["bottle_cellar"] = cellar(bottle)
     return entry
 
 

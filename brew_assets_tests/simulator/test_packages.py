@@ -61,11 +61,19 @@ def test_an_entry_says_all_of_its_bottle(simulator: Simulator, world: World) -> 
     assert payload["metadata"]["bottle_tag"] == "arm64_sonoma"
     assert {name: entry[name] for name in entry if name.startswith("bottle_")} == {
         "bottle_rebuild": 1,
-        "bottle_tag": ":arm64_sonoma",
         "bottle_cellar": "/opt/homebrew/Cellar",
         "bottle_checksum": item.digest,
     }
     assert (entry["stable_version"], entry["revision"]) == ("3.6.3", 2)
+
+
+def test_an_entry_leaves_out_what_its_reader_supplies(simulator: Simulator, world: World) -> None:
+    """As brew 6.0.22 writes it: no 0, no tag that is the file's, no cellar that is the most common one."""
+    world.publish("jq", "1.8.1", tags=("arm64_sonoma",))
+    world.publish("docs", "1.0", tags=("all",))
+    formulae = payload_of(file_of(simulator))["formulae"]
+    assert not {"revision", "bottle_rebuild", "bottle_tag"} & formulae["jq"].keys()
+    assert not {"revision", "bottle_rebuild", "bottle_cellar"} & formulae["docs"].keys()
 
 
 def test_symbols_are_written_as_brew_writes_them(simulator: Simulator, world: World) -> None:
@@ -73,18 +81,23 @@ def test_symbols_are_written_as_brew_writes_them(simulator: Simulator, world: Wo
     entry = payload_of(file_of(simulator))["formulae"]["old"]
     assert entry["disable_args"] == {":date": "2026-06-01", ":because": ":unmaintained"}
     assert entry["deprecate_args"] == {":date": "2026-01-01", ":because": ":unmaintained"}
-    assert (entry["bottle_tag"], entry["bottle_cellar"]) == (":all", ":any_skip_relocation")
+    assert entry["bottle_tag"] == ":all"
 
 
 @pytest.mark.parametrize(
-    ("tag", "served"),
-    [("arm64_tahoe", ":arm64_sequoia"), ("arm64_sequoia", ":arm64_sequoia"), ("arm64_sonoma", None)],
+    ("tag", "there", "served"),
+    [
+        ("arm64_tahoe", True, ":arm64_sequoia"),
+        ("arm64_sequoia", True, None),
+        ("arm64_sonoma", False, None),
+    ],
 )
 def test_a_file_names_the_bottle_that_brew_takes_there(
-    simulator: Simulator, world: World, tag: str, served: str | None
+    simulator: Simulator, world: World, tag: str, there: bool, served: str | None
 ) -> None:
     world.publish("jq", "1.8.1", tags=("arm64_sequoia",))
-    assert payload_of(file_of(simulator, tag))["formulae"]["jq"].get("bottle_tag") == served
+    entry = payload_of(file_of(simulator, tag))["formulae"]["jq"]
+    assert ("bottle_checksum" in entry, entry.get("bottle_tag")) == (there, served)
 
 
 def test_all_that_the_api_shows_is_of_one_commit(simulator: Simulator, world: World) -> None:
