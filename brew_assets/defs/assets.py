@@ -48,9 +48,9 @@ from brew_assets.engine.publish import publish_after
 OWNERS = ["team:mirror"]
 # A week, and a day for a sync that takes long.
 FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8))
-# For what has changed before it. hash_manifest follows by itself in a run of mirror_platform, so it is asked
-# for only after bottles that were stored without it, and when nobody is at work on either.
-FOLLOWS = (
+# For bottles that were stored without it, as by a backfill of bottles alone. In a run of mirror_platform it
+# follows by itself, so it is asked for only when nobody is at work on either.
+FOLLOWS_BOTTLES = (
     dg.AutomationCondition.any_deps_updated().since_last_handled()
     & ~dg.AutomationCondition.any_deps_in_progress()
     & ~dg.AutomationCondition.in_progress()
@@ -208,7 +208,7 @@ def bottles(
     owners=OWNERS,
     tags={"homebrew": "manifest"},
     freshness_policy=FRESH,
-    automation_condition=FOLLOWS,
+    automation_condition=FOLLOWS_BOTTLES,
     description=descriptions.HASH_MANIFEST,
 )
 def hash_manifest(context: dg.AssetExecutionContext, mirror: MirrorResource) -> dg.MaterializeResult[None]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from brew_assets.defs.assets import FOLLOWS, OWNERS, STORE_KIND, hash_manifest
+from brew_assets.defs.assets import OWNERS, STORE_KIND, hash_manifest
 from brew_assets.defs.backfills import PUBLICATION
 from brew_assets.defs.checks import SAMPLE_SIZE, check_result, escaped_text
 from brew_assets.defs.pages import descriptions
@@ -21,11 +21,21 @@ from brew_assets.errors import StoreError
 from brew_assets.settings import Settings
 
 OFF = "Nothing is published: PUBLISH=off."
+_MANIFEST_UPDATED = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated())
+# hash_manifest has changed since this was published, and since it was last asked for. Not
+# `any_deps_updated().since_last_handled()`, which compares no times: of runs that end within a tick of each
+# other the last one's news would be lost to a request made just before, whose run does not publish yet.
+FOLLOWS_MANIFEST = (
+    _MANIFEST_UPDATED.since(dg.AutomationCondition.newly_updated())
+    & _MANIFEST_UPDATED.since(dg.AutomationCondition.newly_requested())
+    & ~dg.AutomationCondition.any_deps_in_progress()
+    & ~dg.AutomationCondition.in_progress()
+)
 
 
 def condition_to_publish(settings: Settings) -> dg.AutomationCondition[Any] | None:
     """When a run is asked for; never with PUBLISH=off, which on ECS would be a task for nothing each time."""
-    return FOLLOWS if settings.publish != "off" else None
+    return FOLLOWS_MANIFEST if settings.publish != "off" else None
 
 
 @dg.asset(
