@@ -151,7 +151,7 @@ def pending_bottles(
             # Its API may be news to clients. What lacks is no failure of the plan: the run of `publication`
             # that follows fails by it.
             published = publish_after(engine, planned.plan, report, folded.manifest)
-            warnings += record_publication(context, engine, mirror.settings(), published)
+            warnings += record_publication(context, engine, mirror.settings(), planned.plan, published)
     for warning in warnings:
         context.log.warning(warning)
     places = Places(engine.store.url, mirror.settings())

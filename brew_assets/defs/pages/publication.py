@@ -9,9 +9,10 @@ from brew_assets.defs.backfills import PUBLICATION
 from brew_assets.defs.pages.metadata import Metadata, printable_texts, table
 from brew_assets.defs.pages.store_links import Places
 from brew_assets.domain.foreign_text import printable
+from brew_assets.domain.plan import Plan
 from brew_assets.domain.publication import POINTER_KEY, Lacking, Pointer, record_key
 from brew_assets.domain.publication_rules import MOST_NAMED, in_order, named
-from brew_assets.engine.publish import PublishResult
+from brew_assets.engine.publish import PublishResult, is_shortfall
 from brew_assets.engine.sync import Mirror
 from brew_assets.settings import Settings
 
@@ -34,11 +35,16 @@ def publication_metadata(result: PublishResult, now: datetime, places: Places) -
 
 
 def record_publication(
-    context: dg.AssetExecutionContext, engine: Mirror, settings: Settings, result: PublishResult | None
+    context: dg.AssetExecutionContext,
+    engine: Mirror,
+    settings: Settings,
+    plan: Plan,
+    result: PublishResult | None,
 ) -> list[str]:
-    """A step of another asset has the publication materialized where clients are served what is held now.
+    """The step of another asset has the publication materialized where clients are served what is held now.
 
-    Else it is observed, and comes back as a warning: clients are served what they were. None: PUBLISH=off.
+    Else it is observed, and what somebody should know comes back as warnings: clients are served what they
+    were. None: PUBLISH=off.
     """
     if result is None:
         return []
@@ -48,7 +54,10 @@ def record_publication(
         context.log_event(dg.AssetMaterialization(PUBLICATION, metadata=metadata, tags=tags))
         return []
     context.log_event(dg.AssetObservation(PUBLICATION, metadata=metadata))
-    return [describe_unpublished(result)]
+    if is_shortfall(result, plan, engine.options) or result.outcome == "older":
+        return [describe_unpublished(result)]
+    context.log.info(describe_unpublished(result))
+    return []
 
 
 def describe_unpublished(result: PublishResult) -> str:
