@@ -12,15 +12,18 @@ from brew_assets.defs.assets import OWNERS, STORE_KIND, hash_manifest
 from brew_assets.defs.backfills import PUBLICATION
 from brew_assets.defs.checks import SAMPLE_SIZE, check_result, escaped_text
 from brew_assets.defs.pages import descriptions
+from brew_assets.defs.pages.metadata import Metadata
 from brew_assets.defs.pages.publication import describe_unpublished, publication_metadata
 from brew_assets.defs.pages.store_links import Places
 from brew_assets.defs.resources import LOADED_SETTINGS, MirrorResource, end_step
+from brew_assets.defs.tags import BACKFILL_TAG
 from brew_assets.engine.publication_walk import walk_publication
-from brew_assets.engine.publish_apart import publish_apart
+from brew_assets.engine.publish_apart import ApartResult, publish_apart
 from brew_assets.errors import StoreError
 from brew_assets.settings import Settings
 
 OFF = "Nothing is published: PUBLISH=off."
+_METADATA_OFF: Metadata = {"outcome": "off", "why": OFF}
 _MANIFEST_UPDATED = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated())
 # hash_manifest has changed since this was published, and since it was last asked for. Not
 # `any_deps_updated().since_last_handled()`, which compares no times: of runs that end within a tick of each
@@ -53,17 +56,31 @@ def publication(
     context: dg.AssetExecutionContext, mirror: MirrorResource
 ) -> Iterator[dg.MaterializeResult[None]]:
     with mirror.engine(context) as engine:
-        if engine.options.publication.mode == "off":
-            context.log.info(OFF)
-            return
-        apart = publish_apart(engine, engine.fold().manifest)
-        result, places = apart.result, Places(engine.store.url, mirror.settings())
-        metadata = publication_metadata(result, engine.ports.clock.now(), places)
-    if result.is_current and result.current is not None:
-        yield dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.current.sha256))
+        is_off = engine.options.publication.mode == "off"
+        apart = None if is_off else publish_apart(engine, engine.fold().manifest)
+        now, places = engine.ports.clock.now(), Places(engine.store.url, mirror.settings())
+    current = apart.result.current if apart is not None else None
+    metadata = publication_metadata(apart.result, now, places) if apart is not None else _METADATA_OFF
+    if apart is not None and apart.result.is_current and current is not None:
+        yield dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(current.sha256))
+        return
+    say_why(context, apart, metadata)
+    # Dagster calls a backfill failed when one of its assets was not materialized, for whatever reason.
+    if BACKFILL_TAG in context.run.tags:
+        yield dg.MaterializeResult(metadata=metadata)
+
+
+def say_why(context: dg.AssetExecutionContext, apart: ApartResult | None, metadata: Metadata) -> None:
+    """Why nothing was published stands in the run's log, and on the asset's page.
+
+    Raises:
+        dagster.Failure: somebody has to look.
+    """
+    if apart is None:
+        context.log.info(OFF)
         return
     context.log_event(dg.AssetObservation(PUBLICATION, metadata=metadata))
-    why = describe_unpublished(result)
+    why = describe_unpublished(apart.result)
     if apart.is_failure:
         # What lacks now lacks a minute later, too: the next sync brings it.
         end_step(context, dg.Failure(why, metadata=metadata, allow_retries=False))

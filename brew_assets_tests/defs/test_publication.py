@@ -355,6 +355,22 @@ def test_a_backfill_that_has_stored_all_is_a_success_though_its_publication_fail
     assert (announced.slack.texts, announced.open) == ([START, COMPLETE], 0)
 
 
+@pytest.mark.parametrize(("mode", "outcome"), [("off", "off"), ("strict", "incomplete")])
+def test_a_backfill_is_no_failure_for_want_of_what_nobody_was_to_publish(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, mode: str, outcome: str
+) -> None:
+    monkeypatch.setenv("PUBLISH", mode)
+    deployment.tick()
+    backfill = Backfilled(deployment, ALL, [SONOMA])
+    backfill.run(*PLANNING)
+    assert backfill.run("bottles", platform=SONOMA).success
+    # An asset that its run leaves out makes a whole backfill one that Dagster calls failed.
+    shown = metadata_of(backfill.run("hash_manifest", "publication"), "publication")
+    assert shown["outcome"] == outcome
+    assert shown["why"]
+    assert not (deployment.root / POINTER_KEY).exists()
+
+
 def test_a_backfill_whose_manifest_fails_is_still_reported_as_failed(announced: Announced) -> None:
     deployment = announced.deployment
     backfill = Backfilled(deployment, ALL, PLATFORMS)
