@@ -11,14 +11,15 @@ from brew_assets.defs.checks import CHECKS
 from brew_assets.defs.dagster_internals import loggers_of_all_runs
 from brew_assets.defs.jobs import JOBS
 from brew_assets.defs.notifications.sensor import notifying_sensor
+from brew_assets.defs.publication import publication, published_objects_present
 from brew_assets.defs.resources import LOADED_SETTINGS, MirrorResource
 from brew_assets.defs.schedules import weekly_schedule
 from brew_assets.defs.sensors.launch_runs import manifest_sensor, pending_sensor
 from brew_assets.defs.sensors.sync_events import trigger_sensor
 
 defs = dg.Definitions(
-    assets=ASSETS,
-    asset_checks=CHECKS,
+    assets=[*ASSETS, publication],
+    asset_checks=[*CHECKS, published_objects_present],
     jobs=JOBS,
     schedules=[weekly_schedule(LOADED_SETTINGS)],
     sensors=[

@@ -195,6 +195,7 @@ Try:
   All of them    Jobs, weekly_sync, Materialize all. It plans, and within half a minute the sensor starts
                  a run for each platform that lacks something.
   What is held   Catalog, hash_manifest: the report of the last sync, and plots over time.
+  What is served Catalog, publication: half a minute after the last run of a sync it has what that stored.
 
 Mirror and runs are kept in {mirror}/ and {home}/ (logs: webserver.log, daemon.log). Each start moves upstream
 on by another week. The schedule and the sensors are on, as in a deployment: see Automation.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 IMAGES = ROOT / "docs" / "images"
-ASSETS = ("formula_catalog", "pending_bottles", "bottles", "hash_manifest")
+ASSETS = ("formula_catalog", "pending_bottles", "bottles", "hash_manifest", "publication")
 
 EXIT_CANNOT_RUN = 2
 _WIDTH, _HEIGHT = 1400, 560

@@ -1,5 +1,7 @@
 """What exists: the catalogue, the plan, the bottles of each platform, and the record of what is held.
 
+What clients are served of it is publication.py's.
+
 No value passes between assets in memory: the store carries the data, and runs share nothing else.
 """
 
@@ -24,6 +26,7 @@ from brew_assets.defs.pages.metadata import (
     own_plan_metadata,
     plan_metadata,
 )
+from brew_assets.defs.pages.publication import record_publication
 from brew_assets.defs.pages.store_links import Places
 from brew_assets.defs.progress import log_indexes, log_sizes, observe_progress
 from brew_assets.defs.repair import make_manifest_anew
@@ -40,6 +43,7 @@ from brew_assets.domain.left_out import notes_of
 from brew_assets.domain.links import Links
 from brew_assets.domain.plan import Request
 from brew_assets.engine.planner import make_plan, refresh_catalogue
+from brew_assets.engine.publish import publish_after
 
 OWNERS = ["team:mirror"]
 # A week, and a day for a sync that takes long.
@@ -144,6 +148,10 @@ def pending_bottles(
             last = newest_sync(context.instance, bottles.key)
             record_manifest(context, engine, mirror.settings(), folded, sync_id=last)
             warnings += index_warnings(report)
+            # Its API may be news to clients. What lacks is no failure of the plan: the run of `publication`
+            # that follows fails by it.
+            published = publish_after(engine, planned.plan, report, folded.manifest)
+            warnings += record_publication(context, engine, mirror.settings(), planned.plan, published)
     for warning in warnings:
         context.log.warning(warning)
     places = Places(engine.store.url, mirror.settings())

@@ -19,6 +19,7 @@ _WELL = (BulkActionStatus.COMPLETED_SUCCESS, BulkActionStatus.COMPLETED)
 # Whoever executes a backfill again and again does not do so more often.
 _MOST_PARENTS = 20
 BOTTLES, HASH_MANIFEST = dg.AssetKey("bottles"), dg.AssetKey("hash_manifest")
+PUBLICATION = dg.AssetKey("publication")
 
 
 class Backfill:

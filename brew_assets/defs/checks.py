@@ -35,7 +35,7 @@ _UNUSABLE_CATALOGUE = "The kept catalogue is damaged or cannot be used: material
 _NO_CATALOGUE = "No catalogue is kept in this store yet: materialize formula_catalog."
 
 
-def _escaped(found: object) -> str:
+def escaped_text(found: object) -> str:
     """What a description says in foreign words: pages render descriptions as Markdown."""
     return escaped(str(found), most=_FOUND_CHARACTERS)
 
@@ -43,10 +43,13 @@ def _escaped(found: object) -> str:
 def _described(error: ManifestInvalid) -> str:
     """The finding without markup, then the remedy, in which the commands are code."""
     what, _, remedy = str(error).partition(error.finding)
-    return f"{_escaped(f'{what}{error.finding}')}{remedy}"
+    return f"{escaped_text(f'{what}{error.finding}')}{remedy}"
 
 
-def _result(passed: bool, description: str, *, warn: bool = False, **metadata: Any) -> dg.AssetCheckResult:
+def check_result(
+    passed: bool, description: str, *, warn: bool = False, **metadata: Any
+) -> dg.AssetCheckResult:
+    """What a check found; a finding is an error unless it is to `warn`."""
     severity = dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR
     return dg.AssetCheckResult(passed=passed, severity=severity, description=description, metadata=metadata)
 
@@ -62,7 +65,7 @@ def catalogue_not_shrunk(
     with mirror.engine() as engine:
         kept = kept_catalogue(engine.store)
     if kept is None:
-        return _result(False, _NO_CATALOGUE)
+        return check_result(False, _NO_CATALOGUE)
     record = context.instance.get_latest_materialization_event(pending_bottles.key)
     made = record.asset_materialization if record else None
     formulae, bottles = catalogue_before(kept, recorded_plan(made.metadata) if made else None)
@@ -78,7 +81,7 @@ def catalogue_not_shrunk(
             f"the catalogue shrank {' and '.join(shrunk)}. No plan was made. If upstream really shrank, "
             "materialize pending_bottles by itself once."
         )
-    return _result(
+    return check_result(
         not shrunk,
         description,
         formulae=kept.formulae,
@@ -109,15 +112,15 @@ def newest_macos_covered(mirror: MirrorResource) -> dg.AssetCheckResult:
         catalogue = load_catalogue(engine.store, kept) if kept else None
         platforms = engine.options.platforms
     if catalogue is None:
-        return _result(False, _UNUSABLE_CATALOGUE if kept else _NO_CATALOGUE, warn=True)
+        return check_result(False, _UNUSABLE_CATALOGUE if kept else _NO_CATALOGUE, warn=True)
     newer = newer_macos(catalogue.tags(), platforms)
     description = (
-        f"The catalogue has bottles for {_escaped(', '.join(newer))}: add what your machines run to "
+        f"The catalogue has bottles for {escaped_text(', '.join(newer))}: add what your machines run to "
         "TARGET_PLATFORMS."
         if newer
         else "The configured platforms are up to date."
     )
-    return _result(not newer, description, warn=True, newer=newer, platforms=list(platforms))
+    return check_result(not newer, description, warn=True, newer=newer, platforms=list(platforms))
 
 
 @dg.multi_asset_check(
@@ -143,9 +146,9 @@ def manifest_checks(
     with mirror.engine() as engine:
         found = _manifest(engine)
         if isinstance(found, str):
-            consistent = _result(False, found)
+            consistent = check_result(False, found)
         else:
-            consistent = _result(True, f"{len(found)} entries", entries=len(found))
+            consistent = check_result(True, f"{len(found)} entries", entries=len(found))
         sampled = look_at_a_sample(context, engine, found)
     results = {"manifest_consistent": consistent, "sampled_objects_present": sampled}
     for key in context.selected_asset_check_keys:
@@ -185,7 +188,7 @@ def look_at_a_sample(
     What cannot be read is a warning: it may be whole.
     """
     if isinstance(manifest, str):
-        return _result(False, manifest)
+        return check_result(False, manifest)
     # What the sync is about to bring back is known to be gone.
     keys = sorted(set(manifest.keys()) - _being_brought_back(context, engine))
     # Seeded: a run that is looked at again names the same bottles.
@@ -194,12 +197,12 @@ def look_at_a_sample(
     try:
         certificates = certify(engine.store, sample, workers=engine.options.workers)
     except StoreError as error:
-        return _result(False, f"The sample cannot be looked at: {_escaped(error)}", warn=True)
+        return check_result(False, f"The sample cannot be looked at: {escaped_text(error)}", warn=True)
     bad = [c for c in certificates if c.verdict != "CURRENT"]
     rows = [(c.entry.s3_key, c.verdict, c.finding) for c in bad]
-    named = [_escaped(f"{c.entry.s3_key} is {c.verdict} {c.finding}".rstrip()) for c in bad[:MOST_NAMED]]
+    named = [escaped_text(f"{c.entry.s3_key} is {c.verdict} {c.finding}".rstrip()) for c in bad[:MOST_NAMED]]
     counted = f"{len(sample) - len(bad)} of {len(sample)} sampled bottles are as the manifest says"
-    return _result(
+    return check_result(
         not bad,
         "; ".join((counted, *named)) + (f". {_MEND}" if bad else ""),
         warn=all(c.verdict == "UNREADABLE" for c in bad),

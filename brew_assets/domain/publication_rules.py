@@ -39,11 +39,16 @@ def why_not_whole(lacking: Sequence[Lacking], rules: PublicationRules) -> str:
 
 
 def named(lacking: Sequence[Lacking]) -> list[str]:
-    """The first of what lacks, one in a line: those that this mirror could have come before upstream's."""
-    ordered = sorted(lacking, key=lambda one: (one.fault == "upstream", one.name, one.tag))
+    """The first of what lacks, one in a line."""
+    ordered = in_order(lacking)
     lines = [f"{one.name} ({one.tag}): {one.reason}" for one in ordered[:MOST_NAMED]]
     left = len(ordered) - len(lines)
     return [*lines, f"and {left:,} more"] if left else lines
+
+
+def in_order(lacking: Sequence[Lacking]) -> list[Lacking]:
+    """What lacks: what this mirror could have comes before what upstream cannot serve."""
+    return sorted(lacking, key=lambda one: (one.fault == "upstream", one.name, one.tag))
 
 
 def goes_before(current: Pointer, found: Publication) -> bool:

@@ -6,6 +6,7 @@ the record and moves the pointer. A kill between any two of these steps leaves t
 """
 
 import logging
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -46,6 +47,11 @@ class PublishResult(msgspec.Struct, frozen=True, kw_only=True):
     generated_at: int = 0
     publication: Publication | None = None
     current: Pointer | None = None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether clients are served what is held now."""
+        return self.outcome in ("published", "unchanged")
 
 
 def publish(
@@ -119,15 +125,29 @@ def publish_after(mirror: Mirror, plan: Plan, report: Report, manifest: Manifest
         return None
     with bound(sync_id=plan.sync_id, platform=",".join(report.platforms)):
         try:
-            if left := _left_to_others(mirror, plan, report, manifest):
-                why = f"the runs for {', '.join(left)} still have bottles to copy; the last one publishes"
-                return PublishResult(outcome="awaited", why=why)
-            # That of the plan: while a sync copies, upstream moves on to bottles that nobody has planned yet.
-            planned = _generation_of(mirror, plan)
-            return publish(mirror, manifest, sync_id=plan.sync_id, generation=planned)
+            return publish_by_plan(mirror, plan, manifest, ended=report.platforms)
         except MirrorError as error:
             _log.error("nothing is published", extra={"reason": error.reason, "error": str(error)})
             return PublishResult(outcome="failed", why=str(error))
+
+
+def publish_by_plan(
+    mirror: Mirror, plan: Plan, manifest: Manifest, *, ended: Collection[str] = ()
+) -> PublishResult:
+    """What is held is published with the API by which the plan was made, as far as that is kept.
+
+    Not before the runs of all its platforms have their bottles; `ended` are those that are known to have
+    ended though their reports may not be kept.
+
+    Raises:
+        MirrorError: as `publish`.
+    """
+    if left := _left_to_others(mirror, plan, ended, manifest):
+        why = f"the runs for {', '.join(left)} still have bottles to copy; the last one publishes"
+        return PublishResult(outcome="awaited", why=why)
+    # While a sync copies, upstream moves on to bottles that nobody has planned yet.
+    planned = _generation_of(mirror, plan)
+    return publish(mirror, manifest, sync_id=plan.sync_id, generation=planned)
 
 
 def is_of_all(plan: Plan, options: Options) -> bool:
@@ -151,12 +171,12 @@ def _generation_of(mirror: Mirror, plan: Plan) -> Generation | None:
     return kept_generation(mirror.store, api.keys(), plan.api)
 
 
-def _left_to_others(mirror: Mirror, plan: Plan, report: Report, manifest: Manifest) -> list[str]:
+def _left_to_others(mirror: Mirror, plan: Plan, ended: Collection[str], manifest: Manifest) -> list[str]:
     """The platforms of the plan whose runs have not ended, and of which bottles are not held."""
-    others = [platform for platform in plan.platforms if platform not in report.platforms]
+    others = [platform for platform in plan.platforms if platform not in ended]
     if not others:
         return []
-    ended = {
+    reported = {
         platform
         for found in kept_reports(mirror.store, plan.sync_id).values()
         for platform in found.platforms
@@ -164,7 +184,7 @@ def _left_to_others(mirror: Mirror, plan: Plan, report: Report, manifest: Manife
     return [
         platform
         for platform in others
-        if platform not in ended
+        if platform not in reported
         and any(not manifest.holds(planned.bottle) for planned in plan.pending(platform))
     ]
 

@@ -16,6 +16,7 @@ ASSETS = {
     "pending_bottles": "What has to be copied:",
     "bottles": "The bottles that serve one platform",
     "hash_manifest": "the one record of what is held",
+    "publication": "What clients are served",
 }
 PLOTTED = ("stored", "bytes_downloaded", "bytes_per_second", "duration_s", "failed")
 
@@ -71,7 +72,7 @@ def test_a_backfill_of_two_platforms_is_started_by_clicks(page: Page, backfill: 
     expect(page.get_by_text("arm64_sonoma").first).to_be_visible(timeout=PAGE_MS)
 
 
-def test_the_graph_shows_the_four_assets(page: Page, demo_ui: DemoUi) -> None:
+def test_the_graph_shows_the_five_assets(page: Page, demo_ui: DemoUi) -> None:
     go_to_graph(page, demo_ui.url)
     for name in ASSETS:
         expect(page.get_by_text(name, exact=True).first).to_be_visible(timeout=PAGE_MS)

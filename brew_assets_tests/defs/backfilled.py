@@ -13,7 +13,7 @@ from brew_assets.definitions import defs
 from brew_assets_tests.defs.deployment import Deployment
 
 PLANNING = ("formula_catalog", "pending_bottles")
-ALL = (*PLANNING, "bottles", "hash_manifest")
+ALL = (*PLANNING, "bottles", "hash_manifest", "publication")
 
 
 def asset_backfill(

@@ -5,7 +5,6 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.asset_daemon_cursor import AssetDaemonCursor
 from dagster._core.execution.asset_backfill import AssetBackfillData
 from dagster._core.execution.backfill import BulkActionStatus
 
@@ -15,6 +14,7 @@ from brew_assets.defs.notifications.run_history import CHECKED_WITHIN_S
 from brew_assets.engine.kept_plans import load_plan
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.announced import COMPLETE, FAILED, START, WARNING, Announced, state_of
+from brew_assets_tests.defs.automation import Automation
 from brew_assets_tests.defs.backfilled import ALL, PLANNING, Backfilled, asset_backfill, job_backfill
 from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, checks_of, metadata_of, pending_of
 from brew_assets_tests.defs.pages.test_store_findings import security_events
@@ -353,72 +353,49 @@ def test_the_platforms_of_a_backfill_are_read_from_every_form_of_its_record(
     assert Backfill(instance, "qwertyui").ends_with_manifest
 
 
-class Automation:
-    """The sensor that asks for hash_manifest, tick by tick."""
-
-    def __init__(self, deployment: Deployment) -> None:
-        self._instance = deployment.instance
-        self._cursor: AssetDaemonCursor | None = None
-
-    def asks(self) -> int:
-        """How many runs it asks for now."""
-        found = dg.evaluate_automation_conditions(defs, self._instance, cursor=self._cursor)
-        self._cursor = found.cursor
-        return found.total_requested
-
-    def run(self) -> dg.ExecuteInProcessResult:
-        """The run that it asks for, finished."""
-        keys = [dg.AssetKey("hash_manifest")]
-        job = defs.resolve_implicit_job_def_def_for_assets(keys)
-        assert job is not None
-        tags = {"dagster/auto_materialize": "true", "mirror/purpose": "record"}
-        return job.execute_in_process(instance=self._instance, tags=tags, asset_selection=keys)
-
-
 def test_a_backfill_of_bottles_alone_is_followed_by_one_run_of_the_manifest_and_its_checks(
     announced: Announced,
 ) -> None:
     deployment, automation = announced.deployment, Automation(announced.deployment)
-    assert automation.asks() == 0
+    assert automation.asks() == []
     for result in deployment.sync():
         assert result.success
-        # hash_manifest has followed in the same run.
-        assert automation.asks() == 0
+    # hash_manifest has followed in the same runs.
+    assert automation.asks() == ["publication"]
     announced.tick()
     assert announced.slack.texts == TOLD
     deployment.world.publish("wget", "1.25.0", tags=("arm64_sonoma",))
     backfill = Backfilled(deployment, ["bottles"], PLATFORMS)
     for platform in PLATFORMS:
         assert backfill.run("bottles", platform=platform).success
-        assert automation.asks() == 0
+        assert automation.asks() == []
     backfill.end()
     announced.tick()
     assert announced.slack.texts == TOLD * 2
     syncs = syncs_of(deployment)
-    assert automation.asks() == 1
-    result = automation.run()
-    assert result.success
+    assert automation.asks() == ["hash_manifest"]
+    result = automation.run("hash_manifest")
     assert metadata_of(result, "hash_manifest")["total_bottles"] == len(deployment.entries())
     assert "### Sync of" in metadata_of(result, "hash_manifest")["report"]
     assert set(checks_of(result)) == {"manifest_consistent", "sampled_objects_present"}
-    assert automation.asks() == 0
+    assert automation.asks() == ["publication"]
     # Nobody hears of that run: it belongs to no sync.
     announced.tick()
     assert (announced.slack.texts, announced.open) == (TOLD * 2, 0)
     assert syncs_of(deployment) == syncs
 
 
-def test_bottles_that_fail_ask_for_nothing_and_the_manifest_is_recorded_by_their_run(
+def test_bottles_that_fail_ask_for_no_run_of_the_manifest_which_their_own_run_records(
     deployment: Deployment,
 ) -> None:
     automation = Automation(deployment)
-    assert automation.asks() == 0
+    assert automation.asks() == []
     (bottle,) = deployment.world.publish("wget", "1.25.0", tags=("arm64_sonoma",))
     deployment.simulator.fault(bottle.filename, Fault.not_found())
     backfill = Backfilled(deployment, ["bottles"], [SONOMA])
     assert not backfill.run("bottles", platform=SONOMA).success
     backfill.end(BulkActionStatus.COMPLETED_FAILED)
-    assert automation.asks() == 0
+    assert automation.asks() == ["publication"]
     recorded = deployment.instance.get_latest_materialization_event(dg.AssetKey("hash_manifest"))
     assert recorded is not None
     assert recorded.asset_materialization is not None
@@ -430,7 +407,6 @@ def test_a_run_of_the_manifest_that_fails_by_itself_is_no_news_of_a_sync(announc
     deployment.sync()
     announced.tick()
     (deployment.root / "bottles_hash.json").write_bytes(b"{")
-    with pytest.raises(dg.Failure):
-        automation.run()
+    automation.run("hash_manifest", fails=True)
     announced.tick()
     assert (announced.slack.texts, announced.open) == (TOLD, 0)

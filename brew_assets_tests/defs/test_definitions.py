@@ -52,7 +52,7 @@ def test_the_definitions_load_with_an_empty_environment_and_no_network() -> None
     loaded = load()
     assert loaded.returncode == 0, loaded.stderr
     assert loaded.stdout.splitlines() == [
-        "['bottles', 'formula_catalog', 'hash_manifest', 'pending_bottles']",
+        "['bottles', 'formula_catalog', 'hash_manifest', 'pending_bottles', 'publication']",
         "0 3 * * 0",
         "[]",
     ]
@@ -106,7 +106,7 @@ def test_schedule_and_sensor_run_from_the_start_unless_told_otherwise(value: str
         assert (sensor.default_status == dg.DefaultSensorStatus.RUNNING) is running
 
 
-def test_the_sensor_of_the_manifest_is_the_only_one_that_evaluates_conditions() -> None:
+def test_the_sensor_of_manifest_and_publication_is_the_only_one_that_evaluates_conditions() -> None:
     repository = defs.get_repository_def()
     found = [s for s in repository.sensor_defs if isinstance(s, dg.AutomationConditionSensorDefinition)]
     assert [sensor.name for sensor in found] == ["record_stored_bottles"]
@@ -129,7 +129,7 @@ def test_assets_and_jobs_say_what_they_are() -> None:
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
         assert node.description
-        # One group: the graph opens with all four.
+        # One group: the graph opens with all five.
         assert node.group_name == "mirror"
         assert node.owners == ["team:mirror"]
         assert node.kinds

@@ -9,8 +9,10 @@ import dagster as dg
 import pytest
 from dagster._core.execution.backfill import BulkActionStatus
 
+from brew_assets.adapters.directory_store.store import DirectoryStore
 from brew_assets.domain.manifest import decode_manifest
 from brew_assets.domain.object_keys import MANIFEST_KEY
+from brew_assets.engine.published import read_pointer, read_record
 from brew_assets.simulator import Fault, Simulator, World
 from brew_assets_tests.defs.announced import COMPLETE, FAILED, START
 from brew_assets_tests.defs.backfilled import ALL, asset_backfill
@@ -55,9 +57,11 @@ class Desk:
         assert ended.status == BulkActionStatus.COMPLETED_SUCCESS, self.laptop.tell_of_failures()
         return [run for run in self.laptop.runs()[before:] if run not in self.of_condition()]
 
-    def of_condition(self) -> list[dg.DagsterRun]:
-        """The runs of hash_manifest that its automation condition has asked for."""
-        return [run for run in self.laptop.runs() if run.tags.get("mirror/purpose") == "record"]
+    def of_condition(self, *assets: str) -> list[dg.DagsterRun]:
+        """The runs that automation conditions have asked for; of just these assets where some are named."""
+        runs = [run for run in self.laptop.runs() if run.tags.get("mirror/purpose") == "record"]
+        wanted = {dg.AssetKey(asset) for asset in assets}
+        return [run for run in runs if not wanted or run.asset_selection == wanted]
 
     def wait_for_messages(self, count: int) -> list[str]:
         """The first lines of what Slack took, once it is so much."""
@@ -97,7 +101,7 @@ def test_clicks_on_an_empty_mirror_are_one_sync_each(desk: Desk) -> None:
     laptop = desk.laptop
     with laptop.daemon():
         runs = desk.backfill(*ALL)
-        # The planning, a run for each platform, and the manifest.
+        # The planning, a run for each platform, and the manifest with what clients are served.
         assert len(runs) == len(PLATFORMS) + 2
         sync_id = laptop.newest_plan()[1]
         assert laptop.syncs() == {sync_id}
@@ -114,16 +118,22 @@ def test_clicks_on_an_empty_mirror_are_one_sync_each(desk: Desk) -> None:
         assert desk.held() == held + 1
         assert set(desk.upstream.downloads.values()) == {1}
 
-        # Bottles alone were stored: the manifest and its checks follow, once.
-        wait_for(desk.of_condition, what="the run of hash_manifest", timeout_s=120)
+        # Bottles alone were stored: the manifest follows with its checks, and then the publication, once.
+        wait_for(lambda: desk.of_condition("hash_manifest"), what="a run of hash_manifest", timeout_s=120)
+        wait_for(lambda: desk.of_condition("publication"), what="a run of publication", timeout_s=120)
         # The sensor has seen the plan of the first click, and started nothing for it.
         laptop.wait_for_cursor(beyond=laptop.newest_plan()[0])
         laptop.wait_until_idle()
-        (followed,) = desk.of_condition()
-        assert followed.asset_selection == {dg.AssetKey("hash_manifest")}
-        assert followed.status == dg.DagsterRunStatus.SUCCESS
+        manifest, published = desk.of_condition()
+        assert manifest.asset_selection == {dg.AssetKey("hash_manifest")}
+        assert published.asset_selection == {dg.AssetKey("publication")}
+        assert {manifest.status, published.status} == {dg.DagsterRunStatus.SUCCESS}
+        pointer = read_pointer(DirectoryStore(laptop.mirror)).pointer
+        assert pointer is not None
+        record = read_record(DirectoryStore(laptop.mirror), pointer.publication_id, sha256=pointer.sha256)
+        assert (record.counts["bottles"], record.sync_id) == (held + 1, second)
         assert laptop.syncs() == {sync_id, second}
-        assert len(laptop.runs()) == 2 * len(PLATFORMS) + 3
+        assert len(laptop.runs()) == 2 * len(PLATFORMS) + 4
         assert len(desk.slack.taken) == 4
 
 
@@ -162,8 +172,7 @@ def test_a_sensor_that_lost_its_cursor_begins_at_the_newest_plan(desk: Desk) -> 
     with laptop.daemon():
         laptop.wait_for_cursor(beyond=laptop.newest_plan()[0])
         laptop.wait_until_idle()
-        # What the story before this one has left to the condition belongs to no sync.
-        followed = len([run for run in laptop.runs()[before:] if run in desk.of_condition()])
+        # What follows by a condition belongs to no sync.
         begun = Counter(
             run.tags["mirror/sync_id"] for run in laptop.runs()[before:] if run.tags.get("mirror/sync_id")
         )
@@ -173,4 +182,5 @@ def test_a_sensor_that_lost_its_cursor_begins_at_the_newest_plan(desk: Desk) -> 
         laptop.lose_cursor()
         laptop.wait_for_cursor(beyond=laptop.newest_plan()[0])
         laptop.wait_until_idle()
-        assert len(laptop.runs()) == before + len(PLATFORMS) + followed
+        more = [run for run in laptop.runs()[before:] if run not in desk.of_condition()]
+        assert len(more) == len(PLATFORMS)

@@ -8,7 +8,7 @@ import msgspec
 
 from brew_assets.defs.assets import bottles, pending_bottles
 from brew_assets.defs.backfills import HASH_MANIFEST, Backfill, backfill_of, is_of_manifest
-from brew_assets.defs.notifications.failure_causes import why_it_failed
+from brew_assets.defs.notifications.failure_causes import has_stored, why_it_failed
 from brew_assets.defs.pages.metadata import (
     BOTTLES_DONE,
     BYTES_DONE,
@@ -230,11 +230,10 @@ def _speaking(
         run = record.dagster_run
         if is_of_manifest(run):
             continue
-        platform, succeeded = run.tags[PARTITION_TAG], run.status == dg.DagsterRunStatus.SUCCESS
-        before = found.get(platform)
-        if before is not None and before.dagster_run.status == dg.DagsterRunStatus.SUCCESS:
+        platform, before = run.tags[PARTITION_TAG], found.get(run.tags[PARTITION_TAG])
+        if before is not None and has_stored(instance, before.dagster_run):
             continue
-        if succeeded and not _copies(run) and not _were_stored(instance, sync, platform):
+        if has_stored(instance, run) and not _copies(run) and not _were_stored(instance, sync, platform):
             continue
         found[platform] = record
     return found
@@ -271,7 +270,7 @@ def _manifest_run(
     It stands beside those of the platforms, under the name of what it materializes.
     """
     last = [record for record in records if is_of_manifest(record.dagster_run)]
-    well = [record for record in last if record.dagster_run.status == dg.DagsterRunStatus.SUCCESS]
+    well = [record for record in last if has_stored(instance, record.dagster_run)]
     found = next(reversed(well or last), None)
     return _platform_run(instance, HASH_MANIFEST.to_user_string(), found, now) if found is not None else None
 
@@ -296,7 +295,7 @@ def _platform_run(
     instance: dg.DagsterInstance, platform: str, record: dg.RunRecord, now: float
 ) -> PlatformRun:
     run = record.dagster_run
-    state = _STATES.get(run.status, "going")
+    state = "succeeded" if has_stored(instance, run) else _STATES.get(run.status, "going")
     if state == "failed" and fate_of(instance, record, now=now) != "final":
         state = "waiting"
     reason, error = why_it_failed(instance, run.run_id) if state == "failed" else ("", "")

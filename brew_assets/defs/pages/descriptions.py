@@ -35,3 +35,14 @@ bottles_hash.json: the one record of what is held, and of nothing else.
 plots over time, and so does how many are servable: held, with an index that fits. The checks compare the
 manifest with a sample of the stored bottles.
 """
+
+PUBLICATION = """
+What clients are served: one record of bottles, indexes and API files, and the pointer to it.
+
+It is `published/current.json`. A run follows when `hash_manifest` has changed and nobody is at work on it; a
+plan of which nothing is pending publishes by itself. The API is the one by which the newest sync was planned.
+With `PUBLISH=strict` the pointer stays where it is while bottles lack that the API names and the mirror is
+meant to hold: the run fails and names them, and clients are served the last publication on. While other runs
+of the sync have bottles to copy, and after a sync of a part, nothing is published and nothing has failed.
+`lag_s` is how old the API is that clients are served.
+"""

@@ -30,12 +30,12 @@ _PAGES = ("https://", "http://", "/")
 _SAFE_IN_ADDRESS = ":/?#&=%@+,;~!$'"
 
 
-def markdown_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table of the first MAX_ROWS rows; it says how many more there are, and "none" without any."""
+def markdown_table(titles: Sequence[str], rows: Iterable[Sequence[object]], *, most: int = MAX_ROWS) -> str:
+    """A table of the first rows; it says how many more there are, and "none" without any."""
     lines = [f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
     left_out = 0
     for number, row in enumerate(rows):
-        if number < MAX_ROWS:
+        if number < most:
             lines.append(f"| {' | '.join(_cell(value) for value in row)} |")
         else:
             left_out += 1

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec
 import dagster as dg
 import msgspec
 
-from brew_assets.defs.pages.markdown import markdown, markdown_table
+from brew_assets.defs.pages.markdown import MAX_ROWS, markdown, markdown_table
 from brew_assets.defs.pages.store_links import Places
 from brew_assets.defs.pages.sync_report import Holdings, left_out_list, run_report
 from brew_assets.domain.foreign_text import printable
@@ -324,6 +324,8 @@ def totals_table(title: str, totals: Mapping[str, Total]) -> dg.MarkdownMetadata
     return table((title, "bottles", "bytes"), rows)
 
 
-def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.MarkdownMetadataValue:
-    """The table of the first MAX_ROWS rows, as Dagster shows it."""
-    return markdown(markdown_table(titles, rows))
+def table(
+    titles: Sequence[str], rows: Iterable[Sequence[object]], *, most: int = MAX_ROWS
+) -> dg.MarkdownMetadataValue:
+    """The table of the first rows, as Dagster shows it."""
+    return markdown(markdown_table(titles, rows, most=most))

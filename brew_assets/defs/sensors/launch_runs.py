@@ -10,6 +10,7 @@ from brew_assets.defs.assets import hash_manifest, pending_bottles
 from brew_assets.defs.backfills import backfill_of
 from brew_assets.defs.jobs import mirror_platform
 from brew_assets.defs.pages.metadata import recorded_plan
+from brew_assets.defs.publication import publication
 from brew_assets.defs.resources import platforms
 from brew_assets.defs.tags import PARTITION_TAG, SYNC_ID_TAG, inherited_tags, run_tags
 from brew_assets.domain.plan_summary import PlanSummary
@@ -50,16 +51,19 @@ def pending_sensor(
 
 
 def manifest_sensor(settings: Settings) -> dg.AutomationConditionSensorDefinition:
-    """The sensor that asks for hash_manifest by its condition; Dagster's own would be stopped at first."""
+    """The sensor that asks for hash_manifest and publication by their conditions.
+
+    Dagster's own would be stopped at first.
+    """
     running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
     return dg.AutomationConditionSensorDefinition(
         name="record_stored_bottles",
-        target=dg.AssetSelection.assets(hash_manifest),
+        target=dg.AssetSelection.assets(hash_manifest, publication),
         minimum_interval_seconds=_INTERVAL_S,
         run_tags={"mirror/purpose": "record"},
         default_status=running if settings.schedule_enabled else stopped,
-        description="Starts a run of hash_manifest and its checks when bottles were stored without it, as by "
-        "a backfill of bottles alone.",
+        description="Starts a run of publication and its check when hash_manifest has changed, and of "
+        "hash_manifest and its checks when bottles were stored without it, as by a backfill of bottles.",
     )
 
 

@@ -87,7 +87,8 @@ locals {
       "bottles_hash.json",
       "backups/*",
       "state/*",
-      "v2/*", # what is published to brew
+      "published/*", # what brew is served: records, and the pointer to one of them
+      "v2/*",
       "api/*",
     ] : "${var.bucket_arn}/${key}"]
   }
