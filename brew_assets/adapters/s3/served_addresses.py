@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from brew_assets.adapters.aws.answers import bound_answers
-from brew_assets.adapters.aws.client import aws_session, s3_client, session_reach
+from brew_assets.adapters.aws.client import aws_session, session_reach
 from brew_assets.adapters.http.reach import Reach
+from brew_assets.adapters.s3.bucket_client import bucket_client
 from brew_assets.adapters.s3.client_errors import setting_error
-from brew_assets.adapters.s3.documents import S3Documents, check_documents
+from brew_assets.adapters.s3.documents import S3Documents
 from brew_assets.adapters.s3.signing import credentials_error
 from brew_assets.domain.object_keys import is_object_key
 from brew_assets.engine.ports import Clock
@@ -129,23 +129,13 @@ class ServedAddresses:
             return self._made_client
 
     def _make_client(self) -> "S3Client":
-        options = self._options
         try:
             self._credentials = self._session.get_credentials()
-            client = s3_client(
-                self._session,
-                region=options.region,
-                endpoint_url=options.endpoint_url,
-                addressing_style=options.addressing_style,
-                accelerate=options.accelerate,
-                connections=options.connections,
-                connect_timeout_s=options.connect_timeout_s,
-                timeout_s=options.timeout_s,
+            client, _ = bucket_client(
+                self._session, self._options, self._reach, monotonic=self._clock.monotonic
             )
         except Exception as exc:  # of providers of credentials, and of settings that are none
             raise setting_error(exc, url=self._url) from exc
         if self._credentials is None:
             raise StoreRefused(f"{self._url}: no AWS credentials found")
-        bound_answers(client, context=self._reach.aws_context, monotonic=self._clock.monotonic, is_xml=True)
-        check_documents(client)
         return client

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from brew_assets.adapters.aws.answers import BoundedSession, asked_for, bound_answers
-from brew_assets.adapters.aws.client import aws_session, resolved_region, s3_client, session_reach
+from brew_assets.adapters.aws.answers import BoundedSession, asked_for
+from brew_assets.adapters.aws.client import aws_session, resolved_region, session_reach
 from brew_assets.adapters.http.pool import ThreadWires
 from brew_assets.adapters.http.reach import CONNECT_TIMEOUT_S, PLAIN, Reach
+from brew_assets.adapters.s3.bucket_client import bucket_client
 from brew_assets.adapters.s3.client_errors import setting_error
-from brew_assets.adapters.s3.documents import S3Documents, check_documents
+from brew_assets.adapters.s3.documents import S3Documents
 from brew_assets.adapters.s3.listing import Page, pages_to_the_end
 from brew_assets.adapters.s3.object_headers import ObjectHeaders
 from brew_assets.adapters.s3.signing import BulkSigner, credentials_error
@@ -106,27 +107,15 @@ class S3Store:
             return self._made_client
 
     def _make_client(self) -> "S3Client":
-        options = self._options
         try:
-            client = s3_client(
-                self._session,
-                region=options.region,
-                endpoint_url=options.endpoint_url,
-                addressing_style=options.addressing_style,
-                accelerate=options.accelerate,
-                connections=options.connections,
-                connect_timeout_s=options.connect_timeout_s,
-                timeout_s=options.timeout_s,
+            client, self._answers = bucket_client(
+                self._session, self._options, self._reach, monotonic=self._clock.monotonic
             )
             # Endpoint and addressing are boto3's business, for the thin connection too.
             address = asked_for(client, "head_object", Bucket=self._bucket, Key=_ANY_KEY)
         except Exception as exc:  # of providers of credentials, and of settings that are none
             raise setting_error(exc, url=self.url) from exc
         self._bucket_url = address.partition("?")[0].removesuffix(f"/{_ANY_KEY}")
-        self._answers = bound_answers(
-            client, context=self._reach.aws_context, monotonic=self._clock.monotonic, is_xml=True
-        )
-        check_documents(client)
         return client
 
     # -- small objects ---------------------------------------------------------------------------------
