@@ -15,7 +15,7 @@ import msgspec
 
 from brew_assets.adapters.aws.client import aws_session, session_reach
 from brew_assets.adapters.http.reach import Reach
-from brew_assets.adapters.s3.bucket_client import bucket_client
+from brew_assets.adapters.s3.bucket_client import S3Options, bucket_client
 from brew_assets.adapters.s3.client_errors import setting_error
 from brew_assets.adapters.s3.documents import S3Documents
 from brew_assets.adapters.s3.signing import credentials_error
@@ -26,8 +26,6 @@ from brew_assets.errors import StoreError, StoreRefused
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-    from brew_assets.adapters.s3.store import S3Options
 
 # An address has half a kilobyte.
 MOST_KEPT = 10_000
@@ -44,7 +42,7 @@ class ServedAddresses:
     redirects = True
 
     def __init__(
-        self, options: "S3Options", reach: Reach, *, prefix: str, presign_s: int, clock: Clock
+        self, options: S3Options, reach: Reach, *, prefix: str, presign_s: int, clock: Clock
     ) -> None:
         """`prefix` is empty or ends in a slash."""
         self._options = options
@@ -131,11 +129,11 @@ class ServedAddresses:
     def _make_client(self) -> "S3Client":
         try:
             self._credentials = self._session.get_credentials()
-            client, _ = bucket_client(
-                self._session, self._options, self._reach, monotonic=self._clock.monotonic
-            )
-        except Exception as exc:  # of providers of credentials, and of settings that are none
+        except Exception as exc:  # of providers of credentials
             raise setting_error(exc, url=self._url) from exc
         if self._credentials is None:
             raise StoreRefused(f"{self._url}: no AWS credentials found")
+        client, _ = bucket_client(
+            self._session, self._options, self._reach, url=self._url, monotonic=self._clock.monotonic
+        )
         return client
