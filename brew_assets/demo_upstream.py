@@ -8,8 +8,10 @@ from pathlib import Path
 
 import msgspec
 
+from brew_assets.compose.store import CLOCK
 from brew_assets.configured import configured_platforms
 from brew_assets.domain.catalogue import choose_bottles, decode_catalogue
+from brew_assets.engine.ports import Clock
 from brew_assets.settings import Settings, read_settings
 from brew_assets.simulator import Fault, Simulator, SizeDistribution, World
 from brew_assets.simulator.model import SimulatedBottle
@@ -26,9 +28,9 @@ _LAST_NUMBER = re.compile(r"\d+(?=\D*$)")
 _CHOSEN = {"TARGET_PLATFORMS", "SCHEDULE_ENABLED", "SCHEDULE_EXPRESSION"}
 
 
-def demo_world() -> World:
-    """The upstream of the demo, the same every time."""
-    return World.generate(seed=_SEED, formulae=_FORMULAE, sizes=_SIZES)
+def demo_world(clock: Clock = CLOCK) -> World:
+    """The upstream of the demo, with the same bottles every time; what it publishes is of today."""
+    return World.generate(seed=_SEED, formulae=_FORMULAE, sizes=_SIZES, now=lambda: clock.now().timestamp())
 
 
 def move_on(world: World, week: int) -> list[SimulatedBottle]:

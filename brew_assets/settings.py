@@ -279,7 +279,7 @@ class Settings(PublicationSettings, frozen=True, kw_only=True, rename="upper"):
     sns_security_topic_arn: Annotated[
         str,
         _messages(
-            "SNS topic for security events: a digest, size, host or manifest that is not what it must be."
+            "SNS topic for security events: a digest, size, host, manifest or signed API file that is not what it must be."
         ),
     ] = ""
     dagster_url: Annotated[

@@ -13,7 +13,8 @@ from brew_assets.adapters.http.body_limits import BodyBroken, BodyLimits, BodyRe
 from brew_assets.adapters.http.reach import PLAIN, Reach
 from brew_assets.adapters.http.transport import ReachTransport
 from brew_assets.adapters.http.url import split_url
-from brew_assets.adapters.s3.store import S3Options, S3Store
+from brew_assets.adapters.s3.bucket_client import S3Options
+from brew_assets.adapters.s3.store import S3Store
 from brew_assets.domain.addresses import shown_url, with_shown_urls
 from brew_assets.domain.skip_list import MAX_HASH_FILE_BYTES
 from brew_assets.engine.clock import until_stopped

@@ -16,7 +16,7 @@ from brew_assets.errors import SettingsInvalid
 from brew_assets.settings import PLACES, Settings
 
 if TYPE_CHECKING:
-    from brew_assets.adapters.s3.store import S3Options
+    from brew_assets.adapters.s3.bucket_client import S3Options
 
 # The clock of this process: whoever measures or waits is given it.
 CLOCK = SystemClock()
@@ -97,7 +97,7 @@ def _own_bucket(settings: Settings) -> str:
 
 
 def s3_options(settings: Settings, *, bucket: str, prefix: str = "") -> "S3Options":
-    from brew_assets.adapters.s3.store import S3Options
+    from brew_assets.adapters.s3.bucket_client import S3Options
 
     return S3Options(
         bucket=bucket,

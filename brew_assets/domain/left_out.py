@@ -44,7 +44,8 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
     `resized` are objects that have another size than recorded.
 
     `hash_file_warnings` counts external hash files that could not be had and entries that cannot be used.
-    `no_api` is why the signed API could not be asked which bottles it names beside the catalogue.
+    `no_api` is why the signed API could not be asked which bottles it names beside the catalogue, and
+    `no_api_reason` the reason of that error.
     """
 
     catalogue_formulae: int = 0
@@ -75,6 +76,7 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
     hash_file_warnings: int = 0
     hash_file_findings: tuple[str, ...] = ()
     no_api: str = ""
+    no_api_reason: str = ""
 
 
 class LeavesOut(Protocol):

@@ -3,13 +3,15 @@
 Pure: defs/notifications/ looks at Dagster and the store, and hands over what it found.
 """
 
+from collections.abc import Collection
 from typing import Literal, Self
 
 import msgspec
 
-from brew_assets.domain.left_out import forgotten_note
+from brew_assets.domain.left_out import LeftOut, forgotten_note
 from brew_assets.domain.links import Links
 from brew_assets.domain.report import Failure, Report
+from brew_assets.errors import is_security
 
 RunState = Literal["waiting", "going", "succeeded", "failed", "cancelled"]
 Ending = Literal["success", "warning", "failure"]
@@ -141,6 +143,25 @@ class SyncStatus(msgspec.Struct, frozen=True, kw_only=True):
         """The indexes that are missing or do not fit after the last tries, each once."""
         found = {f.name: f for report in self.newest_reports.values() for f in report.indexes_failed}
         return tuple(found.values())
+
+    @property
+    def api_refusals(self) -> tuple[tuple[str, str], ...]:
+        """Reason and message of each refusal of the signed API for which the runs' plan had to do without."""
+        found = ((r.left_out.no_api_reason, r.left_out.no_api) for r in self.reports)
+        return tuple(dict.fromkeys((reason, why) for reason, why in found if is_security(reason)))
+
+    def found_by(self, run_ids: Collection[str]) -> Self:
+        """What these runs have found themselves; the plan, and with it what it leaves out, is of before."""
+        return msgspec.structs.replace(
+            self,
+            runs=tuple(run for run in self.runs if run.run_id in run_ids),
+            reports=tuple(
+                msgspec.structs.replace(report, left_out=LeftOut())
+                for report in self.reports
+                if report.run_id in run_ids
+            ),
+            store_findings=tuple(one for one in self.store_findings if one.run_id in run_ids),
+        )
 
     @property
     def broken(self) -> tuple[PlatformRun, ...]:

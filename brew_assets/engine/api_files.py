@@ -16,6 +16,7 @@ from brew_assets.domain.bottle import Digest, is_digest
 from brew_assets.domain.publication import API_PREFIX, PublishedApi
 from brew_assets.domain.signatures import PublicKey
 from brew_assets.engine.clock import go_on_planning
+from brew_assets.engine.log_context import facts_of_error
 from brew_assets.engine.options import Options
 from brew_assets.engine.ports import ApiSource, Clock, FetchedCatalogue, Ports, Store
 from brew_assets.engine.retry import Backoff, retrying
@@ -126,7 +127,7 @@ def fetch_generation(ports: Ports, options: Options, tags: Sequence[str]) -> Gen
             raise GenerationsDiffer(f"{error}, {waited}; the next sync asks again") from error
 
 
-def generation_for_plan(ports: Ports, options: Options) -> tuple[Generation | None, str]:
+def generation_for_plan(ports: Ports, options: Options) -> tuple[Generation | None, MirrorError | None]:
     """The signed API as upstream shows it, or why there is none: a plan can be made without.
 
     Raises:
@@ -134,12 +135,13 @@ def generation_for_plan(ports: Ports, options: Options) -> tuple[Generation | No
         PlanningStopped: the stop signal came meanwhile.
     """
     if ports.api is None:
-        return None, ""
+        return None, None
     try:
-        return fetch_generation(ports, options, options.api_tags), ""
+        return fetch_generation(ports, options, options.api_tags), None
     except (PublicationInvalid, UpstreamError) as error:
+        # One that was refused has had a line of its own.
         _log.warning("planned without the signed API", extra={"reason": error.reason, "error": str(error)})
-        return None, str(error)
+        return None, error
 
 
 def kept_generation(
@@ -203,7 +205,12 @@ class _AskedFiles:
                 raise CatalogueUnavailable(f"{where}: 304 without a condition")
             self._files[tag] = (known, etag)
             return
-        packages = read_packages(fetched.data, self._keys, tag=tag, where=where)
+        try:
+            packages = read_packages(fetched.data, self._keys, tag=tag, where=where)
+        except PublicationInvalid as error:
+            # Here, whoever asked for it: not every caller has a log that somebody watches.
+            _log.error("an API file is refused", extra=facts_of_error(error))
+            raise
         file = _file_of(fetched.data, packages)
         self._keep(tag, file, fetched)
         before = self._files.get(tag)

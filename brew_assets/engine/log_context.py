@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
 from brew_assets.domain.report import Report
+from brew_assets.errors import MirrorError
 
 _FACTS: contextvars.ContextVar[Mapping[str, str]] = contextvars.ContextVar(
     "log_facts", default=MappingProxyType({})
@@ -35,6 +36,12 @@ def bound_facts() -> Mapping[str, str]:
 def in_this_context(act: Callable[[], None]) -> Callable[[], None]:
     """The act with the facts that are bound now, for one thread: a context has one user at a time."""
     return functools.partial(contextvars.copy_context().run, act)
+
+
+def facts_of_error(error: MirrorError) -> dict[str, object]:
+    """What a log line says of an error; `security` where something is not what it must be."""
+    facts: dict[str, object] = {"reason": error.reason, "error": str(error)}
+    return facts | {"security": True} if error.security else facts
 
 
 def figures(report: Report) -> dict[str, object]:

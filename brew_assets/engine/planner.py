@@ -110,14 +110,16 @@ def make_plan(
         check_request(catalogue, request)
         ports.store.prepare()
     go_on_planning(ports.stop)
-    generation, no_api = generation_for_plan(ports, mirror.options)
+    generation, api_error = generation_for_plan(ports, mirror.options)
     inventory = take_inventory(ports, mirror.options)
     go_on_planning(ports.stop)
     wanted = catalogue.digests()
     # The largest files take a small machine longer to read than a stop signal leaves.
     skip = until_stopped(lambda: load_skip_list(ports.hash_files, wanted=wanted), ports.stop)
     plan = _choose(mirror, request, catalogue, inventory, skip=skip, generation=generation)
-    plan = msgspec.structs.replace(plan, left_out=msgspec.structs.replace(plan.left_out, no_api=no_api))
+    if api_error is not None:
+        noted = msgspec.structs.replace(plan.left_out, no_api=str(api_error), no_api_reason=api_error.reason)
+        plan = msgspec.structs.replace(plan, left_out=noted)
     found = SizesFound(sizes={}, problems=[])
     if sizes:
         bottles = [planned.bottle for planned in plan.objects if planned.size is None]

@@ -18,7 +18,7 @@ from brew_assets.domain.publication import Pointer, Publication
 from brew_assets.domain.publication_rules import why_not_whole
 from brew_assets.domain.report import Report
 from brew_assets.engine.api_files import Generation, fetch_generation, kept_generation
-from brew_assets.engine.log_context import bound
+from brew_assets.engine.log_context import bound, facts_of_error
 from brew_assets.engine.options import Options
 from brew_assets.engine.publication_content import content_of
 from brew_assets.engine.published import keep_record, move_pointer, read_pointer, read_record
@@ -127,7 +127,7 @@ def publish_after(mirror: Mirror, plan: Plan, report: Report, manifest: Manifest
         try:
             return publish_by_plan(mirror, plan, manifest, ended=report.platforms)
         except MirrorError as error:
-            _log.error("nothing is published", extra={"reason": error.reason, "error": str(error)})
+            _log.error("nothing is published", extra=facts_of_error(error))
             return PublishResult(outcome="failed", why=str(error))
 
 
@@ -200,5 +200,5 @@ def _record_of(mirror: Mirror, pointer: Pointer | None) -> Publication | None:
     try:
         return read_record(mirror.store, pointer.publication_id, sha256=pointer.sha256)
     except PublicationInvalid as error:
-        _log.warning("the current publication cannot be believed", extra={"error": str(error)})
+        _log.warning("the current publication cannot be believed", extra=facts_of_error(error))
         return None

@@ -119,6 +119,7 @@ def simulate(context: CommandContext, formulae: int, seed: int, median_kb: int, 
     """
     import threading
 
+    from brew_assets.compose.store import CLOCK
     from brew_assets.simulator import Simulator, SizeDistribution, World
 
     median = median_kb * 1000
@@ -126,7 +127,13 @@ def simulate(context: CommandContext, formulae: int, seed: int, median_kb: int, 
     if not context.quiet and not is_terminal(err=True):
         print_line(f"Making the bottles of {formulae:,} formulae …", err=True)
     with context.display.counting("Formulae made") as progress:
-        world = World.generate(seed=seed, formulae=formulae, sizes=sizes, progress=progress)
+        world = World.generate(
+            seed=seed,
+            formulae=formulae,
+            sizes=sizes,
+            progress=progress,
+            now=lambda: CLOCK.now().timestamp(),
+        )
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())

@@ -5,7 +5,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 
 from brew_assets.simulator.faults import Fault, FaultScript
@@ -18,7 +18,6 @@ from brew_assets.simulator.world import World
 
 ROOT = "/api/"
 CATALOGUE_PATH = f"{ROOT}formula.json"
-_FIRST_PUBLISHED = datetime(2026, 8, 22, 3, tzinfo=UTC)
 _KEPT_FILES = 16
 _HEX = str.maketrans("0123456789abcdef", "123456789abcdef0")
 
@@ -89,10 +88,10 @@ class FormulaeApi:
 
     def _current(self) -> _Document:
         with self._lock:
-            revision = self._world.revision
+            made_at = self._world.edition().generated_at
             body = self._world.catalogue_json() if self.body_override is None else self.body_override
             if self._catalogue is None or self._catalogue.body is not body:
-                self._catalogue = self._document(body, revision)
+                self._catalogue = self._document(body, made_at)
             return self._catalogue
 
     def _file(self, tag: str, fault: Fault | None) -> _Document:
@@ -102,15 +101,16 @@ class FormulaeApi:
         key = (edition.number, tag, spoilt)
         with self._lock:
             if key not in self._files:
-                self._files[key] = self._document(_signed_file(edition, tag, spoilt), edition.number)
+                file = _signed_file(edition, tag, spoilt)
+                self._files[key] = self._document(file, edition.generated_at)
                 while len(self._files) > _KEPT_FILES:
                     self._files.popitem(last=False)
             return self._files[key]
 
-    def _document(self, body: bytes, revision: int) -> _Document:
+    def _document(self, body: bytes, made_at: int) -> _Document:
         packed = gzip.compress(body, 1, mtime=0) if self._compress else b""
         opaque = hashlib.sha256(body).hexdigest()[:16]
-        return _Document(body, packed, opaque, _FIRST_PUBLISHED + timedelta(seconds=revision))
+        return _Document(body, packed, opaque, datetime.fromtimestamp(made_at, tz=UTC))
 
 
 def _signed_file(edition: Edition, tag: str, spoilt: str) -> bytes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 # The brew whose forms all documents have.
 HOMEBREW_VERSION = "6.0.18"
 ROOT_URL = "https://ghcr.io/v2/homebrew/core"
-# 2026-08-22 03:00 UTC. Nothing here reads a clock.
+# 2026-08-22 03:00 UTC: when the first edition was made, unless a clock says it.
 FIRST_GENERATED_AT = 1_787_367_600
 SECONDS_APART = 60
 
@@ -66,14 +66,10 @@ class Edition:
 
     seed: int
     number: int
+    generated_at: int  # seconds since 1970
     formulae: tuple[SimulatedFormula, ...] = ()
 
     @property
     def tap_git_head(self) -> str:
         """The commit of homebrew-core that it was made from."""
         return hashlib.sha1(f"head/{self.seed}/{self.number}".encode(), usedforsecurity=False).hexdigest()
-
-    @property
-    def generated_at(self) -> int:
-        """When it was made, in seconds since 1970."""
-        return FIRST_GENERATED_AT + SECONDS_APART * self.number

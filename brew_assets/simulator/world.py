@@ -1,7 +1,8 @@
 """What upstream has: formulae, their bottles and the bytes behind every digest, all from one seed.
 
-Digests are equal wherever the seed and zlib are; nothing reads a clock. A bottle is made once to learn its
-digest and then forgotten; its bytes are made again when somebody asks, and small ones stay in a 64 MiB cache.
+Digests are equal wherever the seed and zlib are, and so are dates, unless a clock is given. A bottle is made
+once to learn its digest and then forgotten; its bytes are made again when somebody asks, and small ones stay
+in a 64 MiB cache.
 """
 
 import hashlib
@@ -10,7 +11,13 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from brew_assets.simulator import archive, catalogue, oci, population
-from brew_assets.simulator.model import Edition, SimulatedBottle, SimulatedFormula
+from brew_assets.simulator.model import (
+    FIRST_GENERATED_AT,
+    SECONDS_APART,
+    Edition,
+    SimulatedBottle,
+    SimulatedFormula,
+)
 from brew_assets.simulator.population import SMALL, SizeDistribution
 
 DEFAULT_TAGS = ("arm64_tahoe", "arm64_sequoia", "arm64_sonoma", "sonoma", "x86_64_linux", "arm64_linux")
@@ -22,10 +29,14 @@ CACHED_BLOB_BYTES = 8 * 2**20  # larger ones are streamed from their seed
 class World:
     """An upstream that can be published to. Safe to change while a Simulator serves it."""
 
-    def __init__(self, *, seed: int = 0, sizes: SizeDistribution = SMALL) -> None:
+    def __init__(
+        self, *, seed: int = 0, sizes: SizeDistribution = SMALL, now: Callable[[], float] | None = None
+    ) -> None:
+        """`now`, in seconds since 1970, dates each edition; without it they are a minute apart."""
         self.seed = seed
+        self._now = now
         self.sizes = sizes
-        self.revision = 0  # counts changes; the API's Last-Modified follows it
+        self.revision = 0  # counts changes
         self._lock = threading.RLock()
         self._formulae: dict[str, SimulatedFormula] = {}
         self._baked: dict[str, archive.Baked] = {}
@@ -35,7 +46,8 @@ class World:
         self._cache: OrderedDict[str, bytes] = OrderedDict()
         self._cached_bytes = 0
         self._catalogue: bytes | None = None
-        self._editions: deque[Edition] = deque([Edition(seed=seed, number=0)], maxlen=KEPT_EDITIONS)
+        self._editions: deque[Edition] = deque(maxlen=KEPT_EDITIONS)
+        self._editions.append(Edition(seed=seed, number=0, generated_at=self._date()))
 
     @classmethod
     def generate(
@@ -48,13 +60,14 @@ class World:
         all_share: float = 0.13,
         shared_digest_share: float = 0.08,
         progress: Callable[[int, int], None] | None = None,
+        now: Callable[[], float] | None = None,
     ) -> "World":
         """A world with the shapes of the real catalogue; the first thirteen formulae show each shape once.
 
         shared_digest_share is the share of formulae with several tags in which two tags have one digest.
-        `progress` hears (formulae made, formulae in all).
+        `progress` hears (formulae made, formulae in all). `now`, in seconds since 1970, dates each edition.
         """
-        world = cls(seed=seed, sizes=sizes)
+        world = cls(seed=seed, sizes=sizes, now=now)
         shares = population.Shares(all_tag=all_share, shared_digest=shared_digest_share)
         for number, planned in enumerate(population.invent(seed, formulae, tuple(tags), shares), 1):
             world._publish(planned)
@@ -87,15 +100,19 @@ class World:
         disabled: bool = False,
         deprecated: bool = False,
         shared_digest: bool = False,
-        dependencies: Sequence[str] = (),
+        dependencies: Sequence[str] | None = None,
         keg_version: str | None = None,
     ) -> list[SimulatedBottle]:
         """The formula's new bottles; its earlier ones leave the catalogue, their blobs stay fetchable.
 
         Another content_seed gives other bytes under the same names. With shared_digest all tags carry the
-        same bytes. keg_version is the pkg_version inside the tar where that differs: the bytes are then those
-        that were published for it. No tags means a formula without bottle.
+        same bytes. Without dependencies it needs what its version before did. keg_version is the pkg_version
+        inside the tar where that differs: the bytes are then those that were published for it. No tags means
+        a formula without bottle.
         """
+        if dependencies is None:
+            before = self._formulae.get(name)
+            dependencies = before.dependencies if before is not None else ()
         planned = population.Planned(
             name=name,
             version=version,
@@ -277,5 +294,12 @@ class World:
         """A new edition, of one commit, for all that the API serves."""
         self.revision += 1
         formulae = tuple(self._formulae.values())
-        self._editions.append(Edition(seed=self.seed, number=self.revision, formulae=formulae))
+        edition = Edition(seed=self.seed, number=self.revision, generated_at=self._date(), formulae=formulae)
+        self._editions.append(edition)
         self._catalogue = None
+
+    def _date(self) -> int:
+        """When what is shown now was made; never before the edition that it follows."""
+        if self._now is None:
+            return FIRST_GENERATED_AT + SECONDS_APART * self.revision
+        return max([int(self._now()), *(edition.generated_at for edition in self._editions)])

@@ -11,7 +11,8 @@ import pytest
 from brew_assets.adapters.aws import answers as aws_answers
 from brew_assets.adapters.aws.client import aws_client
 from brew_assets.adapters.aws.secrets import WebhookSecret
-from brew_assets.adapters.s3.store import S3Options, S3Store
+from brew_assets.adapters.s3.bucket_client import S3Options
+from brew_assets.adapters.s3.store import S3Store
 from brew_assets.errors import ChannelFailed, ObjectRefused
 from brew_assets_tests.fakes import FakeClock, ImpatientClock
 from brew_assets_tests.raw_server import RawServer, head, raw_server, trickles, whole

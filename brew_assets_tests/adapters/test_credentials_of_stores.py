@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from brew_assets.adapters.s3.store import S3Options, S3Store
+from brew_assets.adapters.s3.bucket_client import S3Options
+from brew_assets.adapters.s3.store import S3Store
 from brew_assets.domain.plan import Request
 from brew_assets.engine.planner import make_plan
 from brew_assets.engine.retry import RetryPolicy

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from brew_assets.adapters.s3.answers import CODES, classify, classify_head
-from brew_assets.adapters.s3.store import S3Options, S3Store
+from brew_assets.adapters.s3.bucket_client import S3Options
+from brew_assets.adapters.s3.store import S3Store
 from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.domain.plan import Request
 from brew_assets.domain.report import Report

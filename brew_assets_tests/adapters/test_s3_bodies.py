@@ -12,7 +12,8 @@ import pytest
 from brew_assets.adapters.http.body_limits import LEAST_BYTES_PER_S, PACE_WINDOW_S, SlowBody
 from brew_assets.adapters.s3 import bodies
 from brew_assets.adapters.s3.bodies import ANSWER_BYTES, BOTTLE_BYTES
-from brew_assets.adapters.s3.store import S3Options, S3Store
+from brew_assets.adapters.s3.bucket_client import S3Options
+from brew_assets.adapters.s3.store import S3Store
 from brew_assets.engine.ports import MAX_DOCUMENT_BYTES
 from brew_assets.errors import ObjectRefused, StoreError, StoreRefused, StoreUnavailable
 from brew_assets_tests.fakes import ImpatientClock

@@ -6,7 +6,8 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-from brew_assets.adapters.s3.store import S3Options, S3Store
+from brew_assets.adapters.s3.bucket_client import S3Options
+from brew_assets.adapters.s3.store import S3Store
 from brew_assets.domain.manifest import BACKUPS_KEPT
 from brew_assets.domain.object_keys import BACKUP_PREFIX, MANIFEST_KEY, is_object_key
 from brew_assets.domain.plan import Request

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from brew_assets.adapters.s3 import listing as s3_listing
+from brew_assets.adapters.s3.bucket_client import S3Options
 from brew_assets.adapters.s3.listing import MOST_EMPTY_PAGES, Page, pages_to_the_end
-from brew_assets.adapters.s3.store import S3Options, S3Store
+from brew_assets.adapters.s3.store import S3Store
 from brew_assets.domain.object_keys import is_object_key
 from brew_assets.engine.ports import ListedObject
 from brew_assets.errors import StoreError, StoreUnavailable

@@ -12,7 +12,8 @@ import pytest
 from brew_assets.adapters.aws.answers import asked_for
 from brew_assets.adapters.aws.client import aws_client
 from brew_assets.adapters.s3 import store as s3_store
-from brew_assets.adapters.s3.store import S3Options, S3Store
+from brew_assets.adapters.s3.bucket_client import S3Options
+from brew_assets.adapters.s3.store import S3Store
 from brew_assets.compose.store import build_store, s3_options
 from brew_assets.configured import region_of
 from brew_assets.domain.plan import Request

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from brew_assets.adapters.s3.store import MOST_BOTTLE_BYTES, S3Options, S3Store
+from brew_assets.adapters.s3.bucket_client import S3Options
+from brew_assets.adapters.s3.store import MOST_BOTTLE_BYTES, S3Store
 from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, blob_url
 from brew_assets.engine.clock import SystemClock
 from brew_assets.errors import ObjectRefused, StoreRefused, StoreUnavailable

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from brew_assets.adapters import skip_list_sources as hash_file_sources
-from brew_assets.adapters.s3.store import S3Options
+from brew_assets.adapters.s3.bucket_client import S3Options
 from brew_assets.adapters.skip_list_sources import HttpsHashFile, PathHashFile, S3HashFile
 from brew_assets.compose.store import build_hash_files
 from brew_assets.domain.skip_list import decode_hash_file

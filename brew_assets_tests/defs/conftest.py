@@ -1,12 +1,15 @@
 """A deployment in one process: the real definitions, a store in a directory, a simulated upstream."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 from moto.server import ThreadedMotoServer
 
+from brew_assets.adapters.aws.client import aws_client
 from brew_assets_tests.defs.announced import Announced
 from brew_assets_tests.defs.deployment import Deployment
 from brew_assets_tests.slack_sink import SlackSink, slack_sink
@@ -66,3 +69,23 @@ def cloudwatch(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         monkeypatch.setenv(name, value)
     yield f"http://{host}:{port}"
     server.stop()
+
+
+@pytest.fixture
+def mails(cloudwatch: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What the topics of messages and of security events have delivered so far."""
+    sns = aws_client("sns", region="us-east-1", endpoint_url=cloudwatch)
+    sqs = aws_client("sqs", region="us-east-1", endpoint_url=cloudwatch)
+    queues = {}
+    for name, variable in (("messages", "SNS_TOPIC_ARN"), ("security", "SNS_SECURITY_TOPIC_ARN")):
+        arn = sns.create_topic(Name=name)["TopicArn"]
+        queue = queues[name] = sqs.create_queue(QueueName=name)["QueueUrl"]
+        attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
+        sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=attributes["QueueArn"])
+        monkeypatch.setenv(variable, arn)
+
+    def arrived(name: str) -> list[str]:
+        answer = sqs.receive_message(QueueUrl=queues[name], MaxNumberOfMessages=10)
+        return [json.loads(found["Body"])["Message"] for found in answer.get("Messages", [])]
+
+    return arrived

@@ -8,7 +8,6 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from brew_assets.adapters.aws.client import aws_client
 from brew_assets.definitions import defs
 from brew_assets.defs.notifications.ended_sync import covered_s
 from brew_assets.domain.sync_status import SyncState
@@ -23,8 +22,6 @@ from brew_assets_tests.defs.announced import (
     state_of,
 )
 from brew_assets_tests.slack_sink import Answer
-
-REGION = "us-east-1"
 
 
 @pytest.fixture
@@ -383,26 +380,6 @@ def test_a_run_of_the_manifest_completes_what_lacked_nothing_else(announced: Ann
     )
     announced.tick()
     assert announced.slack.texts == [START, FAILED, COMPLETE]
-
-
-@pytest.fixture
-def mails(cloudwatch: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What the topics of messages and of security events have delivered so far."""
-    sns = aws_client("sns", region=REGION, endpoint_url=cloudwatch)
-    sqs = aws_client("sqs", region=REGION, endpoint_url=cloudwatch)
-    queues = {}
-    for name, variable in (("messages", "SNS_TOPIC_ARN"), ("security", "SNS_SECURITY_TOPIC_ARN")):
-        arn = sns.create_topic(Name=name)["TopicArn"]
-        queue = queues[name] = sqs.create_queue(QueueName=name)["QueueUrl"]
-        attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
-        sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=attributes["QueueArn"])
-        monkeypatch.setenv(variable, arn)
-
-    def arrived(name: str) -> list[str]:
-        answer = sqs.receive_message(QueueUrl=queues[name], MaxNumberOfMessages=10)
-        return [json.loads(found["Body"])["Message"] for found in answer.get("Messages", [])]
-
-    return arrived
 
 
 def test_every_channel_hears_it_and_the_metrics_count_each_bottle_once(

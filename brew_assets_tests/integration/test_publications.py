@@ -52,6 +52,12 @@ def publish(mirror: MirrorUnderTest, upstream: Simulator, *arguments: str, **ext
     return found
 
 
+def security_lines(output: str) -> list[str]:
+    """What the log says of matters of security, outside a terminal."""
+    lines = [json.loads(line) for line in output.splitlines() if line.startswith('{"')]
+    return [line["message"] for line in lines if line.get("security") is True]
+
+
 def world_of(*names: str) -> World:
     world = World(seed=91)
     for name in names:
@@ -205,6 +211,10 @@ def test_a_file_that_nobody_known_has_signed_is_refused_and_the_published_one_se
     done = mirror.run(upstream, "sync", "--json")
     found = json.loads(done.stdout)
     assert (done.returncode, found["outcome"], found["publication"]["outcome"]) == (1, "success", "failed")
+    assert "an API file is refused" in security_lines(done.stderr)
+    assert found["left_out"]["no_api_reason"] == "invalid publication"
+    alone = mirror.run(upstream, "publish")
+    assert (alone.returncode, security_lines(alone.stderr)) == (2, ["an API file is refused"])
     assert current(mirror) == before
     upstream.clear_faults()
     assert mirror.sync(upstream)["publication"]["outcome"] == "published"

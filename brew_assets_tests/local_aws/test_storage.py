@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from brew_assets.adapters.s3.store import S3Options, S3Store
+from brew_assets.adapters.s3.bucket_client import S3Options
+from brew_assets.adapters.s3.store import S3Store
 from brew_assets.engine.clock import SystemClock
 from brew_assets_tests.adapters.store_contract import StoreContract
 from brew_assets_tests.local_aws.session import LocalAws

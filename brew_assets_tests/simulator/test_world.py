@@ -1,11 +1,17 @@
 import json
+import time
 from collections import Counter
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
 
-from brew_assets.simulator import DEFAULT_TAGS, SimulatedFormula, SizeDistribution, World
+from brew_assets.demo_upstream import demo_world, move_on
+from brew_assets.simulator import DEFAULT_TAGS, SimulatedFormula, Simulator, SizeDistribution, World
+from brew_assets.simulator.model import FIRST_GENERATED_AT, SECONDS_APART
 from brew_assets.simulator.oci import image_name
+from brew_assets.simulator.packages import packages_json, packages_path
+from brew_assets_tests.simulator.client import ask
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +105,55 @@ def test_a_new_version_leaves_the_catalogue_with_itself_only_and_old_blobs_fetch
     assert old.digest not in world.catalogue_json().decode()
     assert len(world.blob(old.digest)) == old.size
     assert world.index_json("wget", "1.24.5") is not None
+
+
+def test_a_new_version_needs_what_the_one_before_did_unless_it_says_otherwise(world: World) -> None:
+    for name in ("oniguruma", "libevent"):
+        world.publish(name, "1.0")
+    world.publish("jq", "1.7", dependencies=["oniguruma"])
+    needed = []
+    for version, dependencies in (("1.8", None), ("1.9", ["libevent"]), ("2.0", [])):
+        world.publish("jq", version, dependencies=dependencies)
+        needed.append(entries(world)["jq"]["dependencies"])
+        signed = json.loads(packages_json(world.edition(), "arm64_sonoma"))["formulae"]["jq"]
+        assert signed.get("stable_dependencies", []) == needed[-1]
+    assert needed == [["oniguruma"], ["libevent"], []]
+
+
+def test_what_the_weeks_of_the_demo_bring_needs_what_it_needed_before() -> None:
+    world = demo_world()
+    before = {formula.name: formula for formula in world.formulae}
+    assert any(formula.dependencies for formula in before.values())
+    for week in range(1, 9):
+        move_on(world, week)
+    newer = [formula for formula in world.formulae if formula.version != before[formula.name].version]
+    assert any(formula.dependencies for formula in newer)
+    assert [f.name for f in newer if f.dependencies != before[f.name].dependencies] == []
+
+
+def test_editions_are_dated_alike_everywhere_or_by_a_clock_that_is_given() -> None:
+    world = World()
+    world.publish("jq", "1.7")
+    world.publish("jq", "1.8")
+    dates = [world.edition(back).generated_at for back in (2, 1, 0)]
+    assert dates == [FIRST_GENERATED_AT + SECONDS_APART * number for number in (0, 1, 2)]
+    # A clock that goes back takes nothing back.
+    moments = iter((1_000.9, 1_060.0, 1_060.5, 400.0))
+    world = World(now=lambda: next(moments))
+    for version in ("1.7", "1.8", "1.9"):
+        world.publish("jq", version)
+    assert [world.edition(back).generated_at for back in (3, 2, 1, 0)] == [1_000, 1_060, 1_060, 1_060]
+
+
+def test_the_demos_upstream_shows_an_api_of_today() -> None:
+    began = int(time.time())
+    with Simulator(demo_world()) as upstream:
+        answer = ask(f"{upstream.api_url}/{packages_path('arm64_sonoma')}")
+        catalogue = ask(f"{upstream.api_url}/formula.json")
+    made_at = json.loads(json.loads(answer.body)["payload"])["metadata"]["generated_at"]
+    assert began <= made_at <= time.time()
+    for shown in (answer, catalogue):
+        assert parsedate_to_datetime(shown.headers["Last-Modified"]).timestamp() == made_at
 
 
 def test_a_removed_formula_is_gone_from_the_catalogue_and_its_blob_stays(world: World) -> None:

@@ -152,6 +152,9 @@ PROXY, CA, REGISTRY = (
 )
 
 SETTINGS = {
+    "API_CONSISTENCY_WAIT_SECONDS": "53",
+    "API_PUBLIC_KEY": "/opt/company/homebrew-2.pem,/opt/company/homebrew-3.pem",
+    "API_TAGS": "x86_64_linux,sonoma",
     "AWS_REGION": "us-east-1",
     "BATCH_SIZE": "55",
     "BOTTLE_REGISTRY_SECRET_NAME": "arn:aws:secretsmanager:us-east-1:123456789012:secret:registry-AbCdEf",
@@ -198,6 +201,9 @@ SETTINGS = {
         )
     ),
     "PROGRESS_UPDATE_INTERVAL": "111",
+    "PUBLISH": "best_effort",
+    "PUBLISH_MAX_MISSING": "52",
+    "PUBLISH_MAX_UPSTREAM": "51",
     "RETRY_ATTEMPTS": "5",
     "RETRY_DELAY_SECONDS": "16",
     "S3_ACCELERATE": "true",
@@ -226,6 +232,10 @@ SETTINGS_OFF = {
     "HTTPS_PROXY": "http://proxy.example:443",
     "NO_PROXY": "localhost,127.0.0.1,169.254.170.2,169.254.169.254,.homebrew-bottles-sync-prod.internal,"
     "s3.us-west-2.amazonaws.com,.s3.us-west-2.amazonaws.com",
+    "PUBLISH": "off",
+    "PUBLISH_MAX_MISSING": "0",
+    "PUBLISH_MAX_UPSTREAM": "50",
+    "API_CONSISTENCY_WAIT_SECONDS": "120",
     "SCHEDULE_ENABLED": "false",
     "S3_SSE": "AES256",
     "S3_ACCELERATE": "false",
@@ -262,7 +272,7 @@ def test_every_variable_that_is_a_setting_reaches_it(everything: Mocked, nothing
     assert made == SETTINGS
     off = nothing.outputs["environment"]
     assert {name: off[name] for name in SETTINGS_OFF} == SETTINGS_OFF
-    assert not {"SNS_TOPIC_ARN", "TMPDIR", "S3_KMS_KEY_ID"} & off.keys()
+    assert not {"SNS_TOPIC_ARN", "TMPDIR", "S3_KMS_KEY_ID", "API_TAGS", "API_PUBLIC_KEY"} & off.keys()
 
 
 def test_the_webserver_may_end_runs_where_it_is_said(everything: Mocked, nothing: Mocked) -> None:
@@ -412,6 +422,13 @@ def test_roles_get_what_this_deployment_made(everything: Mocked) -> None:
     }
     assert allowed("code", "kms:GenerateDataKey") == {KEY, BUCKET_KEY}
     assert allowed("run", "kms:GenerateDataKey") == {BUCKET_KEY}
+    bucket = "arn:aws:s3:::test-bucket"
+    for role in policies:
+        writes = {arn.removeprefix(f"{bucket}/") for arn in allowed(role, "s3:PutObject")}
+        published = {"published/*", "published/current.json"} if role == "run" else set()
+        assert {key for key in writes if key.startswith("published/")} == published, role
+        assert ("state/*" in writes) == (role in ("run", "lambda")), role
+        assert "*" not in writes, role
     assert allowed("run", "lambda:InvokeFunction") == {
         "arn:aws:lambda:us-east-1:123456789012:function:mirror-wired-sync-worker"
     }

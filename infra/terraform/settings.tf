@@ -71,6 +71,14 @@ locals {
     MIRROR_FORMULAE      = join(",", var.mirror_formulae)
     INCLUDE_DEPENDENCIES = tostring(var.include_dependencies)
 
+    # What clients are served. The Lambda copies and publishes nothing.
+    PUBLISH                      = var.publish
+    PUBLISH_MAX_UPSTREAM         = tostring(var.publish_max_upstream)
+    PUBLISH_MAX_MISSING          = tostring(var.publish_max_missing)
+    API_TAGS                     = join(",", var.api_tags)
+    API_PUBLIC_KEY               = join(",", var.api_public_key)
+    API_CONSISTENCY_WAIT_SECONDS = tostring(var.api_consistency_wait_seconds)
+
     # Routes
     SIZE_THRESHOLD_GB    = tostring(var.size_threshold_gb)
     LAMBDA_SYNC_FUNCTION = local.function_name

@@ -302,6 +302,74 @@ variable "extra_settings" {
   }
 }
 
+# What clients are served
+
+variable "publish" {
+  description = "When a sync's publication becomes current: strict when nothing lacks that the mirror is meant to hold, best_effort always, off never, and then no signed API is fetched: the setting PUBLISH."
+  type        = string
+  default     = "strict"
+
+  validation {
+    condition     = contains(["strict", "best_effort", "off"], var.publish)
+    error_message = "publish must be strict, best_effort or off."
+  }
+}
+
+variable "publish_max_upstream" {
+  description = "Bottles that upstream itself cannot serve and that may lack in a strict publication: the setting PUBLISH_MAX_UPSTREAM."
+  type        = number
+  default     = 50
+
+  validation {
+    condition     = var.publish_max_upstream >= 0 && var.publish_max_upstream <= 1000000 && floor(var.publish_max_upstream) == var.publish_max_upstream
+    error_message = "publish_max_upstream must be a whole number from 0 to 1,000,000."
+  }
+}
+
+variable "publish_max_missing" {
+  description = "Other bottles that may lack in a strict publication: the setting PUBLISH_MAX_MISSING."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.publish_max_missing >= 0 && var.publish_max_missing <= 1000000 && floor(var.publish_max_missing) == var.publish_max_missing
+    error_message = "publish_max_missing must be a whole number from 0 to 1,000,000."
+  }
+}
+
+variable "api_tags" {
+  description = "Tags whose signed API files are mirrored besides those of target_platforms: the setting API_TAGS."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for tag in var.api_tags : can(regex("^[a-z0-9_]+$", tag))]) && length(distinct(var.api_tags)) == length(var.api_tags)
+    error_message = "api_tags must be tags, each once, such as x86_64_linux."
+  }
+}
+
+variable "api_public_key" {
+  description = "PEM files in the image with the public keys of the API's signatures, each named by its key's id (/opt/company/homebrew-2.pem); empty for Homebrew's own key, which the image has: the setting API_PUBLIC_KEY."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for path in var.api_public_key : can(regex("^/[^\\s,]+$", path))]) && length(distinct(var.api_public_key)) == length(var.api_public_key)
+    error_message = "api_public_key must be absolute paths in the image, each once."
+  }
+}
+
+variable "api_consistency_wait_seconds" {
+  description = "How long API files of different generations are asked for again before nothing is published: the setting API_CONSISTENCY_WAIT_SECONDS."
+  type        = number
+  default     = 120
+
+  validation {
+    condition     = var.api_consistency_wait_seconds >= 0 && var.api_consistency_wait_seconds <= 3600
+    error_message = "api_consistency_wait_seconds must be 0 to 3600."
+  }
+}
+
 # The network around it
 
 variable "https_proxy" {

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from brew_assets.adapters.aws.answers import bound_answers
-from brew_assets.adapters.aws.client import aws_session, s3_client, session_reach
+from brew_assets.adapters.aws.client import aws_session, session_reach
 from brew_assets.adapters.http.reach import Reach
+from brew_assets.adapters.s3.bucket_client import S3Options, bucket_client
 from brew_assets.adapters.s3.client_errors import setting_error
-from brew_assets.adapters.s3.documents import S3Documents, check_documents
+from brew_assets.adapters.s3.documents import S3Documents
 from brew_assets.adapters.s3.signing import credentials_error
 from brew_assets.domain.object_keys import is_object_key
 from brew_assets.engine.ports import Clock
@@ -26,8 +26,6 @@ from brew_assets.errors import StoreError, StoreRefused
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-    from brew_assets.adapters.s3.store import S3Options
 
 # An address has half a kilobyte.
 MOST_KEPT = 10_000
@@ -44,7 +42,7 @@ class ServedAddresses:
     redirects = True
 
     def __init__(
-        self, options: "S3Options", reach: Reach, *, prefix: str, presign_s: int, clock: Clock
+        self, options: S3Options, reach: Reach, *, prefix: str, presign_s: int, clock: Clock
     ) -> None:
         """`prefix` is empty or ends in a slash."""
         self._options = options
@@ -129,23 +127,13 @@ class ServedAddresses:
             return self._made_client
 
     def _make_client(self) -> "S3Client":
-        options = self._options
         try:
             self._credentials = self._session.get_credentials()
-            client = s3_client(
-                self._session,
-                region=options.region,
-                endpoint_url=options.endpoint_url,
-                addressing_style=options.addressing_style,
-                accelerate=options.accelerate,
-                connections=options.connections,
-                connect_timeout_s=options.connect_timeout_s,
-                timeout_s=options.timeout_s,
-            )
-        except Exception as exc:  # of providers of credentials, and of settings that are none
+        except Exception as exc:  # of providers of credentials
             raise setting_error(exc, url=self._url) from exc
         if self._credentials is None:
             raise StoreRefused(f"{self._url}: no AWS credentials found")
-        bound_answers(client, context=self._reach.aws_context, monotonic=self._clock.monotonic, is_xml=True)
-        check_documents(client)
+        client, _ = bucket_client(
+            self._session, self._options, self._reach, url=self._url, monotonic=self._clock.monotonic
+        )
         return client

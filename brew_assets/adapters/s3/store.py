@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from brew_assets.adapters.aws.answers import BoundedSession, asked_for, bound_answers
-from brew_assets.adapters.aws.client import aws_session, resolved_region, s3_client, session_reach
+from brew_assets.adapters.aws.answers import BoundedSession
+from brew_assets.adapters.aws.client import aws_session, resolved_region, session_reach
 from brew_assets.adapters.http.pool import ThreadWires
-from brew_assets.adapters.http.reach import CONNECT_TIMEOUT_S, PLAIN, Reach
-from brew_assets.adapters.s3.client_errors import setting_error
-from brew_assets.adapters.s3.documents import S3Documents, check_documents
+from brew_assets.adapters.http.reach import PLAIN, Reach
+from brew_assets.adapters.s3.bucket_client import S3Options, bucket_address, bucket_client
+from brew_assets.adapters.s3.documents import S3Documents
 from brew_assets.adapters.s3.listing import Page, pages_to_the_end
 from brew_assets.adapters.s3.object_headers import ObjectHeaders
 from brew_assets.adapters.s3.signing import BulkSigner, credentials_error
@@ -47,28 +47,6 @@ if TYPE_CHECKING:
 # The largest object that one PUT or one CopyObject makes; a multipart upload's checksum would prove nothing.
 MOST_BOTTLE_BYTES = 5 * 1024**3
 _MOST_DELETED = 1000
-_ANY_KEY = "key"
-
-
-class S3Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How to speak to the bucket. `sse` is AES256, aws:kms or bucket (the bucket's own default).
-
-    An empty region, no endpoint and the addressing style "auto" are as the AWS profile has them.
-    """
-
-    bucket: str
-    prefix: str = ""
-    region: str = ""
-    endpoint_url: str | None = None
-    addressing_style: str = "auto"
-    sse: str = "AES256"
-    kms_key_id: str = ""
-    acl: str = ""
-    accelerate: bool = False
-    connect_timeout_s: float = CONNECT_TIMEOUT_S
-    timeout_s: float = 300.0
-    connections: int = 16
-    api_base_url: str = "https://formulae.brew.sh/api"
 
 
 class S3Store:
@@ -106,27 +84,11 @@ class S3Store:
             return self._made_client
 
     def _make_client(self) -> "S3Client":
-        options = self._options
-        try:
-            client = s3_client(
-                self._session,
-                region=options.region,
-                endpoint_url=options.endpoint_url,
-                addressing_style=options.addressing_style,
-                accelerate=options.accelerate,
-                connections=options.connections,
-                connect_timeout_s=options.connect_timeout_s,
-                timeout_s=options.timeout_s,
-            )
-            # Endpoint and addressing are boto3's business, for the thin connection too.
-            address = asked_for(client, "head_object", Bucket=self._bucket, Key=_ANY_KEY)
-        except Exception as exc:  # of providers of credentials, and of settings that are none
-            raise setting_error(exc, url=self.url) from exc
-        self._bucket_url = address.partition("?")[0].removesuffix(f"/{_ANY_KEY}")
-        self._answers = bound_answers(
-            client, context=self._reach.aws_context, monotonic=self._clock.monotonic, is_xml=True
+        client, self._answers = bucket_client(
+            self._session, self._options, self._reach, url=self.url, monotonic=self._clock.monotonic
         )
-        check_documents(client)
+        # Endpoint and addressing are boto3's business, for the thin connection too.
+        self._bucket_url = bucket_address(client, self._bucket, url=self.url)
         return client
 
     # -- small objects ---------------------------------------------------------------------------------

@@ -270,16 +270,7 @@ class DueNotifications:
 
     def _new_findings(self, status: SyncStatus, fresh: Collection[str], *, name: str) -> list[Notification]:
         """The security event of what these runs of the sync found; nothing when they found nothing."""
-        runs = tuple(run for run in status.runs if run.run_id in fresh)
-        text = security_text(
-            msgspec.structs.replace(
-                status,
-                runs=runs,
-                reports=tuple(report for report in status.reports if report.run_id in fresh),
-                store_findings=tuple(one for one in status.store_findings if one.run_id in fresh),
-            ),
-            self._deployment,
-        )
+        text = security_text(status.found_by(fresh), self._deployment)
         if not text:
             return []
         subject = self._subject("Homebrew bottles sync, executed again")

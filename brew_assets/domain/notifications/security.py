@@ -10,13 +10,14 @@ _ROWS = 50
 
 
 def security_text(status: SyncStatus, deployment: Deployment) -> str:
-    """The findings about a digest, size, host or manifest; empty when there are none.
+    """The findings about a digest, size, host, manifest or API file; empty when there are none.
 
     A paragraph for what came from upstream, and one for what lies in the store.
     """
     found = [(f.name, f.reason, f.message) for f in status.failures if is_security(f.reason)]
     broken = [run for run in status.broken if is_security(run.reason)]
     found += [(run.platform or "planning", run.reason, run.error) for run in broken]
+    found += [("signed API", reason, message) for reason, message in status.api_refusals]
     # The link leads to a run that has found one of these, which need not be a run that failed: a digest that
     # differs is one failed bottle of a run that goes on. So the runs are sought by their platform's report or
     # their own reason. What the checks found in the store stands apart: there "nothing of it was stored"

@@ -5,6 +5,7 @@ import logging
 
 from brew_assets.domain.oci import MAX_BOTTLE_BYTES
 from brew_assets.domain.plan import PlannedBottle
+from brew_assets.engine.log_context import facts_of_error
 from brew_assets.engine.ports import BlobStream, BottleSink, ObjectFacts
 from brew_assets.engine.retry import Tries
 from brew_assets.engine.transfer.already_stored import stored_whole
@@ -328,9 +329,4 @@ def stored_already(planned: PlannedBottle, transfer: TransferState) -> ObjectFac
 
 def facts_of(planned: PlannedBottle, error: MirrorError) -> dict[str, object]:
     """What a log line says of a try that failed."""
-    facts: dict[str, object] = {
-        "bottle": planned.bottle.filename,
-        "reason": error.reason,
-        "error": str(error),
-    }
-    return facts | {"security": True} if error.security else facts
+    return {"bottle": planned.bottle.filename} | facts_of_error(error)

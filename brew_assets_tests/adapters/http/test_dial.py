@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from brew_assets.adapters.http.dial import Dialer
-from brew_assets.adapters.s3.store import S3Options, S3Store
+from brew_assets.adapters.s3.bucket_client import S3Options
+from brew_assets.adapters.s3.store import S3Store
 from brew_assets.engine.clock import SystemClock
 from brew_assets_tests.event_account import CREDENTIALS
 from brew_assets_tests.ports import free_ports

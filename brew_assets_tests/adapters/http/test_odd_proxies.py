@@ -19,7 +19,8 @@ from brew_assets.adapters.http.reach import Reach
 from brew_assets.adapters.http.transport import ReachTransport
 from brew_assets.adapters.http.tunnel import MOST_HEAD_BYTES, ProxyFailure, open_tunnel
 from brew_assets.adapters.http.url import split_url
-from brew_assets.adapters.s3.store import S3Options, S3Store
+from brew_assets.adapters.s3.bucket_client import S3Options
+from brew_assets.adapters.s3.store import S3Store
 from brew_assets.engine.notifier import Notification
 from brew_assets.errors import ChannelUncertain, ProxyRefused, StoreUnavailable
 from brew_assets.settings import Secret

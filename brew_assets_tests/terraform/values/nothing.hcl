@@ -32,4 +32,5 @@ enable_kms_key                     = false
 enable_audit                       = false
 webserver_may_end_runs             = false
 keep_task_definitions              = false
+publish                            = "off"
 https_proxy                        = "http://proxy.example:443"

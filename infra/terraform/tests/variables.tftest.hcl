@@ -190,6 +190,22 @@ run "settings" {
   }
 }
 
+run "what_clients_are_served" {
+  command = plan
+  expect_failures = [
+    var.publish, var.publish_max_upstream, var.publish_max_missing, var.api_tags, var.api_public_key,
+    var.api_consistency_wait_seconds,
+  ]
+  variables {
+    publish                      = "always"
+    publish_max_upstream         = 1.5
+    publish_max_missing          = -1
+    api_tags                     = ["sonoma", "sonoma"]
+    api_public_key               = ["homebrew-1.pem"]
+    api_consistency_wait_seconds = 3601
+  }
+}
+
 run "a_webserver_that_only_reads" {
   variables {
     webserver_may_end_runs = false

@@ -87,10 +87,27 @@ locals {
       "bottles_hash.json",
       "backups/*",
       "state/*",
-      "published/*", # what brew is served: records, and the pointer to one of them
-      "v2/*",
+      "v2/*", # copies for brew under the registry's own keys
       "api/*",
     ] : "${var.bucket_arn}/${key}"]
+  }
+  # Publications (engine/published.py), by runs alone. Records, and the pointer's first version, are created where
+  # nothing stands, so that no task can change a record; the pointer is replaced by whoever names the version that it
+  # replaces, so that no write is blind. Deleting is nobody's.
+  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+  create_records = {
+    Sid       = "CreateRecords"
+    Effect    = "Allow"
+    Action    = ["s3:PutObject"]
+    Resource  = ["${var.bucket_arn}/published/*"]
+    Condition = { Null = { "s3:if-none-match" = "false" } }
+  }
+  move_pointer = {
+    Sid       = "MovePointer"
+    Effect    = "Allow"
+    Action    = ["s3:PutObject"]
+    Resource  = ["${var.bucket_arn}/published/current.json"]
+    Condition = { Null = { "s3:if-match" = "false" } }
   }
   # All that the engine ever deletes: receipts that are folded, and the oldest backups of the manifest
   # (engine/record/fold.py). No bottle, no manifest.
@@ -257,6 +274,8 @@ locals {
       local.list_mirror,
       local.read_mirror,
       local.write_mirror,
+      local.create_records,
+      local.move_pointer,
       local.delete_settled,
       local.write_encrypted_objects,
       local.read_registry_secret,

@@ -1,7 +1,8 @@
 # The mirror's bucket. Its policy and the access logs' bucket stand in access.tf, replication in replication.tf.
 
 locals {
-  # Date folders (YYYY-MM-DD/) are the only keys that begin so; the manifest, backups/, state/, v2/ and api/ do not.
+  # Date folders (YYYY-MM-DD/) are the only keys that begin so; the manifest, backups/, state/, published/, v2/ and
+  # api/ do not.
   bottles_prefix = var.key_prefix == "" ? "20" : "${var.key_prefix}/20"
 }
 

@@ -80,8 +80,10 @@ variables {
       { actions = ["s3:GetObject"], resources = ["arn:aws:s3:::bottles/*"] },
       { actions = ["s3:PutObject", "s3:AbortMultipartUpload"], resources = [
         "arn:aws:s3:::bottles/????-??-??/*", "arn:aws:s3:::bottles/bottles_hash.json", "arn:aws:s3:::bottles/backups/*",
-        "arn:aws:s3:::bottles/state/*", "arn:aws:s3:::bottles/published/*", "arn:aws:s3:::bottles/v2/*", "arn:aws:s3:::bottles/api/*",
+        "arn:aws:s3:::bottles/state/*", "arn:aws:s3:::bottles/v2/*", "arn:aws:s3:::bottles/api/*",
       ] },
+      { actions = ["s3:PutObject"], resources = ["arn:aws:s3:::bottles/published/*"], condition = { Null = { "s3:if-none-match" = "false" } } },
+      { actions = ["s3:PutObject"], resources = ["arn:aws:s3:::bottles/published/current.json"], condition = { Null = { "s3:if-match" = "false" } } },
       { actions = ["s3:DeleteObject"], resources = ["arn:aws:s3:::bottles/state/receipts/*", "arn:aws:s3:::bottles/backups/bottles_hash/*"] },
       { actions = ["lambda:InvokeFunction"], resources = ["arn:aws:lambda:us-west-2:123456789012:function:mirror-test-sync-worker"] },
     ]
@@ -102,7 +104,7 @@ variables {
       { actions = ["s3:GetObject"], resources = ["arn:aws:s3:::bottles/*"] },
       { actions = ["s3:PutObject", "s3:AbortMultipartUpload"], resources = [
         "arn:aws:s3:::bottles/????-??-??/*", "arn:aws:s3:::bottles/bottles_hash.json", "arn:aws:s3:::bottles/backups/*",
-        "arn:aws:s3:::bottles/state/*", "arn:aws:s3:::bottles/published/*", "arn:aws:s3:::bottles/v2/*", "arn:aws:s3:::bottles/api/*",
+        "arn:aws:s3:::bottles/state/*", "arn:aws:s3:::bottles/v2/*", "arn:aws:s3:::bottles/api/*",
       ] },
       { actions = ["s3:DeleteObject"], resources = ["arn:aws:s3:::bottles/state/receipts/*", "arn:aws:s3:::bottles/backups/bottles_hash/*"] },
       {
