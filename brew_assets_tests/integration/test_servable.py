@@ -13,9 +13,18 @@ from brew_assets.engine.judged_indexes import JUDGED_KEY
 from brew_assets.engine.kept_indexes import index_key
 from brew_assets.simulator import Fault, SimulatedBottle, Simulator, World
 from brew_assets_tests.integration.mirrors import DirectoryMirror, MirrorUnderTest
+from brew_assets_tests.integration.ways import (
+    Way,
+    a_rebuilt_manifest,
+    an_import,
+    asked,
+    lose,
+    plan_without_sizes,
+)
 
 TAGS = ("arm64_tahoe", "arm64_sonoma")
 SELECTED = ("--platform", "arm64_tahoe", "--platform", "arm64_sonoma")
+SETTINGS = {"TARGET_PLATFORMS": ",".join(TAGS)}
 
 
 @pytest.fixture
@@ -49,23 +58,6 @@ def served_by_upstream(world: World) -> set[str]:
     }
 
 
-def asked(upstream: Simulator) -> list[str]:
-    return [seen.path for seen in upstream.requests if "/manifests/" in seen.path]
-
-
-def lose(mirror: MirrorUnderTest, *prefixes: str) -> None:
-    for key in mirror.keys():
-        if key.startswith(prefixes):
-            mirror.remove(key)
-
-
-def plan_without_sizes(mirror: MirrorUnderTest, upstream: Simulator, folder: Path) -> list[str]:
-    done = mirror.run(upstream, "plan", "--no-sizes", "--json", *SELECTED)
-    assert done.returncode == 0, done.stderr
-    assert asked(upstream) == []
-    return ["--plan", json.loads(done.stdout)["sync_id"]]
-
-
 def lost_indexes(mirror: MirrorUnderTest, upstream: Simulator, folder: Path) -> list[str]:
     mirror.sync(upstream, *SELECTED)
     lose(mirror, INDEX_PREFIX)
@@ -97,28 +89,9 @@ def a_version_under_a_held_digest(mirror: MirrorUnderTest, upstream: Simulator, 
     return list(SELECTED)
 
 
-def a_rebuilt_manifest(mirror: MirrorUnderTest, upstream: Simulator, folder: Path) -> list[str]:
-    mirror.sync(upstream, *SELECTED)
-    lose(mirror, "state/", "backups/", MANIFEST_KEY)
-    assert mirror.run(upstream, "manifest", "rebuild").returncode == 0
-    return list(SELECTED)
-
-
 def a_sync_that_rebuilds(mirror: MirrorUnderTest, upstream: Simulator, folder: Path) -> list[str]:
     mirror.sync(upstream, *SELECTED)
     lose(mirror, "state/", "backups/", MANIFEST_KEY)
-    return list(SELECTED)
-
-
-def an_import(mirror: MirrorUnderTest, upstream: Simulator, folder: Path) -> list[str]:
-    mirror.sync(upstream, *SELECTED)
-    document = json.loads(mirror.read(MANIFEST_KEY))
-    del document["integrity"]
-    foreign = folder / "foreign.json"
-    foreign.write_text(json.dumps(document))
-    lose(mirror, "state/", "backups/", MANIFEST_KEY)
-    done = mirror.run(upstream, "manifest", "import", str(foreign))
-    assert done.returncode == 0, done.stderr
     return list(SELECTED)
 
 
@@ -131,7 +104,7 @@ def a_hash_file_that_names_all(mirror: MirrorUnderTest, upstream: Simulator, fol
     return list(SELECTED)
 
 
-WAYS: list[Callable[[MirrorUnderTest, Simulator, Path], list[str]]] = [
+WAYS: list[Way] = [
     plan_without_sizes,
     lost_indexes,
     lost_indexes_of_a_plan_carried_out,
@@ -146,11 +119,12 @@ WAYS: list[Callable[[MirrorUnderTest, Simulator, Path], list[str]]] = [
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 def test_however_bottles_came_to_be_held_a_sync_makes_them_servable(
-    way: Callable[[MirrorUnderTest, Simulator, Path], list[str]],
+    way: Way,
     mirror: MirrorUnderTest,
     world: World,
     tmp_path: Path,
 ) -> None:
+    mirror.settings |= SETTINGS
     with Simulator(world) as upstream:
         arguments = way(mirror, upstream, tmp_path)
         if mirror.entries() and way is not a_version_under_a_held_digest:
@@ -295,6 +269,7 @@ def test_runs_of_several_platforms_ask_for_each_index_about_once(
     world = World(seed=88)
     for number in range(24):
         world.publish(f"formula{number:02}", "1.0", tags=TAGS, size_bytes=2_000)
+    mirror.settings |= SETTINGS
     with Simulator(world) as upstream:
         planned = plan_without_sizes(mirror, upstream, tmp_path)
         runs = [mirror.start(upstream, "sync", *planned, "--run-of", tag) for tag in TAGS]
