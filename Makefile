@@ -116,7 +116,7 @@ test-browser: dev-install ## Run only the clicks through Dagster's UI (needs Chr
 test-infra: $(JUDGES)/.done ## Run only the tests of infra/terraform (needs terraform)
 	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m infra $(ARGS)
 
-campaigns: dev-install ## Run the long campaigns: 200 kills, 50,000 bottles, a bottle of 4 GiB, fuzzed documents and requests
+campaigns: dev-install ## Run the long campaigns: 200 kills, 20 syncs under fire, 50 pairs that publish at once, 50,000 bottles, fuzz
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(PYTEST) -n 2 --timeout 7200 brew_assets_tests/fuzz $(ARGS)
 	GATEWAY_EXAMPLES=$(GATEWAY_EXAMPLES) $(PYTEST) --timeout 7200 brew_assets_tests/runtimes/gateway/test_hostile_requests.py $(ARGS)
 	$(PYTEST) $(LONG) $(ARGS)
