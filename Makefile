@@ -11,7 +11,7 @@ MIRROR = mirror
 LONG = -m long
 # Spoiled documents for each decoder in `make campaigns`; `make test` tries 2,000, always the same.
 FUZZ_EXAMPLES = 100000
-# Hostile paths, and as many hostile headers, in `make campaigns`; `make test` tries 400 of each.
+# Hostile paths, and as many hostile headers, over each store in `make campaigns`; `make test` tries 400 of each.
 GATEWAY_EXAMPLES = 5000
 PYTEST = $(BIN)/python -m pytest
 SOURCES = brew_assets brew_assets_tests benchmarks tools
