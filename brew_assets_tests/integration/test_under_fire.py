@@ -213,11 +213,11 @@ def pairs_at_once(mirror: MirrorUnderTest, upstream: Simulator, *, pairs: int, s
     with Reader(mirror) as reader:
         for number in range(pairs):
             new = upstream.world.publish("jq", f"2.{number}", tags=TAGS, size_bytes=50_000)
-            if chance.random() < 0.4:
-                upstream.fault(new[0].filename, Fault.slow(40_000))
             enough = asked_for_the_api(upstream) + len(TAGS)
             first = mirror.start(upstream, "sync", "--json")
             if number % 2:
+                # The first has to wait for its bottle: about as long as the second takes for all.
+                upstream.fault(new[0].filename, Fault.slow(int(new[0].size / chance.uniform(0.5, 2.5))))
                 while asked_for_the_api(upstream) < enough and first.poll() is None:
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         first.wait(0.02)
