@@ -153,7 +153,7 @@ def syncs_under_fire(mirror: MirrorUnderTest, upstream: Simulator, *, syncs: int
     mirror.settings |= _SETTINGS
     begun = time.monotonic()
     mirror.sync(upstream)
-    lasts_s = time.monotonic() - begun
+    lasts_s, between = time.monotonic() - begun, [walk_as_brew(mirror)]
     with Reader(mirror) as reader:
         for number in range(syncs):
             how = ("well", "killed", "faulty")[number % 3]
@@ -161,6 +161,7 @@ def syncs_under_fire(mirror: MirrorUnderTest, upstream: Simulator, *, syncs: int
             upstream.world.publish(f"new{number}", "1.0", tags=TAGS, size_bytes=50_000)
             if how == "faulty":
                 spoil(upstream, chance)
+            begun = time.monotonic()
             process = mirror.start(upstream, "sync")
             if how == "killed":
                 # Its own start takes a quarter of it; the last of its work is the publication.
@@ -168,16 +169,20 @@ def syncs_under_fire(mirror: MirrorUnderTest, upstream: Simulator, *, syncs: int
                     process.wait(chance.uniform(0.2, 1.1) * lasts_s)
                 process.kill()
             process.communicate(timeout=_TIMEOUT_S)
+            if how == "well":
+                lasts_s = time.monotonic() - begun
             ended[f"{how} {process.returncode}"] += 1
             upstream.clear_faults()
+            between.append(walk_as_brew(mirror))
     mirror.sync(upstream)
     last = walk(mirror)
     assert last.lacking == ()
     assert {bottle.image for bottle in last.bottles} >= {"jq", f"new{syncs - 1}"}
     assert ended["well 0"] == len(range(0, syncs, 3))
-    found = Fire(len(reader.seen), len({*reader.seen}), ended)
-    assert found.walks >= syncs
-    assert found.publications >= ended["well 0"]
+    assert between == sorted(between)
+    assert reader.seen
+    found = Fire(len(reader.seen), len({*reader.seen, *between}), ended)
+    assert found.publications > ended["well 0"]
     _log.info("%s: %s", type(mirror).__name__, found)
     return found
 
