@@ -11,7 +11,7 @@ MIRROR = mirror
 LONG = -m long
 # Spoiled documents for each decoder in `make campaigns`; `make test` tries 2,000, always the same.
 FUZZ_EXAMPLES = 100000
-# Hostile paths, and as many hostile headers, in `make campaigns`; `make test` tries 400 of each.
+# Hostile paths, and as many hostile headers, over each store in `make campaigns`; `make test` tries 400 of each.
 GATEWAY_EXAMPLES = 5000
 PYTEST = $(BIN)/python -m pytest
 SOURCES = brew_assets brew_assets_tests benchmarks tools
@@ -116,7 +116,7 @@ test-browser: dev-install ## Run only the clicks through Dagster's UI (needs Chr
 test-infra: $(JUDGES)/.done ## Run only the tests of infra/terraform (needs terraform)
 	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m infra $(ARGS)
 
-campaigns: dev-install ## Run the long campaigns: 200 kills, 50,000 bottles, a bottle of 4 GiB, fuzzed documents and requests
+campaigns: dev-install ## Run the long campaigns: 200 kills, 20 syncs under fire, 50 pairs that publish at once, 50,000 bottles, fuzz
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(PYTEST) -n 2 --timeout 7200 brew_assets_tests/fuzz $(ARGS)
 	GATEWAY_EXAMPLES=$(GATEWAY_EXAMPLES) $(PYTEST) --timeout 7200 brew_assets_tests/runtimes/gateway/test_hostile_requests.py $(ARGS)
 	$(PYTEST) $(LONG) $(ARGS)

@@ -11,7 +11,9 @@ import click
 import dagster as dg
 
 from brew_assets.adapters.directory_store.store import DirectoryStore
+from brew_assets.demo_gateway import publish_held, show_gateway
 from brew_assets.demo_processes import only_one
+from brew_assets.demo_report import show_held
 from brew_assets.demo_upstream import demo_environment, demo_world, describe_upstream
 from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.errors import MirrorError
@@ -19,6 +21,7 @@ from brew_assets.runtimes.context import SIMULATED_MARK
 from brew_assets.runtimes.printing import print_line
 from brew_assets.simulator import Simulator
 
+_PORT = 8080
 # The UI has every event; the terminal shows what went wrong.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
 
@@ -26,8 +29,11 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
 @click.command()
 @click.option("--mirror", default="mirror", show_default=True, help="The directory to mirror into.")
 @click.option("--home", default=".demo", show_default=True, help="Where Dagster keeps the runs.")
-def main(mirror: str, home: str) -> None:
-    """Run the weekly sync against a simulated upstream, twice, and prove every stored byte."""
+@click.option(
+    "--port", default=_PORT, show_default=True, help="The gateway's port; another one where it is taken."
+)
+def main(mirror: str, home: str, port: int) -> None:
+    """Run the weekly sync against a simulated upstream, twice, prove every stored byte, and serve it."""
     root = Path(mirror).absolute()
     if (root / MANIFEST_KEY).exists() and not (root / SIMULATED_MARK).exists():
         print_line(f"{mirror}/ holds real bottles; the demo goes elsewhere: make demo MIRROR=demo", err=True)
@@ -41,14 +47,14 @@ def main(mirror: str, home: str) -> None:
     try:
         # A daemon beside it would start runs for the demo's plans too.
         with only_one(Path(home)):
-            _run(root, mirror, Path(home).absolute())
+            _run(root, mirror, Path(home).absolute(), port)
     except MirrorError as error:
         print_line(f"Error: {error}", err=True)
         sys.exit(2)
 
 
-def _run(root: Path, mirror: str, home: Path) -> None:
-    """Both syncs are done, and what they left is proved and printed.
+def _run(root: Path, mirror: str, home: Path, port: int) -> None:
+    """Both syncs are done, and what they left is proved, printed and served.
 
     Raises:
         MirrorError: a sync could not do its work.
@@ -66,7 +72,13 @@ def _run(root: Path, mirror: str, home: Path) -> None:
             first = upstream.downloads.total()
             _sync(instance, "Second sync", place)
         again = upstream.downloads.total() - first
-    _show(root, mirror, place, stored=stored, downloads=first, again=again)
+        is_published = publish_held()
+    store = DirectoryStore(root)
+    is_whole = show_held(store, mirror, place, stored=stored, downloads=first, again=again)
+    if not (is_published and is_whole):
+        sys.exit(1)
+    if not show_gateway(store, home, dict(os.environ), place=mirror, port=port):
+        sys.exit(1)
 
 
 def _sync(instance: dg.DagsterInstance, title: str, place: str) -> int:
@@ -106,31 +118,6 @@ def _sync(instance: dg.DagsterInstance, title: str, place: str) -> int:
 def _stop_unless(success: bool, what: str, place: str) -> None:
     if not success:
         print_line(f"{what} failed; its run is in the UI: make demo-ui{place}", err=True)
-        sys.exit(1)
-
-
-def _show(root: Path, mirror: str, place: str, *, stored: int, downloads: int, again: int) -> None:
-    """Proves every byte, and prints the report and where to look."""
-    from brew_assets.domain.manifest import decode_manifest
-    from brew_assets.engine.record.verify import certify
-    from brew_assets.runtimes.status import read_status, show_status
-
-    store = DirectoryStore(root)
-    document = store.read(MANIFEST_KEY)
-    entries = list(decode_manifest(document.data).entries()) if document else []
-    certificates = certify(store, entries, deep=True)
-    current = sum(certificate.verdict == "CURRENT" for certificate in certificates)
-    show_status(read_status(store))
-    copied = stored - downloads
-    shared = f" {copied} have the bytes of another one and were copied inside the store." if copied else ""
-    print_line(f"Downloaded by the first sync: {downloads}.{shared} By the second: {again}.")
-    print_line(f"Re-hashed from disk: {current} of {len(entries)} bottles equal their digest.")
-    print_line(f"The manifest: {mirror}/{MANIFEST_KEY}. The bottles: {mirror}/<date>/.")
-    print_line(f"Look at the runs, and start some by clicks: make demo-ui{place}, then http://127.0.0.1:3000")
-    print_line(
-        f'Real bottles: make demo-clean{place}, then make sync FORMULAE="jq ripgrep" PLATFORMS=arm64_sonoma'
-    )
-    if again or current != len(entries) or not entries:
         sys.exit(1)
 
 

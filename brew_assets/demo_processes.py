@@ -1,4 +1,4 @@
-"""Processes of `make demo-ui`: started beside this one, watched, and ended with all that they started."""
+"""Processes of `make demo` and `make demo-ui`: started, watched, and ended with all that they started."""
 
 import contextlib
 import fcntl
@@ -23,6 +23,10 @@ _GRACE_S = 15.0
 _POLL_S = 0.1
 _LAST_LINES = 15
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class CannotStart(MirrorError):
+    """A program of the demo, or of its UI, has ended or does not answer."""
 
 
 class DemoRuns(MirrorError):

@@ -15,6 +15,7 @@ import httpx
 
 from brew_assets.demo_processes import (
     CLOCK,
+    CannotStart,
     Reaper,
     Service,
     end_all,
@@ -38,10 +39,6 @@ _START_TIMEOUT_S = 180.0
 _POLL_S = 0.3
 _LOADED = """{ workspaceOrError { ... on Workspace { locationEntries {
     loadStatus locationOrLoadError { __typename } } } } }"""
-
-
-class CannotStart(MirrorError):
-    """A program of the demo's UI has ended, or does not answer."""
 
 
 @click.command()

@@ -43,7 +43,9 @@ def run_demo(folder: Path) -> dict[str, str]:
         "DAGSTER_DISABLE_TELEMETRY": "yes",
         "MIRROR_URL": str(mirror),
     }
-    demo = [sys.executable, "-m", "brew_assets.demo", "--mirror", str(mirror), "--home", str(home)]
+    (port,) = free_ports(1)
+    places = ["--mirror", str(mirror), "--home", str(home), "--port", str(port)]
+    demo = [sys.executable, "-m", "brew_assets.demo", *places]
     done = subprocess.run(demo, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise CannotRun(f"The demo failed with exit code {done.returncode}:\n{done.stderr[-2000:]}")

@@ -55,7 +55,7 @@ def serve(
 
     listening = Listening(host=host, port=port, tls_cert=tls_cert, tls_key=tls_key)
     if print_client_settings or as_json:
-        _print_client_settings(_public_url(context.settings) or listening.url(), as_json=as_json)
+        show_client_settings(_public_url(context.settings) or listening.url(), as_json=as_json)
         return
     # Half of the start of the other commands: imported for this one alone.
     from brew_assets.compose.gateway import build_served_objects, build_served_records
@@ -85,7 +85,8 @@ def client_settings(base: str) -> dict[str, str]:
     }
 
 
-def _print_client_settings(base: str, *, as_json: bool) -> None:
+def show_client_settings(base: str, *, as_json: bool = False) -> None:
+    """They stand on standard output, one in a line as a shell reads it, or as one JSON object."""
     found = client_settings(base)
     if as_json:
         print_json(found)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import dagster as dg
 import pytest
 
 from brew_assets_tests.fuzz.fuzzing import IN_CI
+from brew_assets_tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 DEMO, UI = "brew_assets.demo ", "brew_assets.demo_ui "
@@ -162,9 +164,10 @@ def test_make_sync_goes_where_mirror_url_says_and_by_itself_into_mirror(
 
 
 def test_a_demo_elsewhere_names_its_place_in_what_it_tells_to_do_next(tmp_path: Path) -> None:
-    mirror = tmp_path / "elsewhere"
+    mirror, (port,) = tmp_path / "elsewhere", free_ports(1)
+    places = ["--mirror", str(mirror), "--home", str(tmp_path / "home"), "--port", str(port)]
     done = subprocess.run(
-        [sys.executable, "-m", DEMO.strip(), "--mirror", str(mirror), "--home", str(tmp_path / "home")],
+        [sys.executable, "-m", DEMO.strip(), *places],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -175,6 +178,40 @@ def test_a_demo_elsewhere_names_its_place_in_what_it_tells_to_do_next(tmp_path: 
     assert_numbers_agree(done.stdout, mirror, tmp_path / "home")
     for target in ("demo-ui", "demo-clean"):
         assert f"make {target} MIRROR={mirror}, then" in done.stdout
+    assert_ends_with_what_brew_asks(done.stdout, port)
+
+
+def assert_ends_with_what_brew_asks(printed: str, port: int) -> None:
+    """One request of each kind was answered with what is published, by a gateway that is gone."""
+    title, *lines = printed[printed.index("Served to brew by") :].splitlines()
+    assert (
+        title
+        == f"Served to brew by `brew-mirror serve` at http://127.0.0.1:{port}; one request of each kind:"
+    )
+    rows = [line.split(maxsplit=3) for line in lines[1:8]]
+    assert {status for status, *_ in rows} == {"200"}
+    assert [digest for _, _, digest, _ in rows] == ["-"] * 2 + ["equal"] * 5
+    assert all(int(size.replace(",", "")) > 0 for _, size, _, _ in rows)
+    for place, pattern in enumerate(
+        (
+            r"text/plain.* GET /healthz",
+            r"application/json .*GET /readyz",
+            r"application/json, gzip +GET /api/internal/packages\.[a-z0-9_]+\.jws\.json",
+            r"application/vnd\.oci\.image\.index\.v1\+json +GET /v2/homebrew/core/\S+/manifests/\S+",
+            r"application/gzip +GET /v2/homebrew/core/\S+/blobs/sha256:[0-9a-f]{64}",
+            r"application/vnd\.oci\.image\.index\.v1\+json +GET /bottles/\S+/manifests/\S+",
+            r"application/gzip +GET /bottles/[^/]+\.bottle\.\S*tar\.gz",
+        )
+    ):
+        assert re.fullmatch(pattern, rows[place][3]), rows[place]
+    assert f"serve --port {port}." in lines[8]
+    assert lines[9:] == [
+        f"export HOMEBREW_API_DOMAIN=http://127.0.0.1:{port}/api",
+        f"export HOMEBREW_ARTIFACT_DOMAIN=http://127.0.0.1:{port}",
+        "export HOMEBREW_ARTIFACT_DOMAIN_NO_FALLBACK=1",
+    ]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
 
 
 def number(pattern: str, text: str) -> int:

@@ -1,48 +1,18 @@
 """A sync publishes what it has brought; what a client is given leads to what stands in the store."""
 
-import hashlib
 import json
-import random
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from brew_assets.domain.publication import POINTER_KEY, RECORD_PREFIX, Publication, decode_publication
+from brew_assets.domain.publication import POINTER_KEY
 from brew_assets.simulator import Fault, Simulator, World
 from brew_assets_tests.integration.mirrors import PLATFORMS, DirectoryMirror, MirrorUnderTest
+from brew_assets_tests.integration.publications import current, records, walk
 
 TAGS = list(PLATFORMS)
-
-
-def current(mirror: MirrorUnderTest) -> Publication:
-    """The record that the pointer names, whose SHA-256 is the pointer's."""
-    pointer = json.loads(mirror.read(POINTER_KEY))
-    data = mirror.read(f"{RECORD_PREFIX}{pointer['publication_id']}.json")
-    assert hashlib.sha256(data).hexdigest() == pointer["sha256"]
-    return decode_publication(data, publication_id=pointer["publication_id"])
-
-
-def walk(mirror: MirrorUnderTest) -> Publication:
-    """The current publication, of which everything that a client could ask for stands in the store."""
-    found = current(mirror)
-    for api in found.api:
-        data = mirror.read(api.key)
-        assert hashlib.sha256(data).hexdigest() == api.sha256
-        payload = json.loads(json.loads(data)["payload"])
-        assert payload["metadata"]["bottle_tag"].removeprefix(":") == api.tag
-        assert payload["formula_tap_git_head"] == found.tap_git_head
-    for index in found.indexes:
-        assert hashlib.sha256(mirror.read(index.key)).hexdigest() == index.sha256
-    for bottle in found.bottles:
-        assert hashlib.sha256(mirror.read(bottle.key)).hexdigest() == bottle.digest
-    return found
-
-
-def records(mirror: MirrorUnderTest) -> list[str]:
-    return [key for key in mirror.keys() if key.startswith(RECORD_PREFIX) and key != POINTER_KEY]
 
 
 def publish(mirror: MirrorUnderTest, upstream: Simulator, *arguments: str, **extra: str) -> dict[str, Any]:
@@ -257,39 +227,3 @@ def test_a_record_is_no_bottle_and_no_finding_of_verify(mirror: MirrorUnderTest,
     mirror.sync(upstream)
     done = mirror.run(upstream, "verify", "--deep", "--json")
     assert (done.returncode, json.loads(done.stdout)["checked"]) == (0, 9)
-
-
-SYNCS = 5
-
-
-def test_whoever_reads_under_fire_finds_everything_that_is_named_and_never_an_older_publication(
-    mirror: MirrorUnderTest, upstream: Simulator
-) -> None:
-    """Syncs are killed and meet a faulty upstream while a reader walks from the pointer to the blobs."""
-    chance = random.Random(7)
-    mirror.sync(upstream)
-    seen = [walk(mirror)]
-    for number in range(SYNCS):
-        upstream.world.publish("jq", f"1.{number + 1}", tags=TAGS, size_bytes=200_000)
-        upstream.world.publish(f"new{number}", "1.0", tags=TAGS, size_bytes=50_000)
-        how = ("well", "killed", "faulty")[number % 3]
-        if how == "faulty":
-            for bottle in upstream.world.bottles[-2:]:
-                upstream.fault(bottle.filename, Fault.wrong_bytes(times=None))
-        process = mirror.start(upstream, "sync")
-        walks = 0
-        while process.poll() is None:
-            seen.append(walk(mirror))
-            walks += 1
-            if how == "killed" and walks > chance.randrange(1, 6):
-                process.kill()
-                break
-        process.communicate()
-        upstream.clear_faults()
-        seen.append(walk(mirror))
-    mirror.sync(upstream)
-    seen.append(walk(mirror))
-    order = [(found.generated_at, found.publication_id) for found in seen]
-    assert order == sorted(order)
-    assert {bottle.image for bottle in seen[-1].bottles} >= {"jq", f"new{SYNCS - 1}"}
-    assert date.fromisoformat(seen[-1].created_at[:10])

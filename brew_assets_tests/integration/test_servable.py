@@ -1,21 +1,28 @@
 """Held and servable: however bottles came to be held, a sync ends with the indexes that brew needs."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from brew_assets.domain.object_keys import INDEX_PREFIX, MANIFEST_KEY
-from brew_assets.domain.oci import MAX_INDEX_BYTES
 from brew_assets.engine.judged_indexes import JUDGED_KEY
 from brew_assets.engine.kept_indexes import index_key
-from brew_assets.simulator import Fault, SimulatedBottle, Simulator, World
+from brew_assets.simulator import Fault, Simulator, World
+from brew_assets_tests.integration.bad_indexes import BAD, OF_ONE_ENTRY
 from brew_assets_tests.integration.mirrors import DirectoryMirror, MirrorUnderTest
+from brew_assets_tests.integration.ways import (
+    Way,
+    a_rebuilt_manifest,
+    an_import,
+    asked,
+    lose,
+    plan_without_sizes,
+)
 
 TAGS = ("arm64_tahoe", "arm64_sonoma")
 SELECTED = ("--platform", "arm64_tahoe", "--platform", "arm64_sonoma")
+SETTINGS = {"TARGET_PLATFORMS": ",".join(TAGS)}
 
 
 @pytest.fixture
@@ -49,23 +56,6 @@ def served_by_upstream(world: World) -> set[str]:
     }
 
 
-def asked(upstream: Simulator) -> list[str]:
-    return [seen.path for seen in upstream.requests if "/manifests/" in seen.path]
-
-
-def lose(mirror: MirrorUnderTest, *prefixes: str) -> None:
-    for key in mirror.keys():
-        if key.startswith(prefixes):
-            mirror.remove(key)
-
-
-def plan_without_sizes(mirror: MirrorUnderTest, upstream: Simulator, folder: Path) -> list[str]:
-    done = mirror.run(upstream, "plan", "--no-sizes", "--json", *SELECTED)
-    assert done.returncode == 0, done.stderr
-    assert asked(upstream) == []
-    return ["--plan", json.loads(done.stdout)["sync_id"]]
-
-
 def lost_indexes(mirror: MirrorUnderTest, upstream: Simulator, folder: Path) -> list[str]:
     mirror.sync(upstream, *SELECTED)
     lose(mirror, INDEX_PREFIX)
@@ -97,28 +87,9 @@ def a_version_under_a_held_digest(mirror: MirrorUnderTest, upstream: Simulator, 
     return list(SELECTED)
 
 
-def a_rebuilt_manifest(mirror: MirrorUnderTest, upstream: Simulator, folder: Path) -> list[str]:
-    mirror.sync(upstream, *SELECTED)
-    lose(mirror, "state/", "backups/", MANIFEST_KEY)
-    assert mirror.run(upstream, "manifest", "rebuild").returncode == 0
-    return list(SELECTED)
-
-
 def a_sync_that_rebuilds(mirror: MirrorUnderTest, upstream: Simulator, folder: Path) -> list[str]:
     mirror.sync(upstream, *SELECTED)
     lose(mirror, "state/", "backups/", MANIFEST_KEY)
-    return list(SELECTED)
-
-
-def an_import(mirror: MirrorUnderTest, upstream: Simulator, folder: Path) -> list[str]:
-    mirror.sync(upstream, *SELECTED)
-    document = json.loads(mirror.read(MANIFEST_KEY))
-    del document["integrity"]
-    foreign = folder / "foreign.json"
-    foreign.write_text(json.dumps(document))
-    lose(mirror, "state/", "backups/", MANIFEST_KEY)
-    done = mirror.run(upstream, "manifest", "import", str(foreign))
-    assert done.returncode == 0, done.stderr
     return list(SELECTED)
 
 
@@ -131,7 +102,7 @@ def a_hash_file_that_names_all(mirror: MirrorUnderTest, upstream: Simulator, fol
     return list(SELECTED)
 
 
-WAYS: list[Callable[[MirrorUnderTest, Simulator, Path], list[str]]] = [
+WAYS: list[Way] = [
     plan_without_sizes,
     lost_indexes,
     lost_indexes_of_a_plan_carried_out,
@@ -146,11 +117,12 @@ WAYS: list[Callable[[MirrorUnderTest, Simulator, Path], list[str]]] = [
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 def test_however_bottles_came_to_be_held_a_sync_makes_them_servable(
-    way: Callable[[MirrorUnderTest, Simulator, Path], list[str]],
+    way: Way,
     mirror: MirrorUnderTest,
     world: World,
     tmp_path: Path,
 ) -> None:
+    mirror.settings |= SETTINGS
     with Simulator(world) as upstream:
         arguments = way(mirror, upstream, tmp_path)
         if mirror.entries() and way is not a_version_under_a_held_digest:
@@ -168,38 +140,6 @@ def test_however_bottles_came_to_be_held_a_sync_makes_them_servable(
         assert len(asked(upstream)) == before
 
 
-def spoilt(world: World, bottle: SimulatedBottle, change: Callable[[dict[str, Any]], object]) -> bytes:
-    """The index of the bottle with one annotation of its entry changed."""
-    document = json.loads(world.index_json(bottle.image, bottle.reference) or b"")
-    for entry in document["manifests"]:
-        if entry["annotations"]["org.opencontainers.image.ref.name"] == bottle.ref_name:
-            change(entry["annotations"])
-    return json.dumps(document).encode()
-
-
-def _huge(world: World, bottle: SimulatedBottle) -> bytes:
-    data = world.index_json(bottle.image, bottle.reference) or b""
-    return data + b" " * (MAX_INDEX_BYTES - len(data))
-
-
-BAD: dict[str, Callable[[World, SimulatedBottle], bytes]] = {
-    "no digest": lambda world, b: spoilt(world, b, lambda a: a.pop("sh.brew.bottle.digest")),
-    "wrong digest": lambda world, b: spoilt(
-        world, b, lambda a: a.update({"sh.brew.bottle.digest": "0" * 64})
-    ),
-    "no ref name": lambda world, b: spoilt(world, b, lambda a: a.pop("org.opencontainers.image.ref.name")),
-    "wrong ref name": lambda world, b: spoilt(
-        world, b, lambda a: a.update({"org.opencontainers.image.ref.name": f"{b.ref_name}.1"})
-    ),
-    "no tab": lambda world, b: spoilt(world, b, lambda a: a.pop("sh.brew.tab")),
-    "a tab that is a list": lambda world, b: spoilt(world, b, lambda a: a.update({"sh.brew.tab": "[]"})),
-    "a tab that is cut": lambda world, b: spoilt(world, b, lambda a: a.update({"sh.brew.tab": '{"a":'})),
-    "4 MiB": _huge,
-    "more than 4 MiB": lambda world, b: _huge(world, b) + b"  ",
-    "a page": lambda world, b: b"<!DOCTYPE html><html><body>Please sign in.</body></html>",
-    "half of it": lambda world, b: (world.index_json(b.image, b.reference) or b"")[:-20],
-    "another document": lambda world, b: b'{"schemaVersion":2}',
-}
 # What is said of each, beside its name.
 SAID = {
     "no digest": "expected an entry with the digest",
@@ -231,7 +171,7 @@ def test_an_index_that_does_not_fit_is_named_and_its_neighbours_go_on(
         assert failure["name"] == "jq:1.8.1"
         assert SAID.get(bad, "expected an OCI index") in failure["message"]
         # The other tag's entry is whole in an index in which one entry is spoilt.
-        servable = 6 if bad in list(SAID)[:7] else 5
+        servable = 6 if bad in OF_ONE_ENTRY else 5
         assert status(mirror, upstream) == (7, servable)
         assert (report["servable"], report["unservable"]) == (servable, 7 - servable)
         # Asked again, and refused again.
@@ -295,6 +235,7 @@ def test_runs_of_several_platforms_ask_for_each_index_about_once(
     world = World(seed=88)
     for number in range(36):
         world.publish(f"formula{number:02}", "1.0", tags=TAGS, size_bytes=2_000)
+    mirror.settings |= SETTINGS
     with Simulator(world) as upstream:
         planned = plan_without_sizes(mirror, upstream, tmp_path)
         runs = [

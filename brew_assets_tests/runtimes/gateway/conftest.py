@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import pytest
 
-from brew_assets.domain.publication import Publication, PublishedBottle
-from brew_assets.engine.kept_indexes import index_key
+from brew_assets.domain.object_keys import INDEX_PREFIX
+from brew_assets.domain.publication import RECORD_PREFIX, Publication, PublishedBottle
 from brew_assets.simulator import Simulator, SizeDistribution, World
 from brew_assets_tests.integration.mirrors import BucketMirror, DirectoryMirror, MirrorUnderTest
+from brew_assets_tests.integration.publications import walk
+from brew_assets_tests.integration.ways import Way
 from brew_assets_tests.runtimes.gateway.publishing import Publisher, published_bottles
 from brew_assets_tests.servers import S3Server, seaweedfs
 
@@ -23,8 +25,7 @@ def s3() -> Iterator[S3Server]:
         yield server
 
 
-@pytest.fixture(scope="session")
-def upstream() -> Iterator[Simulator]:
+def awkward_world() -> World:
     """Names with @ + . _, versions with "-", revisions, rebuilds, `all`, one digest under two tags."""
     world = World(seed=7, sizes=SizeDistribution.fixed(20_000))
     tags = list(PLATFORMS)
@@ -37,12 +38,11 @@ def upstream() -> Iterator[Simulator]:
     world.publish("ca-certificates", "2026-08-13", tags=["all"])
     world.publish("shared", "2.0", tags=tags, shared_digest=True)
     world.publish("same", "1.0", tags=["arm64_sonoma"])
-    with Simulator(world) as running:
-        yield running
+    return world
 
 
 class Filled(NamedTuple):
-    """A mirror with one publication of all that it holds; `bottles` by their flat names."""
+    """A mirror and its publication of all that it holds; `bottles` by their flat names."""
 
     mirror: MirrorUnderTest
     publisher: Publisher
@@ -51,13 +51,14 @@ class Filled(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def filled_directory(upstream: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Filled:
-    return fill(DirectoryMirror(tmp_path_factory.mktemp("filled") / "mirror"), upstream)
+def filled_directory(tmp_path_factory: pytest.TempPathFactory) -> Filled:
+    folder = tmp_path_factory.mktemp("filled")
+    return fill(DirectoryMirror(folder / "mirror"), folder)
 
 
 @pytest.fixture(scope="session")
-def filled_bucket(upstream: Simulator, s3: S3Server) -> Filled:
-    return fill(BucketMirror(s3), upstream)
+def filled_bucket(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Filled:
+    return fill(BucketMirror(s3), tmp_path_factory.mktemp("filled"))
 
 
 @pytest.fixture(params=["directory", "bucket"])
@@ -67,23 +68,25 @@ def filled(request: pytest.FixtureRequest) -> Filled:
     return found
 
 
-def fill(mirror: MirrorUnderTest, upstream: Simulator) -> Filled:
-    """The mirror after two syncs, with its publication written and nothing pointing to it."""
-    upstream.world.publish("same", "1.0", tags=["arm64_sonoma"])
-    mirror.sync(upstream, TARGET_PLATFORMS=",".join(PLATFORMS))
-    # The bytes of 1.0 once more, as happened upstream: one digest under two versions.
-    upstream.world.publish("same", "1.1", tags=["arm64_sonoma"], keg_version="1.0")
-    mirror.sync(upstream, TARGET_PLATFORMS=",".join(PLATFORMS))
-    keep_index(mirror, upstream, "same", "1.1")
-    publisher, bottles = Publisher(mirror), published_bottles(mirror, upstream)
-    return Filled(mirror, publisher, bottles, publisher.record(list(bottles.values())))
+def by_syncs(mirror: MirrorUnderTest, upstream: Simulator, folder: Path) -> list[str]:
+    """The way most mirrors come to be."""
+    return []
 
 
-def keep_index(mirror: MirrorUnderTest, upstream: Simulator, image: str, reference: str) -> None:
-    """The index stands in the store, also where the sync needed no size from it and did not ask."""
-    data = upstream.world.index_json(image, reference)
-    assert data is not None
-    mirror.write(index_key(image, reference, data), data)
+def fill(mirror: MirrorUnderTest, folder: Path, way: Way = by_syncs) -> Filled:
+    """A mirror that came to be in this way, and what a sync that completed it and the next one published.
+
+    Between the two the bytes of 1.0 come once more under 1.1, as happened upstream.
+    """
+    mirror.settings |= {"TARGET_PLATFORMS": ",".join(PLATFORMS)}
+    with Simulator(awkward_world()) as upstream:
+        completing = way(mirror, upstream, folder)
+        assert not [key for key in mirror.keys() if key.startswith((INDEX_PREFIX, RECORD_PREFIX))]
+        done = mirror.sync(upstream, *completing)
+        assert done["publication"]["outcome"] == "published"
+        upstream.world.publish("same", "1.1", tags=["arm64_sonoma"], keg_version="1.0")
+        assert mirror.sync(upstream)["publication"]["outcome"] == "published"
+        return Filled(mirror, Publisher(mirror), published_bottles(mirror, upstream), walk(mirror))
 
 
 @pytest.fixture

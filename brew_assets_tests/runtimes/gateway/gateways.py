@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 from brew_assets.engine.ports import Clock
 from brew_assets.engine.served import ServedRecords
 from brew_assets.engine.served_objects import ServedObjects
@@ -127,6 +129,13 @@ def _port_of(process: "subprocess.Popen[bytes]", log: Path) -> int:
             process.wait(0.05)
             break
     raise AssertionError(f"the gateway did not start: {log.read_text()[-3000:]}")
+
+
+def use_credentials(monkeypatch: pytest.MonkeyPatch, mirror: MirrorUnderTest) -> None:
+    """This process has the keys of the mirror's bucket, as a process of its own would be given them."""
+    for name, value in mirror.settings.items():
+        if name.startswith("AWS_"):
+            monkeypatch.setenv(name, value)
 
 
 @contextlib.contextmanager

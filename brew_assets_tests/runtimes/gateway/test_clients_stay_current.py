@@ -18,13 +18,14 @@ from brew_assets.engine.served import ServedRecords
 from brew_assets.runtimes.gateway.conditions import http_date
 from brew_assets.settings import read_settings
 from brew_assets_tests.fakes import MovableClock
-from brew_assets_tests.integration.mirrors import DirectoryMirror
-from brew_assets_tests.runtimes.gateway.gateways import Client, served_in_thread
+from brew_assets_tests.integration.mirrors import BucketMirror, DirectoryMirror, MirrorUnderTest
+from brew_assets_tests.runtimes.gateway.gateways import Client, served_in_thread, use_credentials
 from brew_assets_tests.runtimes.gateway.publishing import Publisher, api_document
 
 TAG = "arm64_sonoma"
 TARGET = f"/api/internal/packages.{TAG}.jws.json"
 RELOAD_S, SETTLE_S = 5, 600
+PUBLICATIONS = 20
 
 
 class Side(NamedTuple):
@@ -56,7 +57,7 @@ class Brew:
         self._checked = self._clock.now()
 
 
-def with_gateways(mirror: DirectoryMirror, story: Callable[[list[Side], MovableClock], None]) -> None:
+def with_gateways(mirror: MirrorUnderTest, story: Callable[[list[Side], MovableClock], None]) -> None:
     clock = MovableClock()
     settings = read_settings({**mirror.settings, "PUBLICATION_SETTLE_SECONDS": str(SETTLE_S)})
     made = [build_served_records(settings, clock=clock) for _ in range(2)]
@@ -70,18 +71,26 @@ def mirror(tmp_path: Path) -> DirectoryMirror:
     return DirectoryMirror(tmp_path / "mirror")
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("store", "seed"), [*(("directory", seed) for seed in range(4)), ("bucket", 4)])
 def test_clients_are_current_after_the_settle_time_across_publications_and_a_move_back(
-    mirror: DirectoryMirror, seed: int
+    store: str,
+    seed: int,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
+    mirror: MirrorUnderTest = DirectoryMirror(tmp_path / "mirror")
+    if store == "bucket":
+        mirror = BucketMirror(request.getfixturevalue("s3"))
+        use_credentials(monkeypatch, mirror)
     publisher, random = Publisher(mirror), Random(seed)
 
     def story(sides: list[Side], clock: MovableClock) -> None:
         brews = [Brew(clock) for _ in range(4)]
         records: list[Publication] = []
-        for number in range(21):
+        for number in range(PUBLICATIONS + 1):
             # The last one is a move back, to what many clients have seen before.
-            record = publisher.record([]) if number < 20 else records[-4]
+            record = publisher.record([]) if number < PUBLICATIONS else records[-4]
             records.append(record)
             publisher.point(record, since=clock.now())
             if number == 0:

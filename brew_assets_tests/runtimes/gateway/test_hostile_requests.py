@@ -1,6 +1,7 @@
 """Whatever a client sends: no 5xx, no answer without an end, and no byte that is not published.
 
-EXAMPLES requests of each kind; `make campaigns` sends 5,000 of both (`GATEWAY_EXAMPLES`).
+EXAMPLES requests of each kind to a gateway over each store; `make campaigns` sends 5,000 of both
+(`GATEWAY_EXAMPLES`).
 """
 
 import http.client
@@ -9,7 +10,7 @@ import socket
 from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 from hypothesis import given, settings
@@ -18,13 +19,14 @@ from hypothesis import strategies as st
 from brew_assets.compose.gateway import build_served_objects, build_served_records
 from brew_assets.compose.store import CLOCK
 from brew_assets.settings import read_settings
-from brew_assets_tests.integration.mirrors import DirectoryMirror
+from brew_assets_tests.integration.mirrors import BucketMirror, DirectoryMirror, MirrorUnderTest
 from brew_assets_tests.runtimes.gateway.gateways import (
     Answer,
     Client,
     read_answer,
     request_bytes,
     served_in_thread,
+    use_credentials,
 )
 from brew_assets_tests.runtimes.gateway.publishing import Publisher, bottle_of
 
@@ -39,14 +41,20 @@ BOTTLE = bottle_of("openssl@3", FLAT, DATA)
 
 
 class Served(NamedTuple):
+    """A gateway, the bodies that are published, and the one path to which it may send a client."""
+
     client: Client
     bodies: tuple[bytes, ...]
+    elsewhere: str
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("hostile")
-    mirror = DirectoryMirror(folder / "mirror")
+@pytest.fixture(scope="module", params=["directory", "bucket"])
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder, elsewhere = tmp_path_factory.mktemp("hostile"), ""
+    mirror: MirrorUnderTest = DirectoryMirror(folder / "mirror")
+    if request.param == "bucket":
+        mirror = bucket = BucketMirror(request.getfixturevalue("s3"))
+        elsewhere = f"/{bucket.bucket}/{bucket.prefix}{BOTTLE.key}"
     mirror.write(BOTTLE.key, DATA)
     for key in (
         "bottles_hash.json",
@@ -57,17 +65,20 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         "2026-11-28/unpublished-1.0.arm64_sonoma.bottle.tar.gz",
     ):
         mirror.write(key, SECRET)
-    (folder / "outside").write_bytes(SECRET)
-    (mirror.root / "2026-11-28" / "link-1.0.arm64_sonoma.bottle.tar.gz").symlink_to(folder / "outside")
+    if isinstance(mirror, DirectoryMirror):
+        (folder / "outside").write_bytes(SECRET)
+        (mirror.root / "2026-11-28" / "link-1.0.arm64_sonoma.bottle.tar.gz").symlink_to(folder / "outside")
     publisher = Publisher(mirror)
     record = publisher.record([BOTTLE])
     publisher.point(record)
-    found = read_settings(mirror.settings)
-    records = build_served_records(found)
-    records.look()
     api = tuple(mirror.read(published.key) for published in record.api)
-    with served_in_thread(records, build_served_objects(found), CLOCK) as client:
-        yield Served(client, (DATA, *api))
+    with pytest.MonkeyPatch.context() as patch:
+        use_credentials(patch, mirror)
+        found = read_settings(mirror.settings)
+        records = build_served_records(found)
+        records.look()
+        with served_in_thread(records, build_served_objects(found), CLOCK) as client:
+            yield Served(client, (DATA, *api), elsewhere)
 
 
 PARTS = (
@@ -113,6 +124,8 @@ paths = st.one_of(
         short,
     ),
 )
+# From a bucket a bottle is given out by sending clients there.
+SENT: dict[bool, set[int]] = {False: set(), True: {307}}
 METHODS = ("GET", "HEAD", "GET", "HEAD", "GET", "HEAD", "POST", "get", "", "\x00", "CONNECT")
 NAMES = (
     "Range", "If-Range", "If-None-Match", "If-Modified-Since", "Accept-Encoding", "Authorization", "Host",
@@ -127,7 +140,22 @@ VALUES = (
     "upgrade",
     "100-continue", "-1", "0", "5", "9" * 30, "", "a" * 9000, "\x80\xff", "\t", "127.0.0.1",
 )  # fmt: skip
-header = st.tuples(st.one_of(st.sampled_from(NAMES), visible), st.one_of(st.sampled_from(VALUES), visible))
+# A parser lets these through; those of the other kind end there, nearly all of them.
+FRAMING = {"Content-Length", "Transfer-Encoding"}
+token = st.text("abcdefghijklmnopqrstuvwxyzABCXYZ0123456789-_!#$%&'*+.^`|~", min_size=1, max_size=20)
+printed = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=60)
+readable = st.tuples(
+    st.one_of(st.sampled_from([name for name in NAMES if name not in FRAMING]), token),
+    st.one_of(st.sampled_from([value for value in VALUES if value.isascii()]), printed),
+)
+anything = st.tuples(st.one_of(st.sampled_from(NAMES), visible), st.one_of(st.sampled_from(VALUES), visible))
+headers_sent = st.one_of(
+    st.lists(readable, max_size=8), st.lists(readable, max_size=8), st.lists(anything, max_size=8)
+)
+
+
+# Behind a GET it is the next request, and one that cannot be read ends the connection.
+bodies_sent = st.one_of(st.just(b""), st.just(b""), st.binary(max_size=40))
 
 
 def answered(served: Served, data: bytes, *, is_head: bool) -> Answer | None:
@@ -150,6 +178,8 @@ def assert_harmless(served: Served, answer: Answer | None, *, is_head: bool) -> 
     assert answer.status < 500, answer
     assert SECRET not in answer.body
     assert answer.header("Transfer-Encoding") == ""
+    if answer.status == 307:
+        assert unquote(urlsplit(answer.header("Location")).path) == served.elsewhere
     if answer.status == 304:
         assert answer.body == b""
     elif not is_head:
@@ -180,7 +210,7 @@ def test_paths(served: Served) -> None:
         statuses[answer.status if answer else 0] += 1
 
     each()
-    assert_told(statuses, {200, 400, 404, 405})
+    assert_told(statuses, {200, 400, 404, 405, *SENT[bool(served.elsewhere)]})
 
 
 def test_headers(served: Served) -> None:
@@ -190,8 +220,8 @@ def test_headers(served: Served) -> None:
     @given(
         target=st.sampled_from(TARGETS),
         method=st.sampled_from(("GET", "HEAD")),
-        headers=st.lists(header, max_size=8),
-        body=st.binary(max_size=40),
+        headers=headers_sent,
+        body=bodies_sent,
     )
     def each(target: str, method: str, headers: list[tuple[str, str]], body: bytes) -> None:
         answer = answered(served, request_bytes(method, target, headers) + body, is_head=method == "HEAD")
@@ -199,15 +229,23 @@ def test_headers(served: Served) -> None:
         statuses[answer.status if answer else 0] += 1
 
     each()
-    assert_told(statuses, {200, 206, 400, 404})
+    assert_told(statuses, {200, 206, 400, 404, *SENT[bool(served.elsewhere)]})
 
 
 def assert_told(statuses: Counter[int], expected: set[int]) -> None:
-    """Requests got as far as to be answered, in all the ways that there are."""
+    """So many requests were sent, and got as far as to be answered in all the ways that there are."""
+    assert statuses.total() >= EXAMPLES
     assert expected <= set(statuses), statuses
     assert statuses[0] <= 0.05 * statuses.total(), statuses
+    assert statuses[400] <= 0.6 * statuses.total(), statuses
 
 
 def test_after_all_of_that_it_serves_on(served: Served) -> None:
     answer = served.client.get(TARGETS[0])
-    assert (answer.status, answer.body) == (200, DATA)
+    if not served.elsewhere:
+        assert (answer.status, answer.body) == (200, DATA)
+        return
+    to = urlsplit(answer.header("Location"))
+    assert (answer.status, to.path) == (307, quote(served.elsewhere))
+    assert to.port is not None
+    assert Client(to.port).get(f"{to.path}?{to.query}", host=to.netloc).body == DATA

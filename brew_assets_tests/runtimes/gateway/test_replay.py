@@ -14,8 +14,9 @@ import pytest
 
 from brew_assets.domain.bottle import parse_filename
 from brew_assets.domain.publication import PublishedApi, PublishedBottle, PublishedIndex
-from brew_assets_tests.integration.mirrors import BucketMirror
-from brew_assets_tests.runtimes.gateway.conftest import Filled
+from brew_assets_tests.integration.mirrors import BucketMirror, DirectoryMirror, MirrorUnderTest
+from brew_assets_tests.integration.ways import Way, a_rebuilt_manifest, an_import, plan_without_sizes
+from brew_assets_tests.runtimes.gateway.conftest import PLATFORMS, Filled, fill
 from brew_assets_tests.runtimes.gateway.gateways import (
     Answer,
     Client,
@@ -75,7 +76,31 @@ def followed(answer: Answer, request: dict[str, Any]) -> Answer:
     return Client(to.port).send(request_bytes("GET", f"{to.path}?{to.query}", headers))
 
 
-def test_the_world_has_the_names_that_are_awkward(filled: Filled) -> None:
+def test_every_captured_request_is_answered_for_every_name(filled: Filled, gateway: ServeProcess) -> None:
+    assert_awkward(filled)
+    assert_bottles_are_answered(filled, gateway.client)
+    assert_the_api_is_answered(filled, gateway.client)
+
+
+@pytest.mark.parametrize("store", ["directory", "bucket"])
+@pytest.mark.parametrize("way", [plan_without_sizes, an_import, a_rebuilt_manifest])
+def test_however_the_mirror_was_made_every_captured_request_is_answered(
+    way: Way, store: str, request: pytest.FixtureRequest, folder: Path
+) -> None:
+    mirror: MirrorUnderTest = DirectoryMirror(folder / "mirror")
+    if store == "bucket":
+        mirror = BucketMirror(request.getfixturevalue("s3"))
+    filled = fill(mirror, folder, way)
+    filled.publisher.point(filled.record, since=SINCE)
+    assert_awkward(filled)
+    with serve_process(mirror, folder) as serving:
+        assert_bottles_are_answered(filled, serving.client)
+        assert_the_api_is_answered(filled, serving.client)
+
+
+def assert_awkward(filled: Filled) -> None:
+    """The names are there that were trouble to somebody, and all of them are published."""
+    assert {*filled.bottles.values()} == {*filled.record.bottles}
     flats = sorted(filled.bottles)
     for part in ("openssl@3-", "libsigc++@2-2.12.1_2.", "afl++-4.33c.x86_64_linux.bottle.3.", "llama.cpp-"):
         assert any(flat.startswith(part) for flat in flats), part
@@ -89,7 +114,8 @@ def test_the_world_has_the_names_that_are_awkward(filled: Filled) -> None:
     assert (len({*two_tags}), len({*two_versions})) == (1, 1)
 
 
-def test_every_captured_request_is_answered_for_every_name(filled: Filled, gateway: ServeProcess) -> None:
+def assert_bottles_are_answered(filled: Filled, client: Client) -> None:
+    """Each request for an index or a bottle, for every name."""
     redirects = isinstance(filled.mirror, BucketMirror)
     counted = 0
     for flat, bottle, index in names(filled):
@@ -98,7 +124,7 @@ def test_every_captured_request_is_answered_for_every_name(filled: Filled, gatew
         for name in {quote(flat, safe=""), flat}:
             for request in (one for one in CAPTURED if one["surface"] != "api"):
                 values = {"image": bottle.image, "reference": index.reference, "digest": bottle.digest}
-                first = replay(gateway.client, request, flat=name, **values)
+                first = replay(client, request, flat=name, **values)
                 answer = followed(first, request)
                 counted += 1
                 if "portable-ruby" in request["target"]:
@@ -142,19 +168,18 @@ def assert_bottle(
         assert parsedate_to_datetime(answer.header("Last-Modified")) <= datetime.now(UTC)
 
 
-@pytest.mark.parametrize("request_id", [one["id"] for one in CAPTURED if one["surface"] == "api"])
-def test_every_captured_request_of_the_api_is_answered_for_every_tag(
-    filled: Filled, gateway: ServeProcess, request_id: str
-) -> None:
-    (request,) = [one for one in CAPTURED if one["id"] == request_id]
-    for published in filled.record.api:
-        answer = replay(gateway.client, request, tag=published.tag)
-        assert answer.status == request["captured_status"]
-        if answer.status == 200:
-            assert_api(answer, published, filled.mirror.read(published.key))
-        else:
-            assert answer.body == b""
-        assert answer.header("Last-Modified") == "Sat, 28 Nov 2026 10:47:00 GMT"
+def assert_the_api_is_answered(filled: Filled, client: Client) -> None:
+    """Each request for the API, for every tag, with the status that the real client was given."""
+    assert {published.tag for published in filled.record.api} == set(PLATFORMS)
+    for request in (one for one in CAPTURED if one["surface"] == "api"):
+        for published in filled.record.api:
+            answer = replay(client, request, tag=published.tag)
+            assert answer.status == request["captured_status"], request["id"]
+            if answer.status == 200:
+                assert_api(answer, published, filled.mirror.read(published.key))
+            else:
+                assert answer.body == b""
+            assert answer.header("Last-Modified") == "Sat, 28 Nov 2026 10:47:00 GMT"
 
 
 def assert_api(answer: Answer, published: PublishedApi, stored: bytes) -> None:
