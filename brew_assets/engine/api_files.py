@@ -101,7 +101,9 @@ def fetch_generation(ports: Ports, options: Options, tags: Sequence[str]) -> Gen
         PlanningStopped: the stop signal came meanwhile.
     """
     if ports.api is None:
-        raise CatalogueRefused("no signed API is mirrored (PUBLISH=off)")
+        raise CatalogueRefused(
+            "expected the signed API to be mirrored, found PUBLISH=off; set it to strict or best_effort"
+        )
     clock, until = ports.clock, ports.clock.monotonic() + options.api_consistency_wait_s
     asked = _AskedFiles(ports.store, ports.api, clock)
     failures = itertools.count(1)

@@ -72,6 +72,7 @@ def publish(
         StoreError: the store cannot be read or written.
     """
     options, store = mirror.options, mirror.store
+    is_upstreams = generation is None
     if generation is None:
         generation = fetch_generation(mirror.ports, options, options.api_tags)
     pointer = read_pointer(store).pointer
@@ -79,8 +80,7 @@ def publish(
     if pointer is not None and generation.is_older_than(pointer.generated_at) and not allow_older:
         return PublishResult(
             outcome="older",
-            why=f"upstream shows an API of {_time(generation.generated_at)}, older than that of "
-            f"{_time(pointer.generated_at)}, which is served; `publish --allow-older` publishes it",
+            why=_why_older(generation, pointer, is_upstreams=is_upstreams),
             generated_at=generation.generated_at,
             current=pointer,
         )
@@ -167,6 +167,19 @@ def _left_to_others(mirror: Mirror, plan: Plan, report: Report, manifest: Manife
         if platform not in ended
         and any(not manifest.holds(planned.bottle) for planned in plan.pending(platform))
     ]
+
+
+def _why_older(generation: Generation, current: Pointer, *, is_upstreams: bool) -> str:
+    found, served = _time(generation.generated_at), _time(current.generated_at)
+    if is_upstreams:
+        return (
+            f"upstream shows an API of {found}, older than that of {served}, which is served; "
+            "`publish --allow-older` publishes it"
+        )
+    return (
+        f"its plan was made with the API of {found}, and that of {served} is served by now; "
+        "`brew-mirror publish` publishes what upstream shows now"
+    )
 
 
 def _time(seconds: int) -> str:

@@ -92,5 +92,6 @@ def show_published(result: "PublishResult", *, dry_run: bool = False, of_part: b
     for line in lines:
         print_line(f"  lacks {line}", err=result.outcome == "incomplete")
     if result.outcome == "incomplete":
-        served = result.current.publication_id if result.current is not None else "nothing"
-        print_line(f"Clients are served {served} on. `brew-mirror sync` fetches what lacks.", err=True)
+        current = result.current
+        served = f"Clients are served {current.publication_id} on" if current else "Nothing is published yet"
+        print_line(f"{served}. `brew-mirror sync` fetches what lacks.", err=True)

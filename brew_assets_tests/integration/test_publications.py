@@ -88,6 +88,8 @@ def test_a_sync_publishes_what_it_has_brought_and_the_next_one_finds_nothing_new
 def test_a_dry_run_says_what_would_be_published(mirror: MirrorUnderTest, upstream: Simulator) -> None:
     mirror.sync(upstream, PUBLISH="off")
     assert records(mirror) == []
+    off = mirror.run(upstream, "publish", PUBLISH="off")
+    assert (off.returncode, "found PUBLISH=off; set it to strict or best_effort" in off.stderr) == (2, True)
     assert publish(mirror, upstream, "--dry-run")["outcome"] == "published"
     assert (records(mirror), POINTER_KEY in mirror.keys()) == ([], False)
     assert publish(mirror, upstream)["outcome"] == "published"
@@ -139,6 +141,29 @@ def test_what_upstream_cannot_serve_holds_nobody_back_up_to_a_bound(
     assert "lacks wget" in done.stderr
 
 
+def test_what_kept_a_bottle_away_is_said_and_only_while_it_is_away(
+    mirror: MirrorUnderTest, upstream: Simulator
+) -> None:
+    (first, *others) = [bottle for bottle in upstream.world.bottles if bottle.formula == "wget"]
+    upstream.fault(first.filename, Fault.server_error(503, times=None))
+    for bottle in others:
+        upstream.fault(bottle.filename, Fault.not_found())
+    done = mirror.run(upstream, "sync", "--json", RETRY_ATTEMPTS="0")
+    found = json.loads(done.stdout)["publication"]
+    assert (done.returncode, found["outcome"]) == (1, "incomplete")
+    said = {one["tag"]: (one["fault"], one["reason"]) for one in found["lacking"]}
+    assert said[first.tag] == ("mirror", f"{first.filename}: 503 from upstream")
+    assert {said[bottle.tag][0] for bottle in others} == {"upstream"}
+    # They have come; what lacks from then on is not what lacked before.
+    upstream.clear_faults()
+    mirror.sync(upstream)
+    for key in [key for key in mirror.keys() if key.startswith("state/upstream/indexes/wget/")]:
+        mirror.remove(key)
+    found = publish(mirror, upstream)
+    assert (found["outcome"], {one["fault"] for one in found["lacking"]}) == ("incomplete", {"mirror"})
+    assert all("expected an index in the store" in one["reason"] for one in found["lacking"])
+
+
 def test_an_index_that_does_not_fit_upstream_is_upstreams_fault(
     mirror: MirrorUnderTest, upstream: Simulator
 ) -> None:
@@ -160,6 +185,8 @@ def test_a_bottle_that_the_store_has_lost_is_in_no_publication(
     found = publish(mirror, upstream)
     assert (found["outcome"], len(found["lacking"])) == ("incomplete", 1)
     assert "the store does not have it" in found["lacking"][0]["reason"]
+    said = mirror.run(upstream, "publish").stderr
+    assert "Nothing is published yet. `brew-mirror sync` fetches what lacks." in said
     assert publish(mirror, upstream, PUBLISH="best_effort")["outcome"] == "published"
     assert lost not in {bottle.key for bottle in walk(mirror).bottles}
     assert mirror.sync(upstream)["publication"]["outcome"] == "published"
@@ -241,6 +268,26 @@ def test_upstream_that_moves_on_while_a_sync_copies_holds_its_publication_back_f
     assert mirror.sync(upstream, "--plan", plan)["publication"]["outcome"] == "published"
     assert walk(mirror).sync_id == plan
     assert mirror.sync(upstream)["publication"]["outcome"] == "published"
+    newer = current(mirror)
+    # Whoever copies the old plan once more is not sent to overrule what is served by now.
+    again = mirror.sync(upstream, "--plan", plan)["publication"]
+    assert (again["outcome"], current(mirror)) == ("older", newer)
+    assert "its plan was made with the API of" in again["why"]
+    assert "--allow-older" not in again["why"]
+
+
+def test_a_pointer_that_is_none_is_named_with_what_mends_it(
+    mirror: MirrorUnderTest, upstream: Simulator
+) -> None:
+    mirror.sync(upstream)
+    mirror.write(POINTER_KEY, b'{"publication_id":')
+    done = mirror.run(upstream, "publish")
+    assert done.returncode == 2
+    assert f"{POINTER_KEY}: expected a pointer to a record, found: " in done.stderr
+    assert "remove it, and `brew-mirror publish` makes another" in done.stderr
+    mirror.remove(POINTER_KEY)
+    assert publish(mirror, upstream)["outcome"] == "published"
+    walk(mirror)
 
 
 def test_a_record_is_no_bottle_and_no_finding_of_verify(mirror: MirrorUnderTest, upstream: Simulator) -> None:
