@@ -82,13 +82,6 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
         """What the files say."""
         return tuple(file.packages for file in self.files)
 
-    def is_older_than(self, generated_at: int) -> bool:
-        """Whether upstream has shown a newer generation before: one that was made then.
-
-        A host that was asked is behind, or upstream has gone back; whoever publishes decides.
-        """
-        return self.generated_at < generated_at
-
 
 def fetch_generation(ports: Ports, options: Options, tags: Sequence[str]) -> Generation:
     """The generation that upstream shows now, of all the tags; its files are kept in the store.

@@ -77,14 +77,17 @@ def publish(
         generation = fetch_generation(mirror.ports, options, options.api_tags)
     pointer = read_pointer(store).pointer
     earlier = _record_of(mirror, pointer)
-    if pointer is not None and generation.is_older_than(pointer.generated_at) and not allow_older:
+    why_older = ""
+    if pointer is not None and not allow_older:
+        why_older = _why_older(generation, pointer, earlier, is_upstreams=is_upstreams)
+    if why_older:
         return PublishResult(
-            outcome="older",
-            why=_why_older(generation, pointer, is_upstreams=is_upstreams),
-            generated_at=generation.generated_at,
-            current=pointer,
+            outcome="older", why=why_older, generated_at=generation.generated_at, current=pointer
         )
     found = content_of(mirror, manifest, generation, earlier, sync_id=sync_id)
+    if pointer is not None and not allow_older:
+        # The file of a tag that is new here may be some seconds older than the others: no step back.
+        found = msgspec.structs.replace(found, generated_at=max(found.generated_at, pointer.generated_at))
     result = PublishResult(
         outcome="incomplete",
         why=why_not_whole(found.lacking, options.publication),
@@ -169,8 +172,19 @@ def _left_to_others(mirror: Mirror, plan: Plan, report: Report, manifest: Manife
     ]
 
 
-def _why_older(generation: Generation, current: Pointer, *, is_upstreams: bool) -> str:
-    found, served = _time(generation.generated_at), _time(current.generated_at)
+def _why_older(
+    generation: Generation, current: Pointer, earlier: Publication | None, *, is_upstreams: bool
+) -> str:
+    """What of the generation is older than what is served, in a sentence; empty when nothing is."""
+    # Files of one generation are made some seconds apart, so they are compared tag by tag.
+    before = {api.tag: api.generated_at for api in earlier.api} if earlier is not None else {}
+    files = [file.published for file in generation.files if file.published.tag in before]
+    times = [(file.generated_at, before[file.tag]) for file in files]
+    times = times or [(generation.generated_at, current.generated_at)]
+    older = next(((found, served) for found, served in times if found < served), None)
+    if older is None:
+        return ""
+    found, served = map(_time, older)
     if is_upstreams:
         return (
             f"upstream shows an API of {found}, older than that of {served}, which is served; "

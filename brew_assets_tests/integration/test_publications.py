@@ -12,6 +12,8 @@ import pytest
 
 from brew_assets.domain.publication import POINTER_KEY, RECORD_PREFIX, Publication, decode_publication
 from brew_assets.simulator import Fault, Simulator, World
+from brew_assets.simulator.packages import packages_json, packages_path
+from brew_assets.simulator.signing import key_of_this_run, signed
 from brew_assets_tests.integration.mirrors import PLATFORMS, DirectoryMirror, MirrorUnderTest
 
 TAGS = list(PLATFORMS)
@@ -207,6 +209,44 @@ def test_an_older_generation_is_published_only_when_somebody_asks_for_it(
     assert "--allow-older" in older["why"]
     assert publish(mirror, upstream, "--allow-older")["outcome"] == "published"
     assert walk(mirror).generated_at < newer.generated_at
+
+
+def dated(upstream: Simulator, tag: str, seconds: int) -> None:
+    """The tag's file, of the same commit and well signed, was made so much later than it says now."""
+    payload = json.loads(packages_json(upstream.world.edition(0), tag))
+    payload["metadata"]["generated_at"] += seconds
+    body = signed(json.dumps(payload), key_of_this_run())
+    upstream.fault(packages_path(tag), Fault(kind="answer", at="api", times=None, body=body))
+
+
+def test_one_file_that_is_older_than_the_published_one_of_its_tag_is_not_published(
+    mirror: MirrorUnderTest, upstream: Simulator
+) -> None:
+    """Hosts may show files of one commit that were made at different times."""
+    for tag in TAGS:
+        dated(upstream, tag, 60 if tag == TAGS[0] else 0)
+    mirror.sync(upstream)
+    before = walk(mirror)
+    upstream.clear_faults()
+    for tag in TAGS:
+        dated(upstream, tag, 30)
+    older = publish(mirror, upstream)
+    assert (older["outcome"], current(mirror)) == ("older", before)
+    assert publish(mirror, upstream, "--allow-older")["outcome"] == "published"
+
+
+def test_a_tag_is_added_though_its_file_was_made_some_seconds_before_the_others(
+    mirror: MirrorUnderTest, upstream: Simulator
+) -> None:
+    mirror.sync(upstream)
+    before = walk(mirror)
+    dated(upstream, "x86_64_linux", -5)
+    assert publish(mirror, upstream, API_TAGS="x86_64_linux")["outcome"] == "published"
+    after = walk(mirror)
+    assert {api.tag for api in after.api} == {*TAGS, "x86_64_linux"}
+    assert after.generated_at == before.generated_at
+    assert publish(mirror, upstream, API_TAGS="x86_64_linux")["outcome"] == "unchanged"
+    assert publish(mirror, upstream)["outcome"] == "published"
 
 
 def test_a_store_that_does_not_take_a_record_costs_no_word_on_what_was_copied(
