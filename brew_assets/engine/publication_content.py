@@ -80,7 +80,7 @@ def content_of(
         raise StoreError(f"{lost[0]}: expected the API's file there, found nothing: it could not be kept")
     reasons = _why_lacking(asked.values(), servable) | _why_gone(servable, entries, gone)
     stored = {_name(bottle_of(entry)) for entry in entries.values() if entry.s3_key not in gone}
-    lacking = tuple(_judged(store, reasons, wanted, sync_id, stored=stored))
+    lacking = (*_judged(store, reasons, wanted, sync_id, stored=stored), *_unusable(generation, meant))
     # Sorted, so that equal content is equal.
     bottles = sorted(
         (_published(bottle, entries) for bottle in servable.bottles if _name(bottle) not in reasons),
@@ -107,6 +107,15 @@ def bottles_meant(generation: Generation, meant: Meant, *, include_disabled: boo
             if meant.covers(bottle.formula, packages.tag):
                 found[_name(bottle)] = bottle
     return list(found.values())
+
+
+def _unusable(generation: Generation, meant: Meant) -> Iterator[Lacking]:
+    """What the API names to clients in an entry of which no bottle can be made: nobody could be given it."""
+    for packages in generation.packages:
+        for entry in packages.rejected:
+            if meant.covers(entry.name, packages.tag):
+                why = f"its entry in the API cannot be used: {entry.why}"
+                yield Lacking(name=entry.name, tag=packages.tag, reason=why, fault="upstream")
 
 
 def _name(bottle: Bottle) -> _Name:

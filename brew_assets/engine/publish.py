@@ -37,7 +37,8 @@ Outcome = Literal["published", "unchanged", "incomplete", "older", "superseded",
 class PublishResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a try to publish. `why` says in a sentence why the pointer did not move.
 
-    `publication` is the record that was made, or would be in a dry run; None where there is none to make.
+    `publication` is the record that was made, or would be in a dry run, or that has the same already, with
+    what lacks now; None where there is none to make.
     `current` is the pointer as it stands afterwards.
     """
 
@@ -98,7 +99,9 @@ def publish(
     if result.why:
         return result
     if earlier is not None and found.has_content_of(earlier):
-        return msgspec.structs.replace(result, outcome="unchanged", publication=earlier)
+        # What lacks is what lacks now: settings may have changed since.
+        same = msgspec.structs.replace(earlier, lacking=found.lacking, counts=found.counts)
+        return msgspec.structs.replace(result, outcome="unchanged", publication=same)
     if dry_run:
         return msgspec.structs.replace(result, outcome="published")
     move = move_pointer(

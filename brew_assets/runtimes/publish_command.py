@@ -68,7 +68,7 @@ def show_published(result: "PublishResult", *, dry_run: bool = False, of_part: b
     from brew_assets.domain.publication_rules import named
     from brew_assets.domain.quantities import human_bytes
 
-    found = result.publication
+    found, why = result.publication, result.why.removesuffix(".")
     if result.outcome == "published" and found is not None:
         counts = found.counts
         what = "Would publish" if dry_run else "Published"
@@ -85,9 +85,9 @@ def show_published(result: "PublishResult", *, dry_run: bool = False, of_part: b
         )
         return
     elif result.outcome in ("superseded", "awaited"):
-        print_line(f"Not published: {result.why}.")
+        print_line(f"Not published: {why}.")
     else:
-        print_line(f"Not published: {result.why}.", err=True)
+        print_line(f"Not published: {why}.", err=True)
     lines = named(found.lacking) if found is not None else []
     for line in lines:
         print_line(f"  lacks {line}", err=result.outcome == "incomplete")

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -122,6 +122,10 @@ def test_what_is_meant_is_said_by_the_settings_alone(mirror: MirrorUnderTest, up
     )
     found = publish(mirror, upstream, EXCLUDE_FORMULAE="openssl@3,wget")
     assert (found["outcome"], found["lacking"]) == ("unchanged", [])
+    # Nothing else is served, and what lacks by the settings of now is said.
+    found = publish(mirror, upstream, PUBLISH="best_effort", EXCLUDE_FORMULAE="wget")
+    assert (found["outcome"], {one["name"] for one in found["lacking"]}) == ("unchanged", {"openssl@3"})
+    assert found["counts"]["lacking_mirror"] == 3
 
 
 def test_what_upstream_cannot_serve_holds_nobody_back_up_to_a_bound(
@@ -211,12 +215,33 @@ def test_an_older_generation_is_published_only_when_somebody_asks_for_it(
     assert walk(mirror).generated_at < newer.generated_at
 
 
-def dated(upstream: Simulator, tag: str, seconds: int) -> None:
-    """The tag's file, of the same commit and well signed, was made so much later than it says now."""
+def shown(upstream: Simulator, tag: str, change: Callable[[dict[str, Any]], object]) -> None:
+    """The API shows another file of the tag, well signed."""
     payload = json.loads(packages_json(upstream.world.edition(0), tag))
-    payload["metadata"]["generated_at"] += seconds
+    change(payload)
     body = signed(json.dumps(payload), key_of_this_run())
     upstream.fault(packages_path(tag), Fault(kind="answer", at="api", times=None, body=body))
+
+
+def dated(upstream: Simulator, tag: str, seconds: int) -> None:
+    """The tag's file, of the same commit, was made so much later than it says now."""
+    now = upstream.world.edition(0).generated_at
+    shown(upstream, tag, lambda payload: payload["metadata"].update(generated_at=now + seconds))
+
+
+def test_an_entry_of_the_api_that_cannot_be_used_is_counted_as_lacking(
+    mirror: MirrorUnderTest, upstream: Simulator
+) -> None:
+    odd = {"stable_version": "1 0", "bottle_checksum": "ab" * 32}
+    more: dict[str, Any] = {f"unbottled{number}": {} for number in range(20)}
+    for tag in TAGS:
+        shown(upstream, tag, lambda payload: payload["formulae"].update(more, odd=odd))
+    found = mirror.sync(upstream)["publication"]
+    assert (found["outcome"], found["counts"]["lacking_upstream"]) == ("published", 3)
+    assert {(one["name"], one["fault"]) for one in found["lacking"]} == {("odd", "upstream")}
+    assert "its entry in the API cannot be used: the version '1 0'" in found["lacking"][0]["reason"]
+    assert publish(mirror, upstream, PUBLISH_MAX_UPSTREAM="2")["outcome"] == "incomplete"
+    assert publish(mirror, upstream, EXCLUDE_FORMULAE="odd")["lacking"] == []
 
 
 def test_one_file_that_is_older_than_the_published_one_of_its_tag_is_not_published(
@@ -273,6 +298,7 @@ def test_a_file_that_nobody_known_has_signed_is_refused_and_the_published_one_se
     found = json.loads(done.stdout)
     assert (done.returncode, found["outcome"], found["publication"]["outcome"]) == (1, "success", "failed")
     assert current(mirror) == before
+    assert ".." not in mirror.run(upstream, "sync").stderr
     upstream.clear_faults()
     assert mirror.sync(upstream)["publication"]["outcome"] == "published"
 
