@@ -22,6 +22,7 @@ from brew_assets.domain.publication import (
     PublishedApi,
     PublishedBottle,
     PublishedIndex,
+    record_key,
 )
 from brew_assets.engine.ports import Clock, Store
 from brew_assets.engine.published import newest_ids, read_pointer, read_record
@@ -171,8 +172,15 @@ class ServedRecords:
         """
         version = self._store.version(served.current.key)
         if version is None or self._proven != (served.pointer.publication_id, version):
-            read_record(self._store, served.pointer.publication_id, sha256=served.pointer.sha256)
-            self._proven = served.pointer.publication_id, version or ""
+            self._proven_record(served.pointer)
+
+    def _proven_record(self, pointer: Pointer) -> Publication:
+        """The record as the pointer names it; the version that it has then is remembered."""
+        # Asked for before it is read: what another writes in between is another version.
+        version = self._store.version(record_key(pointer.publication_id))
+        found = read_record(self._store, pointer.publication_id, sha256=pointer.sha256)
+        self._proven = pointer.publication_id, version or ""
+        return found
 
     def _follow(self) -> None:
         version = self._store.version(POINTER_KEY)
@@ -192,7 +200,7 @@ class ServedRecords:
     def _load(self, pointer: Pointer) -> Served:
         since = _time_of(pointer)
         shared = _Shared(self.now)
-        current = read_record(self._store, pointer.publication_id, sha256=pointer.sha256)
+        current = self._proven_record(pointer)
         records = [shared.record(current)]
         for name in newest_ids(self._store, self._most):
             if name != pointer.publication_id and (found := self._other(name)) is not None:
