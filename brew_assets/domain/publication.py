@@ -20,6 +20,7 @@ RECORD_PREFIX = "published/"
 POINTER_KEY = f"{RECORD_PREFIX}current.json"
 API_PREFIX = "state/upstream/api/"
 RECORD_VERSION = 1
+_POINTER_REMEDY = "remove it, and `brew-mirror publish` makes another"
 
 # Who is to blame for what lacks: upstream cannot serve it, or this mirror does not hold it.
 Fault = Literal["upstream", "mirror"]
@@ -204,8 +205,10 @@ def decode_pointer(data: bytes) -> Pointer:
     try:
         found = _pointer_decoder.decode(data)
     except UNREADABLE as exc:
-        raise PublicationInvalid(f"{POINTER_KEY}: expected a pointer to a record, found: {exc}") from exc
+        raise PublicationInvalid(
+            f"{POINTER_KEY}: expected a pointer to a record, found: {exc}; {_POINTER_REMEDY}"
+        ) from exc
     if not is_sync_id(found.publication_id) or not is_digest(found.sha256):
         why = wrong("publication_id", "the id of a record, and its SHA-256", found.publication_id)
-        raise PublicationInvalid(f"{POINTER_KEY}: {why}")
+        raise PublicationInvalid(f"{POINTER_KEY}: {why}; {_POINTER_REMEDY}")
     return found

@@ -83,13 +83,6 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
         """What the files say."""
         return tuple(file.packages for file in self.files)
 
-    def is_older_than(self, generated_at: int) -> bool:
-        """Whether upstream has shown a newer generation before: one that was made then.
-
-        A host that was asked is behind, or upstream has gone back; whoever publishes decides.
-        """
-        return self.generated_at < generated_at
-
 
 def fetch_generation(ports: Ports, options: Options, tags: Sequence[str]) -> Generation:
     """The generation that upstream shows now, of all the tags; its files are kept in the store.
@@ -102,7 +95,9 @@ def fetch_generation(ports: Ports, options: Options, tags: Sequence[str]) -> Gen
         PlanningStopped: the stop signal came meanwhile.
     """
     if ports.api is None:
-        raise CatalogueRefused("no signed API is mirrored (PUBLISH=off)")
+        raise CatalogueRefused(
+            "expected the signed API to be mirrored, found PUBLISH=off; set it to strict or best_effort"
+        )
     clock, until = ports.clock, ports.clock.monotonic() + options.api_consistency_wait_s
     asked = _AskedFiles(ports.store, ports.api, clock)
     failures = itertools.count(1)

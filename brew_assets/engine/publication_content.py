@@ -1,6 +1,6 @@
 """What a publication has: every servable bottle, its index, and the API's files; and what lacks."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -8,6 +8,7 @@ from brew_assets.domain.api_bottles import bottles_of_api
 from brew_assets.domain.bottle import Bottle, image_name
 from brew_assets.domain.manifest import Entry, HeldEntry, Manifest, bottle_of
 from brew_assets.domain.publication import (
+    Fault,
     Lacking,
     Publication,
     PublishedBottle,
@@ -25,7 +26,7 @@ from brew_assets.engine.servable_bottles import ServableBottles, servable_bottle
 from brew_assets.engine.sync import Mirror
 from brew_assets.errors import BlobNotFound, DigestMismatch, SizeMismatch, StoreError
 
-# What the reports of so many syncs say of a bottle that is not held.
+# What the reports of so many syncs say of a bottle that is not stored.
 _SYNCS_READ = 5
 _UPSTREAMS = frozenset({BlobNotFound.reason, DigestMismatch.reason, SizeMismatch.reason})
 _Name = tuple[str, str]
@@ -78,7 +79,8 @@ def content_of(
     if lost := sorted({api.key for api in found.api} & gone):
         raise StoreError(f"{lost[0]}: expected the API's file there, found nothing: it could not be kept")
     reasons = _why_lacking(asked.values(), servable) | _why_gone(servable, entries, gone)
-    lacking = tuple(_judged(store, reasons, wanted, sync_id))
+    stored = {_name(bottle_of(entry)) for entry in entries.values() if entry.s3_key not in gone}
+    lacking = (*_judged(store, reasons, wanted, sync_id, stored=stored), *_unusable(generation, meant))
     # Sorted, so that equal content is equal.
     bottles = sorted(
         (_published(bottle, entries) for bottle in servable.bottles if _name(bottle) not in reasons),
@@ -105,6 +107,15 @@ def bottles_meant(generation: Generation, meant: Meant, *, include_disabled: boo
             if meant.covers(bottle.formula, packages.tag):
                 found[_name(bottle)] = bottle
     return list(found.values())
+
+
+def _unusable(generation: Generation, meant: Meant) -> Iterator[Lacking]:
+    """What the API names to clients in an entry of which no bottle can be made: nobody could be given it."""
+    for packages in generation.packages:
+        for entry in packages.rejected:
+            if meant.covers(entry.name, packages.tag):
+                why = f"its entry in the API cannot be used: {entry.why}"
+                yield Lacking(name=entry.name, tag=packages.tag, reason=why, fault="upstream")
 
 
 def _name(bottle: Bottle) -> _Name:
@@ -144,28 +155,41 @@ def _why_gone(
 
 
 def _judged(
-    store: Store, reasons: Mapping[_Name, Lacking], wanted: Iterable[Bottle], sync_id: str
+    store: Store,
+    reasons: Mapping[_Name, Lacking],
+    wanted: Iterable[Bottle],
+    sync_id: str,
+    *,
+    stored: Container[_Name],
 ) -> Iterator[Lacking]:
-    """What lacks of the wanted ones; by upstream's fault where a sync could not get the bottle from there."""
-    failed = _failed_upstream(store, sync_id) if reasons else {}
+    """What lacks of the wanted ones, with what a sync has met where the bottle itself is not `stored`.
+
+    By upstream's fault where a sync could not get the bottle from there.
+    """
+    failed = _last_failures(store, sync_id) if reasons else {}
     for bottle in wanted:
-        lacking = reasons.get(_name(bottle))
+        name = _name(bottle)
+        lacking = reasons.get(name)
         if lacking is None:
             continue
-        if message := failed.get(_name(bottle), ""):
-            lacking = msgspec.structs.replace(lacking, reason=message, fault="upstream")
+        if name in failed and name not in stored:
+            fault, message = failed[name]
+            lacking = msgspec.structs.replace(lacking, reason=message, fault=fault)
         yield lacking
 
 
-def _failed_upstream(store: Store, sync_id: str) -> dict[_Name, str]:
-    """Which bottles upstream did not have, or gave twice with other bytes, and what was found last."""
-    found: dict[_Name, str] = {}
+def _last_failures(store: Store, sync_id: str) -> dict[_Name, tuple[Fault, str]]:
+    """Which bottles the newest syncs could not copy, whose fault it was last, and what was met.
+
+    Some are stored by now.
+    """
     syncs = dict.fromkeys((*reversed(newest_plans(store, _SYNCS_READ)), *([sync_id] if sync_id else [])))
-    for known in syncs:
-        for report in kept_reports(store, known).values():
-            for failure in report.failed:
-                name = failure.name, failure.digest
-                found.pop(name, None)
-                if failure.reason in _UPSTREAMS:
-                    found[name] = failure.message
-    return found
+    return {
+        (failure.name, failure.digest): (
+            "upstream" if failure.reason in _UPSTREAMS else "mirror",
+            failure.message,
+        )
+        for known in syncs
+        for report in kept_reports(store, known).values()
+        for failure in report.failed
+    }

@@ -38,7 +38,8 @@ Outcome = Literal["published", "unchanged", "incomplete", "older", "superseded",
 class PublishResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a try to publish. `why` says in a sentence why the pointer did not move.
 
-    `publication` is the record that was made, or would be in a dry run; None where there is none to make.
+    `publication` is the record that was made, or would be in a dry run, or that has the same already, with
+    what lacks now; None where there is none to make.
     `current` is the pointer as it stands afterwards.
     """
 
@@ -78,19 +79,22 @@ def publish(
         StoreError: the store cannot be read or written.
     """
     options, store = mirror.options, mirror.store
+    is_upstreams = generation is None
     if generation is None:
         generation = fetch_generation(mirror.ports, options, options.api_tags)
     pointer = read_pointer(store).pointer
     earlier = _record_of(mirror, pointer)
-    if pointer is not None and generation.is_older_than(pointer.generated_at) and not allow_older:
+    why_older = ""
+    if pointer is not None and not allow_older:
+        why_older = _why_older(generation, pointer, earlier, is_upstreams=is_upstreams)
+    if why_older:
         return PublishResult(
-            outcome="older",
-            why=f"upstream shows an API of {_time(generation.generated_at)}, older than that of "
-            f"{_time(pointer.generated_at)}, which is served; `publish --allow-older` publishes it",
-            generated_at=generation.generated_at,
-            current=pointer,
+            outcome="older", why=why_older, generated_at=generation.generated_at, current=pointer
         )
     found = content_of(mirror, manifest, generation, earlier, sync_id=sync_id)
+    if pointer is not None and not allow_older:
+        # The file of a tag that is new here may be some seconds older than the others: no step back.
+        found = msgspec.structs.replace(found, generated_at=max(found.generated_at, pointer.generated_at))
     result = PublishResult(
         outcome="incomplete",
         why=why_not_whole(found.lacking, options.publication),
@@ -101,7 +105,9 @@ def publish(
     if result.why:
         return result
     if earlier is not None and found.has_content_of(earlier):
-        return msgspec.structs.replace(result, outcome="unchanged", publication=earlier)
+        # What lacks is what lacks now: settings may have changed since.
+        same = msgspec.structs.replace(earlier, lacking=found.lacking, counts=found.counts)
+        return msgspec.structs.replace(result, outcome="unchanged", publication=same)
     if dry_run:
         return msgspec.structs.replace(result, outcome="published")
     move = move_pointer(
@@ -187,6 +193,30 @@ def _left_to_others(mirror: Mirror, plan: Plan, ended: Collection[str], manifest
         if platform not in reported
         and any(not manifest.holds(planned.bottle) for planned in plan.pending(platform))
     ]
+
+
+def _why_older(
+    generation: Generation, current: Pointer, earlier: Publication | None, *, is_upstreams: bool
+) -> str:
+    """What of the generation is older than what is served, in a sentence; empty when nothing is."""
+    # Files of one generation are made some seconds apart, so they are compared tag by tag.
+    before = {api.tag: api.generated_at for api in earlier.api} if earlier is not None else {}
+    files = [file.published for file in generation.files if file.published.tag in before]
+    times = [(file.generated_at, before[file.tag]) for file in files]
+    times = times or [(generation.generated_at, current.generated_at)]
+    older = next(((found, served) for found, served in times if found < served), None)
+    if older is None:
+        return ""
+    found, served = map(_time, older)
+    if is_upstreams:
+        return (
+            f"upstream shows an API of {found}, older than that of {served}, which is served; "
+            "`publish --allow-older` publishes it"
+        )
+    return (
+        f"its plan was made with the API of {found}, and that of {served} is served by now; "
+        "`brew-mirror publish` publishes what upstream shows now"
+    )
 
 
 def _time(seconds: int) -> str:

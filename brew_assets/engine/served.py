@@ -22,6 +22,7 @@ from brew_assets.domain.publication import (
     PublishedApi,
     PublishedBottle,
     PublishedIndex,
+    record_key,
 )
 from brew_assets.engine.ports import Clock, Store
 from brew_assets.engine.published import newest_ids, read_pointer, read_record
@@ -108,6 +109,8 @@ class ServedRecords:
         self._most = most
         self._version = ""
         self._fault = "no record has been loaded yet"
+        # Id and version of the current record when it was last proven to be the one that the pointer names.
+        self._proven: tuple[str, str] | None = None
         # Of which snapshot, until when that is believed, and what was found.
         self._probed: tuple[Served, float, str] | None = None
         self._looking = threading.Lock()
@@ -136,7 +139,8 @@ class ServedRecords:
     def fault_now(self) -> str:
         """Why nothing, or something old, is served, or why it cannot be read; "" when all is well.
 
-        The first objects of the record are read for it, at most once in `reload_s` seconds.
+        The first objects of the record are read for it, and the record itself once it is another than before,
+        at most once in `reload_s` seconds.
         """
         served = self.now
         if self._fault or served is None:
@@ -148,6 +152,10 @@ class ServedRecords:
             return self._probed[2]
 
     def _probe(self, served: Served) -> str:
+        try:
+            self._prove_record(served)
+        except (PublicationInvalid, StoreError) as error:
+            return str(error)
         for key in served.first_keys():
             try:
                 if not self._store.peek(key, 1):
@@ -155,6 +163,24 @@ class ServedRecords:
             except StoreError as error:
                 return f"{key}: cannot be read: {error}"
         return ""
+
+    def _prove_record(self, served: Served) -> None:
+        """The record stands there as the pointer names it: whoever starts now can load it, too.
+
+        Raises:
+            PublicationInvalid, StoreError: it does not, or cannot be read.
+        """
+        version = self._store.version(served.current.key)
+        if version is None or self._proven != (served.pointer.publication_id, version):
+            self._proven_record(served.pointer)
+
+    def _proven_record(self, pointer: Pointer) -> Publication:
+        """The record as the pointer names it; the version that it has then is remembered."""
+        # Asked for before it is read: what another writes in between is another version.
+        version = self._store.version(record_key(pointer.publication_id))
+        found = read_record(self._store, pointer.publication_id, sha256=pointer.sha256)
+        self._proven = pointer.publication_id, version or ""
+        return found
 
     def _follow(self) -> None:
         version = self._store.version(POINTER_KEY)
@@ -174,7 +200,7 @@ class ServedRecords:
     def _load(self, pointer: Pointer) -> Served:
         since = _time_of(pointer)
         shared = _Shared(self.now)
-        current = read_record(self._store, pointer.publication_id, sha256=pointer.sha256)
+        current = self._proven_record(pointer)
         records = [shared.record(current)]
         for name in newest_ids(self._store, self._most):
             if name != pointer.publication_id and (found := self._other(name)) is not None:

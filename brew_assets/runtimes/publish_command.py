@@ -68,7 +68,7 @@ def show_published(result: "PublishResult", *, dry_run: bool = False, of_part: b
     from brew_assets.domain.publication_rules import named
     from brew_assets.domain.quantities import human_bytes
 
-    found = result.publication
+    found, why = result.publication, result.why.removesuffix(".")
     if result.outcome == "published" and found is not None:
         counts = found.counts
         what = "Would publish" if dry_run else "Published"
@@ -85,12 +85,13 @@ def show_published(result: "PublishResult", *, dry_run: bool = False, of_part: b
         )
         return
     elif result.outcome in ("superseded", "awaited"):
-        print_line(f"Not published: {result.why}.")
+        print_line(f"Not published: {why}.")
     else:
-        print_line(f"Not published: {result.why}.", err=True)
+        print_line(f"Not published: {why}.", err=True)
     lines = named(found.lacking) if found is not None else []
     for line in lines:
         print_line(f"  lacks {line}", err=result.outcome == "incomplete")
     if result.outcome == "incomplete":
-        served = result.current.publication_id if result.current is not None else "nothing"
-        print_line(f"Clients are served {served} on. `brew-mirror sync` fetches what lacks.", err=True)
+        current = result.current
+        served = f"Clients are served {current.publication_id} on" if current else "Nothing is published yet"
+        print_line(f"{served}. `brew-mirror sync` fetches what lacks.", err=True)

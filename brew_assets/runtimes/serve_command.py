@@ -2,6 +2,7 @@
 
 import shlex
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import click
 
@@ -120,6 +121,6 @@ def _public_url(settings: "Settings") -> str:
 
 
 def _path_of(url: str) -> str:
-    """The path of the address, "" where it has none."""
+    """The path of the address as requests bring it, decoded; "" where it has none."""
     _, found, path = url.partition("://")[2].partition("/")
-    return f"{found}{path}"
+    return unquote(f"{found}{path}")

@@ -1,7 +1,7 @@
 """A sync publishes what it has brought; what a client is given leads to what stands in the store."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,8 @@ import pytest
 
 from brew_assets.domain.publication import POINTER_KEY
 from brew_assets.simulator import Fault, Simulator, World
+from brew_assets.simulator.packages import packages_json, packages_path
+from brew_assets.simulator.signing import key_of_this_run, signed
 from brew_assets_tests.integration.mirrors import PLATFORMS, DirectoryMirror, MirrorUnderTest
 from brew_assets_tests.integration.publications import current, records, walk
 
@@ -64,6 +66,8 @@ def test_a_sync_publishes_what_it_has_brought_and_the_next_one_finds_nothing_new
 def test_a_dry_run_says_what_would_be_published(mirror: MirrorUnderTest, upstream: Simulator) -> None:
     mirror.sync(upstream, PUBLISH="off")
     assert records(mirror) == []
+    off = mirror.run(upstream, "publish", PUBLISH="off")
+    assert (off.returncode, "found PUBLISH=off; set it to strict or best_effort" in off.stderr) == (2, True)
     assert publish(mirror, upstream, "--dry-run")["outcome"] == "published"
     assert (records(mirror), POINTER_KEY in mirror.keys()) == ([], False)
     assert publish(mirror, upstream)["outcome"] == "published"
@@ -94,6 +98,10 @@ def test_what_is_meant_is_said_by_the_settings_alone(mirror: MirrorUnderTest, up
     )
     found = publish(mirror, upstream, EXCLUDE_FORMULAE="openssl@3,wget")
     assert (found["outcome"], found["lacking"]) == ("unchanged", [])
+    # Nothing else is served, and what lacks by the settings of now is said.
+    found = publish(mirror, upstream, PUBLISH="best_effort", EXCLUDE_FORMULAE="wget")
+    assert (found["outcome"], {one["name"] for one in found["lacking"]}) == ("unchanged", {"openssl@3"})
+    assert found["counts"]["lacking_mirror"] == 3
 
 
 def test_what_upstream_cannot_serve_holds_nobody_back_up_to_a_bound(
@@ -113,6 +121,29 @@ def test_what_upstream_cannot_serve_holds_nobody_back_up_to_a_bound(
     assert done.returncode == 1
     assert "Not published: 2 bottles that the API names to clients are not servable" in done.stderr
     assert "lacks wget" in done.stderr
+
+
+def test_what_kept_a_bottle_away_is_said_and_only_while_it_is_away(
+    mirror: MirrorUnderTest, upstream: Simulator
+) -> None:
+    (first, *others) = [bottle for bottle in upstream.world.bottles if bottle.formula == "wget"]
+    upstream.fault(first.filename, Fault.server_error(503, times=None))
+    for bottle in others:
+        upstream.fault(bottle.filename, Fault.not_found())
+    done = mirror.run(upstream, "sync", "--json", RETRY_ATTEMPTS="0")
+    found = json.loads(done.stdout)["publication"]
+    assert (done.returncode, found["outcome"]) == (1, "incomplete")
+    said = {one["tag"]: (one["fault"], one["reason"]) for one in found["lacking"]}
+    assert said[first.tag] == ("mirror", f"{first.filename}: 503 from upstream")
+    assert {said[bottle.tag][0] for bottle in others} == {"upstream"}
+    # They have come; what lacks from then on is not what lacked before.
+    upstream.clear_faults()
+    mirror.sync(upstream)
+    for key in [key for key in mirror.keys() if key.startswith("state/upstream/indexes/wget/")]:
+        mirror.remove(key)
+    found = publish(mirror, upstream)
+    assert (found["outcome"], {one["fault"] for one in found["lacking"]}) == ("incomplete", {"mirror"})
+    assert all("expected an index in the store" in one["reason"] for one in found["lacking"])
 
 
 def test_an_index_that_does_not_fit_upstream_is_upstreams_fault(
@@ -136,6 +167,8 @@ def test_a_bottle_that_the_store_has_lost_is_in_no_publication(
     found = publish(mirror, upstream)
     assert (found["outcome"], len(found["lacking"])) == ("incomplete", 1)
     assert "the store does not have it" in found["lacking"][0]["reason"]
+    said = mirror.run(upstream, "publish").stderr
+    assert "Nothing is published yet. `brew-mirror sync` fetches what lacks." in said
     assert publish(mirror, upstream, PUBLISH="best_effort")["outcome"] == "published"
     assert lost not in {bottle.key for bottle in walk(mirror).bottles}
     assert mirror.sync(upstream)["publication"]["outcome"] == "published"
@@ -156,6 +189,65 @@ def test_an_older_generation_is_published_only_when_somebody_asks_for_it(
     assert "--allow-older" in older["why"]
     assert publish(mirror, upstream, "--allow-older")["outcome"] == "published"
     assert walk(mirror).generated_at < newer.generated_at
+
+
+def shown(upstream: Simulator, tag: str, change: Callable[[dict[str, Any]], object]) -> None:
+    """The API shows another file of the tag, well signed."""
+    payload = json.loads(packages_json(upstream.world.edition(0), tag))
+    change(payload)
+    body = signed(json.dumps(payload), key_of_this_run())
+    upstream.fault(packages_path(tag), Fault(kind="answer", at="api", times=None, body=body))
+
+
+def dated(upstream: Simulator, tag: str, seconds: int) -> None:
+    """The tag's file, of the same commit, was made so much later than it says now."""
+    now = upstream.world.edition(0).generated_at
+    shown(upstream, tag, lambda payload: payload["metadata"].update(generated_at=now + seconds))
+
+
+def test_an_entry_of_the_api_that_cannot_be_used_is_counted_as_lacking(
+    mirror: MirrorUnderTest, upstream: Simulator
+) -> None:
+    odd = {"stable_version": "1 0", "bottle_checksum": "ab" * 32}
+    more: dict[str, Any] = {f"unbottled{number}": {} for number in range(20)}
+    for tag in TAGS:
+        shown(upstream, tag, lambda payload: payload["formulae"].update(more, odd=odd))
+    found = mirror.sync(upstream)["publication"]
+    assert (found["outcome"], found["counts"]["lacking_upstream"]) == ("published", 3)
+    assert {(one["name"], one["fault"]) for one in found["lacking"]} == {("odd", "upstream")}
+    assert "its entry in the API cannot be used: the version '1 0'" in found["lacking"][0]["reason"]
+    assert publish(mirror, upstream, PUBLISH_MAX_UPSTREAM="2")["outcome"] == "incomplete"
+    assert publish(mirror, upstream, EXCLUDE_FORMULAE="odd")["lacking"] == []
+
+
+def test_one_file_that_is_older_than_the_published_one_of_its_tag_is_not_published(
+    mirror: MirrorUnderTest, upstream: Simulator
+) -> None:
+    """Hosts may show files of one commit that were made at different times."""
+    for tag in TAGS:
+        dated(upstream, tag, 60 if tag == TAGS[0] else 0)
+    mirror.sync(upstream)
+    before = walk(mirror)
+    upstream.clear_faults()
+    for tag in TAGS:
+        dated(upstream, tag, 30)
+    older = publish(mirror, upstream)
+    assert (older["outcome"], current(mirror)) == ("older", before)
+    assert publish(mirror, upstream, "--allow-older")["outcome"] == "published"
+
+
+def test_a_tag_is_added_though_its_file_was_made_some_seconds_before_the_others(
+    mirror: MirrorUnderTest, upstream: Simulator
+) -> None:
+    mirror.sync(upstream)
+    before = walk(mirror)
+    dated(upstream, "x86_64_linux", -5)
+    assert publish(mirror, upstream, API_TAGS="x86_64_linux")["outcome"] == "published"
+    after = walk(mirror)
+    assert {api.tag for api in after.api} == {*TAGS, "x86_64_linux"}
+    assert after.generated_at == before.generated_at
+    assert publish(mirror, upstream, API_TAGS="x86_64_linux")["outcome"] == "unchanged"
+    assert publish(mirror, upstream)["outcome"] == "published"
 
 
 def test_a_store_that_does_not_take_a_record_costs_no_word_on_what_was_copied(
@@ -186,6 +278,7 @@ def test_a_file_that_nobody_known_has_signed_is_refused_and_the_published_one_se
     alone = mirror.run(upstream, "publish")
     assert (alone.returncode, security_lines(alone.stderr)) == (2, ["an API file is refused"])
     assert current(mirror) == before
+    assert ".." not in mirror.run(upstream, "sync").stderr
     upstream.clear_faults()
     assert mirror.sync(upstream)["publication"]["outcome"] == "published"
 
@@ -221,6 +314,26 @@ def test_upstream_that_moves_on_while_a_sync_copies_holds_its_publication_back_f
     assert mirror.sync(upstream, "--plan", plan)["publication"]["outcome"] == "published"
     assert walk(mirror).sync_id == plan
     assert mirror.sync(upstream)["publication"]["outcome"] == "published"
+    newer = current(mirror)
+    # Whoever copies the old plan once more is not sent to overrule what is served by now.
+    again = mirror.sync(upstream, "--plan", plan)["publication"]
+    assert (again["outcome"], current(mirror)) == ("older", newer)
+    assert "its plan was made with the API of" in again["why"]
+    assert "--allow-older" not in again["why"]
+
+
+def test_a_pointer_that_is_none_is_named_with_what_mends_it(
+    mirror: MirrorUnderTest, upstream: Simulator
+) -> None:
+    mirror.sync(upstream)
+    mirror.write(POINTER_KEY, b'{"publication_id":')
+    done = mirror.run(upstream, "publish")
+    assert done.returncode == 2
+    assert f"{POINTER_KEY}: expected a pointer to a record, found: " in done.stderr
+    assert "remove it, and `brew-mirror publish` makes another" in done.stderr
+    mirror.remove(POINTER_KEY)
+    assert publish(mirror, upstream)["outcome"] == "published"
+    walk(mirror)
 
 
 def test_a_record_is_no_bottle_and_no_finding_of_verify(mirror: MirrorUnderTest, upstream: Simulator) -> None:

@@ -118,7 +118,8 @@ class Gateway:
 
     def _path(self, text: str) -> Path | None:
         if self._prefix and text.startswith(f"{self._prefix}/"):
-            text = text[len(self._prefix) :]
+            # The path may be one of ours as well: a base address that ends in /v2 is asked for /v2/homebrew/…
+            return read_path(text[len(self._prefix) :]) or read_path(text)
         return read_path(text)
 
     async def _published(self, asked: Asked, served: Served, path: Path) -> Response:

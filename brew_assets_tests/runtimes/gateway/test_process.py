@@ -1,6 +1,7 @@
 """`brew-mirror serve` as its operator sees it: how it begins, ends, and what it says."""
 
 import contextlib
+import hashlib
 import json
 import socket
 import ssl
@@ -239,6 +240,19 @@ def test_the_path_of_the_public_address_may_be_left_on_or_taken_off(
             answer = serving.client.get(f"{target}{FLAT}", ("Range", "bytes=0-9"))
             assert (answer.status, len(answer.body)) == (206, 10)
         assert serving.client.get(f"/brewery/bottles/{FLAT}").status == 404
+
+
+@pytest.mark.parametrize("path", ["/v2", "/v2/", "/bottles", "/our%20brew"])
+def test_the_path_of_the_public_address_may_be_any(mirror: DirectoryMirror, folder: Path, path: str) -> None:
+    """`/v2` and `/bottles` begin the gateway's own addresses, too; brew does not double `/v2`."""
+    (port,) = free_ports(1)
+    url = f"http://127.0.0.1:{port}{path}"
+    blob = f"/v2/homebrew/core/jq/blobs/sha256:{hashlib.sha256(LARGE).hexdigest()}"
+    with serve_process(mirror, folder, "--port", str(port), PUBLIC_URL=url) as serving:
+        for target in (blob, f"/bottles/{FLAT}", "/api/internal/packages.arm64_sonoma.jws.json"):
+            for before in ("", path.rstrip("/")):
+                answer = serving.client.get(f"{before}{target}", ("Range", "bytes=0-9"))
+                assert (answer.status, len(answer.body)) == (206, 10), f"{before}{target}"
 
 
 def test_other_commands_do_not_wait_for_the_server_to_be_imported() -> None:

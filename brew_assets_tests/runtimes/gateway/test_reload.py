@@ -165,6 +165,33 @@ def test_an_earlier_record_that_is_damaged_is_left_out_and_the_others_are_served
     assert [gateway.ask(bottle).status for bottle in bottles] == [404, 200]
 
 
+@pytest.mark.parametrize(
+    ("harm", "expected"),
+    [
+        (lambda gateway, key: gateway.mirror.remove(key), "expected a publication's record, found nothing"),
+        (lambda gateway, key: _spoil(gateway, key), "expected a record with sha256"),
+    ],
+)
+def test_a_record_in_service_that_is_lost_turns_it_red_and_is_served_on(
+    gateway: Gateway, harm: Callable[[Gateway, str], None], expected: str
+) -> None:
+    """From memory: but whoever starts anew could not load it."""
+    bottle = gateway.bottle(2)
+    record = gateway.publisher.record([bottle])
+    gateway.publisher.point(record)
+    gateway.look()
+    assert gateway.ready() == (200, "")
+    kept = gateway.mirror.read(record.key)
+    harm(gateway, record.key)
+    gateway.look()
+    status, fault = gateway.ready()
+    assert status == 503
+    assert expected in fault
+    assert gateway.ask(bottle).status == 200
+    gateway.mirror.write(record.key, kept)
+    assert gateway.ready() == (200, "")
+
+
 def test_first_objects_that_cannot_be_read_turn_it_red(gateway: Gateway) -> None:
     bottle = gateway.bottle(1)
     gateway.publisher.point(gateway.publisher.record([bottle]))
