@@ -5,6 +5,7 @@ there.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn, ParamSpec, TypeVar
 
 from brew_assets.domain.bottle import Bottle
@@ -26,6 +27,7 @@ from brew_assets.engine.waiting import Wait, waiting_for
 from brew_assets.errors import (
     CatalogueUnreachable,
     HashFileUnreachable,
+    MirrorError,
     StoreUnavailable,
     UpstreamInterrupted,
 )
@@ -47,6 +49,19 @@ def _with(error: object, hint: str) -> str:
     return f"{text}; {settings if not way or way in text else hint}"
 
 
+@contextmanager
+def _noticed(what: str, error_type: type[MirrorError], hint: str) -> Iterator[None]:
+    """The block waits for `what`; an error of the type has the hint.
+
+    It comes without its cause, in whose text an address may stand as it is.
+    """
+    try:
+        with waiting_for(what):
+            yield
+    except error_type as error:
+        raise type(error)(_with(error, hint)) from None
+
+
 class NoticedCatalogue:
     """A formulae API whose answer may take long."""
 
@@ -57,12 +72,8 @@ class NoticedCatalogue:
 
     def fetch(self, *, etag: str = "") -> FetchedCatalogue | None:
         """As of the source."""
-        try:
-            with waiting_for(f"the formulae API {self.url}"):
-                return self._source.fetch(etag=etag)
-        except CatalogueUnreachable as error:
-            # Without its cause, in whose text the address may stand as it is.
-            raise CatalogueUnreachable(_with(error, self._hint)) from None
+        with _noticed(f"the formulae API {self.url}", CatalogueUnreachable, self._hint):
+            return self._source.fetch(etag=etag)
 
 
 class NoticedApi:
@@ -76,11 +87,8 @@ class NoticedApi:
 
     def fetch(self, tag: str, *, etag: str = "") -> FetchedCatalogue | None:
         """As of the source."""
-        try:
-            with waiting_for(f"the formulae API {self.url}"):
-                return self._source.fetch(tag, etag=etag)
-        except CatalogueUnreachable as error:
-            raise CatalogueUnreachable(_with(error, self._hint)) from None
+        with _noticed(f"the formulae API {self.url}", CatalogueUnreachable, self._hint):
+            return self._source.fetch(tag, etag=etag)
 
 
 class NoticedHashFile:
@@ -93,11 +101,8 @@ class NoticedHashFile:
 
     def load(self) -> HashFile:
         """As of the source."""
-        try:
-            with waiting_for(f"the hash file {self.name}"):
-                return self._source.load()
-        except HashFileUnreachable as error:
-            raise HashFileUnreachable(_with(error, self._hint)) from None
+        with _noticed(f"the hash file {self.name}", HashFileUnreachable, self._hint):
+            return self._source.load()
 
 
 class _NoticedStream:
