@@ -1,5 +1,6 @@
 """formulae.brew.sh: the catalogue, and the signed files that brew reads."""
 
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
@@ -18,7 +19,7 @@ _MAX_KEY_BYTES = 64 * 1024
 _HOMEBREW = resources.files("brew_assets.adapters") / "api_keys" / "homebrew-1.pem"
 
 
-class FormulaeApi:
+class FormulaeApi(ApiDocument):
     """The catalogue below `base_url` (FORMULAE_API_URL)."""
 
     def __init__(
@@ -30,26 +31,16 @@ class FormulaeApi:
         clock: Clock,
         stop: StopSignal | None = None,
     ) -> None:
-        self._document = ApiDocument(
+        most = MAX_CATALOGUE_BYTES
+        super().__init__(
             base_url,
             "formula.json",
-            most_bytes=MAX_CATALOGUE_BYTES,
+            most_bytes=most,
             timeout_s=timeout_s,
             reach=reach,
             clock=clock,
             stop=stop,
         )
-        self.url = self._document.url
-
-    def fetch(self, *, etag: str = "") -> FetchedCatalogue | None:
-        """The catalogue's bytes without their transfer coding; None when it still is the one with this ETag.
-
-        Raises:
-            CatalogueUnavailable: no answer, or one that may pass, as often as it was tried.
-            CatalogueRefused: an address that is none, or another answer without a catalogue.
-            PlanningStopped: the stop signal came meanwhile.
-        """
-        return self._document.fetch(etag=etag)
 
 
 class SignedFiles:
@@ -68,13 +59,17 @@ class SignedFiles:
         clock: Clock,
         stop: StopSignal | None = None,
     ) -> None:
-        self._base_url = base_url
         self.url = shown_url(base_url.rstrip("/"))
         self._key_files = key_files
-        self._timeout_s = timeout_s
-        self._reach = reach
-        self._clock = clock
-        self._stop = stop
+        self._document = partial(
+            ApiDocument,
+            base_url,
+            most_bytes=MAX_FILE_BYTES,
+            timeout_s=timeout_s,
+            reach=reach,
+            clock=clock,
+            stop=stop,
+        )
 
     def keys(self) -> tuple[PublicKey, ...]:
         """The keys that may sign. They are read here: whoever asks for no file needs none.
@@ -94,16 +89,7 @@ class SignedFiles:
             CatalogueRefused: an address that is none, or another answer without a file.
             PlanningStopped: the stop signal came meanwhile.
         """
-        document = ApiDocument(
-            self._base_url,
-            packages_path(tag),
-            most_bytes=MAX_FILE_BYTES,
-            timeout_s=self._timeout_s,
-            reach=self._reach,
-            clock=self._clock,
-            stop=self._stop,
-        )
-        return document.fetch(etag=etag)
+        return self._document(packages_path(tag)).fetch(etag=etag)
 
 
 def _key_in(path: Path) -> PublicKey:

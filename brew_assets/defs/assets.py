@@ -10,7 +10,7 @@ from datetime import timedelta
 import dagster as dg
 from pydantic import Field
 
-from brew_assets.defs.copier_of_run import copier_of_run
+from brew_assets.defs.lambda_route import copier_of_run
 from brew_assets.defs.pages import descriptions
 from brew_assets.defs.pages.figures import (
     failure_of,
@@ -21,11 +21,7 @@ from brew_assets.defs.pages.figures import (
     record_manifest,
     sync_of_run,
 )
-from brew_assets.defs.pages.metadata import (
-    catalogue_metadata,
-    own_plan_metadata,
-    plan_metadata,
-)
+from brew_assets.defs.pages.metadata import catalogue_metadata, plan_metadata
 from brew_assets.defs.pages.publication import record_publication
 from brew_assets.defs.pages.store_links import Places
 from brew_assets.defs.progress import log_indexes, log_sizes, observe_progress
@@ -155,7 +151,7 @@ def pending_bottles(
     for warning in warnings:
         context.log.warning(warning)
     places = Places(engine.store.url, mirror.settings())
-    return dg.MaterializeResult(metadata=plan_metadata(planned, now.kept, places))
+    return dg.MaterializeResult(metadata=plan_metadata(planned.plan, places, learnt=planned))
 
 
 @dg.asset(
@@ -173,12 +169,13 @@ def bottles(
     platform = context.partition_key
     # hash_manifest follows in the same run, and in those of the other platforms at about the same time.
     with mirror.engine(context) as engine:
+        settings = mirror.settings()
         plan, made = plan_of_run(context, named=config.sync_id, engine=engine)
         if made:
             # An observation, not a materialization: nobody else is to start runs for it.
-            context.log_event(dg.AssetObservation(pending_bottles.key, metadata=own_plan_metadata(plan)))
+            metadata = plan_metadata(plan, Places(engine.store.url, settings))
+            context.log_event(dg.AssetObservation(pending_bottles.key, metadata=metadata))
             log_plan(plan)
-        settings = mirror.settings()
         copier = copier_of_run(context, engine, plan, settings)
         listener = observe_progress(context, engine.ports.clock, every_s=settings.progress_update_interval)
         report, folded = engine.sync(

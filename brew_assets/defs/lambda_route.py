@@ -1,4 +1,6 @@
-"""The Lambda route of a run: batches of its plan, invoked through Dagster Pipes, several at a time.
+"""What copies the bottles of a run: this process, or Lambdas.
+
+A run of the Lambda route invokes batches of its plan through Dagster Pipes, several at a time.
 
 What only an invocation needs is imported there: boto3 and dagster_aws take longer to import than all else
 of ours that a code server loads.
@@ -9,12 +11,22 @@ from typing import Any
 import dagster as dg
 
 from brew_assets.compose.store import reach_of
+from brew_assets.defs.tags import ROUTE_TAG
 from brew_assets.domain.addresses import with_shown_urls
 from brew_assets.domain.foreign_text import printable
+from brew_assets.domain.plan import Plan
+from brew_assets.domain.routing import ROUTES
 from brew_assets.engine.lambda_copier import DispatchOptions, LambdaCopier
+from brew_assets.engine.planner import route_of
 from brew_assets.engine.sync import Mirror
-from brew_assets.engine.transfer.local_copier import LocalCopier
-from brew_assets.errors import InvocationFailed, InvocationRefused, InvocationThrottled, SettingsInvalid
+from brew_assets.engine.transfer.local_copier import Copier, LocalCopier
+from brew_assets.errors import (
+    InvocationFailed,
+    InvocationRefused,
+    InvocationThrottled,
+    PlanInvalid,
+    SettingsInvalid,
+)
 from brew_assets.settings import Settings
 
 # A Lambda lives 900 s at most; the answer may take a little longer than that.
@@ -24,6 +36,28 @@ _THROTTLED = 429
 _SERVER_ERROR = 500
 # The function is being created or changed.
 _PASSING = ("ResourceConflictException", "ResourceNotReadyException")
+
+
+def copier_of_run(
+    context: dg.AssetExecutionContext, engine: Mirror, plan: Plan, settings: Settings
+) -> Copier:
+    """What copies the run's bottles: the route of its tag, else its plan's, else what its size asks for.
+
+    Raises:
+        PlanInvalid: the tag names no route.
+        SettingsInvalid: it names Lambda, and none can be invoked.
+    """
+    tagged = context.run.tags.get(ROUTE_TAG, "")
+    decision = route_of(engine, plan)
+    route, reason = tagged or plan.route or decision.route, plan.route_reason or decision.reason
+    if tagged and tagged != plan.route:
+        reason = f"the run's tag {ROUTE_TAG}"
+    if route not in ROUTES:
+        raise PlanInvalid(f"{ROUTE_TAG}: expected one of {', '.join(ROUTES)}, found {route[:40]!r}")
+    context.log.info(f"{context.partition_key}: copies for sync {plan.sync_id}; route {route}: {reason}")
+    if route == "lambda":
+        return lambda_copier(context, engine, settings)
+    return LocalCopier(engine.ports, engine.options, route=route)
 
 
 def lambda_client(settings: Settings) -> Any:

@@ -28,7 +28,6 @@ PARENT_BACKFILL_TAG = "dagster/parent_backfill_id"
 PARENT_RUN_TAG = "dagster/parent_run_id"
 ROOT_RUN_TAG = "dagster/root_run_id"
 WILL_RETRY_TAG = "dagster/will_retry"
-CHILD_RUN_TAG = "dagster/auto_retry_run_id"
 _INHERITED = (TRIGGER_TAG, REQUESTED_BY_TAG, EVENT_ID_TAG, CHANNEL_TAG, PRIORITY_TAG)
 # Read by EcsRunLauncher (dagster_aws/ecs/launcher.py).
 CPU_TAG = "ecs/cpu"

@@ -131,16 +131,3 @@ def parse_filename(filename: str) -> FilenameParts | None:
     if match is None:
         return None
     return FilenameParts(stem=match["stem"], tag=match["tag"], rebuild=int(match["rebuild"] or 0))
-
-
-def split_stem(stem: str, formulae: "frozenset[str] | set[str]") -> list[tuple[str, str]]:
-    """Every (formula, pkg_version) with a known formula whose join is the stem, longest name first.
-
-    Names and versions may both hold "-" (97 pkg_versions of the catalogue do), so the list can have
-    more than one element.
-    """
-    found = []
-    for position, character in enumerate(stem):
-        if character == "-" and stem[:position] in formulae and is_pkg_version(stem[position + 1 :]):
-            found.append((stem[:position], stem[position + 1 :]))
-    return found[::-1]

@@ -1,7 +1,7 @@
 """Text that upstream, a store, a disk, a hash file or an event wrote: shown, and never obeyed.
 
 Whoever shows such a text takes it through here first: the terminal and the log lines as it is, Markdown
-(defs/pages/markdown.py) and Slack (domain/notifications/mrkdwn.py) before they escape what is markup to them.
+(defs/pages/markdown.py) and Slack (domain/notifications/blocks.py) before they escape what is markup to them.
 """
 
 import re

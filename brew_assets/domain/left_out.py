@@ -199,17 +199,11 @@ def notes_of(found: LeavesOut) -> tuple[str, ...]:
     return (
         *_lost(left_out),
         *_rejected(left_out),
-        *_sentence(
-            "Skipped, because an external hash file names them",
-            _counted(found.skipped, "bottle", "bottles"),
-            found.skipped,
-            left_out.skipped_bottles,
+        *_bottles(
+            "Skipped, because an external hash file names them", found.skipped, left_out.skipped_bottles
         ),
-        *_sentence(
-            "Asked for, but nothing of them can be planned",
-            _counted(left_out.unserved, "formula", "formulae"),
-            left_out.unserved,
-            left_out.unserved_formulae,
+        *_formulae(
+            "Asked for, but nothing of them can be planned", left_out.unserved, left_out.unserved_formulae
         ),
         *_unmet_sentences(left_out),
         *_sentence(
@@ -242,15 +236,13 @@ def notes_of(found: LeavesOut) -> tuple[str, ...]:
 
 def _unmet_sentences(left_out: LeftOut) -> tuple[str, ...]:
     return (
-        *_sentence(
+        *_formulae(
             "Needed by what was asked for, but not to be had from this mirror",
-            _counted(left_out.unmet, "formula", "formulae"),
             left_out.unmet,
             left_out.unmet_formulae,
         ),
-        *_sentence(
+        *_formulae(
             "Taken without what they need, which upstream's catalogue has in a form that cannot be read",
-            _counted(left_out.opaque, "formula", "formulae"),
             left_out.opaque,
             left_out.opaque_formulae,
         ),
@@ -265,9 +257,8 @@ def _unmet_sentences(left_out: LeftOut) -> tuple[str, ...]:
 
 def forgotten_note(names: Sequence[str]) -> tuple[str, ...]:
     """A sentence on the bottles that left the manifest; none when there is none."""
-    return _sentence(
+    return _bottles(
         "Taken off the manifest, because the store has lost them and upstream no longer has them",
-        _counted(len(names), "bottle", "bottles"),
         len(names),
         names,
     )
@@ -280,9 +271,8 @@ def remarks_of(found: LeavesOut) -> tuple[str, ...]:
         return _excluded(left_out)  # a plan of single formulae; a note says the same of each that is disabled
     return (
         *_excluded(left_out),
-        *_sentence(
+        *_formulae(
             f"Left out, because upstream has disabled them ({_INCLUDE})",
-            _counted(left_out.disabled, "formula", "formulae"),
             left_out.disabled,
             left_out.disabled_formulae,
         ),
@@ -307,15 +297,11 @@ def _without_api(left_out: LeftOut) -> tuple[str, ...]:
 
 def _excluded(left_out: LeftOut) -> tuple[str, ...]:
     return (
-        *_sentence(
-            "Left out, because EXCLUDE_FORMULAE names them",
-            _counted(left_out.excluded, "formula", "formulae"),
-            left_out.excluded,
-            left_out.excluded_formulae,
+        *_formulae(
+            "Left out, because EXCLUDE_FORMULAE names them", left_out.excluded, left_out.excluded_formulae
         ),
-        *_sentence(
+        *_formulae(
             "Needed by what was asked for, but left out, because EXCLUDE_FORMULAE names them",
-            _counted(left_out.excluded_needed, "formula", "formulae"),
             left_out.excluded_needed,
             left_out.excluded_needed_formulae,
         ),
@@ -348,12 +334,7 @@ def _lost(left_out: LeftOut) -> tuple[str, ...]:
     back = "fetched again by this sync, as far as upstream has them"
     if others:
         back = f"{left_out.lost_planned:,} of them are fetched again by this sync; for the others {_MEND}"
-    return _sentence(
-        f"Recorded, but gone from the store ({back})",
-        _counted(left_out.lost, "bottle", "bottles"),
-        left_out.lost,
-        left_out.lost_objects,
-    )
+    return _bottles(f"Recorded, but gone from the store ({back})", left_out.lost, left_out.lost_objects)
 
 
 def _sentence(why: str, counted: str, count: int, names: Sequence[str]) -> tuple[str, ...]:
@@ -361,6 +342,14 @@ def _sentence(why: str, counted: str, count: int, names: Sequence[str]) -> tuple
         return ()
     first = f"; first: {first_names(names, count)}" if names else ""
     return (f"{why}: {counted}{first}",)
+
+
+def _bottles(why: str, count: int, names: Sequence[str]) -> tuple[str, ...]:
+    return _sentence(why, _counted(count, "bottle", "bottles"), count, names)
+
+
+def _formulae(why: str, count: int, names: Sequence[str]) -> tuple[str, ...]:
+    return _sentence(why, _counted(count, "formula", "formulae"), count, names)
 
 
 def _counted(count: int, one: str, many: str) -> str:

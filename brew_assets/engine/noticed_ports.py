@@ -14,8 +14,6 @@ from brew_assets.engine.ports import (
     BlobStream,
     BottleSink,
     CatalogueSource,
-    FetchedCatalogue,
-    HashFile,
     HashFileSource,
     Indexes,
     ListedObject,
@@ -26,6 +24,7 @@ from brew_assets.engine.waiting import Wait, waiting_for
 from brew_assets.errors import (
     CatalogueUnreachable,
     HashFileUnreachable,
+    MirrorError,
     StoreUnavailable,
     UpstreamInterrupted,
 )
@@ -47,57 +46,50 @@ def _with(error: object, hint: str) -> str:
     return f"{text}; {settings if not way or way in text else hint}"
 
 
+def _noticed(
+    ask: Callable[_P, _T], *, what: str, error_type: type[MirrorError], hint: str
+) -> Callable[_P, _T]:
+    """The same question to `what`, which is waited for; an error of the type has the hint.
+
+    It comes without its cause, in whose text an address may stand as it is.
+    """
+
+    def asked(*given: _P.args, **named: _P.kwargs) -> _T:
+        try:
+            with waiting_for(what):
+                return ask(*given, **named)
+        except error_type as error:
+            raise type(error)(_with(error, hint)) from None
+
+    return asked
+
+
 class NoticedCatalogue:
     """A formulae API whose answer may take long."""
 
     def __init__(self, source: CatalogueSource, *, hint: str = "") -> None:
-        self._source = source
-        self._hint = hint
         self.url = source.url
-
-    def fetch(self, *, etag: str = "") -> FetchedCatalogue | None:
-        """As of the source."""
-        try:
-            with waiting_for(f"the formulae API {self.url}"):
-                return self._source.fetch(etag=etag)
-        except CatalogueUnreachable as error:
-            # Without its cause, in whose text the address may stand as it is.
-            raise CatalogueUnreachable(_with(error, self._hint)) from None
+        what = f"the formulae API {self.url}"
+        self.fetch = _noticed(source.fetch, what=what, error_type=CatalogueUnreachable, hint=hint)
 
 
 class NoticedApi:
     """Signed files of the formulae API, whose answers may take long."""
 
     def __init__(self, source: ApiSource, *, hint: str = "") -> None:
-        self._source = source
-        self._hint = hint
         self.url = source.url
         self.keys = source.keys
-
-    def fetch(self, tag: str, *, etag: str = "") -> FetchedCatalogue | None:
-        """As of the source."""
-        try:
-            with waiting_for(f"the formulae API {self.url}"):
-                return self._source.fetch(tag, etag=etag)
-        except CatalogueUnreachable as error:
-            raise CatalogueUnreachable(_with(error, self._hint)) from None
+        what = f"the formulae API {self.url}"
+        self.fetch = _noticed(source.fetch, what=what, error_type=CatalogueUnreachable, hint=hint)
 
 
 class NoticedHashFile:
     """A hash file that may take long to read."""
 
     def __init__(self, source: HashFileSource, *, hint: str = "") -> None:
-        self._source = source
-        self._hint = hint
         self.name = source.name
-
-    def load(self) -> HashFile:
-        """As of the source."""
-        try:
-            with waiting_for(f"the hash file {self.name}"):
-                return self._source.load()
-        except HashFileUnreachable as error:
-            raise HashFileUnreachable(_with(error, self._hint)) from None
+        what = f"the hash file {self.name}"
+        self.load = _noticed(source.load, what=what, error_type=HashFileUnreachable, hint=hint)
 
 
 class _NoticedStream:

@@ -5,7 +5,7 @@ The first scripted fault that fits a request is played; one that does not fit (a
 
 import threading
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 from brew_assets.simulator import oci
@@ -99,16 +99,8 @@ class Fault:
             if "retry-after" in in_body:
                 text = in_body
         fault = cls._answer(429, text.encode(), times, at)
-        if retry_after is None:
-            return fault
-        return cls(
-            kind="answer",
-            times=times,
-            at=at,
-            status=429,
-            headers=(*fault.headers, ("Retry-After", retry_after)),
-            body=fault.body,
-        )
+        wait = () if retry_after is None else (("Retry-After", retry_after),)
+        return replace(fault, headers=(*fault.headers, *wait))
 
     @classmethod
     def server_error(cls, status: int = 500, times: int | None = 3, *, at: Host = "registry") -> Self:

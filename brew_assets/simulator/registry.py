@@ -16,7 +16,6 @@ from brew_assets.simulator.model import SimulatedBottle
 from brew_assets.simulator.traffic import Traffic
 from brew_assets.simulator.world import World
 
-ANONYMOUS = "QQ=="  # what brew sends (LH/brew.sh:626-641)
 _BLOB = re.compile(r"/v2/homebrew/core/(.+)/blobs/sha256:([0-9a-f]{64})")
 _MANIFEST = re.compile(r"/v2/homebrew/core/(.+)/manifests/([^/]+)")
 PACE_PER_SECOND = 20

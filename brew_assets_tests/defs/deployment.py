@@ -1,5 +1,6 @@
 """What an operator does to a deployment, in the test's own process."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import msgspec
 
 from brew_assets.compose.mirror import build_mirror
 from brew_assets.definitions import defs
+from brew_assets.defs.pages.markdown import without_escapes
 from brew_assets.defs.sensors.launch_runs import pending_sensor
 from brew_assets.domain.manifest import Entry, Manifest, decode_manifest
 from brew_assets.domain.object_keys import MANIFEST_KEY
@@ -117,11 +119,24 @@ class Deployment:
         return dg.Failure(found.description, metadata=found.metadata)
 
 
+def spoil(deployment: Deployment) -> None:
+    """One element of the catalogue is null."""
+    entries: list[Any] = json.loads(deployment.world.catalogue_json())
+    deployment.simulator.api_body_override = json.dumps([*entries, None]).encode()
+
+
 def metadata_of(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
     """The metadata of the run's one materialization of the asset."""
     events = [e for e in result.get_asset_materialization_events() if e.asset_key == dg.AssetKey(asset)]
     assert len(events) == 1
     return {name: value.value for name, value in events[0].materialization.metadata.items()}
+
+
+def figures_of(report: str) -> dict[str, str]:
+    """The figures at the end of a report, by name."""
+    _, _, table = report.rpartition("#### Figures\n\n")
+    rows = (line.strip("| ").split(" | ") for line in table.splitlines()[2:])
+    return {name: without_escapes(value) for name, value in rows}
 
 
 def plan_of(result: dg.ExecuteInProcessResult) -> PlanSummary:

@@ -17,7 +17,7 @@ from brew_assets_tests.defs.announced import COMPLETE, FAILED, START, WARNING, A
 from brew_assets_tests.defs.automation import Automation
 from brew_assets_tests.defs.backfilled import ALL, PLANNING, Backfilled, asset_backfill, job_backfill
 from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, checks_of, metadata_of, pending_of
-from brew_assets_tests.defs.pages.test_store_findings import security_events
+from brew_assets_tests.defs.notifications.test_store_findings import security_events
 
 TAHOE, SEQUOIA, SONOMA = PLATFORMS
 TOLD = [START, COMPLETE]

@@ -48,7 +48,7 @@ def test_a_weekly_sync_mirrors_every_platform_and_the_next_one_downloads_nothing
     assert deployment.simulator.violations == []
     last = metadata_of(results[-1], "hash_manifest")
     assert last["total_bottles"] == len(wanted)
-    assert "arm64_sonoma" in last["by_platform"]
+    assert "| arm64_sonoma |" in last["report"]
 
     sent = deployment.simulator.bytes_sent
     again = deployment.run("weekly_sync")
@@ -71,7 +71,7 @@ def test_a_platform_without_a_plan_plans_for_itself_first(deployment: Deployment
     report = metadata_of(result, "bottles")
     assert report["stored"] == report["planned"] == len(deployment.entries())
     assert report["bytes_downloaded"] > 0
-    assert report["failures"] == "none"
+    assert "#### Failures" not in report["report"]
     partitions = {
         str(event.asset_key): event.partition for event in result.get_asset_materialization_events()
     }
@@ -163,7 +163,7 @@ def test_one_failing_bottle_fails_the_run_and_the_others_are_stored(deployment: 
 
     failure = deployment.failure(result, "bottles")
     assert "1 are not (1 not found)" in (failure.description or "")
-    assert "wget-1.25.0" in str(failure.metadata["failures"].value)
+    assert "| wget-1.25.0" in str(failure.metadata["report"].value)
     (observation,) = deployment.observations()
     assert observation.metadata["failed"].value == 1
     assert observation.partition == "arm64_sonoma"

@@ -9,7 +9,7 @@ import pytest
 from brew_assets.domain.object_keys import INDEX_PREFIX
 from brew_assets.simulator import Fault
 from brew_assets_tests.defs.announced import START, WARNING, Announced
-from brew_assets_tests.defs.deployment import Deployment, metadata_of
+from brew_assets_tests.defs.deployment import Deployment, figures_of, metadata_of
 from brew_assets_tests.slack_sink import SlackSink
 
 PAGE = Fault(kind="answer", at="registry", times=None, body=b"<!DOCTYPE html><html>Please sign in.</html>")
@@ -50,8 +50,9 @@ def test_an_index_that_does_not_fit_fails_its_run_by_name_and_stores_all_bottles
     assert "1 held bottles are not servable" in (failure.description or "")
     assert "wget:1.25.0: expected an OCI index in JSON" in (failure.description or "")
     found = {name: value.value for name, value in failure.metadata.items()}
-    assert (found["outcome"], found["failed"], found["unservable"]) == ("partial", 0, 1)
-    assert "wget:1.25.0" in str(found["index_failures"])
+    assert (found["outcome"], found["failed"]) == ("partial", 0)
+    assert figures_of(str(found["report"]))["unservable"] == "1"
+    assert "| wget:1.25.0 |" in str(found["report"])
     assert "Held, and not servable" in str(found["report"])
     assert any(entry.formula_name == "wget" for entry in deployment.entries().values())
     record, *_ = deployment.instance.fetch_materializations(dg.AssetKey("hash_manifest"), limit=1).records

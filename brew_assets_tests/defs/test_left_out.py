@@ -2,23 +2,16 @@
 
 import json
 import logging
-from typing import Any
 
 import dagster as dg
 import pytest
 
 from brew_assets.domain.left_out import message_notes_of
 from brew_assets_tests.defs.announced import COMPLETE, FAILED, START, Announced
-from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, metadata_of, plan_of
+from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, figures_of, metadata_of, plan_of, spoil
 from brew_assets_tests.worlds import old_shape
 
 REJECTED = "element 21: it cannot be read: Expected 'object', got 'null'"
-
-
-def spoil(deployment: Deployment) -> None:
-    """One element of the catalogue is null."""
-    entries: list[Any] = json.loads(deployment.world.catalogue_json())
-    deployment.simulator.api_body_override = json.dumps([*entries, None]).encode()
 
 
 def warnings_of(deployment: Deployment, result: dg.ExecuteInProcessResult) -> list[str]:
@@ -36,19 +29,16 @@ def test_the_plan_and_its_runs_say_what_was_rejected(deployment: Deployment) -> 
     assert planned.success
     shown = metadata_of(planned, "pending_bottles")
     assert shown["rejected"] == 1
-    assert "1 of 21 formulae; first: " + REJECTED in shown["left_out"]
-    assert (
-        "| element 21 |  | it cannot be read" in metadata_of(planned, "formula_catalog")["rejected_entries"]
-    )
+    assert "1 of 21 formulae; first: " + REJECTED in shown["report"]
+    assert "| element 21 |  | it cannot be read" in metadata_of(planned, "formula_catalog")["report"]
     assert any(REJECTED in warning for warning in warnings_of(deployment, planned))
     runs = deployment.copy_plan(deployment.tick().run_requests)
     assert len(runs) == len(PLATFORMS)
     for run in runs:
         assert run.success
         own = metadata_of(run, "bottles")
-        assert own["rejected"] == 1
-        assert "1 of 21 formulae; first: " + REJECTED in own["left_out"]
-        assert REJECTED in own["report"]
+        assert figures_of(own["report"])["rejected"] == "1"
+        assert "1 of 21 formulae; first: " + REJECTED in own["report"]
         assert any(REJECTED in warning for warning in warnings_of(deployment, run))
         assert metadata_of(run, "hash_manifest")["report"].count(REJECTED) == 1
 
@@ -60,7 +50,7 @@ def test_a_run_that_plans_for_itself_says_it_too(deployment: Deployment) -> None
     assert any(REJECTED in warning for warning in warnings_of(deployment, run))
     seen = deployment.instance.fetch_observations(dg.AssetKey("pending_bottles"), limit=1).records
     assert seen[0].asset_observation is not None
-    assert REJECTED in str(seen[0].asset_observation.metadata["left_out"].value)
+    assert REJECTED in str(seen[0].asset_observation.metadata["report"].value)
 
 
 def test_a_plan_without_a_gap_warns_of_nothing(deployment: Deployment) -> None:
@@ -98,7 +88,7 @@ def test_a_hash_file_that_cannot_be_had_is_said_once_in_log_report_and_messages(
     planned = deployment.run("weekly_sync")
     (warning,) = warnings_of(deployment, planned)
     assert warning.startswith(unused)
-    assert unused in metadata_of(planned, "pending_bottles")["left_out"]
+    assert unused in metadata_of(planned, "pending_bottles")["report"]
     announced.tick()
     for run in deployment.copy_plan(deployment.tick().run_requests):
         assert metadata_of(run, "bottles")["report"].count("no-such-file.json") == 1
@@ -116,11 +106,11 @@ def test_excluded_formulae_are_said_on_pages_and_in_messages_and_reach_no_run(
     said = f"Left out, because EXCLUDE_FORMULAE names them: 1 formula; first: {name}"
     planned = deployment.run("weekly_sync")
     shown = metadata_of(planned, "pending_bottles")
-    assert (shown["excluded"], warnings_of(deployment, planned)) == (1, [])
-    assert said in shown["left_out"]
+    assert (figures_of(shown["report"])["excluded"], warnings_of(deployment, planned)) == ("1", [])
+    assert said in shown["report"]
     announced.tick()
     for run in deployment.copy_plan(deployment.tick().run_requests):
-        assert said in metadata_of(run, "bottles")["left_out"]
+        assert said in metadata_of(run, "bottles")["report"]
     announced.tick()
     assert slack.texts == [START, COMPLETE]
     assert all(json.dumps(body).count(said) == 1 for body in slack.taken)
@@ -130,7 +120,7 @@ def test_excluded_formulae_are_said_on_pages_and_in_messages_and_reach_no_run(
     assert f"formula '{name}' is excluded by EXCLUDE_FORMULAE" in found
     own = deployment.run("mirror_platform", platform="arm64_sonoma")
     assert own.success
-    assert said in metadata_of(own, "bottles")["left_out"]
+    assert said in metadata_of(own, "bottles")["report"]
     assert not any(path.name.startswith(f"{name}-") for path in deployment.root.rglob("*.tar.gz"))
 
 

@@ -6,7 +6,14 @@ import pytest
 from brew_assets.defs.notifications.run_history import opened_sync
 from brew_assets.defs.sensors.sync_events import run_config
 from brew_assets.domain.sync_event import Trigger
-from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, metadata_of, pending_of, plan_of
+from brew_assets_tests.defs.deployment import (
+    PLATFORMS,
+    Deployment,
+    figures_of,
+    metadata_of,
+    pending_of,
+    plan_of,
+)
 
 TAGS = ("arm64_tahoe", "arm64_sequoia", "arm64_sonoma")
 
@@ -35,8 +42,9 @@ def test_the_weekly_sync_is_for_the_mirrors_formulae_and_its_page_has_both_numbe
     planned = needy.run("weekly_sync")
     assert pending_of(planned) == dict.fromkeys(PLATFORMS, 4)
     shown = metadata_of(planned, "pending_bottles")
-    assert (shown["asked_for"], shown["with_needed"]) == (2, 4)
-    assert shown["selection"] == "2 formulae asked for, 4 with what they need"
+    figures = figures_of(shown["report"])
+    assert (figures["asked for"], figures["with needed"]) == ("2", "4")
+    assert figures["selection"] == "2 formulae asked for, 4 with what they need"
     assert (plan_of(planned).formulae, plan_of(planned).meant) == ((), ("git", "jq"))
     assert is_whole(needy)
     results = needy.copy_plan(needy.tick().run_requests)
@@ -56,9 +64,10 @@ def test_a_run_config_names_formulae_of_its_own_and_may_leave_out_what_they_need
     assert not is_whole(needy)
     alone = needy.plan(formula_names=["git"], include_dependencies=False)
     assert pending_of(alone) == dict.fromkeys(PLATFORMS, 1)
-    assert metadata_of(alone, "pending_bottles")["selection"] == "1 formula asked for, without what it needs"
-    every = metadata_of(needy.plan(), "pending_bottles")
-    assert (every["asked_for"], every["selection"]) == (0, "all formulae")
+    shown = figures_of(metadata_of(alone, "pending_bottles")["report"])
+    assert shown["selection"] == "1 formula asked for, without what it needs"
+    every = figures_of(metadata_of(needy.plan(), "pending_bottles")["report"])
+    assert (every["asked for"], every["selection"]) == ("0", "all formulae")
     assert is_whole(needy)
 
 

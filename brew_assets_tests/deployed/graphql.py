@@ -178,6 +178,7 @@ class Webserver:
             """query($k: AssetKeyInput!, $p: [String!]) { assetOrError(assetKey: $k) { ... on Asset {
                  assetMaterializations(limit: 1, partitions: $p) { metadataEntries { label
                    ... on TextMetadataEntry { text } ... on IntMetadataEntry { intRepr }
+                   ... on MarkdownMetadataEntry { mdStr }
                    ... on JsonMetadataEntry { jsonString } } } } } }""",
             k={"path": [asset]},
             p=[partition] if partition else None,
@@ -256,4 +257,4 @@ def _value(entry: Mapping[str, Any]) -> Any:
         return int(entry["intRepr"])
     if "jsonString" in entry:
         return json.loads(entry["jsonString"])
-    return entry.get("text")
+    return entry.get("mdStr", entry.get("text"))

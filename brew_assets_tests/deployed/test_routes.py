@@ -69,7 +69,7 @@ def test_the_week_goes_by_itself_small_through_lambda_and_large_through_ecs() ->
             lambda: webserver.metadata("pending_bottles"), what="the schedule's plan", timeout_s=240
         )
         assert plan["route"] == "lambda"
-        assert "under the threshold of 0.004 GB" in plan["route_reason"]
+        assert "under the threshold of 0.004 GB" in plan["report"]
 
         runs = runs_of(running, plan["sync_id"])
         assert {run.platform for run in runs} == set(ARM)
@@ -126,7 +126,7 @@ def test_a_backfill_of_a_platform_decides_by_itself_and_folds(story: SyncStatus)
     story.wait_for_success(run.id)
     assert "mirror/route" not in run.tags
     assert story.lambdas() > before
-    assert story.webserver.metadata("bottles", partition=PLATFORM)["route"] == "lambda"
+    assert "| route | lambda |" in story.webserver.metadata("bottles", partition=PLATFORM)["report"]
     story.assert_held()
     assert story.deployed.keys("state/receipts/") == []
 

@@ -5,9 +5,12 @@ import re
 from pathlib import Path
 
 from tools.measure_house import LONGEST_MODULE, measured, table
-from tools.profile_path import bottle_path
+from tools.profile_path import bottle_path, tick_path
 
 ROOT = Path(__file__).parents[2]
+# How many of our files a bottle and a tick visit. Never raise it.
+FILES_OF_A_BOTTLE = 47
+FILES_OF_A_TICK = 50
 
 
 def test_no_module_is_too_long_or_part_of_a_circle() -> None:
@@ -46,10 +49,20 @@ def test_no_module_imports_more_than_fifteen_others() -> None:
 
 
 def test_a_bottle_passes_at_most_six_frames_before_its_first_byte_is_asked_for() -> None:
-    before = bottle_path().before
-    assert before[0].endswith(" Mirror.sync")
-    assert before[-1].endswith(" BottleDownload.run")
-    assert len(before) <= 6
+    trace = bottle_path()
+    assert trace.before[0].endswith(" Mirror.sync")
+    assert trace.before[-1].endswith(" BottleDownload.run")
+    assert len(trace.before) <= 6
+    # The manifest is written, and no index was asked for yet.
+    assert {"engine/record/fold.py", "domain/manifest.py"} <= trace.calls.keys()
+    assert "engine/index_completion.py" not in trace.calls
+    assert len(trace.calls) <= FILES_OF_A_BOTTLE
+
+
+def test_a_tick_that_sends_one_message_visits_no_more_files_than_before() -> None:
+    calls = tick_path().calls
+    assert {"defs/notifications/sensor.py", "adapters/slack.py"} <= calls.keys()
+    assert len(calls) <= FILES_OF_A_TICK
 
 
 def test_modules_that_texts_name_are_there() -> None:

@@ -21,8 +21,6 @@ ALLOWED = 0
 # What is stored, or asked of Dagster and other libraries, under names from before.
 _STORED = {
     "adopted",
-    "stray_objects",
-    "strays",
     "tell",
     "told_progress_at",
     "told_progress_of",

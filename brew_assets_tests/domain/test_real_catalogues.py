@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from brew_assets.domain.bottle import parse_filename, split_stem
+from brew_assets.domain.bottle import parse_filename
 from brew_assets.domain.catalogue import Catalogue, choose_bottles, decode_catalogue
 from brew_assets.domain.dependencies import Dependencies
 from brew_assets.domain.downloads import fetches_of_run
@@ -63,13 +63,12 @@ def test_the_runs_of_the_default_platforms_share_the_plan() -> None:
 
 
 def test_every_real_file_name_leads_back_and_no_two_meet() -> None:
-    formulae = {formula.name for formula in catalogue(NEW).formulae}
     chosen = choose_bottles(catalogue(NEW), KNOWN_PLATFORMS, include_disabled=True)
     for bottle, _ in chosen:
         parts = parse_filename(bottle.filename)
         assert parts is not None
         assert (parts.tag, parts.rebuild) == (bottle.tag, bottle.rebuild)
-        assert (bottle.formula, bottle.pkg_version) in split_stem(parts.stem, formulae)
+        assert parts.stem == f"{bottle.formula}-{bottle.pkg_version}"
     assert len({bottle.filename for bottle, _ in chosen}) == len(chosen)
     assert len({bottle.entry_key for bottle, _ in chosen}) == len(chosen)
 

@@ -24,10 +24,11 @@ from brew_assets.adapters.http.reader import (
     Incoming,
     Reader,
     Watch,
+    is_tls,
     limit_silence,
 )
 from brew_assets.adapters.http.response import WireResponse
-from brew_assets.adapters.http.tunnel import ASKS_FOR_CREDENTIALS, credentials_wanted, is_tls, wrapped
+from brew_assets.adapters.http.tunnel import ASKS_FOR_CREDENTIALS, credentials_wanted, wrapped
 from brew_assets.adapters.http.url import TARGET, Origin
 
 # A connection that idled longer is asked whether the other side has closed it.

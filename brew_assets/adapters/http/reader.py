@@ -7,12 +7,14 @@ need not.
 
 import io
 import socket
+import ssl
 import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from urllib3.util.ssltransport import SSLTransport
+
 from brew_assets.adapters.http.body_limits import LEAST_BYTES_PER_S, PACE_WINDOW_S
-from brew_assets.adapters.http.tunnel import is_tls
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -135,6 +137,11 @@ class Reader(io.BufferedReader):
 
     def close(self) -> None:
         """A response is at its end; the connection is not."""
+
+
+def is_tls(sock: socket.socket) -> bool:
+    """Whether what is sent over the socket goes through Python's TLS, which keeps the time itself."""
+    return isinstance(sock, ssl.SSLSocket | SSLTransport)
 
 
 def limit_silence(sock: socket.socket, timeout_s: float) -> None:

@@ -121,8 +121,3 @@ def wrapped(sock: socket.socket, context: ssl.SSLContext, host: str) -> socket.s
     except ssl.SSLCertVerificationError as exc:
         exc.strerror = f"{exc.strerror}; name the file of a CA of your own by SSL_CERT_FILE"
         raise
-
-
-def is_tls(sock: socket.socket) -> bool:
-    """Whether what is sent over the socket goes through Python's TLS, which keeps the time itself."""
-    return isinstance(sock, ssl.SSLSocket | SSLTransport)

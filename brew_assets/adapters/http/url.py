@@ -44,14 +44,13 @@ def split_url(url: str) -> tuple[Origin, str]:
     Raises:
         AddressInvalid: it is none, or holds characters that do not belong into a request line.
     """
-    invalid = AddressInvalid(expected="an absolute http(s) address", url=url)
     try:
         parts = urlsplit(url)
-        port = parts.port
-    except ValueError:  # its text has what may be a part of a password
-        raise invalid from None
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        parts, port = urlsplit(""), 0
+    # Outside the handler: the text of its error has what may be a part of a password.
     if parts.scheme not in ("http", "https") or not parts.hostname or not TARGET.fullmatch(url):
-        raise invalid
-    port = port or (443 if parts.scheme == "https" else 80)
+        raise AddressInvalid(expected="an absolute http(s) address", url=url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Origin(parts.scheme, parts.hostname, port), target

@@ -8,10 +8,11 @@ import dagster as dg
 import msgspec
 
 from brew_assets.compose.store import build_store
+from brew_assets.defs.checks import held_objects_present, manifest_checks
 from brew_assets.defs.notifications.run_history import OpenSync
-from brew_assets.defs.pages.store_findings import store_findings
+from brew_assets.defs.pages.markdown import without_escapes
 from brew_assets.domain.plan import Plan
-from brew_assets.domain.sync_status import SyncStatus
+from brew_assets.domain.sync_status import StoreFinding, SyncStatus
 from brew_assets.engine.kept_plans import kept_plan
 from brew_assets.engine.ports import Clock
 from brew_assets.engine.record.stored_names import stored_names
@@ -23,6 +24,9 @@ from brew_assets.settings import Settings
 _PATIENCE_S = 600.0
 # Platforms times tries; more would be a run that is begun again and again.
 _MOST_REPORTS = 1000
+_OF_STORED_DATA = {
+    spec.name for check in (manifest_checks, held_objects_present) for spec in check.check_specs
+}
 
 
 class EndedSync(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,10 +70,27 @@ def look_at_end(
             return None
         reports, names, plan = (), None, None
     run_ids = dict.fromkeys((*(run.run_id for run in status.runs), status.run_id, status.manifest_run_id))
-    findings = store_findings(instance, [run_id for run_id in run_ids if run_id])
+    findings = _store_findings(instance, [run_id for run_id in run_ids if run_id])
     stored = None if names is None else len(names)
     status = msgspec.structs.replace(status, reports=reports, stored=stored, store_findings=findings)
     return EndedSync(status=status, ended=ended, plan=plan, names=names)
+
+
+def _store_findings(instance: dg.DagsterInstance, run_ids: Iterable[str]) -> tuple[StoreFinding, ...]:
+    """The checks of stored data that failed in these runs; a warning found nothing wrong."""
+    findings = []
+    for run_id in run_ids:
+        evaluated = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+        for record in evaluated.records:
+            event = record.event_log_entry.dagster_event
+            check = event.asset_check_evaluation_data if event else None
+            if check is None or check.passed or check.severity != dg.AssetCheckSeverity.ERROR:
+                continue
+            if check.check_name in _OF_STORED_DATA:
+                message = without_escapes(check.description or "")
+                finding = StoreFinding(run_id=run_id, check=check.check_name, message=message)
+                findings.append(finding)
+    return tuple(findings)
 
 
 class LaterRuns(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,8 +24,8 @@ platform.
 A run copies by the plan that its tag `mirror/sync_id` names, or its backfill's: the first run of a backfill
 plans for all of its platforms. Any other run plans for its own platform first. What is held is not downloaded
 again. At its end a run fetches the indexes that held bottles lack: without one that fits brew installs no
-bottle. A bottle that fails is named in `failures`, an index in `index_failures`, both in `report`; the others
-are stored, and the run fails.
+bottle. `report` names each bottle and each index that failed, and why; the others are stored, and the run
+fails.
 """
 
 HASH_MANIFEST = """

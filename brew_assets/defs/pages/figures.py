@@ -49,7 +49,7 @@ def metadata_of_manifest(
         holdings,
         places,
         report=sync_report(holdings, reports, places, names=names, servable=servable),
-        sync=reports[-1] if reports else None,
+        sync_id=reports[-1].sync_id if reports else "",
         rebuilt=folded.rebuilt,
         unidentified=folded.unidentified,
         servable=servable,

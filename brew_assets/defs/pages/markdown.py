@@ -91,4 +91,4 @@ def _begun(line: str) -> str:
 def _cell(value: object) -> str:
     if isinstance(value, Link):
         return value
-    return f"{value:,}" if isinstance(value, int) else escaped(str(value))
+    return f"{value:,}" if type(value) is int else escaped(str(value))

@@ -1,4 +1,4 @@
-"""What a materialization shows: counts, bytes and rates that plot over time, and tables to read.
+"""What a materialization shows: figures that plot over time, and a report to read.
 
 Pure functions from what the engine returned. Sizes are bytes, durations seconds.
 """
@@ -10,18 +10,18 @@ from typing import Any, ParamSpec
 import dagster as dg
 import msgspec
 
-from brew_assets.defs.pages.markdown import MAX_ROWS, markdown, markdown_table
-from brew_assets.defs.pages.store_links import Places
+from brew_assets.defs.pages.markdown import MAX_ROWS, Link, escaped, markdown, markdown_table
+from brew_assets.defs.pages.store_links import Place, Places
 from brew_assets.defs.pages.sync_report import Holdings, left_out_list, run_report
 from brew_assets.domain.foreign_text import printable
-from brew_assets.domain.left_out import LeavesOut, message_notes_of
+from brew_assets.domain.left_out import message_notes_of
 from brew_assets.domain.manifest import Total
 from brew_assets.domain.object_keys import MANIFEST_KEY
 from brew_assets.domain.plan import Plan
 from brew_assets.domain.plan_summary import PlanSummary, PlatformTotals, summarize
 from brew_assets.domain.proof import is_sync_id
-from brew_assets.domain.report import REPORT_PREFIX, Failure, Report, failures_by_reason
-from brew_assets.engine.catalogue_cache import CatalogueNow, KeptCatalogue
+from brew_assets.domain.report import Failure, Report
+from brew_assets.engine.catalogue_cache import CatalogueNow
 from brew_assets.engine.planner import PlanResult
 from brew_assets.engine.ports import Progress
 from brew_assets.engine.record.identify import PLAN_PREFIX, Unidentified
@@ -29,6 +29,7 @@ from brew_assets.engine.record.identify import PLAN_PREFIX, Unidentified
 Metadata = dict[str, Any]
 _P = ParamSpec("_P")
 
+REPORT = "report"
 SYNC_ID = "sync_id"
 # All that anybody reads of a plan in Dagster's events.
 PLAN_SUMMARY = "plan_summary"
@@ -40,6 +41,17 @@ CURRENT = "current"
 # What a run has done, as its end says.
 STORED = "stored"
 FOUND = "found"
+
+# What an operator looks for: at most ten with the report, in which everything else stands.
+_FIGURES = {
+    "formula_catalog": "formulae bottles tags rejected modified last_modified fetched_at url sha256",
+    "pending_bottles": "plan_summary sync_id pending_bottles downloads estimated_bytes unknown_sizes held "
+    "rejected route",
+    "bottles": "sync_id outcome planned stored found failed bytes_downloaded duration_s bytes_per_second",
+    "hash_manifest": "sync_id total_bottles servable_bottles total_size_bytes formulae platforms rebuilt "
+    "unidentified manifest",
+}
+FIGURES = {asset: frozenset(names.split()) for asset, names in _FIGURES.items()}
 
 
 def printable_texts(make: Callable[_P, Metadata]) -> Callable[_P, Metadata]:
@@ -58,71 +70,51 @@ def catalogue_metadata(now: CatalogueNow) -> Metadata:
     """What upstream shows."""
     catalogue, kept = now.catalogue, now.kept
     tags = sorted(catalogue.tags())
-    return {
-        "formulae": kept.formulae,
-        "bottles": kept.bottles,
-        "modified": now.modified,
-        "etag": kept.etag,
-        "last_modified": kept.last_modified,
-        "fetched_at": kept.fetched_at,
-        "url": dg.MetadataValue.url(kept.url),
-        "key": kept.key,
-        "sha256": kept.sha256,
-        "tags": len(tags),
-        "tag_names": dg.MetadataValue.json(tags),
-        "rejected": len(catalogue.rejected),
-        "rejected_entries": table(
-            ("formula", "bottle", "why it is not used"),
-            ((item.name, item.tag, item.why) for item in catalogue.rejected),
-        ),
-    }
+    rejected = ((item.name, item.tag, item.why) for item in catalogue.rejected)
+    return _metadata(
+        "formula_catalog",
+        {
+            **_plain(kept),
+            "key": kept.key,
+            "url": dg.MetadataValue.url(kept.url),
+            "modified": now.modified,
+            "tags": len(tags),
+            "rejected": len(catalogue.rejected),
+        },
+        f"### Catalogue: {kept.formulae:,} formulae, {kept.bottles:,} bottles",
+        {
+            "Tags": escaped(", ".join(tags)),
+            "Not used": markdown_table(("formula", "bottle", "why it is not used"), rejected),
+        },
+    )
 
 
 @printable_texts
-def plan_metadata(planned: PlanResult, kept: KeptCatalogue, places: Places) -> Metadata:
-    """What has to be copied, in all and per platform."""
-    plan, skip = planned.plan, planned.skip
-    return {
-        **own_plan_metadata(plan),
-        **_plan_links(places, plan.sync_id),
-        "store": places.folder().metadata(),
-        "adopted": planned.identified,
-        "force_download": plan.force,
-        "catalogue_sha256": kept.sha256,
-        "external_hash_files": dg.MetadataValue.json(list(skip.sources)),
-        "external_hash_entries_rejected": skip.rejected,
-        "external_hash_warnings": len(skip.warnings),
-        "external_hash_findings": table(("finding",), ((warning,) for warning in skip.warnings)),
-        "size_problems": len(planned.sizes.problems),
-        "size_findings": table(("finding",), ((problem,) for problem in planned.sizes.problems)),
-        **_unidentified_metadata(planned.unidentified),
-    }
-
-
-@printable_texts
-def own_plan_metadata(plan: Plan) -> Metadata:
-    """What a run that planned for itself has to copy."""
+def plan_metadata(plan: Plan, places: Places, *, learnt: PlanResult | None = None) -> Metadata:
+    """What has to be copied, in all and per platform; `learnt` is what was found while it was made."""
     summary = summarize(plan)
     rows = ((name, t.bottles, t.bytes, t.unknown_sizes) for name, t in summary.rows.items())
-    return {
+    figures = {
+        **_plain(plan.left_out),
+        **_plain(summary),
         PLAN_SUMMARY: dg.MetadataValue.json(msgspec.to_builtins(summary)),
-        SYNC_ID: summary.sync_id,
-        "sync_date": summary.sync_date,
-        "plan_key": f"{PLAN_PREFIX}{summary.sync_id}.json",
         "pending_bottles": summary.objects,
-        "downloads": summary.downloads,
-        "bytes": summary.bytes,
-        "estimated_bytes": summary.estimated_bytes,
-        "unknown_sizes": summary.unknown_sizes,
-        "held": summary.held,
-        "asked_for": summary.asked_for,
-        "with_needed": summary.with_needed,
         "selection": summary.selection or "all formulae",
-        **_left_out_metadata(plan),
-        "route": summary.route,
-        "route_reason": summary.route_reason,
-        "platforms": table(("platform", "bottles", "bytes to download", "unknown sizes"), rows),
+        "force_download": plan.force,
+        "catalogue_sha256": plan.catalogue_sha256,
+        **_places_of(places, plan.sync_id),
     }
+    titles = ("platform", "bottles", "bytes to download", "unknown sizes")
+    parts = {"Platforms": markdown_table(titles, rows), "Notes": left_out_list(plan)}
+    if learnt is not None:
+        skip = learnt.skip
+        figures["identified"] = learnt.identified
+        figures["external_hash_entries_rejected"] = skip.rejected
+        parts["External hash files"] = escaped(", ".join(skip.sources))
+        parts |= _findings("External hash files", skip.warnings) | _findings("Sizes", learnt.sizes.problems)
+        parts |= _unidentified(learnt.unidentified)
+    heading = f"### Plan of {summary.sync_date}: {summary.objects:,} bottles are pending"
+    return _metadata("pending_bottles", figures, heading, parts)
 
 
 def recorded_plan(metadata: Mapping[str, dg.MetadataValue[Any]]) -> PlanSummary | None:
@@ -193,40 +185,19 @@ _decoders = (msgspec.json.Decoder(PlanSummary), msgspec.json.Decoder(_PlanBefore
 @printable_texts
 def report_metadata(report: Report, places: Places, *, key: str = "") -> Metadata:
     """What a run did; `key` is where its report lies. A table names bottles that failed, and why."""
-    return {
-        "report": markdown(run_report(report)),
-        SYNC_ID: report.sync_id,
-        "sync_date": report.sync_date,
-        "route": report.route,
+    figures = {
+        **_plain(report.left_out),
+        **_plain(report),
         "outcome": report.outcome,
-        "planned": report.planned,
-        "kept": report.kept,
         STORED: report.new,
-        FOUND: report.found,
         "recorded": report.recorded,
-        "downloaded": report.downloaded,
-        "duplicated": report.duplicated,
         "failed": len(report.failed),
-        "left": report.left,
         "forgotten": len(report.forgotten),
-        "servable": report.servable,
-        "unservable": report.unservable,
-        "indexes_fetched": report.indexes_fetched,
-        "indexes_left": report.indexes_left,
-        "index_failures": failure_table(report.indexes_failed, what="index"),
-        **_left_out_metadata(report),
-        "retries": report.retries,
-        "bytes_downloaded": report.bytes_downloaded,
-        "bytes_stored": report.bytes_stored,
-        "duration_s": report.duration_s,
-        "bytes_per_second": round(report.bytes_per_second, 1),
-        "failures_by_reason": dg.MetadataValue.json(failures_by_reason(report.failed)),
-        "failures": failure_table(report.failed),
-        **({"aborted": report.aborted} if report.aborted else {}),
-        **_store_links(places, report.sync_date),
-        **_plan_links(places, report.sync_id),
-        **({"report_document": places.document(key).metadata(), "report_key": key} if key else {}),
+        BYTES_PER_SECOND: round(report.bytes_per_second, 1),
+        **_places_of(places, report.sync_id, report.sync_date),
+        **({"report_document": places.document(key)} if key else {}),
     }
+    return _metadata("bottles", figures, run_report(report), {})
 
 
 @printable_texts
@@ -249,79 +220,88 @@ def manifest_metadata(
     places: Places,
     *,
     report: str,
-    sync: Report | None = None,
+    sync_id: str = "",
     rebuilt: bool = False,
     unidentified: Sequence[Unidentified] = (),
     servable: int = 0,
 ) -> Metadata:
     """What is held, in all, per platform and per date, and how many are `servable`.
 
-    `sync` is of the last run, if there was one.
+    `sync_id` is of the last run, if there was one; `report` says what its sync did.
     """
-    return {
-        "report": markdown(report),
+    figures = {
         "total_bottles": holdings.total.count,
         "servable_bottles": servable,
         "total_size_bytes": holdings.total.total_size_bytes,
         "platforms": len(holdings.by_platform),
         "dates": len(holdings.by_date),
         "formulae": len(holdings.by_formula),
-        "by_platform": totals_table("tag", holdings.by_platform),
-        "by_date": totals_table("date", holdings.by_date),
         "rebuilt": rebuilt,
-        **_unidentified_metadata(unidentified),
-        **_store_links(places, sync.sync_date if sync else ""),
-        **(_sync_links(places, sync.sync_id) if sync else {}),
+        "unidentified": len(unidentified),
+        "manifest": places.document(MANIFEST_KEY),
+        **({SYNC_ID: sync_id} if sync_id else {}),
     }
+    parts = {
+        "Held by tag": _totals("tag", holdings.by_platform),
+        "Held by date": _totals("date", holdings.by_date),
+        **_unidentified(unidentified),
+    }
+    return _metadata("hash_manifest", figures, report, parts)
 
 
-def _store_links(places: Places, date: str) -> Metadata:
-    """Where the bottles and the manifest lie; no date, no folder."""
+def _metadata(asset: str, figures: Mapping[str, Any], report: str, parts: Mapping[str, str]) -> Metadata:
+    """The figures that the asset shows, and the report, which goes on with the other ones.
+
+    `parts` of the report have titles; those without anything to say are left out.
+    """
+    shown, others = Metadata(), []
+    for name, value in figures.items():
+        if name in FIGURES[asset]:
+            shown[name] = value.metadata() if isinstance(value, Place) else value
+        else:
+            text = Link(value.markdown()) if isinstance(value, Place) else value
+            others.append((name.replace("_", " "), text))
+    parts = {**parts, "Figures": markdown_table(("figure", "value"), others)}
+    said = (f"#### {title}\n\n{text}" for title, text in parts.items() if text not in ("", "none"))
+    return {REPORT: markdown("\n\n".join([report, *said])), **shown}
+
+
+def _plain(document: msgspec.Struct) -> Metadata:
+    """Its numbers and texts, without what is empty or has parts."""
+    fields = msgspec.structs.asdict(document).items()
+    return {name: value for name, value in fields if isinstance(value, int | float | str) and value != ""}
+
+
+def _places_of(places: Places, sync_id: str, date: str = "") -> dict[str, Place]:
+    """Where all that belongs to a sync lies; no date, no folder."""
     return {
-        "store": places.folder().metadata(),
-        **({"bottles_folder": places.folder(f"{date}/").metadata()} if date else {}),
-        "manifest": places.document(MANIFEST_KEY).metadata(),
+        "store": places.folder(),
+        **({"bottles_folder": places.folder(f"{date}/")} if date else {}),
+        "manifest": places.document(MANIFEST_KEY),
+        "plan": places.document(f"{PLAN_PREFIX}{sync_id}.json"),
     }
 
 
-def _plan_links(places: Places, sync_id: str) -> Metadata:
-    key = f"{PLAN_PREFIX}{sync_id}.json"
-    return {"plan": places.document(key).metadata(), "plan_key": key}
+def _findings(title: str, findings: Sequence[str]) -> dict[str, str]:
+    rows = ((finding,) for finding in findings)
+    return {f"{title}: {len(findings):,} findings": markdown_table(("finding",), rows)}
 
 
-def _sync_links(places: Places, sync_id: str) -> Metadata:
-    reports = places.folder(f"{REPORT_PREFIX}{sync_id}/").metadata()
-    return {SYNC_ID: sync_id, **_plan_links(places, sync_id), "reports": reports}
+def _unidentified(unidentified: Sequence[Unidentified]) -> dict[str, str]:
+    rows = ((found.key, found.why) for found in unidentified)
+    title = f"Objects without a record: {len(unidentified):,}"
+    return {title: markdown_table(("object", "why it is not recorded"), rows)}
 
 
-def _left_out_metadata(found: LeavesOut) -> Metadata:
-    """What is not covered: counts that plot, and sentences to read."""
-    return {
-        "rejected": found.left_out.rejected,
-        "skipped": found.skipped,
-        "disabled": found.left_out.disabled,
-        "excluded": found.left_out.excluded,
-        "left_out": markdown(left_out_list(found) or "nothing"),
-    }
-
-
-def _unidentified_metadata(unidentified: Sequence[Unidentified]) -> Metadata:
-    return {
-        "strays": len(unidentified),
-        "stray_objects": table(("object", "why it is not recorded"), ((s.key, s.why) for s in unidentified)),
-    }
+def _totals(title: str, totals: Mapping[str, Total]) -> str:
+    rows = ((name, total.count, total.total_size_bytes) for name, total in totals.items())
+    return markdown_table((title, "bottles", "bytes"), rows)
 
 
 def failure_table(failures: Sequence[Failure], *, what: str = "bottle") -> dg.MarkdownMetadataValue:
     """Name, reason and message per failure."""
     rows = ((failure.name, failure.reason, failure.message) for failure in failures)
     return table((what, "reason", "message"), rows)
-
-
-def totals_table(title: str, totals: Mapping[str, Total]) -> dg.MarkdownMetadataValue:
-    """Bottles and bytes per name."""
-    rows = ((name, total.count, total.total_size_bytes) for name, total in totals.items())
-    return table((title, "bottles", "bytes"), rows)
 
 
 def table(

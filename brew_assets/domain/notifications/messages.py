@@ -16,13 +16,17 @@ from brew_assets.domain.notifications.blocks import (
     bar,
     bullet,
     buttons,
+    code,
     context,
+    cut,
     fields,
+    foreign,
     message,
     notes,
+    preformatted,
     section,
+    sentence,
 )
-from brew_assets.domain.notifications.mrkdwn import code, cut, foreign, preformatted, sentence
 from brew_assets.domain.plan import PlannedBottle
 from brew_assets.domain.quantities import human_bytes, human_duration, rough_duration
 from brew_assets.domain.report import Failure

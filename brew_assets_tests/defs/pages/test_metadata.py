@@ -1,11 +1,16 @@
 """What the tables and figures show."""
 
+import pytest
+
 from brew_assets.defs.pages.figures import describe_shortfall
 from brew_assets.defs.pages.markdown import MAX_ROWS
-from brew_assets.defs.pages.metadata import failure_table, report_metadata, table
+from brew_assets.defs.pages.metadata import FIGURES, failure_table, report_metadata, table
 from brew_assets.defs.pages.store_links import Places
 from brew_assets.domain.report import Failure, Report
+from brew_assets.engine.kept_plans import load_plan
+from brew_assets.engine.reports import kept_reports
 from brew_assets.settings import Settings
+from brew_assets_tests.defs.deployment import Deployment, figures_of, metadata_of, spoil
 
 
 def failure(number: int, reason: str = "network") -> Failure:
@@ -57,8 +62,8 @@ def test_a_report_becomes_numbers_that_plot() -> None:
             "duration_s": 10.0,
         }.items()
     )
-    assert shown["failures_by_reason"].value == {"network": 2}
-    assert "aborted" not in shown
+    assert "#### Failures: 2 network" in shown["report"].value
+    assert "given up" not in shown["report"].value
 
 
 def test_the_shortfall_names_counts_reasons_and_the_first_failure() -> None:
@@ -69,3 +74,84 @@ def test_the_shortfall_names_counts_reasons_and_the_first_failure() -> None:
         "arm64_sonoma: 2 of 5 bottles are in the store, 3 are not (1 network; 1 not found; "
         "1 not begun or not finished; given up: no space). First: b1: broke off"
     )
+
+
+MOST_ENTRIES = 10
+# What an event showed beside its ten figures, by where its report says it now.
+IN_THE_TABLE = {
+    "formula_catalog": ("etag", "key"),
+    "pending_bottles": (
+        *("sync date", "bytes", "asked for", "with needed", "selection", "route reason", "force download"),
+        *("skipped", "disabled", "excluded", "identified", "catalogue sha256", "store", "plan"),
+        "external hash entries rejected",
+    ),
+    "bottles": (
+        *("sync date", "route", "kept", "left", "recorded", "downloaded", "duplicated", "bytes stored"),
+        *("retries", "forgotten", "servable", "unservable", "indexes fetched", "indexes left", "rejected"),
+        *(
+            "skipped",
+            "disabled",
+            "excluded",
+            "store",
+            "bottles folder",
+            "manifest",
+            "plan",
+            "report document",
+        ),
+    ),
+    "hash_manifest": ("dates",),
+}
+IN_A_PART_OF_ITS_OWN = {
+    "formula_catalog": ("#### Tags\n\n", "#### Not used\n\n| formula | bottle |"),
+    "pending_bottles": (
+        "#### Platforms\n\n| platform | bottles |",
+        "#### Notes\n\n- ",
+        "no-such-file.json",
+        "#### External hash files: 1 findings\n\n| finding |",
+        "#### Objects without a record: 1\n\n| object | why it is not recorded |",
+    ),
+    "bottles": ("#### Notes\n\n- ",),
+    "hash_manifest": (
+        "#### Held by tag\n\n| tag | bottles | bytes |",
+        "#### Held by date\n\n| date | bottles | bytes |",
+        "- Plan: ",
+        "- Reports: ",
+        "- Store: ",
+        "- Bottles of this sync: ",
+    ),
+}
+
+
+def test_an_event_shows_at_most_ten_entries_and_its_report_all_else(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXTERNAL_HASH_FILE_PATH", str(deployment.root / "no-such-file.json"))
+    deployment.sync()
+    # An object of the newest date that no sync can have put there.
+    folder = next(deployment.root.glob("????-??-??"))
+    (folder / "astray-1.0.arm64_sonoma.bottle.tar.gz").write_bytes(b"no bottle")
+    deployment.world.publish("wget", "1.25.0", tags=("arm64_sonoma",))
+    spoil(deployment)
+    planned = deployment.run("weekly_sync")
+    copied = deployment.copy_plan(deployment.tick().run_requests)
+    seen = set()
+    for result in (planned, *copied):
+        for event in result.get_asset_materialization_events():
+            shown = {name for name in event.materialization.metadata if not name.startswith("dagster/")}
+            assert len(shown) <= MOST_ENTRIES, (event.asset_key, sorted(shown))
+            seen.add(event.asset_key.to_user_string() if event.asset_key else "")
+    assert FIGURES.keys() <= seen
+    for asset, names in IN_THE_TABLE.items():
+        report = metadata_of(
+            planned if asset in ("formula_catalog", "pending_bottles") else copied[-1], asset
+        )
+        assert set(names) <= figures_of(report["report"]).keys(), asset
+        for part in IN_A_PART_OF_ITS_OWN[asset]:
+            assert part in report["report"], (asset, part)
+    own = metadata_of(copied[-1], "bottles")
+    figures = figures_of(own["report"])
+    stored = list(kept_reports(deployment.mirror().store, own["sync_id"]).values())[-1]
+    assert (figures["kept"], figures["servable"]) == (f"{stored.kept:,}", f"{stored.servable:,}")
+    plan = load_plan(deployment.mirror().ports, own["sync_id"])
+    said = figures_of(metadata_of(planned, "pending_bottles")["report"])
+    assert (said["route reason"], said["catalogue sha256"]) == (plan.route_reason, plan.catalogue_sha256)

@@ -1,6 +1,7 @@
 """The report of a sync: what it tells, where it leads, and that it stays small."""
 
 import datetime
+import re
 from collections.abc import Iterator
 
 import dagster as dg
@@ -17,7 +18,7 @@ from brew_assets.domain.report import Failure, Report, decode_report, encode_rep
 from brew_assets.engine.reports import kept_reports
 from brew_assets.settings import Settings
 from brew_assets.simulator import Fault
-from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, metadata_of
+from brew_assets_tests.defs.deployment import PLATFORMS, Deployment, figures_of, metadata_of
 from brew_assets_tests.defs.pages.test_metadata import failure, report
 from brew_assets_tests.worlds import catalogue_of, formula, plan_of
 
@@ -145,12 +146,13 @@ def test_what_the_plan_left_out_is_said_once_and_its_words_stay_words() -> None:
     assert text.count("#### Notes") == 1
     assert "1 of 9 formulae; first: \\<b\\>\\|x: why why" in text
     assert "1 formula; first: off" in text
-    shown = report_metadata(first, DIRECTORY)
-    assert (shown["rejected"], shown["skipped"], shown["disabled"]) == (1, 0, 1)
-    assert "1 of 9 formulae" in shown["left_out"].value
-    assert len(shown["left_out"].value.splitlines()) == 2
+    shown = report_metadata(first, DIRECTORY)["report"].value
+    for figure in ("| rejected | 1 |", "| skipped | 0 |", "| disabled | 1 |"):
+        assert figure in shown
+    assert "1 of 9 formulae" in shown
+    assert len([line for line in shown.splitlines() if line.startswith("- ")]) == 2
     assert "Left out" not in sync_report(holdings(), [report()], DIRECTORY)
-    assert report_metadata(report(), DIRECTORY)["left_out"].value == "nothing"
+    assert "#### Notes" not in report_metadata(report(), DIRECTORY)["report"].value
 
 
 def test_a_run_that_was_stopped_names_the_first_bottles_that_it_left() -> None:
@@ -194,7 +196,9 @@ def test_events_stay_small_whatever_the_size_of_the_mirror() -> None:
         for number in range(10_000)
     )
     runs = [report(platforms=(f"arm64_{number}",), planned=20_000, failed=failed) for number in range(50)]
-    shown = manifest_metadata(figures, DIRECTORY, report=sync_report(figures, runs, DIRECTORY), sync=runs[-1])
+    shown = manifest_metadata(
+        figures, DIRECTORY, report=sync_report(figures, runs, DIRECTORY), sync_id=runs[-1].sync_id
+    )
     assert _event_bytes(shown) < MOST_BYTES_OF_AN_EVENT
     own = report_metadata(runs[0], DIRECTORY, key="state/reports/x/y.json")
     assert _event_bytes(own) < MOST_BYTES_OF_AN_EVENT
@@ -216,11 +220,16 @@ def _event_bytes(metadata: Metadata) -> int:
 def test_links_lead_to_the_bucket_in_the_console_of_its_region(region: str, host: str) -> None:
     places = Places("s3://our-bottles/brew/", Settings(aws_region=region))
     asked = f"region={region}&prefix=brew%2F"
-    shown = report_metadata(report(), places, key="state/reports/one/two.json")
-    assert shown["store"].url == f"{host}/s3/buckets/our-bottles?{asked}"
-    assert shown["bottles_folder"].url == f"{host}/s3/buckets/our-bottles?{asked}2026-11-22%2F"
-    assert shown["manifest"].url == f"{host}/s3/object/our-bottles?{asked}bottles_hash.json"
-    assert shown["report_document"].url.endswith("prefix=brew%2Fstate%2Freports%2Fone%2Ftwo.json")
+    shown = report_metadata(report(), places, key="state/reports/one/two.json")["report"].value
+    for name, address in (
+        ("store", f"buckets/our-bottles?{asked}"),
+        ("bottles folder", f"buckets/our-bottles?{asked}2026-11-22%2F"),
+        ("manifest", f"object/our-bottles?{asked}bottles_hash.json"),
+        ("report document", f"object/our-bottles?{asked}state%2Freports%2Fone%2Ftwo.json"),
+    ):
+        assert re.search(rf"\| {name} \| \[[^]|]+\]\({re.escape(f'{host}/s3/{address}')}\) \|", shown), name
+    held = manifest_metadata(holdings(), places, report="")
+    assert held["manifest"].url == f"{host}/s3/object/our-bottles?{asked}bottles_hash.json"
     assert f"]({host}/s3/object/our-bottles?{asked}bottles_hash.json)" in sync_report(holdings(), [], places)
 
 
@@ -257,15 +266,17 @@ def test_a_sync_in_dagster_is_told_on_both_pages_and_its_reports_lead_back(
     assert {run.run_url for run in kept.values()} == {
         f"https://dagster.example/runs/{result.run_id}" for result in results
     }
-    assert kept[own["report_key"]].run_id == results[-1].run_id
+    leads_to = figures_of(own["report"])
+    (key,) = [key for key in kept if leads_to["report document"].endswith(key)]
+    assert kept[key].run_id == results[-1].run_id
     assert held["sync_id"] == own["sync_id"]
     assert held["total_bottles"] == len(deployment.entries())
     assert held["total_size_bytes"] == sum(entry.file_size for entry in deployment.entries().values())
     for result in results:
         assert f"](https://dagster.example/runs/{result.run_id})" in held["report"]
     assert own["report"].startswith("### Sync of ")
-    for place in ("store", "bottles_folder", "manifest", "plan", "report_document"):
-        assert (deployment.root / own[place]).exists(), place
+    for place in ("store", "bottles folder", "manifest", "plan", "report document"):
+        assert (deployment.root / leads_to[place]).exists(), place
 
 
 def test_a_failed_run_tells_its_failures_on_both_pages(deployment: Deployment) -> None:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brew_assets.domain.links import Links
+from brew_assets.domain.notifications.blocks import code, foreign, preformatted, sentence
 from brew_assets.domain.notifications.messages import end_message, start_message
-from brew_assets.domain.notifications.mrkdwn import code, foreign, preformatted, sentence
 from brew_assets.domain.report import Failure, Report
 from brew_assets.domain.sync_status import Deployment, SyncStatus
 from brew_assets_tests.domain.test_foreign_text import ANY_TEXT
