@@ -67,24 +67,32 @@ UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 class MirrorError(Exception):
     """Base of all errors of this project.
 
-    `reason` is the short name that reports and metrics group by, `label` what messages call it. `retryable`
+    `reason` is the short name that reports and metrics group by, `label` what messages call it, and
+    `error_type` what they call a sync that failed of it, where that is something else. `retryable`
     says that the same may succeed at another time; `security`, that not something broke but something is
     not what it must be. A class has those of its base unless it says otherwise.
+
+    `retries` of an error itself: how often the same was tried again before it, without success.
     """
 
     reason = "error"
     label = "Error"
+    error_type = ""
     retryable = False
     security = False
+    retries = 0
 
     def __init_subclass__(
         cls,
         *,
         reason: str = "",
         label: str = "",
+        error_type: str = "",
         retryable: bool | None = None,
         security: bool | None = None,
     ) -> None:
+        # Not of its base: a class below has a label of its own.
+        cls.error_type = error_type
         if reason:
             cls.reason, cls.label = reason, label or reason.capitalize()
         elif label:
@@ -120,6 +128,11 @@ def is_security(reason: str) -> bool:
 def label_of(reason: str) -> str:
     """What messages call this reason; one that another version had, as it is."""
     return next((kind.label for kind in kinds_of(reason)), f"{reason[:1].upper()}{reason[1:]}")
+
+
+def error_type_of(reason: str) -> str:
+    """What messages call a sync that failed of this reason."""
+    return next((kind.error_type for kind in kinds_of(reason) if kind.error_type), label_of(reason))
 
 
 class SettingsInvalid(MirrorError, reason="invalid settings"):
@@ -219,7 +232,9 @@ class UpstreamInterrupted(UpstreamError, reason="network", label="Connection fai
     """The connection failed or broke off."""
 
 
-class UpstreamTimeout(UpstreamInterrupted, reason="timed out", label="Connection timeout"):
+class UpstreamTimeout(
+    UpstreamInterrupted, reason="timed out", label="Connection timeout", error_type="Network Timeout"
+):
     """Nothing came over a connection for too long."""
 
 

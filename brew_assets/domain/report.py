@@ -22,12 +22,16 @@ Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """One bottle that is not in the store, and why. `reason` groups, `message` has the facts."""
+    """One bottle that is not in the store, and why. `reason` groups, `message` has the facts.
+
+    `retries` says how often it was tried again before it was given up.
+    """
 
     name: str
     digest: str
     reason: str
     message: str
+    retries: int = 0
 
 
 def cause_of(failure: Failure) -> str:
