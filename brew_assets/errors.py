@@ -63,6 +63,8 @@ import msgspec
 # What decoding hostile bytes raises: msgspec lets bad UTF-8 and deep nesting out as they are.
 UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
+_HASH_FILE = "bottles_hash.json"
+
 
 class MirrorError(Exception):
     """Base of all errors of this project.
@@ -324,12 +326,16 @@ class MirrorMissing(MirrorError, reason="no mirror"):
 class ManifestInvalid(MirrorError, reason="invalid manifest", security=True):
     """The manifest, or what `document` names, cannot be trusted; the message has finding and remedy."""
 
-    def __init__(self, finding: str, *, remedy: str = "", document: str = "bottles_hash.json") -> None:
+    def __init__(self, finding: str, *, remedy: str = "", document: str = _HASH_FILE) -> None:
         remedy = remedy or (
             "Nothing was changed. Restore a backup with `brew-mirror manifest restore`, "
             "or rebuild the manifest from the stored bottles with `brew-mirror manifest rebuild`."
         )
-        super().__init__(f"{document} is not valid: {finding}. {remedy}")
+        # Of the hash file in the specification's words (overview, troubleshooting 4).
+        what = (
+            f"Invalid hash file format: {document}" if document == _HASH_FILE else f"{document} is not valid"
+        )
+        super().__init__(f"{what}: {finding}. {remedy}")
         self.finding = finding
 
 
