@@ -11,6 +11,7 @@ from brew_assets.domain.left_out import LeftOut
 from brew_assets.domain.object_keys import is_date
 from brew_assets.domain.plan import Route
 from brew_assets.domain.proof import shown, wrong
+from brew_assets.domain.reasons import is_retryable
 from brew_assets.errors import UNREADABLE, HostRefused
 
 REPORT_PREFIX = "state/reports/"
@@ -32,6 +33,11 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     message: str
     retries: int = 0
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether it may succeed at another time."""
+        return is_retryable(self.reason)
 
 
 def cause_of(failure: Failure) -> str:

@@ -128,7 +128,7 @@ ASKED_FOR = {
 def test_every_variable_that_was_asked_for_exists() -> None:
     assert names_of_variables() >= ASKED_FOR
     example = (SOURCES / "envs" / "prod.tfvars.example").read_text()
-    # 44 values of the production example, the replaced ones among them, and those of a file system in comments.
+    # 44 values of the production example, the replaced ones and those in comments among them.
     assert len(re.findall(r"^(?:#   )?\w+\s+=", example, re.MULTILINE)) >= 44
 
 
