@@ -56,35 +56,43 @@ MirrorError                       has `reason`, a few words for reports, and a m
 └── TransferStopped               a stop signal ended the work on this bottle
 """
 
-from collections.abc import Iterator
-
 import msgspec
 
 # What decoding hostile bytes raises: msgspec lets bad UTF-8 and deep nesting out as they are.
 UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
+_HASH_FILE = "bottles_hash.json"
+
 
 class MirrorError(Exception):
     """Base of all errors of this project.
 
-    `reason` is the short name that reports and metrics group by, `label` what messages call it. `retryable`
+    `reason` is the short name that reports and metrics group by, `label` what messages call it, and
+    `error_type` what they call a sync that failed of it, where that is something else. `retryable`
     says that the same may succeed at another time; `security`, that not something broke but something is
     not what it must be. A class has those of its base unless it says otherwise.
+
+    `retries` of an error itself: how often the same was tried again before it, without success.
     """
 
     reason = "error"
     label = "Error"
+    error_type = ""
     retryable = False
     security = False
+    retries = 0
 
     def __init_subclass__(
         cls,
         *,
         reason: str = "",
         label: str = "",
+        error_type: str = "",
         retryable: bool | None = None,
         security: bool | None = None,
     ) -> None:
+        # Not of its base: a class below has a label of its own.
+        cls.error_type = error_type
         if reason:
             cls.reason, cls.label = reason, label or reason.capitalize()
         elif label:
@@ -93,33 +101,6 @@ class MirrorError(Exception):
             cls.retryable = retryable
         if security is not None:
             cls.security = security
-
-
-def kinds(base: type[MirrorError] = MirrorError) -> Iterator[type[MirrorError]]:
-    """The class and all below it."""
-    yield base
-    for below in base.__subclasses__():
-        yield from kinds(below)
-
-
-def kinds_of(reason: str) -> list[type[MirrorError]]:
-    """The classes with this reason: what a stored report says of a failure."""
-    return [kind for kind in kinds() if kind.reason == reason]
-
-
-def is_retryable(reason: str) -> bool:
-    """Whether what failed with this reason may succeed at another time."""
-    return any(kind.retryable for kind in kinds_of(reason))
-
-
-def is_security(reason: str) -> bool:
-    """Whether this reason says that something is not what it must be."""
-    return any(kind.security for kind in kinds_of(reason))
-
-
-def label_of(reason: str) -> str:
-    """What messages call this reason; one that another version had, as it is."""
-    return next((kind.label for kind in kinds_of(reason)), f"{reason[:1].upper()}{reason[1:]}")
 
 
 class SettingsInvalid(MirrorError, reason="invalid settings"):
@@ -219,7 +200,9 @@ class UpstreamInterrupted(UpstreamError, reason="network", label="Connection fai
     """The connection failed or broke off."""
 
 
-class UpstreamTimeout(UpstreamInterrupted, reason="timed out", label="Connection timeout"):
+class UpstreamTimeout(
+    UpstreamInterrupted, reason="timed out", label="Connection timeout", error_type="Network Timeout"
+):
     """Nothing came over a connection for too long."""
 
 
@@ -309,12 +292,16 @@ class MirrorMissing(MirrorError, reason="no mirror"):
 class ManifestInvalid(MirrorError, reason="invalid manifest", security=True):
     """The manifest, or what `document` names, cannot be trusted; the message has finding and remedy."""
 
-    def __init__(self, finding: str, *, remedy: str = "", document: str = "bottles_hash.json") -> None:
+    def __init__(self, finding: str, *, remedy: str = "", document: str = _HASH_FILE) -> None:
         remedy = remedy or (
             "Nothing was changed. Restore a backup with `brew-mirror manifest restore`, "
             "or rebuild the manifest from the stored bottles with `brew-mirror manifest rebuild`."
         )
-        super().__init__(f"{document} is not valid: {finding}. {remedy}")
+        # Of the hash file in the specification's words (overview, troubleshooting 4).
+        what = (
+            f"Invalid hash file format: {document}" if document == _HASH_FILE else f"{document} is not valid"
+        )
+        super().__init__(f"{what}: {finding}. {remedy}")
         self.finding = finding
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from brew_assets import errors
-from brew_assets.errors import MirrorError, is_retryable, is_security, kinds_of, label_of
+from brew_assets.domain.reasons import error_type_of, is_retryable, is_security, kinds_of, label_of
+from brew_assets.errors import MirrorError
 
 RETRYABLE = {
     "CatalogueUnavailable",
@@ -51,6 +52,8 @@ def test_a_report_has_of_a_reason_what_the_class_says(name: str) -> None:
 
 def test_messages_call_reasons_by_their_labels() -> None:
     assert label_of("timed out") == "Connection timeout"
+    assert error_type_of("timed out") == "Network Timeout"
+    assert error_type_of("network") == label_of("network")
     assert label_of("network") == "Connection failed"
     assert label_of("digest mismatch") == "SHA mismatch"
     assert label_of("store unavailable") == "Store unavailable"

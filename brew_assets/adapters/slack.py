@@ -32,6 +32,8 @@ TIMEOUT_S = 5.0
 ANSWER_S = 30.0
 _SERVER_ERROR, _TOO_MANY = 500, 429
 _ANSWER_CHARACTERS = 100
+# The specification's words (overview, troubleshooting 5); what happened follows them.
+_FAILED = "Failed to send Slack notification"
 # After these nothing was sent; after any other error the message may have arrived.
 _NOT_SENT = (
     httpx.UnsupportedProtocol,
@@ -85,7 +87,8 @@ class SlackWebhook:
         status, answer, retry_after = self._post(self._webhook().reveal(), encoded)
         if status == httpx.codes.OK:
             return
-        finding = f"Slack answered {status}: {answer}"
+        phrase = httpx.codes.get_reason_phrase(status)
+        finding = f"{_FAILED}: {' '.join(filter(None, (str(status), phrase)))}. Slack answered: {answer}"
         if status == _TOO_MANY:
             wait_s = parse_retry_after(retry_after, now=self._clock.now(), most_s=LONGEST_BUSY_S)
             raise ChannelBusy(finding, wait_s=wait_s)
@@ -100,12 +103,12 @@ class SlackWebhook:
         try:
             made = ReachTransport(self._reach)
         except SettingsInvalid as error:
-            raise ChannelFailed(f"Slack was not reached: {error}") from error
+            raise ChannelFailed(f"{_FAILED}: Slack was not reached: {error}") from error
         except Exception as error:
             # It has no address yet that its text could show.
             raise ChannelFailed(
-                "Slack was not reached: no TLS with this machine's SSL_CERT_FILE and SSL_CERT_DIR: "
-                f"{type(error).__name__}: {error}"
+                f"{_FAILED}: Slack was not reached: no TLS with this machine's SSL_CERT_FILE and "
+                f"SSL_CERT_DIR: {type(error).__name__}: {error}"
             ) from error
         connection = Connection(self._clock.monotonic, head_s=ANSWER_S)
         heads: list[tuple[int, str | None]] = []
@@ -135,9 +138,11 @@ class SlackWebhook:
             return heads[0][0], shown, heads[0][1]
         except (ProxyRefused, httpx.ProxyError, httpx.ConnectError, httpx.ConnectTimeout) as error:
             # Of the address these name the host at most, and the proxy without its password.
-            failure: ChannelFailed | ChannelUncertain = ChannelFailed(f"Slack was not reached: {error}")
+            failure: ChannelFailed | ChannelUncertain = ChannelFailed(
+                f"{_FAILED}: Slack was not reached: {error}"
+            )
         except _NOT_SENT as error:
-            failure = ChannelFailed(f"Slack was not reached: {type(error).__name__}")
+            failure = ChannelFailed(f"{_FAILED}: Slack was not reached: {type(error).__name__}")
         except Exception as error:  # httpx has two base classes, and lets out what a socket does
             if heads:  # only what it says beside its status does not come to an end
                 return heads[0][0], "", heads[0][1]

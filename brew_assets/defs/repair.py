@@ -17,7 +17,6 @@ from brew_assets.engine.record.rebuild import rebuild_manifest
 from brew_assets.engine.record.verify import Certificate, certify, entries_of_tags
 from brew_assets.engine.repair import MENDED, RepairCounts, count, repair, repair_indexes
 from brew_assets.engine.sync import Mirror
-from brew_assets.errors import is_retryable
 
 _NAMED = 3
 
@@ -50,7 +49,7 @@ def mend_store(context: dg.OpExecutionContext, config: RepairRequest, mirror: Mi
         named = [failure.message for failure in failed[:_NAMED]] + [
             f"{c.entry.s3_key} is {c.verdict} {c.finding}" for c in certificates if c.verdict == "UNREADABLE"
         ][:_NAMED]
-        passing = any(is_retryable(failure.reason) for failure in failed)
+        passing = any(failure.may_pass for failure in failed)
         end_step(
             context,
             dg.Failure(

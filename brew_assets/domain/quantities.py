@@ -5,13 +5,13 @@ _COARSE_FROM_S = 90
 
 
 def human_bytes(size: float) -> str:
-    """The size with a unit of 1,000s, as the messages of the mirror write it: "15.3 GB"."""
-    for unit in ("B", "KB", "MB", "GB"):
-        # What would round to 1000 of a unit is one of the next.
-        if size < 999.95 or (unit == "B" and size < 1000):
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
+    """The size with a unit of 1,000s, in three figures at the most: "15.3 GB", "512 MB"."""
+    units = iter(("B", "KB", "MB", "GB", "TB"))
+    unit = next(units)
+    # What would round to 1000 of a unit is one of the next.
+    while size >= 999.5 and (larger := next(units, None)):
+        size, unit = size / 1000, larger
+    return f"{size:.0f} {unit}" if unit == "B" or size >= 99.95 else f"{size:.1f} {unit}"
 
 
 def human_duration(seconds: float) -> str:

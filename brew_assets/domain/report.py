@@ -11,6 +11,7 @@ from brew_assets.domain.left_out import LeftOut
 from brew_assets.domain.object_keys import is_date
 from brew_assets.domain.plan import Route
 from brew_assets.domain.proof import shown, wrong
+from brew_assets.domain.reasons import is_retryable
 from brew_assets.errors import UNREADABLE, HostRefused
 
 REPORT_PREFIX = "state/reports/"
@@ -22,12 +23,21 @@ Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """One bottle that is not in the store, and why. `reason` groups, `message` has the facts."""
+    """One bottle that is not in the store, and why. `reason` groups, `message` has the facts.
+
+    `retries` says how often it was tried again before it was given up.
+    """
 
     name: str
     digest: str
     reason: str
     message: str
+    retries: int = 0
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether it may succeed at another time."""
+        return is_retryable(self.reason)
 
 
 def cause_of(failure: Failure) -> str:

@@ -10,6 +10,7 @@ from brew_assets.domain.downloads import Fetch
 from brew_assets.domain.left_out import LISTED
 from brew_assets.domain.object_keys import is_backfill_name, is_plan_name
 from brew_assets.domain.proof import is_sync_id
+from brew_assets.domain.reasons import kinds
 from brew_assets.domain.report import REPORT_PREFIX, Report, decode_report, encode_report
 from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.index_completion import Completion
@@ -17,7 +18,7 @@ from brew_assets.engine.ports import Clock, Store
 from brew_assets.engine.record.foreign_objects import own_listing
 from brew_assets.engine.record.identify import PLAN_PREFIX
 from brew_assets.engine.record.stored_names import STORED_SUFFIX
-from brew_assets.errors import ObjectRefused, StoreError, kinds
+from brew_assets.errors import ObjectRefused, StoreError
 
 MOST_REPORTS = 50
 # Reports on a Lambda's batch are parts of a run's; names of stored bottles are no report.

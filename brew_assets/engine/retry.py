@@ -220,6 +220,11 @@ class Tries:
         self._gate = gate
         self._failures = 0
 
+    @property
+    def retries(self) -> int:
+        """How many tries there were after the first failure, or after the last that brought bytes."""
+        return max(0, self._failures - 1)
+
     def next_wait_s(self, error: MirrorError, *, gained: bool = False) -> float | None:
         """Seconds to wait before the next try, None when there is none.
 

@@ -52,8 +52,9 @@ def test_the_endpoints_that_are_counted_are_those_of_the_network() -> None:
 
 def test_what_the_production_example_costs_is_that_of_its_values() -> None:
     example = (ROOT / "infra/terraform/envs/prod.tfvars.example").read_text(encoding="utf-8")
-    throughput = re.search(r"efs_provisioned_throughput = (\d+)", example)
+    throughput = re.search(r"^#   efs_provisioned_throughput = (\d+)", example, re.MULTILINE)
     assert throughput is not None
+    assert re.search(r"^enable_efs_storage = false$", example, re.MULTILINE)
     assert "enable_vpc_endpoints    = true" in example
     endpoint = sizes(TEXT)[0]["endpoint"]
     zones = int(_default("az_count"))

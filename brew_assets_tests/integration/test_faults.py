@@ -94,6 +94,25 @@ def test_a_lasting_fault_fails_its_bottle_by_name_and_no_other(
         assert json.loads(again.stdout)["planned"] == 1
 
 
+def test_a_bottle_that_never_comes_is_reported_with_the_limit_and_the_tries(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    mirror = DirectoryMirror(tmp_path_factory.mktemp("mirror") / "mirror")
+    with Simulator(_world()) as upstream:
+        # No byte is gained: a try that brings some starts the count of the tries anew.
+        upstream.fault(BAD, Fault.stalls_after(0, times=None))
+        done = mirror.run(
+            upstream,
+            *("sync", "--json", "--platform", "arm64_sonoma"),
+            DOWNLOAD_TIMEOUT_SECONDS="1.5",
+            RETRY_ATTEMPTS="2",
+        )
+        assert done.returncode == 1, done.stderr
+        (failed,) = json.loads(done.stdout)["failed"]
+    assert (failed["name"], failed["reason"], failed["retries"]) == (BAD, "timed out", 2)
+    assert failed["message"] == f"{BAD}: connection timeout after 1.5 seconds"
+
+
 def test_three_hundred_bottles_with_mixed_faults_end_as_promised(mirror: MirrorUnderTest) -> None:
     draw = random.Random(42)
     sizes = SizeDistribution.lognormal(median_bytes=5_000, p90_bytes=60_000, max_bytes=2_500_000)

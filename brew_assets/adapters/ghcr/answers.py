@@ -143,7 +143,7 @@ class GhcrBlob:
         try:
             return self._response.readinto(view)
         except NETWORK_ERRORS as exc:
-            raise interrupted(f"{self._name}: the body broke off", exc) from exc
+            raise interrupted(self._name, exc, during="the body broke off") from exc
 
     def close(self) -> None:
         """Keeps the connection when the body was read to its end, else closes it."""
@@ -177,10 +177,11 @@ def unpacked(data: bytes, encoding: str, path: str) -> bytes:
     return document
 
 
-def interrupted(what: str, exc: BaseException) -> UpstreamInterrupted:
-    """Our error for what the network did meanwhile."""
-    kind = UpstreamTimeout if isinstance(exc, TimeoutError) else UpstreamInterrupted
-    return kind(f"{what}: {describe(exc)}")
+def interrupted(subject: str, exc: BaseException, *, during: str, place: str = "") -> UpstreamInterrupted:
+    """Our error for what the network did to the subject `during` something, at a host if that is said."""
+    if isinstance(exc, TimeoutError):
+        return UpstreamTimeout(f"{subject}: {exc}{f' at {place}' if place else ''}")
+    return UpstreamInterrupted(f"{subject}: {during}: {describe(exc)}")
 
 
 def describe(exc: BaseException) -> str:

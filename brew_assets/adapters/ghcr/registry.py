@@ -153,7 +153,7 @@ class Ghcr:
         except BlobNotFound:
             return None
         except NETWORK_ERRORS as exc:
-            raise interrupted(f"{path}: the body broke off", exc) from exc
+            raise interrupted(path, exc, during="the body broke off") from exc
         finally:
             wire.finish()
         if len(data) > MAX_INDEX_BYTES:
@@ -267,7 +267,7 @@ class Ghcr:
                 )
             except NETWORK_ERRORS as exc:
                 wire.close()
-                raise interrupted(f"{subject}: {origin.netloc}", exc) from exc
+                raise interrupted(subject, exc, during=origin.netloc, place=origin.netloc) from exc
             if response.status == 401 and origin == self._registry.origin and not shows:
                 # It has led to another address of its own, where it wants to see it again.
                 shows = True
@@ -343,7 +343,7 @@ class Ghcr:
                 answer = _token_decoder.decode(response.read(_TOKEN_BODY_BYTES))
         except NETWORK_ERRORS as exc:
             wire.close()
-            raise interrupted(f"{subject}: no token", exc) from exc
+            raise interrupted(subject, exc, during="no token", place="the realm of its tokens") from exc
         except (*UNREADABLE, BlobNotFound) as exc:
             raise UpstreamUnauthorized(f"{subject}: the realm gave no token") from exc
         token = answer.token or answer.access_token

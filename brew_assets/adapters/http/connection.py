@@ -26,6 +26,7 @@ from brew_assets.adapters.http.reader import (
     Watch,
     is_tls,
     limit_silence,
+    silence,
 )
 from brew_assets.adapters.http.response import WireResponse
 from brew_assets.adapters.http.tunnel import ASKS_FOR_CREDENTIALS, credentials_wanted, wrapped
@@ -278,8 +279,8 @@ class Wire:
 def _send(sock: socket.socket, data: "bytes | memoryview") -> None:
     try:
         sock.sendall(data)
-    except BlockingIOError as exc:
-        raise TimeoutError("timed out") from exc
+    except (BlockingIOError, TimeoutError) as exc:
+        raise silence(sock) from exc
 
 
 def _request_head(method: str, target: str, host: str, headers: dict[str, str]) -> bytes:

@@ -65,6 +65,11 @@ class Dialer:
         return sock
 
 
+def out_of_time(timeout_s: float) -> TimeoutError:
+    """What to raise when nothing came or went for so many seconds."""
+    return TimeoutError(f"connection timeout after {timeout_s:g} seconds")
+
+
 def _by_turns(infos: Sequence[_Info], first: int | None) -> list[_Info]:
     """The addresses, a family by turns with the other: `first`, else that of the resolver's first."""
     if not infos:
@@ -103,7 +108,7 @@ class _Race:
                     if interrupted():
                         raise ConnectionAbortedError("the grace is over")
                     if now >= ends_at:
-                        raise TimeoutError("timed out")
+                        raise out_of_time(timeout_s)
                     if self._waiting and (now >= next_at or not pending.get_map()):
                         self._start(pending, self._waiting.pop(0))
                         next_at = now + self._stagger_s

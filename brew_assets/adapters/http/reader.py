@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from urllib3.util.ssltransport import SSLTransport
 
 from brew_assets.adapters.http.body_limits import LEAST_BYTES_PER_S, PACE_WINDOW_S
+from brew_assets.adapters.http.dial import out_of_time
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -111,15 +112,16 @@ class Incoming(io.RawIOBase):
             # the pace counts, every arrival has to be seen.
             size = memoryview(buffer).nbytes
             flags = self._body_flags if size > READ_AHEAD_BYTES and self._saw is None else 0
-            count = self._sock.recv_into(buffer, size, flags) if flags else self._sock.recv_into(buffer)
+            try:
+                count = self._sock.recv_into(buffer, size, flags) if flags else self._sock.recv_into(buffer)
+            except (BlockingIOError, TimeoutError) as exc:
+                raise silence(self._sock) from exc
             if self._saw is not None:
                 self._saw(count)
             return count
-        except OSError as exc:
+        except OSError:
             # Nothing may be read from here again: it would only be waited for once more.
             self.is_broken = True
-            if isinstance(exc, BlockingIOError):
-                raise TimeoutError("timed out") from exc
             raise
 
 
@@ -142,6 +144,16 @@ class Reader(io.BufferedReader):
 def is_tls(sock: socket.socket) -> bool:
     """Whether what is sent over the socket goes through Python's TLS, which keeps the time itself."""
     return isinstance(sock, ssl.SSLSocket | SSLTransport)
+
+
+def silence(sock: socket.socket) -> TimeoutError:
+    """What to raise when nothing came or went for as long as `limit_silence` said."""
+    timeout_s = sock.gettimeout()
+    if timeout_s is None:
+        interval = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.calcsize("@ll"))
+        seconds, microseconds = struct.unpack("@ll", interval)
+        timeout_s = seconds + microseconds / 1_000_000
+    return out_of_time(timeout_s)
 
 
 def limit_silence(sock: socket.socket, timeout_s: float) -> None:

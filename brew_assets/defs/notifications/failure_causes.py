@@ -9,7 +9,7 @@ from brew_assets.defs.backfills import PUBLICATION
 from brew_assets.defs.pages.markdown import without_escapes
 from brew_assets.domain.addresses import with_shown_urls
 from brew_assets.domain.foreign_text import printable
-from brew_assets.errors import kinds
+from brew_assets.domain.reasons import kinds
 
 CHECK_FAILED = "check failed"
 _PUBLICATION_STEP = PUBLICATION.to_user_string()

@@ -17,7 +17,7 @@ from brew_assets.engine.record.fold import FoldResult
 from brew_assets.engine.reports import kept_reports
 from brew_assets.engine.servable_bottles import servable_among
 from brew_assets.engine.sync import Mirror
-from brew_assets.errors import PlanInvalid, is_retryable
+from brew_assets.errors import PlanInvalid
 from brew_assets.settings import Settings
 
 
@@ -107,7 +107,7 @@ def failure_of(report: Report, metadata: Metadata, *, forced: bool) -> dg.Failur
 
     Not after a forced plan: that would download again what this try has stored.
     """
-    passing = any(is_retryable(failure.reason) for failure in (*report.failed, *report.indexes_failed))
+    passing = any(failure.may_pass for failure in (*report.failed, *report.indexes_failed))
     return dg.Failure(
         describe_shortfall(report),
         metadata=metadata,

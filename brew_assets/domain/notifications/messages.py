@@ -29,10 +29,11 @@ from brew_assets.domain.notifications.blocks import (
 )
 from brew_assets.domain.plan import PlannedBottle
 from brew_assets.domain.quantities import human_bytes, human_duration, rough_duration
-from brew_assets.domain.report import Failure
+from brew_assets.domain.reasons import error_type_of, label_of
+from brew_assets.domain.report import Failure, cause_of
 from brew_assets.domain.routing import GB
 from brew_assets.domain.sync_status import Deployment, SyncStatus
-from brew_assets.errors import label_of
+from brew_assets.errors import UpstreamTimeout
 
 FAILURES_SHOWN = 3
 FORMULAE_SHOWN = 5
@@ -302,8 +303,8 @@ def error_type(status: SyncStatus) -> str:
     """What ended the sync, in a few words: the most frequent cause."""
     if any(run.state == "cancelled" for run in status.broken):
         return "Cancelled"
-    causes = [label_of(failure.reason) for failure in status.failures or status.index_failures]
-    causes += [label_of(run.reason) for run in status.broken if run.reason]
+    causes = [error_type_of(failure.reason) for failure in status.failures or status.index_failures]
+    causes += [error_type_of(run.reason) for run in status.broken if run.reason]
     if causes:
         return max(causes, key=lambda cause: (causes.count(cause), cause))
     return "Run failed" if status.has_plan else "Planning failed"
@@ -321,9 +322,22 @@ def error_details(status: SyncStatus) -> list[str]:
         lines.append(f"{f'{run.platform}: ' if run.platform else ''}{finding}{left}")
     failures = status.failures
     for found in (failures, status.index_failures):
-        lines += [failure.message for failure in found[:FAILURES_SHOWN]]
+        for failure in found[:FAILURES_SHOWN]:
+            lines += _failure_lines(failure)
         if len(found) > FAILURES_SHOWN:
             lines.append(f"... and {len(found) - FAILURES_SHOWN:,} others")
+    return lines
+
+
+def _failure_lines(failure: Failure) -> list[str]:
+    """What happened to one bottle; of a time-out as the specification's sample has it, a line each."""
+    if failure.reason == UpstreamTimeout.reason:
+        cause = cause_of(failure)
+        lines = [f"Timeout downloading {failure.name}", f"{cause[:1].upper()}{cause[1:]}"]
+    else:
+        lines = [failure.message]
+    if failure.retries:
+        lines.append(f"Retried {_counted(failure.retries, 'time')}, all attempts failed")
     return lines
 
 

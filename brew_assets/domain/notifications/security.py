@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from brew_assets.domain.foreign_text import printable
+from brew_assets.domain.reasons import is_security
 from brew_assets.domain.sync_status import Deployment, SyncStatus
-from brew_assets.errors import is_security
 
 _ROWS = 50
 

@@ -136,6 +136,7 @@ class BottleDownload:
         """
         wait_s = self._tries.next_wait_s(error, gained=self.received > self._furthest)
         if wait_s is None:
+            error.retries = self._tries.retries
             raise error
         self._furthest = max(self._furthest, self.received)
         _log.warning("tried again", extra=facts_of(self._planned, error) | {"wait_s": round(wait_s, 3)})

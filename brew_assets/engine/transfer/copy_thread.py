@@ -161,6 +161,7 @@ class CopyThread:
                 digest=planned.bottle.digest,
                 reason=error.reason,
                 message=str(error),
+                retries=error.retries,
             )
         )
 

@@ -248,4 +248,4 @@ def test_the_log_of_the_tick_says_why_nothing_was_told(watched: Watched) -> None
     context = dg.build_sensor_context(instance=watched.deployment.instance, cursor=cursor)
     lines = log_of(context)
     announce_syncs(context, watched.clock)
-    assert "Slack answered 404: no_service" in "\n".join(lines)
+    assert "Failed to send Slack notification: 404 Not Found. Slack answered: no_service" in "\n".join(lines)

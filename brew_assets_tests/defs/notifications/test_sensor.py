@@ -161,7 +161,7 @@ def test_the_log_of_the_tick_says_why_a_message_was_not_sent(announced: Announce
     context = dg.build_sensor_context(instance=deployment.instance)
     lines = log_of(context)
     announce_syncs(context, announced.clock)
-    assert "Slack answered 404: no_service" in "\n".join(lines)
+    assert "Failed to send Slack notification: 404 Not Found. Slack answered: no_service" in "\n".join(lines)
 
 
 def test_a_plan_for_a_platform_that_nobody_serves_is_no_success(announced: Announced) -> None:
@@ -363,7 +363,7 @@ def test_the_webhook_stands_nowhere_however_much_is_logged(
     for _ in range(2):
         announced.tick()
     printed = capfd.readouterr()
-    assert "Slack answered 404: …" in printed.err
+    assert "404 Not Found. Slack answered: …" in printed.err
     events = [
         str(record.event_log_entry)
         for result in results

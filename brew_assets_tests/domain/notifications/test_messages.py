@@ -188,6 +188,19 @@ def test_the_same_text_goes_into_an_email() -> None:
     assert not any("*" in text or "`" in text for text in texts.values())
 
 
+def test_bottles_that_timed_out_are_what_the_sample_says() -> None:
+    """As bottles' own failures end a sync, not as a run's error: see integration/test_faults.py."""
+    name = "curl-8.2.1.arm64_sonoma.bottle.tar.gz"
+    timed_out = msgspec.structs.replace(
+        failure(name, "timed out", f"{name}: connection timeout after 300 seconds"), retries=3
+    )
+    message = end_message(sync(planned=1, reports=(report(failed=(timed_out,)),)), DEPLOYMENT, duration_s=1)
+    assert "Error Type: Network Timeout\n" in message.plain()
+    shown = [block for block in document(message)["blocks"] if "Error Details" in str(block)]
+    of_sample = [block for block in sample("failure")["blocks"] if "Error Details" in str(block)]
+    assert shown == of_sample
+
+
 def test_a_sync_without_a_next_one_says_so() -> None:
     message = end_message(sync(held=5), DEPLOYMENT, duration_s=0.4)
     assert "No next sync is scheduled" in message.plain()
@@ -319,10 +332,14 @@ def test_durations(seconds: float, text: str, rough: str) -> None:
         (0, "0 B"),
         (999, "999 B"),
         (1000, "1.0 KB"),
-        (999_949, "999.9 KB"),
-        (999_950, "1.0 MB"),
+        (99_949, "99.9 KB"),
+        (99_950, "100 KB"),
+        (999_499, "999 KB"),
+        (999_500, "1.0 MB"),
+        (512e6, "512 MB"),
         (15.3e9, "15.3 GB"),
         (2.5e12, "2.5 TB"),
+        (2.5e15, "2500 TB"),
     ],
 )
 def test_sizes(size: float, text: str) -> None:

@@ -29,7 +29,8 @@ locals {
   run_environment = merge(
     local.common,
     { ECS_TASK_DEFINITION = var.run_task_family },
-    # Python's temporary files and the local copies of compute logs go there, and nothing of the engine.
+    # Python's temporary files go there, and nothing of the engine. Compute logs do not: Dagster keeps the
+    # copy that it uploads in /tmp, whatever TMPDIR says.
     var.efs == null ? null : { TMPDIR = local.scratch },
   )
 

@@ -1,4 +1,4 @@
-# A shared file system for compute logs and large scratch. The engine itself streams and needs none.
+# A shared file system for scratch of what runs beside the engine, which streams and needs none.
 
 resource "aws_efs_file_system" "this" {
   #checkov:skip=CKV_AWS_184:the key is the caller's choice; without one AWS's own key encrypts
