@@ -59,6 +59,13 @@ def test_the_definitions_load_with_an_empty_environment_and_no_network() -> None
     assert "Warning" not in loaded.stderr
 
 
+def test_the_definitions_load_where_nothing_is_published() -> None:
+    loaded = load(PUBLISH="off")
+    assert loaded.returncode == 0, loaded.stderr
+    assert "'publication'" in loaded.stdout
+    assert "Warning" not in loaded.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
