@@ -241,7 +241,7 @@ resource "aws_cloudwatch_metric_alarm" "events_waiting" {
 
 resource "aws_cloudwatch_metric_alarm" "security" {
   alarm_name          = "${var.name}-security"
-  alarm_description   = "A digest, a size or a host is not what it must be. Look for lines with \"security\": true."
+  alarm_description   = "A digest, a size, a host or a file of the signed API is not what it must be. Look for lines with \"security\": true."
   namespace           = local.log_namespace
   metric_name         = "SecurityEvents"
   statistic           = "Sum"
