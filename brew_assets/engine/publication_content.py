@@ -17,17 +17,16 @@ from brew_assets.domain.publication import (
 from brew_assets.domain.selection import Meant, meant_to_hold
 from brew_assets.domain.servable import IndexName, index_of
 from brew_assets.engine.api_files import Generation
-from brew_assets.engine.kept_plans import newest_plans
 from brew_assets.engine.planner import catalogue_at_hand
 from brew_assets.engine.ports import Store
 from brew_assets.engine.published import missing_objects, new_publication_id
-from brew_assets.engine.reports import kept_reports
+from brew_assets.engine.reports import kept_reports, newest_reported
 from brew_assets.engine.servable_bottles import ServableBottles, servable_bottles
 from brew_assets.engine.sync import Mirror
 from brew_assets.errors import BlobNotFound, DigestMismatch, SizeMismatch, StoreError
 
-# What the reports of so many syncs say of a bottle that is not stored.
-_SYNCS_READ = 5
+# What the reports of so many syncs say of a bottle that is not stored. Many may have been asked for others.
+_SYNCS_READ = 20
 _UPSTREAMS = frozenset({BlobNotFound.reason, DigestMismatch.reason, SizeMismatch.reason})
 _Name = tuple[str, str]
 
@@ -183,7 +182,7 @@ def _last_failures(store: Store, sync_id: str) -> dict[_Name, tuple[Fault, str]]
 
     Some are stored by now.
     """
-    syncs = dict.fromkeys((*reversed(newest_plans(store, _SYNCS_READ)), *([sync_id] if sync_id else [])))
+    syncs = dict.fromkeys((*reversed(newest_reported(store, _SYNCS_READ)), *filter(None, [sync_id])))
     return {
         (failure.name, failure.digest): (
             "upstream" if failure.reason in _UPSTREAMS else "mirror",

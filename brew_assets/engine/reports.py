@@ -1,5 +1,6 @@
 """Reports: what runs did, and batches. Written at their end; read by the next sync, messages and pages."""
 
+import heapq
 import logging
 import secrets
 from collections.abc import Iterator, Sequence
@@ -106,6 +107,17 @@ def kept_reports(store: Store, sync_id: str, *, most: int = MOST_REPORTS) -> dic
         except (ValueError, ObjectRefused) as error:
             _log.warning("a report is left out", extra={"key": key, "error": str(error)})
     return found
+
+
+def newest_reported(store: Store, most: int) -> list[str]:
+    """The ids of the syncs of which a run has left a report, the newest first, so many at most.
+
+    Raises:
+        StoreError: the store cannot be listed.
+    """
+    keys = (listed.key for listed in store.listing(REPORT_PREFIX) if not listed.key.endswith(_OTHERS))
+    ids = {key.removeprefix(REPORT_PREFIX).partition("/")[0] for key in keys}
+    return heapq.nlargest(most, filter(is_sync_id, ids))
 
 
 def _time_of(key: str) -> tuple[str, str]:

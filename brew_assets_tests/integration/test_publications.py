@@ -115,6 +115,10 @@ def test_what_upstream_cannot_serve_holds_nobody_back_up_to_a_bound(
     assert (done.returncode, found["outcome"]) == (1, "published")
     assert [one["fault"] for one in found["lacking"]] == ["upstream", "upstream"]
     assert walk(mirror).counts["lacking_upstream"] == 2
+    # Syncs that were asked for others take no blame away.
+    for _ in range(5):
+        mirror.sync(upstream, "--formula", "jq", PUBLISH="off")
+    assert publish(mirror, upstream)["counts"]["lacking_upstream"] == 2
     # Beyond the bound it is a sign of trouble.
     upstream.world.publish("jq", "1.1", tags=TAGS, size_bytes=20_000)
     done = mirror.run(upstream, "sync", PUBLISH_MAX_UPSTREAM="1")
