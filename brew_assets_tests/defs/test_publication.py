@@ -141,7 +141,7 @@ def test_what_this_mirror_lacks_fails_the_publication_alone_and_clients_are_serv
     failed = automation.run("publication", fails=True)
     why = deployment.failure(failed, "publication").description or ""
     assert "1 bottles that the API names to clients are not servable" in why
-    assert f"wget ({SONOMA}): {bottle.filename}: it is not held" in why
+    assert f"wget ({SONOMA}): {bottle.filename}: 500 from upstream" in why
     assert f"Clients are served {before.publication_id} on." in why
     assert failed.retry_attempts_for_node("publication") == 0
     seen = observed(deployment)

@@ -11,6 +11,7 @@ from brew_assets.compose.store import build_store
 from brew_assets.defs.checks import held_objects_present, manifest_checks
 from brew_assets.defs.notifications.run_history import OpenSync
 from brew_assets.defs.pages.markdown import without_escapes
+from brew_assets.defs.publication import published_objects_present
 from brew_assets.domain.plan import Plan
 from brew_assets.domain.sync_status import StoreFinding, SyncStatus
 from brew_assets.engine.kept_plans import kept_plan
@@ -25,7 +26,9 @@ _PATIENCE_S = 600.0
 # Platforms times tries; more would be a run that is begun again and again.
 _MOST_REPORTS = 1000
 _OF_STORED_DATA = {
-    spec.name for check in (manifest_checks, held_objects_present) for spec in check.check_specs
+    spec.name
+    for check in (manifest_checks, held_objects_present, published_objects_present)
+    for spec in check.check_specs
 }
 
 
