@@ -13,7 +13,8 @@ from brew_assets.domain.object_keys import INDEX_PREFIX
 from brew_assets.domain.oci import covers, decode_index
 from brew_assets.domain.servable import IndexName
 from brew_assets.engine.ports import Store
-from brew_assets.errors import KeyTaken, StoreError
+from brew_assets.engine.published import read_pointer, read_record
+from brew_assets.errors import KeyTaken, PublicationInvalid, StoreError
 
 # The largest object of one PUT. Bottles that are larger are not known: whoever says so is asked again.
 PLAUSIBLE_BYTES = 5 * 1024**3
@@ -89,7 +90,8 @@ def intact_index(store: Store, key: str) -> bytes | None:
 def forget_disproved(store: Store, bottle: Bottle, size: int) -> None:
     """No kept index says another size of the bottle than `size`, which its bytes have proven.
 
-    Upstream is asked again for what is forgotten. What the store does not let go stays.
+    Upstream is asked again for what is forgotten. What the store does not let go stays, and so does an index
+    that clients are given: brew needs no size of it.
     """
     reference = index_reference(bottle.pkg_version, bottle.rebuild)
     if not is_index_reference(reference):
@@ -101,11 +103,31 @@ def forget_disproved(store: Store, bottle: Bottle, size: int) -> None:
             for listed in store.listing(f"{folder}/")
             if _says_other(store, listed.key, bottle, size)
         ]
+        published = _published_indexes(store) if wrong else frozenset()
         for key in wrong:
+            if key in published:
+                _log.warning(
+                    "an index that is published says a wrong size", extra={"key": key, "bytes": size}
+                )
+                continue
             _log.warning("an index said a wrong size and is asked again", extra={"key": key, "bytes": size})
             _forget(store, key)
-    except StoreError as error:
+    except (StoreError, PublicationInvalid) as error:
         _log.warning("an index with a wrong size is still kept", extra={"error": str(error)})
+
+
+def _published_indexes(store: Store) -> frozenset[str]:
+    """The keys of the indexes that the current publication names.
+
+    Raises:
+        PublicationInvalid: it cannot be known.
+        StoreError: the store did not answer.
+    """
+    pointer = read_pointer(store).pointer
+    if pointer is None:
+        return frozenset()
+    record = read_record(store, pointer.publication_id, sha256=pointer.sha256)
+    return frozenset(index.key for index in record.indexes)
 
 
 def _says_other(store: Store, key: str, bottle: Bottle, size: int) -> bool:

@@ -6,13 +6,15 @@ import threading
 
 import pytest
 
-from brew_assets.domain.bottle import Bottle, image_name, index_reference
+from brew_assets.domain.bottle import Bottle, Digest, image_name, index_reference
 from brew_assets.domain.object_keys import INDEX_PREFIX
 from brew_assets.domain.oci import MAX_INDEX_BYTES, decode_index
+from brew_assets.domain.publication import POINTER_KEY, Publication, PublishedIndex
 from brew_assets.engine.bottle_sizes import SizeLookUp, SizesFound
 from brew_assets.engine.kept_indexes import index_key
 from brew_assets.engine.options import Options
 from brew_assets.engine.ports import Indexes
+from brew_assets.engine.published import keep_record, move_pointer
 from brew_assets.engine.retry import RetryPolicy
 from brew_assets.errors import ObjectRefused, StoreUnavailable, UpstreamInterrupted
 from brew_assets_tests.engine.carrying import Carrying
@@ -60,6 +62,29 @@ def test_an_index_that_bytes_disprove_is_asked_again(world: Carrying, said: int)
     assert key not in world.store.keys(INDEX_PREFIX)
     found = look_up(world, ITEM, other, fresh=index((ITEM, len(CONTENT)), (other, 7)))
     assert (found.indexes_fetched, found.sizes) == (1, {ITEM.digest: len(CONTENT), other.digest: 7})
+
+
+def test_an_index_that_clients_are_given_stays_whatever_size_it_says(world: Carrying) -> None:
+    key = keep(world, index((ITEM, 3)))
+    image, reference, sha256 = key.removeprefix(INDEX_PREFIX).removesuffix(".json").rsplit("/", 2)
+    record = Publication(
+        publication_id="20260823T030000000000Z-0badcafe",
+        created_at="2026-08-23T03:00:00Z",
+        generated_at=1_000,
+        tap_git_head="abcdef0",
+        api=(),
+        bottles=(),
+        indexes=(PublishedIndex(image=image, reference=reference, sha256=Digest(sha256)),),
+    )
+    move_pointer(world.store, world.clock, record, sha256=keep_record(world.store, record))
+    kept = world.store.data(key)
+    world.blobs.publish(CONTENT)
+    assert world.copy(fetch(ITEM, size=3)).stored == 1
+    assert world.store.data(key) == kept
+    # Nor is one forgotten while it cannot be known which are published.
+    world.store.write(POINTER_KEY, b"{}")
+    world.copy(fetch(ITEM, size=3), replace=True)
+    assert world.store.data(key) == kept
 
 
 def test_an_index_that_cannot_be_deleted_is_emptied(world: Carrying) -> None:
