@@ -224,8 +224,8 @@ def manifest_metadata(
         **({SYNC_ID: sync_id} if sync_id else {}),
     }
     parts = {
-        "Held by tag": _totals("tag", holdings.by_platform),
-        "Held by date": _totals("date", holdings.by_date),
+        "Every tag": _totals("tag", holdings.by_platform),
+        "Every date": _totals("date", holdings.by_date),
         **_unidentified(unidentified),
     }
     return _metadata("hash_manifest", figures, report, parts)
