@@ -154,7 +154,9 @@ def main() -> None:
     if trace.before:
         print(f"frames before the first byte is asked for: {len(trace.before)}")
         print(*(f"  {frame}" for frame in trace.before), sep="\n")
+    rooms = Counter(file.partition("/")[0] if "/" in file else "above the rooms" for file in trace.calls)
     print(f"files of ours: {len(trace.calls)}, calls: {trace.calls.total():,}")
+    print("  of", ", ".join(f"{room} {count}" for room, count in rooms.most_common()))
     print(*(f"  {calls:5,}  {file}" for file, calls in trace.calls.most_common()), sep="\n")
 
 

@@ -3,9 +3,8 @@
 Pure functions from what the engine returned. Sizes are bytes, durations seconds.
 """
 
-import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ParamSpec
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 import msgspec
@@ -27,7 +26,6 @@ from brew_assets.engine.ports import Progress
 from brew_assets.engine.record.identify import PLAN_PREFIX, Unidentified
 
 Metadata = dict[str, Any]
-_P = ParamSpec("_P")
 
 REPORT = "report"
 SYNC_ID = "sync_id"
@@ -54,18 +52,6 @@ _FIGURES = {
 FIGURES = {asset: frozenset(names.split()) for asset, names in _FIGURES.items()}
 
 
-def printable_texts(make: Callable[_P, Metadata]) -> Callable[_P, Metadata]:
-    """The same metadata, each text on one line and printable: pages, GraphQL and databases take it."""
-
-    @functools.wraps(make)
-    def printable_metadata(*args: _P.args, **named: _P.kwargs) -> Metadata:
-        made = make(*args, **named)
-        return {name: printable(value) if isinstance(value, str) else value for name, value in made.items()}
-
-    return printable_metadata
-
-
-@printable_texts
 def catalogue_metadata(now: CatalogueNow) -> Metadata:
     """What upstream shows."""
     catalogue, kept = now.catalogue, now.kept
@@ -89,7 +75,6 @@ def catalogue_metadata(now: CatalogueNow) -> Metadata:
     )
 
 
-@printable_texts
 def plan_metadata(plan: Plan, places: Places, *, learnt: PlanResult | None = None) -> Metadata:
     """What has to be copied, in all and per platform; `learnt` is what was found while it was made."""
     summary = summarize(plan)
@@ -182,7 +167,6 @@ class _PlanBefore(msgspec.Struct, frozen=True, kw_only=True):
 _decoders = (msgspec.json.Decoder(PlanSummary), msgspec.json.Decoder(_PlanBefore))
 
 
-@printable_texts
 def report_metadata(report: Report, places: Places, *, key: str = "") -> Metadata:
     """What a run did; `key` is where its report lies. A table names bottles that failed, and why."""
     figures = {
@@ -200,7 +184,6 @@ def report_metadata(report: Report, places: Places, *, key: str = "") -> Metadat
     return _metadata("bottles", figures, run_report(report), {})
 
 
-@printable_texts
 def progress_metadata(progress: Progress, *, bytes_per_second: float) -> Metadata:
     """How far a transfer is."""
     return {
@@ -210,11 +193,10 @@ def progress_metadata(progress: Progress, *, bytes_per_second: float) -> Metadat
         "bytes_total": progress.bytes_total,
         "failed": progress.failed,
         BYTES_PER_SECOND: round(bytes_per_second, 1),
-        CURRENT: progress.current,
+        CURRENT: printable(progress.current),
     }
 
 
-@printable_texts
 def manifest_metadata(
     holdings: Holdings,
     places: Places,
@@ -242,8 +224,8 @@ def manifest_metadata(
         **({SYNC_ID: sync_id} if sync_id else {}),
     }
     parts = {
-        "Held by tag": _totals("tag", holdings.by_platform),
-        "Held by date": _totals("date", holdings.by_date),
+        "Every tag": _totals("tag", holdings.by_platform),
+        "Every date": _totals("date", holdings.by_date),
         **_unidentified(unidentified),
     }
     return _metadata("hash_manifest", figures, report, parts)
@@ -256,11 +238,14 @@ def _metadata(asset: str, figures: Mapping[str, Any], report: str, parts: Mappin
     """
     shown, others = Metadata(), []
     for name, value in figures.items():
-        if name in FIGURES[asset]:
-            shown[name] = value.metadata() if isinstance(value, Place) else value
-        else:
+        if name not in FIGURES[asset]:
             text = Link(value.markdown()) if isinstance(value, Place) else value
             others.append((name.replace("_", " "), text))
+        elif isinstance(value, Place):
+            shown[name] = value.metadata()
+        else:
+            # On one line: pages, GraphQL and databases take it.
+            shown[name] = printable(value) if isinstance(value, str) else value
     parts = {**parts, "Figures": markdown_table(("figure", "value"), others)}
     said = (f"#### {title}\n\n{text}" for title, text in parts.items() if text not in ("", "none"))
     return {REPORT: markdown("\n\n".join([report, *said])), **shown}

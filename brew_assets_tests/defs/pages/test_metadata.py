@@ -112,8 +112,8 @@ IN_A_PART_OF_ITS_OWN = {
     ),
     "bottles": ("#### Notes\n\n- ",),
     "hash_manifest": (
-        "#### Held by tag\n\n| tag | bottles | bytes |",
-        "#### Held by date\n\n| date | bottles | bytes |",
+        "#### Every tag\n\n| tag | bottles | bytes |",
+        "#### Every date\n\n| date | bottles | bytes |",
         "- Plan: ",
         "- Reports: ",
         "- Store: ",
