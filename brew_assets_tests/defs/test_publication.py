@@ -267,7 +267,9 @@ def test_upstream_that_goes_back_fails_it_and_what_somebody_else_has_published_d
     assert observed(deployment)["outcome"] == "older"
     assert automation.asks() == ["publication"]
     failed = automation.run("publication", fails=True)
-    assert "--allow-older" in (deployment.failure(failed, "publication").description or "")
+    assert "its plan was made with the API of" in (
+        deployment.failure(failed, "publication").description or ""
+    )
     assert current(deployment) == newer
 
 
@@ -434,8 +436,9 @@ def test_the_page_shows_the_lag_of_what_is_served_and_the_first_twenty_that_lack
     assert (shown["outcome"], shown["why"], shown["lag_s"]) == ("incomplete", "30 lack", 86_400)
     assert (shown["bottles"], shown["bytes"], shown["indexes"]) == (7, 70, 3)
     assert (shown["lacking_upstream"], shown["lacking_mirror"]) == (5, 25)
-    assert shown["generated_at"] == "1970-01-01T00:33:20Z"
-    assert shown["record"].value == f"/mirror/published/{served.publication_id}.json"
+    report = shown["report"].value
+    assert "1970-01-01T00:33:20Z" in report
+    assert f"/mirror/published/{served.publication_id}.json" in report
     lines = shown["lacking"].value.splitlines()
     rows = [line for line in lines if line.startswith("| n")]
     # Those that this mirror could have come first.

@@ -48,7 +48,8 @@ def walk_as_brew(mirror: MirrorUnderTest) -> tuple[int, str]:
         payload = json.loads(json.loads(mirror.read(api.key))["payload"])
         assert payload["metadata"]["generated_at"] == api.generated_at == found.generated_at
         for name, entry in payload["formulae"].items():
-            tag = entry["bottle_tag"].removeprefix(":")
+            # As brew reads it: what is not said is the file's own tag.
+            tag = entry.get("bottle_tag", api.tag).removeprefix(":")
             if (name, tag) not in lacking:
                 assert_served(mirror, name, tag, entry, bottles, indexes)
     return found.generated_at, found.publication_id

@@ -48,6 +48,7 @@ _FIGURES = {
     "bottles": "sync_id outcome planned stored found failed bytes_downloaded duration_s bytes_per_second",
     "hash_manifest": "sync_id total_bottles servable_bottles total_size_bytes formulae platforms rebuilt "
     "unidentified manifest",
+    "publication": "outcome why lacking bottles bytes indexes lacking_mirror lag_s current",
 }
 FIGURES = {asset: frozenset(names.split()) for asset, names in _FIGURES.items()}
 
@@ -57,7 +58,7 @@ def catalogue_metadata(now: CatalogueNow) -> Metadata:
     catalogue, kept = now.catalogue, now.kept
     tags = sorted(catalogue.tags())
     rejected = ((item.name, item.tag, item.why) for item in catalogue.rejected)
-    return _metadata(
+    return figures_with_report(
         "formula_catalog",
         {
             **_plain(kept),
@@ -99,7 +100,7 @@ def plan_metadata(plan: Plan, places: Places, *, learnt: PlanResult | None = Non
         parts |= _findings("External hash files", skip.warnings) | _findings("Sizes", learnt.sizes.problems)
         parts |= _unidentified(learnt.unidentified)
     heading = f"### Plan of {summary.sync_date}: {summary.objects:,} bottles are pending"
-    return _metadata("pending_bottles", figures, heading, parts)
+    return figures_with_report("pending_bottles", figures, heading, parts)
 
 
 def recorded_plan(metadata: Mapping[str, dg.MetadataValue[Any]]) -> PlanSummary | None:
@@ -181,7 +182,7 @@ def report_metadata(report: Report, places: Places, *, key: str = "") -> Metadat
         **_places_of(places, report.sync_id, report.sync_date),
         **({"report_document": places.document(key)} if key else {}),
     }
-    return _metadata("bottles", figures, run_report(report), {})
+    return figures_with_report("bottles", figures, run_report(report), {})
 
 
 def progress_metadata(progress: Progress, *, bytes_per_second: float) -> Metadata:
@@ -228,10 +229,12 @@ def manifest_metadata(
         "Every date": _totals("date", holdings.by_date),
         **_unidentified(unidentified),
     }
-    return _metadata("hash_manifest", figures, report, parts)
+    return figures_with_report("hash_manifest", figures, report, parts)
 
 
-def _metadata(asset: str, figures: Mapping[str, Any], report: str, parts: Mapping[str, str]) -> Metadata:
+def figures_with_report(
+    asset: str, figures: Mapping[str, Any], report: str, parts: Mapping[str, str]
+) -> Metadata:
     """The figures that the asset shows, and the report, which goes on with the other ones.
 
     `parts` of the report have titles; those without anything to say are left out.

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from brew_assets.defs.backfills import PUBLICATION
-from brew_assets.defs.pages.metadata import Metadata, printable_texts, table
+from brew_assets.defs.pages.metadata import Metadata, figures_with_report, table
 from brew_assets.defs.pages.store_links import Places
 from brew_assets.domain.foreign_text import printable
 from brew_assets.domain.plan import Plan
@@ -17,14 +17,13 @@ from brew_assets.engine.sync import Mirror
 from brew_assets.settings import Settings
 
 
-@printable_texts
 def publication_metadata(result: PublishResult, now: datetime, places: Places) -> Metadata:
     """What became of a try to publish; `lag_s` is how old the API is that clients are served by `now`.
 
     Counts are those of the publication that was made, or would have been.
     """
     found, current = result.publication, result.current
-    return {
+    figures = {
         "outcome": result.outcome,
         "why": result.why,
         **(found.counts if found is not None else {}),
@@ -32,6 +31,7 @@ def publication_metadata(result: PublishResult, now: datetime, places: Places) -
         **({"generated_at": _time(result.generated_at)} if result.generated_at else {}),
         **(_served(current, now, places) if current is not None else {}),
     }
+    return figures_with_report("publication", figures, f"### Publication: {result.outcome}", {})
 
 
 def record_publication(
@@ -71,14 +71,14 @@ def describe_unpublished(result: PublishResult) -> str:
     return printable(" ".join(parts))
 
 
-def _served(current: Pointer, now: datetime, places: Places) -> Metadata:
+def _served(current: Pointer, now: datetime, places: Places) -> dict[str, object]:
     """What the pointer says, and where it and its record lie."""
     return {
         "current": current.publication_id,
         "current_since": current.current_since,
         "lag_s": int(now.timestamp()) - current.generated_at,
-        "record": places.document(record_key(current.publication_id)).metadata(),
-        "pointer": places.document(POINTER_KEY).metadata(),
+        "record": places.document(record_key(current.publication_id)),
+        "pointer": places.document(POINTER_KEY),
     }
 
 
