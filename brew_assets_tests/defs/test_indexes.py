@@ -51,7 +51,7 @@ def test_an_index_that_does_not_fit_fails_its_run_by_name_and_stores_all_bottles
     assert "wget:1.25.0: expected an OCI index in JSON" in (failure.description or "")
     found = {name: value.value for name, value in failure.metadata.items()}
     assert (found["outcome"], found["failed"]) == ("partial", 0)
-    assert figures_of(str(found["report"]))["unservable"] == "1"
+    assert figures_of(str(found["figures"]))["unservable"] == "1"
     assert "| wget:1.25.0 |" in str(found["report"])
     assert "Held, and not servable" in str(found["report"])
     assert any(entry.formula_name == "wget" for entry in deployment.entries().values())

@@ -113,7 +113,7 @@ def test_an_interrupted_run_records_what_it_stored_and_the_next_one_goes_on(
     assert "never-begun-1.0-arm64_sonoma" not in held
     (observation,) = deployment.observations()
     assert observation.metadata["outcome"].value == "stopped"
-    assert figures_of(str(observation.metadata["report"].value))["left"] == "1"
+    assert figures_of(str(observation.metadata["figures"].value))["left"] == "1"
     (run,) = deployment.instance.get_runs()
     assert run.status in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 

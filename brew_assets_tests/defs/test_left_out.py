@@ -37,7 +37,7 @@ def test_the_plan_and_its_runs_say_what_was_rejected(deployment: Deployment) -> 
     for run in runs:
         assert run.success
         own = metadata_of(run, "bottles")
-        assert figures_of(own["report"])["rejected"] == "1"
+        assert figures_of(own["figures"])["rejected"] == "1"
         assert "1 of 21 formulae; first: " + REJECTED in own["report"]
         assert any(REJECTED in warning for warning in warnings_of(deployment, run))
         assert metadata_of(run, "hash_manifest")["report"].count(REJECTED) == 1

@@ -87,7 +87,7 @@ def test_the_sensor_decides_once_per_plan_on_its_total(
 
 def test_a_run_without_tags_decides_by_itself(deployment: Deployment) -> None:
     result = deployment.run("mirror_platform", platform="arm64_sonoma")
-    assert figures_of(metadata_of(result, "bottles")["report"])["route"] == "local"
+    assert figures_of(metadata_of(result, "bottles")["figures"])["route"] == "local"
 
 
 def test_a_run_without_tags_goes_by_its_platforms_bytes(
@@ -104,7 +104,7 @@ def test_a_run_without_tags_goes_by_its_platforms_bytes(
             monkeypatch.setenv(name, value)
         result = deployment.run("mirror_platform", platform="arm64_sonoma")
     found = metadata_of(result, "bottles")
-    assert (figures_of(found["report"])["route"], found["outcome"]) == ("ecs", "success")
+    assert (figures_of(found["figures"])["route"], found["outcome"]) == ("ecs", "success")
     # It is decided inside the task: whoever wants a larger one names it by tags.
     assert "ecs/cpu" not in result.dagster_run.tags
     told = [entry.user_message for entry in deployment.instance.all_logs(result.run_id)]

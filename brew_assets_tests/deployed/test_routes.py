@@ -126,7 +126,7 @@ def test_a_backfill_of_a_platform_decides_by_itself_and_folds(story: SyncStatus)
     story.wait_for_success(run.id)
     assert "mirror/route" not in run.tags
     assert story.lambdas() > before
-    assert "| route | lambda |" in story.webserver.metadata("bottles", partition=PLATFORM)["report"]
+    assert "| route | lambda |" in story.webserver.metadata("bottles", partition=PLATFORM)["figures"]
     story.assert_held()
     assert story.deployed.keys("state/receipts/") == []
 

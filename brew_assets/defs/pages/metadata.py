@@ -40,12 +40,13 @@ CURRENT = "current"
 STORED = "stored"
 FOUND = "found"
 
-# What an operator looks for: at most ten with the report, in which everything else stands.
+# What an operator looks for: at most ten with the report, in which everything else stands. Of bottles, whose
+# report is short enough to be shown as it is, the rest has an entry of its own.
 _FIGURES = {
     "formula_catalog": "formulae bottles tags rejected modified last_modified fetched_at url sha256",
     "pending_bottles": "plan_summary sync_id pending_bottles downloads estimated_bytes unknown_sizes held "
     "rejected route",
-    "bottles": "sync_id outcome planned stored found failed bytes_downloaded duration_s bytes_per_second",
+    "bottles": "sync_id outcome stored found failed bytes_downloaded duration_s bytes_per_second",
     "hash_manifest": "sync_id total_bottles servable_bottles total_size_bytes formulae platforms rebuilt "
     "unidentified manifest",
     "publication": "outcome why lacking bottles bytes indexes lacking_mirror lag_s current",
@@ -182,7 +183,9 @@ def report_metadata(report: Report, places: Places, *, key: str = "") -> Metadat
         **_places_of(places, report.sync_id, report.sync_date),
         **({"report_document": places.document(key)} if key else {}),
     }
-    return figures_with_report("bottles", figures, run_report(report), {})
+    # Two entries: Dagster's pages show a short text as it is, and a longer one to whoever asks for it.
+    shown = figures_with_report("bottles", figures, "", {})
+    return {REPORT: markdown(run_report(report)), "figures": shown.pop(REPORT), **shown}
 
 
 def progress_metadata(progress: Progress, *, bytes_per_second: float) -> Metadata:
@@ -251,7 +254,7 @@ def figures_with_report(
             shown[name] = printable(value) if isinstance(value, str) else value
     parts = {**parts, "Figures": markdown_table(("figure", "value"), others)}
     said = (f"#### {title}\n\n{text}" for title, text in parts.items() if text not in ("", "none"))
-    return {REPORT: markdown("\n\n".join([report, *said])), **shown}
+    return {REPORT: markdown("\n\n".join(filter(None, [report, *said]))), **shown}
 
 
 def _plain(document: msgspec.Struct) -> Metadata:

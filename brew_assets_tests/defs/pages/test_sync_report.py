@@ -146,9 +146,10 @@ def test_what_the_plan_left_out_is_said_once_and_its_words_stay_words() -> None:
     assert text.count("#### Notes") == 1
     assert "1 of 9 formulae; first: \\<b\\>\\|x: why why" in text
     assert "1 formula; first: off" in text
-    shown = report_metadata(first, DIRECTORY)["report"].value
+    metadata = report_metadata(first, DIRECTORY)
+    shown, figures = metadata["report"].value, metadata["figures"].value
     for figure in ("| rejected | 1 |", "| skipped | 0 |", "| disabled | 1 |"):
-        assert figure in shown
+        assert figure in figures
     assert "1 of 9 formulae" in shown
     assert len([line for line in shown.splitlines() if line.startswith("- ")]) == 2
     assert "Left out" not in sync_report(holdings(), [report()], DIRECTORY)
@@ -220,7 +221,7 @@ def _event_bytes(metadata: Metadata) -> int:
 def test_links_lead_to_the_bucket_in_the_console_of_its_region(region: str, host: str) -> None:
     places = Places("s3://our-bottles/brew/", Settings(aws_region=region))
     asked = f"region={region}&prefix=brew%2F"
-    shown = report_metadata(report(), places, key="state/reports/one/two.json")["report"].value
+    shown = report_metadata(report(), places, key="state/reports/one/two.json")["figures"].value
     for name, address in (
         ("store", f"buckets/our-bottles?{asked}"),
         ("bottles folder", f"buckets/our-bottles?{asked}2026-11-22%2F"),
@@ -266,7 +267,7 @@ def test_a_sync_in_dagster_is_told_on_both_pages_and_its_reports_lead_back(
     assert {run.run_url for run in kept.values()} == {
         f"https://dagster.example/runs/{result.run_id}" for result in results
     }
-    leads_to = figures_of(own["report"])
+    leads_to = figures_of(own["figures"])
     (key,) = [key for key in kept if leads_to["report document"].endswith(key)]
     assert kept[key].run_id == results[-1].run_id
     assert held["sync_id"] == own["sync_id"]
