@@ -49,7 +49,7 @@ _FIGURES = {
     "bottles": "sync_id outcome stored found failed bytes_downloaded duration_s bytes_per_second",
     "hash_manifest": "sync_id total_bottles servable_bottles total_size_bytes formulae platforms rebuilt "
     "unidentified manifest",
-    "publication": "outcome why lacking bottles bytes indexes lacking_mirror lag_s current",
+    "publication": "outcome lacking bottles bytes indexes lacking_upstream lacking_mirror lag_s current",
 }
 FIGURES = {asset: frozenset(names.split()) for asset, names in _FIGURES.items()}
 

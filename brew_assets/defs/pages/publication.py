@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from brew_assets.defs.backfills import PUBLICATION
+from brew_assets.defs.pages.markdown import escaped
 from brew_assets.defs.pages.metadata import Metadata, figures_with_report, table
 from brew_assets.defs.pages.store_links import Places
 from brew_assets.domain.foreign_text import printable
@@ -25,13 +26,13 @@ def publication_metadata(result: PublishResult, now: datetime, places: Places) -
     found, current = result.publication, result.current
     figures = {
         "outcome": result.outcome,
-        "why": result.why,
         **(found.counts if found is not None else {}),
         "lacking": _table_of(found.lacking if found is not None else ()),
         **({"generated_at": _time(result.generated_at)} if result.generated_at else {}),
         **(_served(current, now, places) if current is not None else {}),
     }
-    return figures_with_report("publication", figures, f"### Publication: {result.outcome}", {})
+    report = f"### Publication: {result.outcome}\n\n{escaped(result.why, most=1000)}"
+    return figures_with_report("publication", figures, report, {})
 
 
 def record_publication(
