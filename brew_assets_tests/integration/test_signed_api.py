@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from brew_assets.domain.object_keys import INDEX_PREFIX
 from brew_assets.simulator import Fault, Simulator, World
 from brew_assets.simulator.packages import packages_path
 from brew_assets_tests.integration.mirrors import PLATFORMS, DirectoryMirror, MirrorUnderTest
@@ -44,6 +45,12 @@ def test_a_bottle_that_only_the_api_names_is_mirrored_too(
     assert {f"tool1-1.0.{tag}.bottle.tar.gz" for tag in PLATFORMS} <= names
     assert "new-2.0.all.bottle.tar.gz" in names
     assert mirror.sync(upstream)["planned"] == 0
+    # Its index is fetched as any other one, however it was lost.
+    lost = [key for key in mirror.keys() if key.startswith(f"{INDEX_PREFIX}new/")]
+    mirror.remove(*lost)
+    report = mirror.sync(upstream)
+    assert (report["planned"], report["publication"]["outcome"]) == (0, "unchanged")
+    assert [key for key in mirror.keys() if key.startswith(f"{INDEX_PREFIX}new/")] == lost != []
 
 
 def test_the_files_are_kept_as_upstream_signed_them_and_a_plan_names_them(
