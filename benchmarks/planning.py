@@ -24,7 +24,7 @@ from brew_assets.domain.bottle import Bottle, Digest, PkgVersion, blob_url
 from brew_assets.domain.catalogue import choose_bottles, decode_catalogue
 from brew_assets.domain.manifest import Manifest, entry_for
 from brew_assets.domain.object_keys import MANIFEST_KEY
-from brew_assets.domain.platforms import DEFAULT_PLATFORMS
+from brew_assets.setting_values import DEFAULT_PLATFORMS
 
 GOAL_WALL_S = 1.5
 GOAL_PEAK_MIB = 300.0

@@ -10,6 +10,9 @@ from msgspec import Meta
 
 from brew_assets.errors import SettingsInvalid
 
+# The three newest versions of macOS on Apple silicon.
+DEFAULT_PLATFORMS = ("arm64_tahoe", "arm64_sequoia", "arm64_sonoma")
+
 _ADDRESSES = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "DAGSTER_URL")
 # Any white space may stand between their parts.
 _OF_PARTS = ("SCHEDULE_EXPRESSION", "ECS_TASK_SIZES")

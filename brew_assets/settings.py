@@ -12,6 +12,7 @@ import msgspec
 from brew_assets.errors import SettingsInvalid
 from brew_assets.publication_settings import PublicationSettings
 from brew_assets.setting_values import (
+    DEFAULT_PLATFORMS,
     PROXIES,
     Group,
     Secret,
@@ -71,7 +72,7 @@ class Settings(PublicationSettings, frozen=True, kw_only=True, rename="upper"):
 
     target_platforms: Annotated[
         tuple[str, ...], _selection("Platforms to mirror for, comma-separated tags.")
-    ] = ("arm64_tahoe", "arm64_sequoia", "arm64_sonoma")
+    ] = DEFAULT_PLATFORMS
     mirror_formulae: Annotated[
         tuple[str, ...],
         _selection(

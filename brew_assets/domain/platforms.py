@@ -27,7 +27,6 @@ _ARM64_NAMES = _NAMES[: _NAMES.index(_OLDEST_ARM64) + 1]
 
 LINUX_PLATFORMS = ("x86_64_linux", "arm64_linux")
 ALL_TAG = "all"
-DEFAULT_PLATFORMS = ("arm64_tahoe", "arm64_sequoia", "arm64_sonoma")
 
 KNOWN_PLATFORMS = (*(f"arm64_{name}" for name in _ARM64_NAMES), *_NAMES, *LINUX_PLATFORMS)
 

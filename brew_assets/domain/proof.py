@@ -112,7 +112,7 @@ class Proof:
             return wrong("owner", "a platform of the plan", planned.owner)
         if planned.source is not None and not is_bottle_key(planned.source):
             return wrong("source", "the key of a bottle, or null", planned.source)
-        if planned.lost and not (is_bottle_key(planned.lost) and planned.lost[11:] == bottle.filename):
+        if planned.lost and (parse_key(planned.lost) or ("", ""))[1] != bottle.filename:
             return wrong("lost", f"<date>/{bottle.filename}, or nothing", planned.lost)
         key = bottle.entry_key
         if key in self._seen:

@@ -3,10 +3,11 @@
 import click
 import msgspec
 
-from brew_assets.domain.platforms import DEFAULT_PLATFORMS, KNOWN_PLATFORMS, system_of
+from brew_assets.domain.platforms import KNOWN_PLATFORMS, system_of
 from brew_assets.errors import SettingsInvalid
 from brew_assets.runtimes.context import CommandContext
 from brew_assets.runtimes.printing import Command, print_json, print_table
+from brew_assets.setting_values import DEFAULT_PLATFORMS
 
 
 class Platform(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from brew_assets.domain import formula as formula_module
 from brew_assets.domain.catalogue import Catalogue, choose_bottles, decode_catalogue
 from brew_assets.domain.platforms import (
-    DEFAULT_PLATFORMS,
     KNOWN_PLATFORMS,
     is_platform,
     newer_macos,
     serving_tags,
 )
 from brew_assets.errors import CatalogueInvalid
+from brew_assets.setting_values import DEFAULT_PLATFORMS
 from brew_assets_tests.worlds import catalogue_of, digest_of, formula, plan_of
 
 SHA = "0" * 64

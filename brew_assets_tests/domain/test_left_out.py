@@ -22,10 +22,10 @@ from brew_assets.domain.plan import (
     encode_plan,
 )
 from brew_assets.domain.plan_summary import PlanSummary, summarize
-from brew_assets.domain.platforms import DEFAULT_PLATFORMS
 from brew_assets.domain.report import decode_report
 from brew_assets.domain.seal import seal
 from brew_assets.errors import CatalogueInvalid, PlanInvalid
+from brew_assets.setting_values import DEFAULT_PLATFORMS
 from brew_assets_tests.worlds import DATE, bottle, catalogue_of, digest_of, formula, old_shape, plan_of
 
 SONOMA, LINUX = "arm64_sonoma", "x86_64_linux"

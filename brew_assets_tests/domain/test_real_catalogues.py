@@ -12,7 +12,8 @@ from brew_assets.domain.bottle import parse_filename
 from brew_assets.domain.catalogue import Catalogue, choose_bottles, decode_catalogue
 from brew_assets.domain.dependencies import Dependencies
 from brew_assets.domain.downloads import fetches_of_run
-from brew_assets.domain.platforms import DEFAULT_PLATFORMS, KNOWN_PLATFORMS, newer_macos
+from brew_assets.domain.platforms import KNOWN_PLATFORMS, newer_macos
+from brew_assets.setting_values import DEFAULT_PLATFORMS
 from brew_assets_tests.worlds import held, plan_of
 
 FOLDER = Path(
