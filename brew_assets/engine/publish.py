@@ -22,6 +22,7 @@ from brew_assets.engine.log_context import bound, facts_of_error
 from brew_assets.engine.options import Options
 from brew_assets.engine.publication_content import content_of
 from brew_assets.engine.published import keep_record, move_pointer, read_pointer, read_record
+from brew_assets.engine.record.whole_record import read_whole_record
 from brew_assets.engine.reports import kept_reports
 from brew_assets.engine.sync import Mirror
 from brew_assets.errors import MirrorError, PublicationInvalid
@@ -142,18 +143,30 @@ def publish_by_plan(
 ) -> PublishResult:
     """What is held is published with the API by which the plan was made, as far as that is kept.
 
-    Not before the runs of all its platforms have their bottles; `ended` are those that are known to have
-    ended though their reports may not be kept.
+    Not before the runs of all its platforms have ended, or have brought all of it; `ended` are those that are
+    known to have ended though their reports may not be kept.
 
     Raises:
         MirrorError: as `publish`.
     """
-    if left := _left_to_others(mirror, plan, ended, manifest):
+    others = [tag for tag in plan.platforms if tag not in ended and plan.pending(tag)]
+    reported = _reported(mirror, plan) if others else frozenset()
+    running = [tag for tag in others if tag not in reported]
+    if any(_lacks(manifest, plan, tag) for tag in others if tag in reported):
+        # It has ended since the manifest was read. A run reports after it has recorded what it stored, so
+        # what is read after the reports has all that these runs have brought.
+        manifest = read_whole_record(mirror.store, workers=mirror.options.workers).manifest
+    if left := [tag for tag in running if _lacks(manifest, plan, tag)]:
         why = f"the runs for {', '.join(left)} still have bottles to copy; the last one publishes"
         return PublishResult(outcome="awaited", why=why)
     # While a sync copies, upstream moves on to bottles that nobody has planned yet.
     planned = _generation_of(mirror, plan)
-    return publish(mirror, manifest, sync_id=plan.sync_id, generation=planned)
+    result = publish(mirror, manifest, sync_id=plan.sync_id, generation=planned)
+    if result.outcome == "incomplete" and running:
+        # They have all their bottles, and ask for indexes yet.
+        why = f"the runs for {', '.join(running)} have not ended; the last one publishes"
+        return msgspec.structs.replace(result, outcome="awaited", why=why)
+    return result
 
 
 def is_of_all(plan: Plan, options: Options) -> bool:
@@ -177,22 +190,15 @@ def _generation_of(mirror: Mirror, plan: Plan) -> Generation | None:
     return kept_generation(mirror.store, api.keys(), plan.api)
 
 
-def _left_to_others(mirror: Mirror, plan: Plan, ended: Collection[str], manifest: Manifest) -> list[str]:
-    """The platforms of the plan whose runs have not ended, and of which bottles are not held."""
-    others = [platform for platform in plan.platforms if platform not in ended]
-    if not others:
-        return []
-    reported = {
-        platform
-        for found in kept_reports(mirror.store, plan.sync_id).values()
-        for platform in found.platforms
-    }
-    return [
-        platform
-        for platform in others
-        if platform not in reported
-        and any(not manifest.holds(planned.bottle) for planned in plan.pending(platform))
-    ]
+def _reported(mirror: Mirror, plan: Plan) -> frozenset[str]:
+    """The platforms of the plan whose runs have ended."""
+    reports = kept_reports(mirror.store, plan.sync_id).values()
+    return frozenset(platform for report in reports for platform in report.platforms)
+
+
+def _lacks(manifest: Manifest, plan: Plan, platform: str) -> bool:
+    """Whether bottles that the run of the platform was to copy are not held."""
+    return any(not manifest.holds(planned.bottle) for planned in plan.pending(platform))
 
 
 def _why_older(

@@ -98,8 +98,10 @@ def is_terminal(*, err: bool = False) -> bool:
 
 def show_row(text: str) -> None:
     """The text stands in the terminal's last row of standard error until something else is printed."""
-    with drawing_row():
-        _write(f"{_ERASE_ROW}{printable(text)}", err=True, end="", over_row=True)
+    with _row_lock:
+        erase = _ERASE_ROW if _row else ""
+        with drawing_row():
+            _write(f"{erase}{printable(text)}", err=True, end="", over_row=True)
 
 
 def clear_row() -> None:
