@@ -310,6 +310,23 @@ def test_the_last_run_of_a_shared_plan_publishes(mirror: MirrorUnderTest, upstre
     assert walk(mirror).sync_id == plan
 
 
+def test_runs_of_one_plan_that_end_at_about_the_same_moment_all_end_well_and_one_publishes(
+    mirror: MirrorUnderTest, upstream: Simulator
+) -> None:
+    for number in range(3):
+        upstream.world.publish("jq", f"2.{number}", tags=TAGS, size_bytes=20_000)
+        plan = json.loads(mirror.run(upstream, "plan", "--json").stdout)["sync_id"]
+        runs = [mirror.start(upstream, "sync", "--json", "--plan", plan, "--run-of", tag) for tag in TAGS]
+        outcomes = []
+        for run in runs:
+            output, errors = run.communicate(timeout=120)
+            assert run.returncode == 0, errors
+            outcomes.append(json.loads(output)["publication"]["outcome"])
+        assert "published" in outcomes
+        assert set(outcomes) <= {"published", "unchanged", "awaited"}
+        assert walk(mirror).sync_id == plan
+
+
 def test_upstream_that_moves_on_while_a_sync_copies_holds_its_publication_back_from_nothing(
     mirror: MirrorUnderTest, upstream: Simulator
 ) -> None:

@@ -144,5 +144,7 @@ def test_the_simulator_says_what_it_does_and_quiet_says_nothing() -> None:
         assert process.stdout is not None
         for name in ("FORMULAE_API_URL", "BOTTLE_REGISTRY_URL", "BOTTLE_CDN_HOSTS"):
             assert process.stdout.readline().startswith(f"export {name}=")
+        assert process.stderr is not None
+        shown = [process.stderr.readline().rstrip() for _ in said]
         process.terminate()
-        assert process.communicate(timeout=20)[1].splitlines() == said
+        assert (shown, process.communicate(timeout=20)[1]) == (said, "")
