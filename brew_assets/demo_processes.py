@@ -7,11 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from brew_assets.engine.clock import SystemClock
+from brew_assets.engine.clock import SignalEvent, SystemClock
 from brew_assets.engine.ports import Clock
 from brew_assets.errors import MirrorError
 
@@ -80,9 +79,9 @@ def port_to_listen_on(wanted: int) -> int:
 
 
 @contextlib.contextmanager
-def stop_signals() -> Iterator[threading.Event]:
+def stop_signals() -> Iterator[SignalEvent]:
     """Set once somebody wants the end: Ctrl-C, SIGTERM, or the terminal is closed."""
-    wanted = threading.Event()
+    wanted = SignalEvent()
     # nohup has said that a closed terminal is no reason to end.
     heeded = [n for n in _STOP_SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
     before = {number: signal.signal(number, lambda *_: wanted.set()) for number in heeded}

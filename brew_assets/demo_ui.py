@@ -5,7 +5,6 @@ Everything is on loopback. Upstream moves on by a week at each start; mirror and
 
 import contextlib
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from brew_assets.demo_processes import (
     stop_signals,
 )
 from brew_assets.demo_upstream import demo_environment, demo_world, move_on, slow_down
+from brew_assets.engine.clock import SignalEvent
 from brew_assets.errors import MirrorError
 from brew_assets.runtimes.context import SIMULATED_MARK
 from brew_assets.runtimes.printing import print_line, print_lines
@@ -60,7 +60,7 @@ def main(mirror: str, home: str, port: int) -> None:
         sys.exit(2 if not isinstance(error, CannotStart) else 1)
 
 
-def _run(mirror: Path, home: Path, port: int, *, stop: threading.Event, lock: Path) -> None:
+def _run(mirror: Path, home: Path, port: int, *, stop: SignalEvent, lock: Path) -> None:
     """All of it goes on until somebody wants its end.
 
     Raises:
@@ -104,7 +104,7 @@ def _next_week(home: Path) -> int:
 
 @contextlib.contextmanager
 def _services(
-    environment: dict[str, str], home: Path, port: int, stop: threading.Event
+    environment: dict[str, str], home: Path, port: int, stop: SignalEvent
 ) -> Iterator[list[Service]]:
     """Webserver and daemon run while the block lasts; then nothing of them is left.
 
@@ -131,7 +131,7 @@ def _services(
             end_all(services)
 
 
-def _make_databases(environment: dict[str, str], home: Path, stop: threading.Event, reaper: Reaper) -> None:
+def _make_databases(environment: dict[str, str], home: Path, stop: SignalEvent, reaper: Reaper) -> None:
     """Dagster's databases are there: two programs that make them at once leave what neither can read."""
     program = (sys.executable, "-m", "dagster", "instance", "info")
     made = Service("set-up of Dagster's databases", program, environment, home / "set-up.log", reaper=reaper)
@@ -144,7 +144,7 @@ def _make_databases(environment: dict[str, str], home: Path, stop: threading.Eve
         end_all([made])
 
 
-def _wait_until_ready(url: str, services: Sequence[Service], stop: threading.Event) -> bool:
+def _wait_until_ready(url: str, services: Sequence[Service], stop: SignalEvent) -> bool:
     """Whether the UI shows the project; not, where somebody wants the end before.
 
     Raises:

@@ -1,5 +1,6 @@
 """The real clock, the real stop signal, and work that a stop signal ends."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -35,6 +36,39 @@ class SystemClock:
         return False
 
 
+class SignalEvent:
+    """An event that a signal's handler may set, whatever it interrupts: also a wait for this very event."""
+
+    # A handler runs in the main thread, between any two steps of what that does. threading.Event has a lock
+    # that both its wait and its set take: a handler that comes while the wait has it waits for its own thread,
+    # for ever. Here the event is a lock that is held until it is set. Taking and releasing it are one step
+    # each, so a handler comes before or after, and what it releases before the wait is taken at once.
+    def __init__(self) -> None:
+        self._is_set = False
+        self._held = threading.Lock()
+        self._held.acquire()
+
+    def set(self) -> None:
+        """Whoever waits goes on, now and later."""
+        self._is_set = True
+        self._release()
+
+    def is_set(self) -> bool:
+        """Whether it is set."""
+        return self._is_set
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Waits so many seconds, or as long as it takes, until it is set; whether it is."""
+        if not self._is_set and self._held.acquire(timeout=-1 if seconds is None else max(0.0, seconds)):
+            # For the next one who waits.
+            self._release()
+        return self._is_set
+
+    def _release(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it is released already
+            self._held.release()
+
+
 class GracefulStop:
     """A stop signal with a grace: set it, and bottles under way have `grace_s` seconds left.
 
@@ -43,7 +77,7 @@ class GracefulStop:
     """
 
     def __init__(self, grace_s: float = 20.0, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._event = threading.Event()
+        self._event = SignalEvent()
         self.grace_s = grace_s
         self._monotonic = monotonic
         self._deadline = float("inf")

@@ -117,9 +117,8 @@ def simulate(context: CommandContext, formulae: int, seed: int, median_kb: int, 
       # in another terminal, with the printed variables exported:
       brew-mirror --mirror /tmp/mirror sync
     """
-    import threading
-
     from brew_assets.compose.store import CLOCK
+    from brew_assets.engine.clock import SignalEvent
     from brew_assets.simulator import Simulator, SizeDistribution, World
 
     median = median_kb * 1000
@@ -134,7 +133,7 @@ def simulate(context: CommandContext, formulae: int, seed: int, median_kb: int, 
             progress=progress,
             now=lambda: CLOCK.now().timestamp(),
         )
-    stopped = threading.Event()
+    stopped = SignalEvent()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     with Simulator(world) as upstream:

@@ -1,5 +1,8 @@
 """Stop signals by an injected time: who is told to end, when, and when nobody waits any longer."""
 
+import subprocess
+import sys
+
 import pytest
 
 from brew_assets.engine.clock import DeadlineStop, GracefulStop
@@ -60,3 +63,47 @@ def test_a_deadline_can_be_set_before_its_time(clock: FakeClock) -> None:
     assert (stop.is_set(), stop.wait(3600.0), stop.expired()) == (True, True, False)
     clock.advance(71.0)
     assert stop.expired()
+
+
+# A signal comes before each step of a wait in turn, up to the one that blocks, which is the step that takes as
+# long as was waited for where no signal comes. Its handler sets what is waited for.
+_INTERRUPTED = """
+import os, signal, sys, time
+from brew_assets.engine.clock import {kind}
+
+def times_of(seconds, step=0):
+    event, times = {kind}(), []
+    signal.signal(signal.SIGUSR1, lambda *_: event.set())
+
+    def trace(frame, what, _):
+        frame.f_trace_opcodes = True
+        if what == "opcode":
+            times.append(time.monotonic())
+            if len(times) == step:
+                os.kill(os.getpid(), signal.SIGUSR1)
+        return trace
+
+    sys.settrace(trace)
+    try:
+        event.wait(seconds)
+    finally:
+        sys.settrace(None)
+    assert event.is_set() == bool(step)
+    return times
+
+times = times_of(0.5)
+took = [after - before for before, after in zip(times, times[1:])]
+blocks = took.index(max(took)) + 1
+assert blocks > 5, took
+for step in range(1, blocks + 1):
+    times_of(1_000.0, step)
+print("ended")
+"""
+
+
+@pytest.mark.parametrize("kind", ["SignalEvent", "GracefulStop"])
+def test_a_signals_handler_may_set_what_it_interrupts_the_wait_for(kind: str) -> None:
+    """With threading.Event this hangs: its set waits for the lock that the interrupted wait has."""
+    code = _INTERRUPTED.format(kind=kind)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")
