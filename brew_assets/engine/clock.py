@@ -40,9 +40,9 @@ class SignalEvent:
     """An event that a signal's handler may set, whatever it interrupts: also a wait for this very event."""
 
     # A handler runs in the main thread, between any two steps of what that does. threading.Event has a lock
-    # that both its wait and its set take: a handler that comes while the wait has it waits for its own thread,
-    # for ever. Here the event is a lock that is held until it is set. Taking and releasing it are one step
-    # each, so a handler comes before or after, and what it releases before the wait is taken at once.
+    # that both its wait and its set take: a handler that comes while the wait has it waits for its own
+    # thread, for ever. Here the event is a lock that is held until it is set. Taking and releasing it are one
+    # step each, so a handler comes before or after, and what it releases before the wait is taken at once.
     def __init__(self) -> None:
         self._is_set = False
         self._held = threading.Lock()

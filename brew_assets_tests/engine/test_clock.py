@@ -65,7 +65,7 @@ def test_a_deadline_can_be_set_before_its_time(clock: FakeClock) -> None:
     assert stop.expired()
 
 
-# A signal comes before each step of a wait in turn, up to the one that blocks, which is the step that takes as
+# A signal comes before each step of a wait in turn, up to the one that blocks: the step that takes as
 # long as was waited for where no signal comes. Its handler sets what is waited for.
 _INTERRUPTED = """
 import os, signal, sys, time
