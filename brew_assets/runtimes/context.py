@@ -90,9 +90,11 @@ class CommandContext:
             watch = threading.Timer(stop.grace_s + writing_s, _end_now, (last_word,))
             watch.daemon = True
             watch.start()
-            under_way = ": bottles under way are finished, receipts written" if self.copies else ""
-            print_line(f"Stopping{under_way} …", err=True)
             stop.set()
+            under_way = ": bottles under way are finished, receipts written" if self.copies else ""
+            # Nobody can write into a stream in the middle of another write to it.
+            with contextlib.suppress(RuntimeError):
+                print_line(f"Stopping{under_way} …", err=True)
 
         signal.signal(signal.SIGTERM, ask_to_stop)
         signal.signal(signal.SIGINT, ask_to_stop)
