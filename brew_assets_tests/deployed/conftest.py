@@ -107,13 +107,14 @@ class SyncStatus:
         assert run.status == "SUCCESS", "\n".join(self.webserver.events(run_id)[-30:])
         return run
 
-    def child_of(self, run_id: str, *, timeout_s: float = 240.0) -> Run:
+    def child_of(self, run_id: str, *, timeout_s: float = 360.0) -> Run:
         """The run of the same sync that Dagster started in the place of that one, which has failed."""
         child = wait_for(
             lambda: next(
                 (r for r in self.webserver.runs() if r.tags.get("dagster/parent_run_id") == run_id), None
             ),
-            what=f"a child of {run_id}",
+            # One that has succeeded before it was lost gets none.
+            what=lambda: f"a child of {run_id}, which is {self.webserver.run(run_id).status}",
             timeout_s=timeout_s,
         )
         lost = self.webserver.run(run_id)

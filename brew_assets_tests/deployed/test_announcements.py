@@ -241,7 +241,8 @@ def test_a_sync_that_is_cancelled_and_executed_again_in_the_ui_is_a_failure_and_
 def test_a_sync_whose_tasks_are_lost_twice_is_one_start_and_one_end(
     story: SyncStatus, hearing: Hearing
 ) -> None:
-    story.publish(16, bytes_per_second=SLOW)
+    # So many that neither run can have copied all before its task is lost, on however busy a machine.
+    story.publish(48, bytes_per_second=SLOW)
     story.plan()
     run_id = _run_of(story)
     stored = story.wait_for_stored(2)

@@ -48,8 +48,10 @@ class Refused(AssertionError):
     """Local AWS does not do what the test asked of it."""
 
 
-def wait_for(condition: Callable[[], _T | None], *, what: str, timeout_s: float = 30.0) -> _T:
-    """The condition's first answer that is true.
+def wait_for(
+    condition: Callable[[], _T | None], *, what: str | Callable[[], str], timeout_s: float = 30.0
+) -> _T:
+    """The condition's first answer that is true; `what` may be asked for when there was none.
 
     Raises:
         NotInTime: none was until then.
@@ -57,7 +59,7 @@ def wait_for(condition: Callable[[], _T | None], *, what: str, timeout_s: float 
     deadline = time.monotonic() + timeout_s
     while not (answer := condition()):
         if time.monotonic() > deadline:
-            raise NotInTime(f"{what}: not within {timeout_s} s")
+            raise NotInTime(f"{what if isinstance(what, str) else what()}: not within {timeout_s} s")
         time.sleep(_POLL_S)
     return answer
 
