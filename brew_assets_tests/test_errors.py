@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from brew_assets import errors
-from brew_assets.domain.reasons import error_type_of, is_retryable, is_security, kinds_of, label_of
+from brew_assets.domain.report import error_type_of, is_retryable, is_security, kinds_of, label_of
 from brew_assets.errors import MirrorError
 
 RETRYABLE = {

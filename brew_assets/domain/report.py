@@ -1,6 +1,6 @@
 """Reports: what a transfer did, per bottle, and how a sync ended."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal, Protocol, get_args
 
 import msgspec
@@ -11,8 +11,7 @@ from brew_assets.domain.left_out import LeftOut
 from brew_assets.domain.object_keys import is_date
 from brew_assets.domain.plan import Route
 from brew_assets.domain.proof import shown, wrong
-from brew_assets.domain.reasons import is_retryable
-from brew_assets.errors import UNREADABLE, HostRefused
+from brew_assets.errors import UNREADABLE, HostRefused, MirrorError
 
 REPORT_PREFIX = "state/reports/"
 
@@ -20,6 +19,38 @@ Outcome = Literal["success", "partial", "failed", "stopped"]
 # Times and sizes that no run can have had: larger figures are no figures.
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
+
+
+def kinds(base: type[MirrorError] = MirrorError) -> Iterator[type[MirrorError]]:
+    """The class and all below it."""
+    yield base
+    for below in base.__subclasses__():
+        yield from kinds(below)
+
+
+def kinds_of(reason: str) -> list[type[MirrorError]]:
+    """The classes with this reason: what a stored report says of a failure."""
+    return [kind for kind in kinds() if kind.reason == reason]
+
+
+def is_retryable(reason: str) -> bool:
+    """Whether what failed with this reason may succeed at another time."""
+    return any(kind.retryable for kind in kinds_of(reason))
+
+
+def is_security(reason: str) -> bool:
+    """Whether this reason says that something is not what it must be."""
+    return any(kind.security for kind in kinds_of(reason))
+
+
+def label_of(reason: str) -> str:
+    """What messages call this reason; one that another version had, as it is."""
+    return next((kind.label for kind in kinds_of(reason)), f"{reason[:1].upper()}{reason[1:]}")
+
+
+def error_type_of(reason: str) -> str:
+    """What messages call a sync that failed of this reason."""
+    return next((kind.error_type for kind in kinds_of(reason) if kind.error_type), label_of(reason))
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

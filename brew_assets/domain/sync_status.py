@@ -10,8 +10,7 @@ import msgspec
 
 from brew_assets.domain.left_out import LeftOut, forgotten_note
 from brew_assets.domain.links import Links
-from brew_assets.domain.reasons import is_security
-from brew_assets.domain.report import Failure, Report
+from brew_assets.domain.report import Failure, Report, is_security
 
 RunState = Literal["waiting", "going", "succeeded", "failed", "cancelled"]
 Ending = Literal["success", "warning", "failure"]

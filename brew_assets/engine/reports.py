@@ -11,8 +11,7 @@ from brew_assets.domain.downloads import Fetch
 from brew_assets.domain.left_out import LISTED
 from brew_assets.domain.object_keys import is_backfill_name, is_plan_name
 from brew_assets.domain.proof import is_sync_id
-from brew_assets.domain.reasons import kinds
-from brew_assets.domain.report import REPORT_PREFIX, Report, decode_report, encode_report
+from brew_assets.domain.report import REPORT_PREFIX, Report, decode_report, encode_report, kinds
 from brew_assets.domain.transfer_result import TransferResult
 from brew_assets.engine.index_completion import Completion
 from brew_assets.engine.ports import Clock, Store

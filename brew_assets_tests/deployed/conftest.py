@@ -107,7 +107,7 @@ class SyncStatus:
         assert run.status == "SUCCESS", "\n".join(self.webserver.events(run_id)[-30:])
         return run
 
-    def child_of(self, run_id: str, *, timeout_s: float = 360.0) -> Run:
+    def child_of(self, run_id: str, *, timeout_s: float = 240.0) -> Run:
         """The run of the same sync that Dagster started in the place of that one, which has failed."""
         child = wait_for(
             lambda: next(

@@ -5,14 +5,12 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
 
-from brew_assets.defs.backfills import PUBLICATION
 from brew_assets.defs.pages.markdown import without_escapes
 from brew_assets.domain.addresses import with_shown_urls
 from brew_assets.domain.foreign_text import printable
-from brew_assets.domain.reasons import kinds
+from brew_assets.domain.report import kinds
 
 CHECK_FAILED = "check failed"
-_PUBLICATION_STEP = PUBLICATION.to_user_string()
 _ERROR_CHARACTERS = 1000
 # Dagster's own classes by name, which is all that an event has of them.
 _FAILURE, _BLOCKED = "Failure", "DagsterAssetCheckFailedError"
@@ -40,17 +38,6 @@ def why_it_failed(instance: dg.DagsterInstance, run_id: str) -> Cause:
         if event.message:
             return "", _shown(event.message)
     return "", "the run ended without saying why"
-
-
-def has_stored(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether the run has done all that a sync asks of it.
-
-    One that failed for want of a publication alone has: that waits for more than this sync may bring.
-    """
-    if run.status != dg.DagsterRunStatus.FAILURE:
-        return run.status == dg.DagsterRunStatus.SUCCESS
-    failed = {event.step_key for event in _events(instance, run.run_id, dg.DagsterEventType.STEP_FAILURE)}
-    return failed == {_PUBLICATION_STEP}
 
 
 def _events(

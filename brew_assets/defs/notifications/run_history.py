@@ -7,8 +7,8 @@ import dagster as dg
 import msgspec
 
 from brew_assets.defs.assets import bottles, pending_bottles
-from brew_assets.defs.backfills import HASH_MANIFEST, Backfill, backfill_of, is_of_manifest
-from brew_assets.defs.notifications.failure_causes import has_stored, why_it_failed
+from brew_assets.defs.backfills import HASH_MANIFEST, PUBLICATION, Backfill, backfill_of, is_of_manifest
+from brew_assets.defs.notifications.failure_causes import why_it_failed
 from brew_assets.defs.pages.metadata import (
     BOTTLES_DONE,
     BYTES_DONE,
@@ -231,12 +231,22 @@ def _speaking(
         if is_of_manifest(run):
             continue
         platform, before = run.tags[PARTITION_TAG], found.get(run.tags[PARTITION_TAG])
-        if before is not None and has_stored(instance, before.dagster_run):
+        if before is not None and _has_stored(instance, before.dagster_run):
             continue
-        if has_stored(instance, run) and not _copies(run) and not _were_stored(instance, sync, platform):
+        if _has_stored(instance, run) and not _copies(run) and not _were_stored(instance, sync, platform):
             continue
         found[platform] = record
     return found
+
+
+def _has_stored(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether the run has done all that a sync asks of it: one that failed to publish alone has."""
+    # What keeps a publication back waits for more than this sync may bring.
+    if run.status != dg.DagsterRunStatus.FAILURE:
+        return run.status == dg.DagsterRunStatus.SUCCESS
+    found = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
+    events = [record.event_log_entry.dagster_event for record in found]
+    return {event.step_key for event in events if event is not None} == {PUBLICATION.to_user_string()}
 
 
 def _copies(run: dg.DagsterRun) -> bool:
@@ -270,7 +280,7 @@ def _manifest_run(
     It stands beside those of the platforms, under the name of what it materializes.
     """
     last = [record for record in records if is_of_manifest(record.dagster_run)]
-    well = [record for record in last if has_stored(instance, record.dagster_run)]
+    well = [record for record in last if _has_stored(instance, record.dagster_run)]
     found = next(reversed(well or last), None)
     return _platform_run(instance, HASH_MANIFEST.to_user_string(), found, now) if found is not None else None
 
@@ -295,7 +305,7 @@ def _platform_run(
     instance: dg.DagsterInstance, platform: str, record: dg.RunRecord, now: float
 ) -> PlatformRun:
     run = record.dagster_run
-    state = "succeeded" if has_stored(instance, run) else _STATES.get(run.status, "going")
+    state = "succeeded" if _has_stored(instance, run) else _STATES.get(run.status, "going")
     if state == "failed" and fate_of(instance, record, now=now) != "final":
         state = "waiting"
     reason, error = why_it_failed(instance, run.run_id) if state == "failed" else ("", "")

@@ -29,8 +29,7 @@ from brew_assets.domain.notifications.blocks import (
 )
 from brew_assets.domain.plan import PlannedBottle
 from brew_assets.domain.quantities import human_bytes, human_duration, rough_duration
-from brew_assets.domain.reasons import error_type_of, label_of
-from brew_assets.domain.report import Failure, cause_of
+from brew_assets.domain.report import Failure, cause_of, error_type_of, label_of
 from brew_assets.domain.routing import GB
 from brew_assets.domain.sync_status import Deployment, SyncStatus
 from brew_assets.errors import UpstreamTimeout

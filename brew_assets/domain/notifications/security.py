@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from brew_assets.domain.foreign_text import printable
-from brew_assets.domain.reasons import is_security
+from brew_assets.domain.report import is_security
 from brew_assets.domain.sync_status import Deployment, SyncStatus
 
 _ROWS = 50
